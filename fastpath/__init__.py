@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fastpath: a VXLAN overlay with its data plane in userspace.
+
+    from fastpath import Engine
+
+    with Engine(local="192.0.2.1") as engine:
+        segment = engine.add_segment(vni=42)
+        segment.add_remote("192.0.2.2")
+        segment.add_tap("vx0", mtu=1450)
+        engine.run()                      # until a signal
+"""
+
+from fastpath.engine import Engine
+from fastpath.errors import ConflictError, FastpathError, SystemRefusal, UsageError
+from fastpath.fdb import Fdb, FdbEntry
+from fastpath.forwarder import Forwarder, Hub, LearningBridge
+from fastpath.port import MemoryPort, Port, TapPort
+from fastpath.remote import Remote
+from fastpath.segment import Segment
+from fastpath.tables import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.version import VERSION
+
+__version__ = VERSION
+
+__all__ = [
+    "DROP_SENTENCES",
+    "EVENT_SENTENCES",
+    "ConflictError",
+    "Engine",
+    "FastpathError",
+    "Fdb",
+    "FdbEntry",
+    "Forwarder",
+    "Hub",
+    "LearningBridge",
+    "MemoryPort",
+    "Port",
+    "Remote",
+    "Segment",
+    "SystemRefusal",
+    "TapPort",
+    "UsageError",
+]

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine: one VTEP, its workers, and the segments behind it."""
+
+import os
+import signal
+import socket
+import threading
+
+from fastpath import fdb as fdb_module
+from fastpath import remote as remote_module
+from fastpath.forwarder cimport Forwarder
+from fastpath.kernels cimport fp_clock_advance, fp_fdb_entries, fp_fdb_used
+from fastpath.segment cimport Segment
+from fastpath.tables cimport Tables, sum_tallies
+from fastpath.worker cimport Worker
+
+from fastpath.addresses import family_of, parse_ip
+from fastpath.errors import ConflictError, UsageError
+from fastpath.forwarder import LearningBridge
+from fastpath.housekeeper import Housekeeper
+from fastpath.segment import DEFAULT_AGEING, flooded_remote_indices
+from fastpath.stats import EngineStats
+from fastpath.underlay import open_underlay
+
+DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
+DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
+DEFAULT_FDB_ENTRIES = 1 << 16
+
+
+cdef class Engine:
+    """A VTEP: binds its UDP sockets at once, moves frames between `start` and `stop`.
+
+    `local` is an address of this host; None listens on all addresses of one family, IPv4 unless `ipv6`.
+    `workers` threads share the load; each sends from `source_port_count` UDP ports out of the inclusive
+    range `source_ports`. `ttl` 0 means the route's. `fdb_entries` bounds the FDB of all segments.
+    `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
+
+    Methods may be called from any thread. Errors are FastpathError, with one line for the user.
+    """
+
+    cdef Tables tables
+    cdef readonly object local
+    cdef readonly int udp_port
+    cdef object underlay
+    cdef list workers
+    cdef list threads
+    cdef dict _segments
+    cdef object attention
+    cdef object housekeeper
+    cdef object port_gone
+    cdef object stop_requested
+    cdef set unused_remotes
+
+    def __init__(self, local=None, *, int udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
+                 source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, int ttl=0,
+                 int fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False):
+        self.local = parse_ip(local) if local is not None else None
+        if not 1 <= udp_port <= 65535:
+            raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
+        if not 0 <= ttl <= 255:
+            raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or auto")
+        family = family_of(self.local) if local is not None else (socket.AF_INET6 if ipv6 else socket.AF_INET)
+        self.udp_port = udp_port
+        self.tables = Tables(fdb_entries=fdb_entries, family=family, workers=workers)
+        self.underlay = open_underlay(
+            self.local, family, udp_port, workers, source_ports, max(1, source_port_count), ttl
+        )
+        self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.workers = [
+            Worker(
+                self.tables, i, receive=self.underlay.receive[i].fileno(),
+                send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
+                learned_udp_port=udp_port, attention=self.attention,
+            )
+            for i in range(workers)
+        ]
+        self.threads = []
+        self._segments = {}
+        self.housekeeper = None
+        self.port_gone = None
+        self.stop_requested = threading.Event()
+        self.unused_remotes = set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    @property
+    def segments(self):
+        """The segments, by VNI."""
+        return dict(self._segments)
+
+    @property
+    def running(self):
+        return bool(self.threads)
+
+    def add_segment(self, vni, *, bint learning=True, ageing=DEFAULT_AGEING, max_entries=0, forwarder=None):
+        """Add a segment for a VNI (0 … 2^24 - 1).
+
+        `ageing` is in seconds (0: never), `max_entries` the segment's share of the FDB (0: no limit of
+        its own), `forwarder` a LearningBridge by default.
+        """
+        with self.tables.lock:
+            self._check_open()
+            if vni in self._segments:
+                raise ConflictError(f"there is a segment with VNI {vni} already")
+            segment = Segment(
+                self.tables, self.workers, self.udp_port, vni, learning=learning, ageing=ageing,
+                max_entries=max_entries, forwarder=forwarder if forwarder is not None else LearningBridge(),
+            )
+            self._segments[vni] = segment
+            return segment
+
+    def remove_segment(self, Segment segment not None):
+        """Remove a segment with its ports, remotes and FDB entries."""
+        with self.tables.lock:
+            if self._segments.get(segment.vni) is not segment:
+                raise ConflictError(f"there is no segment with VNI {segment.vni}")
+            del self._segments[segment.vni]
+            segment.close()
+
+    def start(self):
+        """Start the workers, and a thread that ages FDB entries and looks after interfaces."""
+        with self.tables.lock:
+            self._check_open()
+            if self.threads:
+                raise ConflictError("the engine is running already")
+            self.threads = [
+                threading.Thread(target=worker.run, name=f"fastpath-{i}", daemon=True)
+                for i, worker in enumerate(self.workers)
+            ]
+            self.housekeeper = Housekeeper(self.tidy, self.attention)
+            for thread in [*self.threads, self.housekeeper]:
+                thread.start()
+
+    def stop(self):
+        """Stop the workers; ports and sockets stay. No error where they do not run."""
+        with self.tables.lock:
+            threads, self.threads = self.threads, []
+            housekeeper, self.housekeeper = self.housekeeper, None
+        if not threads:
+            return
+        housekeeper.stop()
+        for worker in self.workers:
+            worker.stop()
+        for thread in threads:
+            thread.join()
+        self.stop_requested.set()
+
+    def run(self):
+        """Move frames until SIGINT or SIGTERM, or until `stop` is called from another thread. The
+        handlers of the signals are ours only meanwhile, and only in the main thread."""
+        self.stop_requested.clear()
+        previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                previous[number] = signal.signal(number, lambda *_: self.stop_requested.set())
+        try:
+            self.start()
+            self.stop_requested.wait()
+        finally:
+            self.stop()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def poll(self, timeout=0.0):
+        """Without `start`: serve what is ready, in this thread, until nothing is. `timeout` is how long
+        to wait for the first thing, in seconds. Returns whether there was anything to do."""
+        if self.threads:
+            raise ConflictError("the engine's workers are running: poll is for an engine that was not started")
+        self._check_open()
+        busy = False
+        wait = int(timeout * 1000)
+        while True:
+            served = 0
+            for worker in self.workers:
+                served += worker.poll(wait)
+                wait = 0
+            if not served:
+                return busy
+            busy = True
+
+    def close(self):
+        """Stop, and remove everything: segments, interfaces, sockets."""
+        self.stop()
+        with self.tables.lock:
+            if self.underlay is None:
+                return
+            for segment in list(self._segments.values()):
+                self.remove_segment(segment)
+            self.workers.clear()
+            self.underlay.close()
+            self.underlay = None
+            os.close(self.attention)
+
+    def on_port_gone(self, callback):
+        """Have `callback(port)` called, in a thread of the engine, when somebody deletes a port's
+        interface. The port stays until it is removed."""
+        self.port_gone = callback
+
+    def tidy(self):
+        """Age the FDB, forget remotes that nothing names, follow changes of interfaces. The engine does
+        this by itself every ten seconds while it runs."""
+        with self.tables.lock:
+            if self.underlay is None:
+                return
+            fdb_module.age(self.tables)
+            self.tables.reclaim()
+            self._forget_unused_remotes()
+            gone = []
+            for segment in self._segments.values():
+                segment.refresh()
+                gone.extend(port for port in segment.ports if port.gone)
+        if self.port_gone is not None:
+            for port in gone:
+                self.port_gone(port)
+
+    def advance_clock(self, int seconds):
+        """Let time pass for the FDB: for tests, which cannot wait."""
+        fp_clock_advance(self.tables.c, seconds)
+
+    def stats(self):
+        """All counters, as a stats.EngineStats."""
+        with self.tables.lock:
+            self._check_open()
+            segments = sorted(self._segments.values(), key=lambda s: s.vni)
+            return EngineStats(
+                workers=[sum_tallies(&self.tables.c.tally[i], 1) for i in range(self.tables.workers)],
+                segments=[segment.stats for segment in segments],
+                ports=[port.stats for segment in segments for port in segment.ports],
+                remotes=remote_module.remote_stats(self.tables),
+                fdb_entries=fp_fdb_used(self.tables.c.fdb),
+                fdb_limit=fp_fdb_entries(self.tables.c.fdb),
+                socket_overflows=self.underlay.overflows(),
+            )
+
+    def _check_open(self):
+        if self.underlay is None:
+            raise ConflictError("the engine was closed")
+
+    def _forget_unused_remotes(self):
+        """Remove remotes that no flood list and no FDB entry named, now and the last time: a worker may
+        have just added one that it is about to learn from."""
+        named = fdb_module.remote_indices(self.tables) | flooded_remote_indices(list(self._segments.values()))
+        unused = {index for index, _ in remote_module.all_remotes(self.tables) if index not in named}
+        for index in unused & self.unused_remotes:
+            remote_module.retire(self.tables, index)
+            self.tables.synchronize()
+            if index not in fdb_module.remote_indices(self.tables):
+                remote_module.reclaim(self.tables, index)
+        self.unused_remotes = unused

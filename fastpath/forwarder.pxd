@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.kernels cimport fp_forwarder
+
+
+cdef class Forwarder:
+    cdef fp_forwarder c

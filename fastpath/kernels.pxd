@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every C declaration that the Cython modules use; nothing else. What they mean: the headers in src/.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint c_bool "bool"
+
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
+
+cdef extern from "<sched.h>" nogil:
+    int CLONE_NEWNET
+    int setns(int fd, int kind)
+
+
+cdef extern from "<sys/socket.h>" nogil:
+    int AF_INET
+    int AF_INET6
+    struct sockaddr_storage:
+        pass
+
+
+cdef extern from "<sys/epoll.h>" nogil:
+    int EPOLLIN
+    int EPOLLERR
+    int EPOLLHUP
+    int EPOLL_CTL_ADD
+    int EPOLL_CTL_DEL
+    int EPOLL_CLOEXEC
+    ctypedef union epoll_data_t:
+        uint64_t u64
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int epoll_create1(int flags)
+    int epoll_ctl(int epoll, int operation, int fd, epoll_event *event)
+    int epoll_wait(int epoll, epoll_event *events, int room, int timeout_ms)
+
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    int EFD_NONBLOCK
+    int EFD_CLOEXEC
+    int eventfd(unsigned int value, int flags)
+    int eventfd_read(int fd, uint64_t *value)
+    int eventfd_write(int fd, uint64_t value)
+
+
+cdef extern from "count.h" nogil:
+    enum:
+        FP_DROP_NONE
+        FP_DROP_runt
+        FP_DROP_no_destination
+        FP_DROP_bad_target
+        FP_DROP_forwarder
+        FP_DROP_port_down
+        FP_DROP_port_full
+        FP_DROP_port_error
+        FP_DROP_COUNT
+        FP_EVENT_remotes_full
+        FP_EVENT_flooded
+        FP_EVENT_checksum_completed
+        FP_EVENT_super_frame_inferred
+        FP_EVENT_COUNT
+    ctypedef uint64_t fp_counter
+    uint64_t fp_counter_read(const fp_counter *counter)
+    const char *fp_drop_name(uint32_t drop)
+    const char *fp_drop_sentence(uint32_t drop)
+    const char *fp_event_name(uint32_t event)
+    const char *fp_event_sentence(uint32_t event)
+    struct fp_traffic:
+        fp_counter rx_frames
+        fp_counter rx_bytes
+        fp_counter tx_frames
+        fp_counter tx_bytes
+        fp_counter drops
+    struct fp_tally:
+        fp_traffic traffic
+        fp_counter drops[1]  # FP_DROP_COUNT
+        fp_counter events[1]  # FP_EVENT_COUNT
+
+
+cdef extern from "flow.h" nogil:
+    struct fp_flow:
+        uint16_t network
+        uint16_t transport
+        uint32_t end
+        uint8_t version
+        uint8_t protocol
+        uint8_t tos
+        c_bool fragment
+        uint32_t hash
+    void fp_flow_parse(const uint8_t *frame, uint32_t length, fp_flow *flow)
+
+
+cdef extern from "checksum.h" nogil:
+    uint64_t fp_checksum_add(uint64_t sum, const uint8_t *data, uint32_t length)
+    uint16_t fp_checksum(const uint8_t *data, uint32_t length)
+
+
+cdef extern from "frame.h" nogil:
+    enum:
+        FP_BURST
+        FP_HEADROOM
+        FP_FRAME_SIZE
+        FP_DEST_NONE
+        FP_DEST_PORT
+        FP_DEST_REMOTE
+        FP_DEST_FLOOD
+        FP_DEST_GROUP
+        FP_DEST_DROP
+    ctypedef uint32_t fp_dest
+    fp_dest fp_dest_make(int kind, uint32_t index)
+    uint32_t fp_dest_kind(fp_dest dest)
+    uint32_t fp_dest_index(fp_dest dest)
+    struct fp_segment
+    struct fp_frame:
+        uint8_t *data
+        uint32_t length
+        fp_dest source
+        fp_dest target
+        uint32_t vni
+        fp_segment *segment
+        uint16_t checksum_start
+        uint16_t checksum_offset
+        uint16_t gso_size
+        uint8_t gso_type
+        c_bool needs_checksum
+        uint8_t outer_tos
+        fp_flow flow
+
+
+cdef extern from "fdb.h" nogil:
+    enum:
+        FP_FDB_SEGMENTS
+        FP_FDB_STATIC
+        FP_FDB_LOCAL
+    struct fp_fdb
+    struct fp_fdb_value:
+        fp_dest dest
+        uint32_t seen
+        uint8_t flags
+    struct fp_fdb_entry:
+        uint64_t mac
+        uint32_t segment
+        fp_fdb_value value
+    struct fp_fdb_share:
+        uint32_t used
+        uint32_t limit
+        uint32_t ageing
+    struct fp_fdb_match:
+        uint32_t segment
+        uint64_t mac
+        fp_dest dest
+        c_bool has_mac
+        c_bool learned_only
+    fp_fdb *fp_fdb_new(uint32_t entries, uint64_t seed)
+    void fp_fdb_free(fp_fdb *fdb)
+    uint64_t fp_fdb_key(uint32_t segment, uint64_t mac)
+    void fp_fdb_lookup(const fp_fdb *fdb, const uint64_t *keys, uint32_t count, fp_fdb_value *values)
+    int fp_fdb_learn(fp_fdb *fdb, uint64_t key, fp_dest dest, uint32_t now)
+    c_bool fp_fdb_set(fp_fdb *fdb, uint64_t key, fp_dest dest, uint8_t flags, uint32_t now)
+    uint32_t fp_fdb_retire(fp_fdb *fdb, const fp_fdb_match *match)
+    uint32_t fp_fdb_age(fp_fdb *fdb, uint32_t now)
+    void fp_fdb_reclaim(fp_fdb *fdb)
+    c_bool fp_fdb_next(const fp_fdb *fdb, uint64_t *cursor, fp_fdb_entry *entry)
+    uint32_t fp_fdb_used(const fp_fdb *fdb)
+    uint32_t fp_fdb_entries(const fp_fdb *fdb)
+    fp_fdb_share *fp_fdb_share_of "fp_fdb_share"(fp_fdb *fdb, uint32_t segment)
+
+
+cdef extern from "remote.h" nogil:
+    enum:
+        FP_REMOTES
+        FP_REMOTE_NONE
+    struct fp_address:
+        uint8_t ip[16]
+        uint16_t udp_port
+    struct fp_remote:
+        fp_address address
+        fp_traffic *traffic
+    struct fp_remotes
+    uint32_t fp_remotes_find(const fp_remotes *remotes, const fp_address *address)
+    uint32_t fp_remotes_add(fp_remotes *remotes, const fp_address *address)
+    fp_remote *fp_remotes_get(const fp_remotes *remotes, uint32_t index)
+    void fp_remotes_retire(fp_remotes *remotes, uint32_t index)
+    void fp_remotes_reclaim(fp_remotes *remotes, uint32_t index)
+    uint32_t fp_remotes_used(const fp_remotes *remotes)
+    void fp_address_from(fp_address *address, const sockaddr_storage *from_)
+
+
+cdef extern from "tables.h" nogil:
+    enum:
+        FP_PORTS
+        FP_GROUPS
+        FP_WORKERS
+    struct fp_list:
+        uint32_t count
+        uint32_t item[1]  # count
+    struct fp_context
+    ctypedef void (*fp_forward)(const fp_forwarder *self, const fp_context *context,
+                                fp_frame *frames, uint32_t count) noexcept nogil
+    struct fp_forwarder:
+        fp_forward forward
+        void *state
+    struct fp_segment:
+        uint32_t index
+        uint32_t vni
+        const fp_forwarder *forwarder
+        c_bool learning
+        const fp_list *remotes
+        const fp_list *ports
+        fp_tally tally[1]  # one for each worker
+    struct fp_port:
+        uint32_t index
+        uint32_t mtu
+        fp_segment *segment
+        c_bool gone
+        fp_traffic *traffic
+        int fd[64]  # FP_WORKERS
+    struct fp_tables:
+        fp_fdb *fdb
+        fp_remotes *remotes
+        uint32_t workers
+        fp_tally tally[64]  # FP_WORKERS
+    struct fp_context:
+        fp_tables *tables
+        uint32_t worker
+        uint32_t now
+    fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family, uint32_t workers)
+    void fp_tables_free(fp_tables *tables)
+    fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers)
+    fp_port *fp_port_new(uint32_t index, fp_segment *segment, uint32_t mtu, uint32_t workers)
+    void fp_port_free(fp_port *port)
+    c_bool fp_segment_publish(fp_tables *tables, uint32_t vni, fp_segment *segment)
+    fp_segment *fp_segment_find(const fp_tables *tables, uint32_t vni)
+    void fp_segment_set_forwarder(fp_segment *segment, const fp_forwarder *forwarder)
+    void fp_segment_set_learning(fp_segment *segment, c_bool learning)
+    const fp_list *fp_segment_set_remotes(fp_segment *segment, const fp_list *remotes)
+    const fp_list *fp_segment_set_ports(fp_segment *segment, const fp_list *ports)
+    void fp_port_publish(fp_tables *tables, uint32_t index, fp_port *port)
+    const fp_list *fp_group_publish(fp_tables *tables, uint32_t index, const fp_list *list)
+    fp_port *fp_port_get(const fp_tables *tables, uint32_t index)
+    const fp_list *fp_group_get(const fp_tables *tables, uint32_t index)
+    uint32_t fp_now(const fp_tables *tables)
+    void fp_clock_advance(fp_tables *tables, uint32_t seconds)
+    void fp_turn_begin(fp_tables *tables, uint32_t worker)
+    void fp_turn_end(fp_tables *tables, uint32_t worker)
+    void fp_synchronize(fp_tables *tables)
+    void fp_drop(const fp_context *context, const fp_frame *frame, uint32_t reason)
+    void fp_drop_out(const fp_context *context, const fp_frame *frame, uint32_t reason,
+                     fp_traffic *traffic)
+    void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
+    void fp_count_in(const fp_context *context, const fp_frame *frame)
+    void fp_count_out(const fp_context *context, const fp_frame *frame, fp_traffic *traffic)
+
+
+cdef extern from "encap.h" nogil:
+    struct fp_packet:
+        const uint8_t *data
+        uint32_t length
+        uint8_t tos
+    uint32_t fp_encap(fp_frame *frame, uint32_t vni, fp_packet *packet, uint32_t *completed)
+
+
+cdef extern from "decap.h" nogil:
+    uint32_t fp_decap(const fp_context *context, fp_frame *frame, c_bool strict)
+
+
+cdef extern from "bridge.h" nogil:
+    void fp_bridge_forward(const fp_forwarder *self, const fp_context *context,
+                           fp_frame *frames, uint32_t count)
+
+
+cdef extern from "tap.h" nogil:
+    int fp_tap_setup(int fd)
+    int fp_tap_mac(int fd, uint64_t *mac)
+    uint32_t fp_tap_read(int fd, fp_frame *frames, uint32_t room, int *error)
+    int fp_tap_write(int fd, fp_frame *frame, uint32_t mtu)
+
+
+cdef extern from "udp.h" nogil:
+    struct fp_udp_in:
+        sockaddr_storage from_ "from"[64]  # FP_BURST
+    struct fp_udp_out:
+        int fd
+        int family
+        uint32_t count
+    int fp_udp_receive(int fd, fp_udp_in *inlet, fp_frame *frames)
+    void fp_udp_queue(const fp_context *context, fp_udp_out *out, const fp_packet *packet,
+                      const fp_frame *frame, fp_remote *remote)
+    void fp_udp_flush(const fp_context *context, fp_udp_out *out)

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.kernels cimport fp_port
+from fastpath.tables cimport Tables
+
+
+cdef class Port:
+    cdef Tables tables
+    cdef fp_port *c
+    cdef readonly str name
+    cdef readonly int mtu
+    cdef readonly int vni
+    cdef readonly list watched
+    cdef int check(self) except -1
+
+
+cdef class TapPort(Port):
+    cdef list queues
+    cdef readonly object mac
+
+
+cdef class MemoryPort(Port):
+    cdef object inner
+    cdef object outer

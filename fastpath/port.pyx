@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports: where frames enter and leave a segment.
+
+A port is opened by itself, then attached to a segment (which gives it its place in the tables), and
+closed after the segment withdrew it. `watched` lists (worker, file descriptor) pairs to read from.
+"""
+
+import errno
+import os
+import socket
+import threading
+
+from libc.stdint cimport uint64_t
+
+import pytun
+
+from fastpath.kernels cimport CLONE_NEWNET, fp_port, fp_tap_mac, fp_tap_setup, setns
+from fastpath.tables cimport Tables, sum_traffic
+
+from fastpath.errors import ConflictError, SystemRefusal, UsageError
+from fastpath.stats import PortStats, Traffic
+
+cdef extern from "<linux/if_tun.h>":
+    int IFF_TAP
+    int IFF_NO_PI
+    int IFF_VNET_HDR
+    int IFF_MULTI_QUEUE
+
+VNET_SIZE = 12
+MIN_MTU, MAX_MTU = 68, 65521  # RFC 791; the largest that <linux/if_ether.h> lets a TAP have
+
+
+def in_namespace(netns, function):
+    """Call `function()` with the network namespace `netns` (a name as in `ip netns`, a path, or None
+    for the present one) as the current one, and return what it returns."""
+    if netns is None:
+        return function()
+    path = netns if "/" in netns else f"/run/netns/{netns}"
+    outcome = {}
+
+    def run():
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if setns(fd, CLONE_NEWNET) != 0:
+                    raise SystemRefusal(f"cannot enter the network namespace {netns}: run as root")
+            finally:
+                os.close(fd)
+            outcome["value"] = function()
+        except FileNotFoundError:
+            outcome["error"] = UsageError(f'there is no network namespace "{netns}": see `ip netns`')
+        except BaseException as error:
+            outcome["error"] = error
+
+    # A namespace belongs to a thread; this one ends, so nothing has to be switched back.
+    thread = threading.Thread(target=run, name="fastpath-setns")
+    thread.start()
+    thread.join()
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["value"]
+
+
+cdef class Port:
+    """Common to all ports. `name` is unique within a segment, `mtu` counts IP packets, in bytes."""
+
+    cdef int check(self) except -1:
+        if self.c == NULL:
+            raise ConflictError(f"port {self.name} was removed")
+        return 0
+
+    @property
+    def gone(self):
+        """Whether the interface behind the port was deleted by somebody else."""
+        return self.c == NULL or bool(self.c.gone)
+
+    @property
+    def traffic(self):
+        if self.c == NULL:
+            return Traffic()
+        return sum_traffic(self.c.traffic, self.tables.workers)
+
+    @property
+    def stats(self):
+        return PortStats(self.name, self.vni, self.mtu, self.gone, self.traffic)
+
+    @property
+    def removed(self):
+        return self.c == NULL
+
+    def close(self):
+        raise NotImplementedError
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.name} on VNI {self.vni}>"
+
+
+def check_mtu(mtu):
+    if not MIN_MTU <= mtu <= MAX_MTU:
+        raise UsageError(f"mtu {mtu}: it must be between {MIN_MTU} and {MAX_MTU} bytes")
+
+
+def explain_tap_error(error, name):
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if number in (errno.EPERM, errno.EACCES):
+        return SystemRefusal(f"no permission to create the interface {name}: run as root (CAP_NET_ADMIN)")
+    if number == errno.ENOENT:
+        return SystemRefusal("/dev/net/tun is missing: load the tun module (modprobe tun)")
+    if number in (errno.EBUSY, errno.EEXIST):
+        return ConflictError(f"an interface named {name} exists already: choose another name")
+    return SystemRefusal(f"cannot create the interface {name}: {os.strerror(number) if number else error}")
+
+
+def check_name(name):
+    """The rules of dev_valid_name in net/core/dev.c, less the %d patterns."""
+    bad = not name or len(name.encode()) > 15 or name in (".", "..") or any(c in "/:%" or c.isspace() for c in name)
+    if bad:
+        raise UsageError(f'"{name}" cannot be an interface name: 1 to 15 characters, no space, slash, colon or percent')
+
+
+cdef class TapPort(Port):
+    """A TAP interface, one queue for each worker. It stays ours wherever it is moved, and vanishes
+    when the port is closed."""
+
+    def __cinit__(self, Tables tables not None, str name, *, int mtu, netns=None, bint up=False):
+        check_name(name)
+        check_mtu(mtu)
+        self.tables = tables
+        self.name = name
+        self.mtu = mtu
+        self.queues = []
+        self.mac = None
+        try:
+            in_namespace(netns, lambda: self._open(up))
+        except BaseException:
+            self.close()
+            raise
+        self.watched = [(worker, queue.fileno()) for worker, queue in enumerate(self.queues)]
+
+    def _open(self, up):
+        try:
+            socket.if_nametoindex(self.name)
+        except OSError:
+            pass
+        else:
+            raise ConflictError(f"an interface named {self.name} exists already: choose another name")
+        flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE
+        try:
+            for _ in range(self.tables.workers):
+                queue = pytun.TunTapDevice(name=self.name, flags=flags)
+                self.queues.append(queue)
+                failed = fp_tap_setup(queue.fileno())
+                if failed:
+                    raise SystemRefusal(f"cannot set up the interface {self.name}: {os.strerror(-failed)}")
+            self.queues[0].mtu = self.mtu
+            if up:
+                self.queues[0].up()
+        except pytun.Error as error:
+            raise explain_tap_error(error, self.name) from None
+
+    def read_mac(self):
+        """The interface's present hardware address, as a number; the last known one where it is gone."""
+        cdef uint64_t mac = 0
+        if self.queues and fp_tap_mac(self.queues[0].fileno(), &mac) == 0:
+            self.mac = mac
+        return self.mac
+
+    def close(self):
+        """Close the queues; with the last one the interface vanishes."""
+        for queue in self.queues:
+            queue.close()
+        self.queues.clear()
+
+
+cdef class MemoryPort(Port):
+    """A port whose other side is in this process: for tests, and to try things without privilege.
+
+    It moves frames through a socket pair just as a TAP moves them through its file descriptor, vnet
+    header included, so the worker does the same for both.
+    """
+
+    def __cinit__(self, Tables tables not None, str name, *, int mtu):
+        check_mtu(mtu)
+        self.tables = tables
+        self.name = name
+        self.mtu = mtu
+        kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self.inner, self.outer = socket.socketpair(socket.AF_UNIX, kind)
+        for sock in (self.inner, self.outer):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.watched = [(0, self.inner.fileno())]
+
+    def send(self, frame, *, vnet=bytes(VNET_SIZE)):
+        """Hand a frame (bytes, from the Ethernet header) to the engine, `vnet` being the 12 bytes of
+        its virtio-net header. Raises BlockingIOError when the engine is behind."""
+        self.check()
+        self.outer.send(bytes(vnet) + bytes(frame))
+
+    def receive(self):
+        """The next frame that the engine sent to this port, or None."""
+        received = self.receive_with_header()
+        return None if received is None else received[1]
+
+    def receive_with_header(self):
+        """The next frame as (virtio-net header, frame), or None."""
+        self.check()
+        try:
+            data = self.outer.recv(1 << 17)
+        except BlockingIOError:
+            return None
+        return data[:VNET_SIZE], data[VNET_SIZE:]
+
+    def close(self):
+        self.inner.close()
+        self.outer.close()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remotes: the VTEPs of other hosts."""
+
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+
+from fastpath.kernels cimport (
+    FP_REMOTE_NONE,
+    FP_REMOTES,
+    fp_address,
+    fp_remote,
+    fp_remotes_add,
+    fp_remotes_find,
+    fp_remotes_get,
+    fp_remotes_reclaim,
+    fp_remotes_retire,
+)
+from fastpath.tables cimport Tables, sum_traffic
+
+from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
+from fastpath.errors import ConflictError, UsageError
+from fastpath.stats import RemoteStats, Traffic
+
+
+cdef fp_address as_c(Remote remote):
+    cdef fp_address result
+    cdef bytes packed = to_wire(remote.address)
+    memcpy(result.ip, <const char *>packed, 16)
+    result.udp_port = remote.udp_port
+    return result
+
+
+cdef class Remote:
+    """A VTEP's address and UDP port. It is in the engine's table while a flood list or an FDB entry
+    names it; two Remotes with the same address and port are equal."""
+
+    def __init__(self, Tables tables not None, address, int udp_port):
+        self.tables = tables
+        self.address = parse_ip(address)
+        if family_of(self.address) != tables.family:
+            raise UsageError(
+                f"{self.address} and the local address are not of one family: use IPv4 or IPv6 for both"
+            )
+        if not 1 <= udp_port <= 65535:
+            raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
+        self.udp_port = udp_port
+
+    cdef uint32_t find(self) noexcept:
+        cdef fp_address address = as_c(self)
+        return fp_remotes_find(self.tables.c.remotes, &address)
+
+    cdef uint32_t ensure(self) except 0:
+        """The remote's index; it is added to the table if it is not there."""
+        cdef fp_address address = as_c(self)
+        cdef uint32_t index = FP_REMOTE_NONE
+        for _ in range(1000):  # a worker may be adding it at this very moment
+            index = fp_remotes_add(self.tables.c.remotes, &address)
+            if index != FP_REMOTE_NONE:
+                return index
+        raise ConflictError(f"there are {FP_REMOTES // 2} remotes already, which is the limit")
+
+    @property
+    def traffic(self):
+        cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, self.find())
+        if remote == NULL:
+            return Traffic()
+        return sum_traffic(remote.traffic, self.tables.workers)
+
+    def __eq__(self, other):
+        if not isinstance(other, Remote):
+            return NotImplemented
+        return (self.address, self.udp_port) == (other.address, other.udp_port)
+
+    def __hash__(self):
+        return hash((self.address, self.udp_port))
+
+    def __repr__(self):
+        return f"<Remote {self.address} port {self.udp_port}>"
+
+
+cdef Remote remote_at(Tables tables, uint32_t index):
+    """The remote with this index, or None."""
+    cdef fp_remote *remote = fp_remotes_get(tables.c.remotes, index)
+    if remote == NULL:
+        return None
+    return Remote(tables, from_wire((<char *>remote.address.ip)[:16]), remote.address.udp_port)
+
+
+def all_remotes(Tables tables):
+    """(index, Remote) of every remote in the table."""
+    cdef uint32_t index
+    result = []
+    for index in range(1, FP_REMOTES):
+        if fp_remotes_get(tables.c.remotes, index) != NULL:
+            result.append((index, remote_at(tables, index)))
+    return result
+
+
+def remote_stats(Tables tables):
+    """A stats.RemoteStats for every remote, by address."""
+    found = [remote for _, remote in all_remotes(tables)]
+    found.sort(key=lambda remote: (remote.address.packed, remote.udp_port))
+    return [RemoteStats(str(r.address), r.udp_port, r.traffic) for r in found]
+
+
+def retire(Tables tables, uint32_t index):
+    """Take a remote out of service: workers no longer find it."""
+    fp_remotes_retire(tables.c.remotes, index)
+
+
+def reclaim(Tables tables, uint32_t index):
+    """Let the place of a retired remote be used again."""
+    fp_remotes_reclaim(tables.c.remotes, index)

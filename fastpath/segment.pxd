@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.fdb cimport Fdb
+from fastpath.forwarder cimport Forwarder
+from fastpath.kernels cimport fp_segment
+from fastpath.port cimport Port
+from fastpath.tables cimport Tables
+
+
+cdef class Segment:
+    cdef Tables tables
+    cdef fp_segment *c
+    cdef readonly int vni
+    cdef readonly Fdb fdb
+    cdef Forwarder _forwarder
+    cdef dict _ports
+    cdef list _remotes
+    cdef list workers
+    cdef int default_udp_port
+    cdef int check(self) except -1
+    cdef int publish_ports(self) except -1
+    cdef int publish_remotes(self) except -1

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB."""
+
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free
+
+from fastpath.fdb cimport Fdb
+from fastpath.forwarder cimport Forwarder
+from fastpath.kernels cimport (
+    FP_DEST_PORT,
+    FP_DEST_REMOTE,
+    fp_dest_make,
+    fp_fdb_share,
+    fp_fdb_share_of,
+    fp_list,
+    fp_port_free,
+    fp_port_new,
+    fp_port_publish,
+    fp_segment_new,
+    fp_segment_publish,
+    fp_segment_set_forwarder,
+    fp_segment_set_learning,
+    fp_segment_set_ports,
+    fp_segment_set_remotes,
+)
+from fastpath.port cimport MemoryPort, Port, TapPort
+from fastpath.remote cimport Remote
+from fastpath.tables cimport Tables, new_list, sum_tallies
+
+from fastpath.errors import ConflictError, SystemRefusal, UsageError
+from fastpath.stats import SegmentStats
+
+DEFAULT_AGEING = 300
+MAX_AGEING = (1 << 23) - 1  # the FDB keeps times modulo 2^24 seconds
+MAX_VNI = (1 << 24) - 1
+
+
+cdef class Segment:
+    """Made by Engine.add_segment. Everything may be changed while frames flow."""
+
+    def __init__(self, Tables tables not None, list workers, int default_udp_port, vni, *,
+                 bint learning, ageing, max_entries, Forwarder forwarder not None):
+        if not 0 <= vni <= MAX_VNI:
+            raise UsageError(f"VNI {vni}: it must be between 0 and {MAX_VNI}")
+        if not 0 <= ageing <= MAX_AGEING:
+            raise UsageError(f"ageing {ageing}: it must be between 0 (never) and {MAX_AGEING} seconds")
+        if not 0 <= max_entries < 1 << 32:
+            raise UsageError(f"maxaddress {max_entries}: it must be between 0 (no limit of its own) and {(1 << 32) - 1}")
+        index = tables.segment_indices.take()
+        self.c = fp_segment_new(index, vni, tables.workers)
+        if self.c == NULL:
+            tables.segment_indices.give_back(index)
+            raise SystemRefusal("not enough memory for another segment")
+        self.tables = tables
+        self.workers = workers
+        self.default_udp_port = default_udp_port
+        self.vni = vni
+        self._ports = {}
+        self._remotes = []
+        self.fdb = Fdb(tables, index, self._ports)
+        cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, index)
+        share.limit = max_entries
+        share.ageing = ageing
+        self._forwarder = forwarder
+        fp_segment_set_forwarder(self.c, &forwarder.c)
+        fp_segment_set_learning(self.c, learning)
+        self.publish_ports()
+        self.publish_remotes()
+        if not fp_segment_publish(tables.c, vni, self.c):
+            raise SystemRefusal("not enough memory for another segment")
+
+    cdef int check(self) except -1:
+        if self.c == NULL:
+            raise ConflictError(f"the segment with VNI {self.vni} was removed")
+        return 0
+
+    @property
+    def ports(self):
+        """The segment's ports, in the order in which they came."""
+        return tuple(self._ports.values())
+
+    @property
+    def remotes(self):
+        """The flood list: who gets broadcast, unknown unicast and multicast frames."""
+        return tuple(self._remotes)
+
+    @property
+    def learning(self):
+        self.check()
+        return bool(self.c.learning)
+
+    @learning.setter
+    def learning(self, bint value):
+        self.check()
+        fp_segment_set_learning(self.c, value)
+
+    @property
+    def forwarder(self):
+        """The part that decides where frames go; replaceable while they flow."""
+        return self._forwarder
+
+    @forwarder.setter
+    def forwarder(self, Forwarder value not None):
+        with self.tables.lock:
+            self.check()
+            previous = self._forwarder
+            fp_segment_set_forwarder(self.c, &value.c)
+            self._forwarder = value
+            self.tables.synchronize()  # `previous` is in use until here
+            del previous
+
+    @property
+    def stats(self):
+        with self.tables.lock:
+            self.check()
+            return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.workers))
+
+    def remote(self, address, udp_port=None):
+        """A Remote to point FDB entries to; it joins no flood list."""
+        return Remote(self.tables, address, udp_port if udp_port is not None else self.default_udp_port)
+
+    def add_remote(self, address, udp_port=None):
+        """Add a VTEP to the flood list and return it. Raises ConflictError when it is there."""
+        cdef Remote remote = self.remote(address, udp_port)
+        with self.tables.lock:
+            self.check()
+            if remote in self._remotes:
+                raise ConflictError(f"{remote.address} is a remote of VNI {self.vni} already")
+            remote.ensure()
+            self._remotes.append(remote)
+            self.publish_remotes()
+        return remote
+
+    def remove_remote(self, address, udp_port=None):
+        """Take a VTEP off the flood list and forget what was learned from it. Raises ConflictError
+        when it is not there."""
+        cdef Remote remote = self.remote(address, udp_port)
+        with self.tables.lock:
+            self.check()
+            if remote not in self._remotes:
+                raise ConflictError(f"{remote.address} is not a remote of VNI {self.vni}")
+            self._remotes.remove(remote)
+            self.publish_remotes()
+            self.fdb.flush(remote)
+
+    def add_tap(self, str name, *, int mtu=1450, netns=None, bint up=False):
+        """Create a TAP interface and attach it. `netns` is where it is created (a name or a path);
+        `up` sets it up at once. Needs CAP_NET_ADMIN."""
+        with self.tables.lock:
+            self._check_port_name(name)
+            return self._attach(TapPort(self.tables, name, mtu=mtu, netns=netns, up=up))
+
+    def add_memory_port(self, str name, *, int mtu=1450):
+        """Attach a port whose other side is in this process."""
+        with self.tables.lock:
+            self._check_port_name(name)
+            return self._attach(MemoryPort(self.tables, name, mtu=mtu))
+
+    def remove_port(self, Port port not None):
+        """Detach and close a port; what was learned on it is forgotten."""
+        with self.tables.lock:
+            self.check()
+            port.check()
+            if self._ports.get(port.c.index) is not port:
+                raise UsageError(f"port {port.name} belongs to another segment")
+            self._detach(port)
+            self.tables.reclaim()
+
+    def refresh(self):
+        """Follow changes that were made to the interfaces: their hardware addresses."""
+        with self.tables.lock:
+            for port in self._ports.values():
+                if isinstance(port, TapPort):
+                    self._refresh_mac(port)
+
+    def close(self):
+        """Remove the segment with all it has. Engine.remove_segment calls this."""
+        with self.tables.lock:
+            if self.c == NULL:
+                return
+            fp_segment_publish(self.tables.c, self.vni, NULL)
+            for port in list(self._ports.values()):
+                self._detach(port)
+            self.tables.synchronize()
+            self.fdb.retire(0, False)
+            for mac in list(self.fdb.groups):
+                self.fdb.drop_group(mac)
+            self.tables.reclaim()
+            self.tables.segment_indices.give_back(self.c.index)
+            free(<void *>self.c.remotes)
+            free(<void *>self.c.ports)
+            free(self.c)
+            self.c = NULL
+
+    def _check_port_name(self, name):
+        self.check()
+        if any(port.name == name for port in self._ports.values()):
+            raise ConflictError(f"VNI {self.vni} has a port named {name} already")
+
+    def _attach(self, Port port):
+        index = None
+        try:
+            index = self.tables.port_indices.take()
+            port.c = fp_port_new(index, self.c, port.mtu, self.tables.workers)
+            if port.c == NULL:
+                raise SystemRefusal("not enough memory for another port")
+            port.vni = self.vni
+            fds = dict(port.watched)
+            for worker in range(self.tables.workers):
+                port.c.fd[worker] = fds.get(worker, port.watched[0][1])
+            self._ports[index] = port
+            if isinstance(port, TapPort):
+                self._refresh_mac(port)
+            fp_port_publish(self.tables.c, index, port.c)
+            self.publish_ports()
+            for worker, fd in port.watched:
+                self.workers[worker].watch(fd, index)
+        except BaseException:
+            if port.c != NULL:
+                self._detach(port)
+                self.tables.reclaim()
+            else:
+                port.close()
+                if index is not None:
+                    self.tables.port_indices.give_back(index)
+            raise
+        return port
+
+    def _detach(self, Port port):
+        cdef uint32_t index = port.c.index
+        for worker, fd in port.watched:
+            self.workers[worker].unwatch(fd)
+        fp_port_publish(self.tables.c, index, NULL)
+        self._ports.pop(index, None)
+        self.publish_ports()  # ends with a quiescent point: no worker holds the port now
+        self.fdb.retire(fp_dest_make(FP_DEST_PORT, index), False)
+        port.close()
+        fp_port_free(port.c)
+        port.c = NULL
+        self.tables.port_indices.give_back(index)
+
+    def _refresh_mac(self, TapPort port):
+        before = port.mac
+        now = port.read_mac()
+        if now is None or now == before:
+            return
+        dest = fp_dest_make(FP_DEST_PORT, port.c.index)
+        if before is not None:
+            self.fdb.forget_local(before, dest)
+        self.fdb.set_local(now, dest)
+
+    cdef int publish_ports(self) except -1:
+        cdef const fp_list *stale = fp_segment_set_ports(self.c, new_list(list(self._ports)))
+        self.tables.synchronize()
+        free(<void *>stale)
+        return 0
+
+    cdef int publish_remotes(self) except -1:
+        cdef const fp_list *stale = fp_segment_set_remotes(
+            self.c, new_list([(<Remote>remote).ensure() for remote in self._remotes])
+        )
+        self.tables.synchronize()
+        free(<void *>stale)
+        return 0
+
+
+def flooded_remote_indices(list segments):
+    """The indices of all remotes in flood lists and group addresses."""
+    found = set()
+    for segment in segments:
+        for remote in (<Segment>segment)._remotes:
+            found.add((<Remote>remote).find())
+        for _, remotes in (<Segment>segment).fdb.groups.values():
+            found.update((<Remote>remote).find() for remote in remotes)
+    return found

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots of the engine's counters, summed over its workers.
+
+"rx" is what came into the engine from there, "tx" what left the engine to there. Bytes are those of
+inner frames. A flooded frame counts once as received and once for every copy that went out.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Frames and bytes of a port, a remote, a segment or a worker."""
+
+    rx_frames: int = 0
+    rx_bytes: int = 0
+    tx_frames: int = 0
+    tx_bytes: int = 0
+    drops: int = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A segment's or a worker's counters; reasons and events that never happened are left out."""
+
+    traffic: Traffic
+    drops: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PortStats:
+    """A port: `name` as it was created, `segment` its VNI."""
+
+    name: str
+    segment: int
+    mtu: int
+    gone: bool
+    traffic: Traffic
+
+
+@dataclass(frozen=True)
+class RemoteStats:
+    """A remote VTEP, configured or learned."""
+
+    address: str
+    udp_port: int
+    traffic: Traffic
+
+
+@dataclass(frozen=True)
+class SegmentStats:
+    """A segment and its share of the FDB."""
+
+    vni: int
+    fdb_entries: int
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """Everything, at one moment."""
+
+    workers: list[Tally]
+    segments: list[SegmentStats]
+    ports: list[PortStats]
+    remotes: list[RemoteStats]
+    fdb_entries: int
+    fdb_limit: int
+    socket_overflows: int
+    """Packets that the kernel discarded because the workers did not read them fast enough."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dicts and lists, for JSON."""
+        return asdict(self)

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.kernels cimport fp_list, fp_tables, fp_tally, fp_traffic
+
+
+cdef class Tables:
+    cdef fp_tables *c
+    cdef readonly int family
+    cdef readonly int workers
+    cdef readonly object lock
+    cdef readonly object segment_indices
+    cdef readonly object port_indices
+    cdef readonly object group_indices
+    cdef int synchronize(self) except -1
+    cdef int reclaim(self) except -1
+
+
+cdef fp_list *new_list(items) except NULL
+cdef object sum_traffic(const fp_traffic *traffic, int workers)
+cdef object sum_tallies(const fp_tally *tally, int workers)

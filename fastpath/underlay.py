@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The UDP sockets of a VTEP: one to receive on for each worker, and a pool to send from.
+
+One socket has one source port, and the source port is what routers and NICs spread flows by
+(RFC 7348 section 5): so each worker sends from several sockets, chosen by the inner flow's hash.
+"""
+
+import errno
+import random
+import socket
+import struct
+from dataclasses import dataclass, field
+
+from fastpath.addresses import IPAddress, family_of
+from fastpath.errors import ConflictError, SystemRefusal, UsageError
+
+# Numbers from <linux/in.h>, <linux/in6.h> and <asm-generic/socket.h> that the socket module lacks.
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
+_IP_RECVTOS, _IPV6_RECVTCLASS = 13, 66
+_SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_MEMINFO = 33, 32, 55
+_MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is drops
+
+RECEIVE_BUFFER = 8 << 20
+SEND_BUFFER = 4 << 20
+
+
+@dataclass
+class Underlay:
+    """The sockets, by worker. Closing is the engine's duty."""
+
+    family: socket.AddressFamily
+    receive: list[socket.socket] = field(default_factory=list)
+    send: list[list[socket.socket]] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close every socket."""
+        for sock in [*self.receive, *(s for pool in self.send for s in pool)]:
+            sock.close()
+
+    def overflows(self) -> int:
+        """Packets that the kernel discarded because a receive buffer was full."""
+        info = (s.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size) for s in self.receive)
+        return sum(_MEMINFO.unpack(raw)[8] for raw in info)
+
+
+def open_underlay(
+    local: IPAddress | None,
+    family: socket.AddressFamily,
+    udp_port: int,
+    workers: int,
+    source_ports: tuple[int, int],
+    pool_size: int,
+    ttl: int,
+) -> Underlay:
+    """Bind everything, or nothing and raise.
+
+    `local` None listens on all addresses of `family`. `source_ports` is an inclusive range, `pool_size`
+    the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit.
+    """
+    underlay = Underlay(family)
+    address = str(local) if local is not None else ("0.0.0.0" if family == socket.AF_INET else "::")
+    try:
+        for _ in range(workers):
+            underlay.receive.append(_receiver(family, address, udp_port, underlay.receive))
+        ports = _candidates(source_ports, exclude=udp_port)
+        for _ in range(workers):
+            underlay.send.append(_pool(family, address, ports, pool_size, ttl))
+    except BaseException:
+        underlay.close()
+        raise
+    return underlay
+
+
+def _socket(family: socket.AddressFamily) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return sock
+
+
+def _set_buffer(sock: socket.socket, forced: int, plain: int, size: int) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, size)
+    except PermissionError:  # without CAP_NET_ADMIN the system's limit applies
+        sock.setsockopt(socket.SOL_SOCKET, plain, size)
+
+
+def _receiver(family: socket.AddressFamily, address: str, port: int, before: list[socket.socket]) -> socket.socket:
+    """A receiving socket. The first one is bound without SO_REUSEPORT, so that a port which somebody
+    else uses, perhaps another fastpath, is noticed; the others then join it."""
+    sock = _socket(family)
+    try:
+        _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTOS, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
+        if before:
+            before[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((address, port))
+    except OSError as error:
+        sock.close()
+        raise _explain(error, address, port) from None
+    return sock
+
+
+def _explain(error: OSError, address: str, port: int) -> Exception:
+    if error.errno == errno.EADDRINUSE:
+        return ConflictError(
+            f"UDP port {port} on {address} is in use: stop what listens there (ss -ulpn 'sport = :{port}') "
+            "or choose another dstport"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return SystemRefusal(f"this host does not have the address {address}: see `ip address` for those it has")
+    return SystemRefusal(f"cannot listen on {address} port {port}: {error.strerror}")
+
+
+def _candidates(source_ports: tuple[int, int], exclude: int) -> list[int]:
+    low, high = source_ports
+    if not 1 <= low <= high <= 65535:
+        raise UsageError(f"source ports {low} to {high} are not a range between 1 and 65535")
+    ports = [port for port in range(low, high + 1) if port != exclude]
+    random.shuffle(ports)  # several engines on one host should rarely try the same ones
+    return ports
+
+
+def _pool(family: socket.AddressFamily, address: str, ports: list[int], size: int, ttl: int) -> list[socket.socket]:
+    """Up to `size` sending sockets on ports taken from the end of `ports`; at least one."""
+    pool: list[socket.socket] = []
+    try:
+        while ports and len(pool) < size:
+            sock = _sender(family, ttl)
+            try:
+                sock.bind((address, ports.pop()))
+            except OSError as error:
+                sock.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise _explain(error, address, 0) from None
+                continue
+            pool.append(sock)
+    except BaseException:
+        for sock in pool:
+            sock.close()
+        raise
+    if not pool:
+        raise ConflictError("every port of the srcport range is in use: give a wider range")
+    return pool
+
+
+def _sender(family: socket.AddressFamily, ttl: int) -> socket.socket:
+    sock = _socket(family)
+    _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # nobody should answer here; keep nothing
+    # VTEPs must not fragment (RFC 7348 section 4.3).
+    if family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DO)
+        if ttl:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_DO)
+        if ttl:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
+    return sock

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled part of the build; everything else is in pyproject.toml.
+
+FASTPATH_DEBUG=1      unoptimised, with assertions
+FASTPATH_SANITIZE=1   AddressSanitizer and UndefinedBehaviorSanitizer (see `./run test`)
+FASTPATH_STRICT=1     warnings in our own C code are errors (developers and CI)
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
+MODULES = ["tables", "remote", "port", "fdb", "forwarder", "segment", "worker", "engine"]
+
+
+def wanted(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0")
+
+
+compile_args = ["-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden"]
+link_args: list[str] = []
+if wanted("FASTPATH_SANITIZE"):
+    sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+    compile_args += [*sanitize, "-O1"]
+    link_args += sanitize
+elif wanted("FASTPATH_DEBUG"):
+    compile_args += ["-O0", "-g", "-UNDEBUG"]
+else:
+    compile_args += ["-O3"]
+
+headers = sorted(str(path) for pattern in ("*.h", "*.def") for path in Path("src").glob(pattern))
+kernels = (
+    "fpkernels",
+    {
+        "sources": sorted(str(path) for path in Path("src").glob("*.c")),
+        "depends": headers,
+        "cflags": ["-fPIC", *compile_args, *WARNINGS, *(["-Werror"] if wanted("FASTPATH_STRICT") else [])],
+    },
+)
+
+
+def extension(name: str, source: str) -> Extension:
+    return Extension(
+        name,
+        [source],
+        include_dirs=["src"],
+        libraries=["fpkernels"],
+        depends=headers,
+        extra_compile_args=[*compile_args, "-Wno-unused-function"],
+        extra_link_args=link_args,
+    )
+
+
+extensions = [extension(f"fastpath.{module}", f"fastpath/{module}.pyx") for module in MODULES]
+
+setup(
+    libraries=[kernels],
+    ext_modules=cythonize(
+        extensions,
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "embedsignature": True,
+            "warn.undeclared": False,
+        },
+    ),
+)

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bridge.h"
+
+#include "wire.h"
+
+static inline fp_dest drop(uint32_t reason) {
+    return fp_dest_make(FP_DEST_DROP, reason);
+}
+
+// Learn the frame's source address. FP_DROP_NONE, or why the frame must not be passed on.
+static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, uint64_t key) {
+    switch (fp_fdb_learn(context->tables->fdb, key, frame->source, context->now)) {
+    case FP_FDB_LEARNED:
+        fp_note(context, frame, FP_EVENT_learned);
+        break;
+    case FP_FDB_MOVED:
+        fp_note(context, frame, FP_EVENT_moved);
+        break;
+    case FP_FDB_FULL:
+        fp_note(context, frame, FP_EVENT_fdb_full);
+        break;
+    case FP_FDB_PINNED:
+        return FP_DROP_static_source;
+    case FP_FDB_OWN:
+        return FP_DROP_own_source;
+    case FP_FDB_KNOWN:
+        break;
+    }
+    return FP_DROP_NONE;
+}
+
+// Without learning, a frame that claims to come from one of our own addresses is still refused.
+static uint32_t check_own(const struct fp_context *context, const struct fp_frame *frame,
+                          uint64_t key) {
+    struct fp_fdb_value value;
+    fp_fdb_lookup(context->tables->fdb, &key, 1, &value);
+    const bool own = (value.flags & FP_FDB_LOCAL) && value.dest != frame->source;
+    return own ? FP_DROP_own_source : FP_DROP_NONE;
+}
+
+static uint32_t admit(const struct fp_context *context, struct fp_frame *frame, uint64_t key) {
+    const uint64_t mac = fp_load_mac(frame->data + FP_MAC_SIZE);
+    if (mac == 0 || fp_mac_is_multicast(mac))
+        return FP_DROP_bad_source_mac;
+    const bool learning = atomic_load_explicit(&frame->segment->learning, memory_order_relaxed);
+    if (!learning || fp_dest_kind(frame->source) == FP_DEST_NONE)
+        return check_own(context, frame, key);
+    return learn(context, frame, key);
+}
+
+static fp_dest decide(const struct fp_frame *frame, fp_dest found) {
+    const bool from_port = fp_dest_kind(frame->source) == FP_DEST_PORT;
+    switch (fp_dest_kind(found)) {
+    case FP_DEST_PORT:
+        return found == frame->source ? drop(FP_DROP_same_port) : found;
+    case FP_DEST_REMOTE:
+    case FP_DEST_GROUP:
+        return from_port ? found : drop(FP_DROP_split_horizon);
+    default:
+        return fp_dest_make(FP_DEST_FLOOD, 0);
+    }
+}
+
+void fp_bridge_forward(const struct fp_forwarder *self, const struct fp_context *context,
+                       struct fp_frame *frames, uint32_t count) {
+    (void)self;
+    uint64_t source[FP_BURST], destination[FP_BURST];
+    struct fp_fdb_value found[FP_BURST];
+    if (count == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t segment = frames[i].segment->index;
+        source[i] = fp_fdb_key(segment, fp_load_mac(frames[i].data + FP_MAC_SIZE));
+        destination[i] = fp_fdb_key(segment, fp_load_mac(frames[i].data));
+        fp_fdb_prefetch(context->tables->fdb, source[i]);
+        fp_fdb_prefetch(context->tables->fdb, destination[i]);
+    }
+        uint32_t reason[FP_BURST];
+    for (uint32_t i = 0; i < count; i++)
+        reason[i] = admit(context, &frames[i], source[i]);
+    fp_fdb_lookup(context->tables->fdb, destination, count, found);
+    for (uint32_t i = 0; i < count; i++)
+        frames[i].target =
+            reason[i] != FP_DROP_NONE ? drop(reason[i]) : decide(&frames[i], found[i].dest);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decap.h"
+
+#include "checksum.h"
+#include "offload.h"
+#include "wire.h"
+
+enum { ECN_MASK = 3, NOT_ECT = 0, ECT_1 = 1, ECT_0 = 2, CE = 3 };
+
+// Write the ECN bits of the inner IP header.
+static void set_ecn(struct fp_frame *frame, uint8_t ecn) {
+    uint8_t *ip = frame->data + frame->flow.network;
+    frame->flow.tos = (uint8_t)((frame->flow.tos & ~ECN_MASK) | ecn);
+    if (frame->flow.version == 6) {
+        ip[1] = (uint8_t)((ip[1] & ~(ECN_MASK << 4)) | (ecn << 4));
+        return;
+    }
+    uint16_t before, after; // the word that holds version, header length and TOS
+    memcpy(&before, ip, sizeof before);
+    ip[FP_IPV4_TOS] = frame->flow.tos;
+    memcpy(&after, ip, sizeof after);
+    fp_checksum_replace(ip + FP_IPV4_CHECKSUM, before, after);
+}
+
+// RFC 6040 section 4.2, as the kernel does it (include/net/inet_ecn.h).
+static enum fp_drop merge_ecn(const struct fp_context *context, struct fp_frame *frame) {
+    const uint8_t outer = frame->outer_tos & ECN_MASK;
+    if (frame->flow.version == 0 || outer == NOT_ECT || outer == ECT_0)
+        return FP_DROP_NONE;
+    const uint8_t inner = frame->flow.tos & ECN_MASK;
+    if (inner == NOT_ECT)
+        return outer == CE ? FP_DROP_ecn_invalid : FP_DROP_NONE;
+    if (outer == CE ? inner == CE : inner != ECT_0)
+        return FP_DROP_NONE; // says so already
+    set_ecn(frame, outer);
+    fp_note(context, frame, FP_EVENT_ecn_marked);
+    return FP_DROP_NONE;
+}
+
+enum fp_drop fp_decap(const struct fp_context *context, struct fp_frame *frame, bool strict) {
+    const uint8_t *header = fp_frame_at(frame, 0, FP_VXLAN_SIZE);
+    frame->segment = NULL;
+    frame->gso_size = 0;
+    frame->gso_type = 0;
+    frame->needs_checksum = false;
+    if (header == NULL)
+        return FP_DROP_short_packet;
+    const uint32_t flags = fp_vxlan_flags(header);
+    if (!(flags & FP_VXLAN_FLAG_I))
+        return FP_DROP_no_vni_flag;
+    frame->vni = fp_vxlan_vni(header);
+    frame->segment = fp_segment_find(context->tables, frame->vni);
+    if (frame->segment == NULL)
+        return FP_DROP_unknown_vni;
+    if (flags != FP_VXLAN_FLAG_I || header[7] != 0) {
+        if (strict)
+            return FP_DROP_reserved_bits;
+        fp_note(context, frame, FP_EVENT_reserved_bits_ignored);
+    }
+    frame->data += FP_VXLAN_SIZE;
+    frame->length -= FP_VXLAN_SIZE;
+    if (frame->length < FP_ETHERNET_SIZE)
+        return FP_DROP_runt;
+    fp_flow_parse(frame->data, frame->length, &frame->flow);
+    const enum fp_drop drop = merge_ecn(context, frame);
+    if (drop != FP_DROP_NONE)
+        return drop;
+    if (fp_offload_infer(frame))
+        fp_note(context, frame, FP_EVENT_checksum_inferred);
+    return FP_DROP_NONE;
+}

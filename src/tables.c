@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tables.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PAGE_SHIFT = 12, PAGE_MASK = (1 << PAGE_SHIFT) - 1 };
+
+struct fp_vni_page {
+    _Atomic(struct fp_segment *) segment[1 << PAGE_SHIFT];
+};
+
+// Zeroed memory aligned to a cache line, so that workers' counters do not share one.
+static void *new_aligned(size_t size) {
+    size = (size + 63) & ~(size_t)63;
+    void *memory = aligned_alloc(64, size);
+    if (memory != NULL)
+        memset(memory, 0, size);
+    return memory;
+}
+
+struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family, uint32_t workers) {
+    if (workers < 1 || workers > FP_WORKERS)
+        return NULL;
+    struct fp_tables *tables = new_aligned(sizeof *tables);
+    if (tables == NULL)
+        return NULL;
+    tables->workers = workers;
+    tables->fdb = fp_fdb_new(fdb_entries, seed);
+    tables->remotes = fp_remotes_new(family, workers);
+    if (tables->fdb == NULL || tables->remotes == NULL) {
+        fp_tables_free(tables);
+        return NULL;
+    }
+    return tables;
+}
+
+void fp_tables_free(struct fp_tables *tables) {
+    if (tables == NULL)
+        return;
+    for (uint32_t i = 0; i < sizeof tables->vni_page / sizeof tables->vni_page[0]; i++)
+        free(tables->vni_page[i]);
+    fp_fdb_free(tables->fdb);
+    fp_remotes_free(tables->remotes);
+    free(tables);
+}
+
+struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers) {
+    struct fp_segment *segment =
+        new_aligned(sizeof *segment + workers * sizeof segment->tally[0]);
+    if (segment == NULL)
+        return NULL;
+    segment->index = index;
+    segment->vni = vni;
+    return segment;
+}
+
+struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t mtu,
+                            uint32_t workers) {
+    struct fp_port *port = new_aligned(sizeof *port);
+    if (port == NULL)
+        return NULL;
+    port->traffic = new_aligned(workers * sizeof *port->traffic);
+    if (port->traffic == NULL) {
+        free(port);
+        return NULL;
+    }
+    port->index = index;
+    port->segment = segment;
+    port->mtu = mtu;
+    for (uint32_t i = 0; i < FP_WORKERS; i++)
+        port->fd[i] = -1;
+    return port;
+}
+
+void fp_port_free(struct fp_port *port) {
+    if (port == NULL)
+        return;
+    free(port->traffic);
+    free(port);
+}
+
+bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segment *segment) {
+    _Atomic(struct fp_vni_page *) *place = &tables->vni_page[vni >> PAGE_SHIFT];
+    struct fp_vni_page *page = atomic_load(place);
+    if (page == NULL) {
+        page = new_aligned(sizeof *page);
+        if (page == NULL)
+            return false;
+        atomic_store(place, page);
+    }
+    atomic_store(&page->segment[vni & PAGE_MASK], segment);
+    return true;
+}
+
+struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni) {
+    const struct fp_vni_page *page =
+        atomic_load_explicit(&tables->vni_page[vni >> PAGE_SHIFT], memory_order_acquire);
+    if (page == NULL)
+        return NULL;
+    return atomic_load_explicit(&page->segment[vni & PAGE_MASK], memory_order_acquire);
+}
+
+void fp_port_publish(struct fp_tables *tables, uint32_t index, struct fp_port *port) {
+    atomic_store(&tables->port[index], port);
+}
+
+const struct fp_list *fp_group_publish(struct fp_tables *tables, uint32_t index,
+                                       const struct fp_list *list) {
+    return atomic_exchange(&tables->group[index], list);
+}
+
+const struct fp_list *fp_segment_set_remotes(struct fp_segment *segment,
+                                             const struct fp_list *list) {
+    return atomic_exchange(&segment->remotes, list);
+}
+
+const struct fp_list *fp_segment_set_ports(struct fp_segment *segment,
+                                           const struct fp_list *list) {
+    return atomic_exchange(&segment->ports, list);
+}
+
+void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder) {
+    atomic_store(&segment->forwarder, forwarder);
+}
+
+void fp_segment_set_learning(struct fp_segment *segment, bool learning) {
+    atomic_store(&segment->learning, learning);
+}
+
+uint32_t fp_now(const struct fp_tables *tables) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint32_t)now.tv_sec +
+           atomic_load_explicit(&tables->clock_offset, memory_order_relaxed);
+}
+
+void fp_clock_advance(struct fp_tables *tables, uint32_t seconds) {
+    atomic_fetch_add(&tables->clock_offset, seconds);
+}
+
+void fp_turn_begin(struct fp_tables *tables, uint32_t worker) {
+    // Sequentially consistent on purpose: either fp_synchronize sees this turn, or the turn sees what
+    // was published before fp_synchronize.
+    atomic_fetch_add(&tables->turn[worker].count, 1);
+}
+
+void fp_turn_end(struct fp_tables *tables, uint32_t worker) {
+    atomic_fetch_add_explicit(&tables->turn[worker].count, 1, memory_order_release);
+}
+
+void fp_synchronize(struct fp_tables *tables) {
+    atomic_thread_fence(memory_order_seq_cst);
+    for (uint32_t i = 0; i < tables->workers; i++) {
+        const uint64_t seen = atomic_load(&tables->turn[i].count);
+        const struct timespec pause = {0, 20000}; // a turn takes microseconds
+        while ((seen & 1) && atomic_load(&tables->turn[i].count) == seen)
+            nanosleep(&pause, NULL);
+    }
+}
+
+// The traffic counters of a source, or NULL where it is gone.
+static struct fp_traffic *traffic_of(const struct fp_context *context, fp_dest source) {
+    const uint32_t index = fp_dest_index(source);
+    if (fp_dest_kind(source) == FP_DEST_PORT) {
+        const struct fp_port *port = fp_port_get(context->tables, index);
+        return port != NULL ? &port->traffic[context->worker] : NULL;
+    }
+    if (fp_dest_kind(source) == FP_DEST_REMOTE) {
+        const struct fp_remote *remote = fp_remotes_get(context->tables->remotes, index);
+        return remote != NULL ? &remote->traffic[context->worker] : NULL;
+    }
+    return NULL;
+}
+
+void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason,
+                 struct fp_traffic *traffic) {
+    struct fp_tally *worker = &context->tables->tally[context->worker];
+    fp_count(&worker->drops[reason], 1);
+    fp_count(&worker->traffic.drops, 1);
+    if (frame->segment != NULL) {
+        struct fp_tally *segment = &frame->segment->tally[context->worker];
+        fp_count(&segment->drops[reason], 1);
+        fp_count(&segment->traffic.drops, 1);
+    }
+    if (traffic != NULL)
+        fp_count(&traffic->drops, 1);
+}
+
+void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason) {
+    fp_drop_out(context, frame, reason, traffic_of(context, frame->source));
+}
+
+void fp_note(const struct fp_context *context, const struct fp_frame *frame, uint32_t event) {
+    fp_count(&context->tables->tally[context->worker].events[event], 1);
+    if (frame->segment != NULL)
+        fp_count(&frame->segment->tally[context->worker].events[event], 1);
+}
+
+static void count_rx(struct fp_traffic *traffic, uint64_t bytes) {
+    fp_count(&traffic->rx_frames, 1);
+    fp_count(&traffic->rx_bytes, bytes);
+}
+
+static void count_tx(struct fp_traffic *traffic, uint64_t bytes) {
+    fp_count(&traffic->tx_frames, 1);
+    fp_count(&traffic->tx_bytes, bytes);
+}
+
+void fp_count_in(const struct fp_context *context, const struct fp_frame *frame) {
+    count_rx(&context->tables->tally[context->worker].traffic, frame->length);
+    if (frame->segment != NULL)
+        count_rx(&frame->segment->tally[context->worker].traffic, frame->length);
+    struct fp_traffic *source = traffic_of(context, frame->source);
+    if (source != NULL)
+        count_rx(source, frame->length);
+}
+
+void fp_count_out(const struct fp_context *context, const struct fp_frame *frame,
+                  struct fp_traffic *traffic) {
+    count_tx(&context->tables->tally[context->worker].traffic, frame->length);
+    if (frame->segment != NULL)
+        count_tx(&frame->segment->tally[context->worker].traffic, frame->length);
+    count_tx(traffic, frame->length);
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the workers of one engine share: segments, ports, remotes, groups and the FDB.
+//
+// Owner: control (Python, holding the engine's lock) creates, publishes, withdraws and frees. Workers
+// only read, but for the FDB and the remotes, which they also add to. Nothing is locked: a pointer that
+// control withdrew is freed after fp_synchronize, when every worker has passed a quiescent point.
+#ifndef FP_TABLES_H
+#define FP_TABLES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "count.h"
+#include "fdb.h"
+#include "frame.h"
+#include "remote.h"
+
+enum {
+    FP_PORTS = 1 << 16, // indices 1 … 65535
+    FP_GROUPS = 1 << 12,
+    FP_WORKERS = 64,
+};
+
+// An immutable list of indices; control replaces it whole.
+struct fp_list {
+    uint32_t count;
+    uint32_t item[];
+};
+
+struct fp_context;
+
+// The part that decides. `forward` gives every frame of the burst a target; it must not block.
+struct fp_forwarder {
+    void (*forward)(const struct fp_forwarder *self, const struct fp_context *context,
+                    struct fp_frame *frames, uint32_t count);
+    void *state;
+};
+
+struct fp_segment {
+    uint32_t index; // in FDB keys
+    uint32_t vni;
+    _Atomic bool learning;
+    _Atomic(const struct fp_forwarder *) forwarder;
+    _Atomic(const struct fp_list *) remotes; // the flood list: indices of remotes
+    _Atomic(const struct fp_list *) ports;   // indices of all ports of the segment
+    struct fp_tally tally[];                 // one for each worker
+};
+
+struct fp_port {
+    uint32_t index;
+    uint32_t mtu; // bytes of the IP packet, as `ip link` counts
+    struct fp_segment *segment;
+    _Atomic bool gone;           // the interface was deleted; set by the worker that noticed
+    struct fp_traffic *traffic;  // one for each worker
+    int fd[FP_WORKERS];          // each worker's own queue
+};
+
+struct fp_vni_page;
+
+struct fp_tables {
+    struct fp_fdb *fdb;
+    struct fp_remotes *remotes;
+    uint32_t workers;
+    _Atomic uint32_t clock_offset; // added to the clock, see fp_now
+    _Atomic(struct fp_vni_page *) vni_page[1 << 12]; // by the upper half of the VNI
+    _Atomic(struct fp_port *) port[FP_PORTS];
+    _Atomic(const struct fp_list *) group[FP_GROUPS];
+    struct {
+        _Alignas(64) _Atomic uint64_t count; // odd: within a turn, even: at rest
+    } turn[FP_WORKERS];
+    struct fp_tally tally[FP_WORKERS]; // everything, by worker
+};
+
+// What a worker tells a forwarder about the turn.
+struct fp_context {
+    struct fp_tables *tables;
+    uint32_t worker;
+    uint32_t now; // seconds on the engine's clock
+};
+
+struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family, uint32_t workers);
+void fp_tables_free(struct fp_tables *tables);
+
+struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers);
+struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t mtu, uint32_t workers);
+void fp_port_free(struct fp_port *port);
+
+// Publish a segment under its VNI, or withdraw it (NULL). False: no memory.
+bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segment *segment);
+struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni);
+
+void fp_port_publish(struct fp_tables *tables, uint32_t index, struct fp_port *port);
+
+// Each returns the list that it replaces, to be freed after fp_synchronize.
+const struct fp_list *fp_group_publish(struct fp_tables *tables, uint32_t index,
+                                       const struct fp_list *list);
+const struct fp_list *fp_segment_set_remotes(struct fp_segment *segment, const struct fp_list *list);
+const struct fp_list *fp_segment_set_ports(struct fp_segment *segment, const struct fp_list *list);
+
+void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder);
+void fp_segment_set_learning(struct fp_segment *segment, bool learning);
+
+static inline struct fp_port *fp_port_get(const struct fp_tables *tables, uint32_t index) {
+    if (index >= FP_PORTS)
+        return NULL;
+    return atomic_load_explicit(&tables->port[index], memory_order_acquire);
+}
+
+static inline const struct fp_list *fp_group_get(const struct fp_tables *tables, uint32_t index) {
+    if (index >= FP_GROUPS)
+        return NULL;
+    return atomic_load_explicit(&tables->group[index], memory_order_acquire);
+}
+
+// Seconds on the engine's clock: the machine's monotonic one, plus an offset that tests use to let
+// time pass.
+uint32_t fp_now(const struct fp_tables *tables);
+void fp_clock_advance(struct fp_tables *tables, uint32_t seconds);
+
+// A worker's turn: between the two it may hold what the tables point to.
+void fp_turn_begin(struct fp_tables *tables, uint32_t worker);
+void fp_turn_end(struct fp_tables *tables, uint32_t worker);
+
+// Wait until every worker that is within a turn now has ended it. Never called by a worker.
+void fp_synchronize(struct fp_tables *tables);
+
+// Discard: count the frame once by its reason, for the worker, its segment and where it came from.
+void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
+// The same for a frame, or a copy of it, that did not get out to `traffic`.
+void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason,
+                 struct fp_traffic *traffic);
+void fp_note(const struct fp_context *context, const struct fp_frame *frame, uint32_t event);
+
+// Count a frame that came in (with its source) or went out to `traffic`.
+void fp_count_in(const struct fp_context *context, const struct fp_frame *frame);
+void fp_count_out(const struct fp_context *context, const struct fp_frame *frame,
+                  struct fp_traffic *traffic);
+
+#endif
