@@ -13,7 +13,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
-MODULES = ["tables", "remote", "port", "fdb", "forwarder", "segment", "worker", "engine"]
+MODULES = ["tables", "remote", "port", "fdb", "forwarder", "segment", "worker", "engine", "oneshot"]
 
 
 def wanted(name: str) -> bool:
@@ -55,12 +55,14 @@ def extension(name: str, source: str) -> Extension:
 
 
 extensions = [extension(f"fastpath.{module}", f"fastpath/{module}.pyx") for module in MODULES]
+extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
 
 setup(
     libraries=[kernels],
     ext_modules=cythonize(
         extensions,
         build_dir="build/cython",
+        nthreads=os.cpu_count() or 1,
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,

@@ -97,7 +97,10 @@ cdef extern from "flow.h" nogil:
 
 cdef extern from "checksum.h" nogil:
     uint64_t fp_checksum_add(uint64_t sum, const uint8_t *data, uint32_t length)
+    uint16_t fp_checksum_fold(uint64_t sum)
     uint16_t fp_checksum(const uint8_t *data, uint32_t length)
+    uint64_t fp_checksum_pseudo(const uint8_t *ip, uint8_t version, uint8_t protocol, uint32_t length)
+    void fp_checksum_replace(uint8_t *at, uint16_t before, uint16_t after)
 
 
 cdef extern from "frame.h" nogil:
@@ -255,6 +258,11 @@ cdef extern from "tables.h" nogil:
     void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
     void fp_count_in(const fp_context *context, const fp_frame *frame)
     void fp_count_out(const fp_context *context, const fp_frame *frame, fp_traffic *traffic)
+
+
+cdef extern from "offload.h" nogil:
+    void fp_vnet_read(const uint8_t *header, fp_frame *frame)
+    c_bool fp_vnet_write(uint8_t *header, const fp_frame *frame, uint32_t mtu)
 
 
 cdef extern from "encap.h" nogil:

@@ -47,9 +47,9 @@ static inline uint32_t segment_of(uint64_t key) {
 }
 
 static inline uint32_t bucket_of(const struct fp_fdb *fdb, uint64_t key) {
-    const __uint128_t product =
-        (__uint128_t)(key ^ fdb->seed) * (__uint128_t)UINT64_C(0x9e3779b97f4a7c15);
-    return (uint32_t)((uint64_t)product ^ (uint64_t)(product >> 64)) & fdb->mask;
+    uint64_t hash = (key ^ fdb->seed) * UINT64_C(0x9e3779b97f4a7c15);
+    hash = (hash ^ (hash >> 32)) * UINT64_C(0xd6e8feb86659fd93);
+    return (uint32_t)(hash >> 32) & fdb->mask;
 }
 
 static inline struct bucket *probe(const struct fp_fdb *fdb, uint32_t first, uint32_t step) {

@@ -30,7 +30,7 @@
 
 enum {
     FP_FDB_WAYS = 4,
-    FP_FDB_PROBES = 8,
+    FP_FDB_PROBES = 16, // at a load of 1/2, 8 would leave about 12 addresses in a million without a place
     FP_FDB_SEGMENTS = 65535, // segment indices 1 … 65534; 0 is never used, so that no key is 0
 };
 

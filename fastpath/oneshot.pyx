@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C kernels on single buffers: bytes in, plain values out.
+
+For tests that compare the kernels with slow oracles, and for people who want to look at one packet.
+Nothing in the data path uses this module.
+"""
+
+from collections import namedtuple
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from fastpath.kernels cimport (
+    AF_INET,
+    FP_DEST_PORT,
+    FP_DEST_REMOTE,
+    FP_FRAME_SIZE,
+    FP_HEADROOM,
+    fp_checksum,
+    fp_checksum_add,
+    fp_checksum_fold,
+    fp_checksum_pseudo,
+    fp_checksum_replace,
+    fp_context,
+    fp_decap,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+    fp_drop_name,
+    fp_encap,
+    fp_fdb,
+    fp_fdb_age,
+    fp_fdb_entry,
+    fp_fdb_free,
+    fp_fdb_key,
+    fp_fdb_learn,
+    fp_fdb_lookup,
+    fp_fdb_match,
+    fp_fdb_new,
+    fp_fdb_next,
+    fp_fdb_reclaim,
+    fp_fdb_retire,
+    fp_fdb_set,
+    fp_fdb_share,
+    fp_fdb_share_of,
+    fp_fdb_used,
+    fp_fdb_value,
+    fp_flow_parse,
+    fp_frame,
+    fp_packet,
+    fp_segment,
+    fp_segment_new,
+    fp_segment_publish,
+    fp_tables,
+    fp_tables_free,
+    fp_tables_new,
+    fp_vnet_read,
+    fp_vnet_write,
+)
+
+VNET_SIZE = 12
+
+Flow = namedtuple("Flow", "network transport end version protocol tos fragment hash")
+Encapsulated = namedtuple("Encapsulated", "drop packet tos completed")
+Decapsulated = namedtuple("Decapsulated", "drop vni frame needs_checksum checksum_start checksum_offset events")
+FdbValue = namedtuple("FdbValue", "kind index seen flags")
+OUTCOMES = ("known", "learned", "moved", "pinned", "own", "full")
+
+
+cdef class _Buffer:
+    """One frame with its headroom, in memory of exactly that size, so that sanitizers see overruns."""
+
+    cdef uint8_t *memory
+    cdef fp_frame frame
+
+    def __cinit__(self, bytes data, int headroom=FP_HEADROOM):
+        if len(data) > FP_FRAME_SIZE:
+            raise ValueError(f"{len(data)} bytes are more than a frame can have ({FP_FRAME_SIZE})")
+        self.memory = <uint8_t *>malloc(headroom + len(data) + (headroom + len(data) == 0))
+        if self.memory == NULL:
+            raise MemoryError
+        memset(&self.frame, 0, sizeof(fp_frame))
+        memset(self.memory, 0xAA, headroom)
+        memcpy(self.memory + headroom, <const char *>data, len(data))
+        self.frame.data = self.memory + headroom
+        self.frame.length = len(data)
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef bytes content(self):
+        return (<char *>self.frame.data)[:self.frame.length]
+
+
+def checksum(bytes data):
+    """The internet checksum (RFC 1071) as the two bytes that go into a header."""
+    cdef uint16_t result = fp_checksum(<const uint8_t *><const char *>data, len(data))
+    return (<char *>&result)[:2]
+
+
+def checksum_in_pieces(list pieces):
+    """The same over pieces that follow each other; all but the last have an even size."""
+    cdef uint64_t total = 0
+    cdef uint16_t result
+    for piece in pieces:
+        total = fp_checksum_add(total, <const uint8_t *><const char *>piece, len(piece))
+    result = ~fp_checksum_fold(total)
+    return (<char *>&result)[:2]
+
+
+def checksum_pseudo(bytes ip, int version, int protocol, uint32_t length):
+    """The folded sum of the pseudo-header that belongs to the IP header `ip`, as two bytes."""
+    if len(ip) < (20 if version == 4 else 40):
+        raise ValueError("not a whole IP header")
+    cdef uint16_t result = fp_checksum_fold(
+        fp_checksum_pseudo(<const uint8_t *><const char *>ip, version, protocol, length)
+    )
+    return (<char *>&result)[:2]
+
+
+def checksum_replace(bytes stored, bytes before, bytes after):
+    """The repaired checksum after one 16-bit word changed (RFC 1624); all are two bytes."""
+    if not len(stored) == len(before) == len(after) == 2:
+        raise ValueError("each of the three is two bytes")
+    cdef uint16_t old_word, new_word
+    cdef uint8_t field[2]
+    memcpy(field, <const char *>stored, 2)
+    memcpy(&old_word, <const char *>before, 2)
+    memcpy(&new_word, <const char *>after, 2)
+    fp_checksum_replace(field, old_word, new_word)
+    return (<char *>field)[:2]
+
+
+def parse(bytes frame):
+    """The Flow of a frame of any content."""
+    cdef _Buffer buffer = _Buffer(frame, 0)
+    fp_flow_parse(buffer.frame.data, buffer.frame.length, &buffer.frame.flow)
+    flow = buffer.frame.flow
+    return Flow(flow.network, flow.transport, flow.end, flow.version, flow.protocol, flow.tos,
+                bool(flow.fragment), flow.hash)
+
+
+def encap(bytes frame, uint32_t vni, bytes vnet=bytes(VNET_SIZE)):
+    """Encapsulate a frame that came from a TAP with this virtio-net header. `drop` is None or a reason."""
+    cdef _Buffer buffer = _Buffer(frame)
+    cdef fp_packet packet
+    cdef uint32_t completed = 0, drop
+    if len(vnet) != VNET_SIZE:
+        raise ValueError(f"a virtio-net header has {VNET_SIZE} bytes")
+    fp_vnet_read(<const uint8_t *><const char *>vnet, &buffer.frame)
+    fp_flow_parse(buffer.frame.data, buffer.frame.length, &buffer.frame.flow)
+    drop = fp_encap(&buffer.frame, vni, &packet, &completed)
+    if drop:
+        return Encapsulated(fp_drop_name(drop).decode(), None, None, bool(completed))
+    return Encapsulated(None, (<const char *>packet.data)[:packet.length], packet.tos, bool(completed))
+
+
+def vnet_for_port(bytes frame, int mtu):
+    """The virtio-net header with which a port of this MTU gets the frame; and whether it became a
+    super-frame."""
+    cdef _Buffer buffer = _Buffer(frame)
+    cdef uint8_t header[12]
+    fp_flow_parse(buffer.frame.data, buffer.frame.length, &buffer.frame.flow)
+    is_super = fp_vnet_write(header, &buffer.frame, mtu)
+    return (<char *>header)[:VNET_SIZE], bool(is_super)
+
+
+cdef class Decapsulator:
+    """fp_decap with a table of segments of its own."""
+
+    cdef fp_tables *tables
+    cdef fp_context context
+    cdef list segments
+
+    def __cinit__(self, vnis):
+        self.segments = []
+        self.tables = fp_tables_new(16, 0, AF_INET, 1)
+        if self.tables == NULL:
+            raise MemoryError
+        self.context.tables = self.tables
+        cdef fp_segment *segment
+        for index, vni in enumerate(vnis, 1):
+            segment = fp_segment_new(index, vni, 1)
+            if segment == NULL or not fp_segment_publish(self.tables, vni, segment):
+                raise MemoryError
+            self.segments.append(<size_t>segment)
+
+    def __dealloc__(self):
+        for address in self.segments:
+            free(<void *><size_t>address)
+        fp_tables_free(self.tables)
+
+    def __call__(self, bytes payload, int outer_tos=0, bint strict=False):
+        """Decapsulate one UDP payload. `events` are the numbers of the events noted (event.def)."""
+        cdef _Buffer buffer = _Buffer(payload)
+        cdef uint32_t drop
+        before = [self.tables.tally[0].events[i] for i in range(16)]
+        buffer.frame.outer_tos = outer_tos
+        drop = fp_decap(&self.context, &buffer.frame, strict)
+        noted = [i for i in range(16) if self.tables.tally[0].events[i] != before[i]]
+        return Decapsulated(
+            fp_drop_name(drop).decode() if drop else None, buffer.frame.vni,
+            None if drop else buffer.content(), bool(buffer.frame.needs_checksum),
+            buffer.frame.checksum_start, buffer.frame.checksum_offset, noted,
+        )
+
+
+cdef class FdbTable:
+    """The FDB kernel by itself. MAC addresses and destinations are numbers."""
+
+    cdef fp_fdb *fdb
+
+    def __cinit__(self, uint32_t entries, uint64_t seed=0):
+        self.fdb = fp_fdb_new(entries, seed)
+        if self.fdb == NULL:
+            raise ValueError("the number of entries is out of range")
+
+    def __dealloc__(self):
+        fp_fdb_free(self.fdb)
+
+    def __len__(self):
+        return fp_fdb_used(self.fdb)
+
+    def configure(self, uint32_t segment, uint32_t limit, uint32_t ageing):
+        cdef fp_fdb_share *share = fp_fdb_share_of(self.fdb, segment)
+        share.limit = limit
+        share.ageing = ageing
+
+    def learn(self, uint32_t segment, uint64_t mac, uint32_t kind, uint32_t index, uint32_t now):
+        """One of OUTCOMES."""
+        return OUTCOMES[fp_fdb_learn(self.fdb, fp_fdb_key(segment, mac), fp_dest_make(kind, index), now)]
+
+    def set(self, uint32_t segment, uint64_t mac, uint32_t kind, uint32_t index, uint8_t flags, uint32_t now):
+        return bool(fp_fdb_set(self.fdb, fp_fdb_key(segment, mac), fp_dest_make(kind, index), flags, now))
+
+    def lookup(self, uint32_t segment, uint64_t mac):
+        """An FdbValue, or None."""
+        cdef uint64_t key = fp_fdb_key(segment, mac)
+        cdef fp_fdb_value value
+        fp_fdb_lookup(self.fdb, &key, 1, &value)
+        if value.dest == 0:
+            return None
+        return FdbValue(fp_dest_kind(value.dest), fp_dest_index(value.dest), value.seen, value.flags)
+
+    def retire(self, uint32_t segment=0, mac=None, dest=None, bint learned_only=False):
+        """`dest` is a (kind, index) pair."""
+        cdef fp_fdb_match match
+        memset(&match, 0, sizeof(match))
+        match.segment = segment
+        match.has_mac = mac is not None
+        match.mac = mac or 0
+        match.dest = fp_dest_make(dest[0], dest[1]) if dest is not None else 0
+        match.learned_only = learned_only
+        return fp_fdb_retire(self.fdb, &match)
+
+    def age(self, uint32_t now):
+        return fp_fdb_age(self.fdb, now)
+
+    def reclaim(self):
+        fp_fdb_reclaim(self.fdb)
+
+    def entries(self):
+        """{(segment, mac): FdbValue}"""
+        cdef fp_fdb_entry entry
+        cdef uint64_t cursor = 0
+        result = {}
+        while fp_fdb_next(self.fdb, &cursor, &entry):
+            key = (entry.segment, entry.mac)
+            assert key not in result, "an address stands in the table twice"
+            result[key] = FdbValue(fp_dest_kind(entry.value.dest), fp_dest_index(entry.value.dest),
+                                   entry.value.seen, entry.value.flags)
+        return result
