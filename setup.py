@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The compiled part of the build; everything else is in pyproject.toml.
 
-FASTPATH_DEBUG=1      unoptimised, with assertions
-FASTPATH_SANITIZE=1   AddressSanitizer and UndefinedBehaviorSanitizer (see `./run test`)
-FASTPATH_STRICT=1     warnings in our own C code are errors (developers and CI)
+FASTPATH_DEBUG=1         unoptimised, with assertions
+FASTPATH_SANITIZE=1      AddressSanitizer and UndefinedBehaviorSanitizer (see `./run test`)
+FASTPATH_STRICT=1        warnings in our own C code are errors
+FASTPATH_NO_EXTENSION=1  nothing compiled at all: ./run installs the package and then builds in place
 """
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -56,6 +58,10 @@ def extension(name: str, source: str) -> Extension:
 
 extensions = [extension(f"fastpath.{module}", f"fastpath/{module}.pyx") for module in MODULES]
 extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
+
+if wanted("FASTPATH_NO_EXTENSION"):
+    setup()
+    sys.exit()
 
 setup(
     libraries=[kernels],

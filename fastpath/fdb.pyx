@@ -60,12 +60,13 @@ cdef class Fdb:
         self.ports = ports  # index -> Port, kept by the segment
         self.groups = {}  # mac -> (index, [Remote])
 
-    def set(self, str mac, to):
-        """Make a static entry that points to a Port or a Remote, in place of any other. Raises
-        ConflictError when the FDB or the segment's share of it is full."""
+    def set(self, str mac, to, *, bint static=True):
+        """Make an entry that points to a Port or a Remote, in place of any other; one that is not
+        `static` ages and moves like a learned one. Raises ConflictError when the FDB or the segment's
+        share of it is full."""
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
-            self.put(number, self._dest(to), FP_FDB_STATIC)
+            self.put(number, self._dest(to), FP_FDB_STATIC if static else 0)
             self.drop_group(number)
 
     def append(self, str mac, Remote remote not None):
@@ -97,15 +98,16 @@ cdef class Fdb:
                 raise ConflictError(f"there is no entry for {mac}")
             self.drop_group(number)
 
-    def flush(self, to=None, *, bint static=False):
-        """Remove the learned entries, and with `static` the static ones too (a port's own address
-        stays); only those that point to `to` where it is given. Returns how many went."""
+    def flush(self, to=None, *, bint learned=True, bint static=False):
+        """Remove the `learned` entries, or the `static` ones, or both (a port's own address stays);
+        only those that point to `to` where it is given. Returns how many went."""
         cdef fp_dest dest = self._dest(to) if to is not None else 0
         with self.tables.lock:
             before = len(self)
-            self.retire(dest, True)
+            if learned:
+                self.retire(dest, True)
             if static:
-                for entry in list(self):
+                for entry in self:
                     if entry.static and not entry.local and (to is None or to in entry.to):
                         self.delete(entry.mac, to)
             self.tables.reclaim()

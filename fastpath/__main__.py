@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m fastpath`"""
+
+from fastpath.control.cli import main
+
+main(prog_name="fastpath")

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+from typing import Self
+
+from fastpath.tables import Tables
+
+class Worker:
+    def __new__(
+        cls,
+        tables: Tables,
+        index: int,
+        *,
+        receive: int,
+        send: list[int],
+        family: int,
+        strict: bool,
+        learned_udp_port: int,
+        attention: int,
+    ) -> Self: ...
+    def add(self, fd: int, what: int) -> None: ...
+    def watch(self, fd: int, port: int) -> None: ...
+    def unwatch(self, fd: int) -> None: ...
+    def stop(self) -> None: ...
+    def poll(self, timeout_ms: int) -> int: ...
+    def run(self) -> None: ...
