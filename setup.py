@@ -19,6 +19,7 @@ MODULES = ["tables", "remote", "port", "fdb", "forwarder", "segment", "worker", 
 
 
 def wanted(name: str) -> bool:
+    """Whether the environment variable is set to anything but 0."""
     return os.environ.get(name, "") not in ("", "0")
 
 
@@ -45,6 +46,7 @@ kernels = (
 
 
 def extension(name: str, source: str) -> Extension:
+    """A Cython module that is linked with the kernels."""
     return Extension(
         name,
         [source],

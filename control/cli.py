@@ -6,16 +6,16 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
 
 from fastpath.control import fdb_words
-from fastpath.control.api import Client, device_names
+from fastpath.control.client import Client
 from fastpath.control.config import vxlan_config
+from fastpath.control.control_socket import device_names
 from fastpath.control.messages import DeviceInfo, FdbVerb
-from fastpath.control.run_device import detach, run
 from fastpath.control.tables import print_stats
 from fastpath.errors import FastpathError, SystemRefusal
 from fastpath.version import VERSION
@@ -45,6 +45,7 @@ class Words(click.Command):
         self._usage = usage
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """What stands behind the command's name in the usage line."""
         return ["[OPTIONS]", self._usage]
 
 
@@ -89,6 +90,9 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int) -
       fastpath vxlan add vx6 id 7 local 2001:db8::1 remote 2001:db8::2 dstport 8472 nolearning
     """
     config = vxlan_config(name, words, workers=workers)
+    # Netlink and the HTTP server take longer to load than most commands take to run.
+    from fastpath.control.run_device import detach, run  # noqa: PLC0415
+
     if detached:
         detach(config)
         return
@@ -178,7 +182,6 @@ _CHANGES: dict[FdbVerb, tuple[str, str]] = {
     "replace": ("Add an entry or change it.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
     "del": ("Delete an entry or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
 }
-assert set(_CHANGES) == set(get_args(FdbVerb))
 for _verb, (_what, _example) in _CHANGES.items():
     _add_change_command(_verb, _what, _example)
 
@@ -213,10 +216,10 @@ def fdb_show(words: tuple[str, ...], as_json: bool, statistics: bool) -> None:
     names = [device] if device is not None else device_names()
     lines = [line for name in names for line in Client(name).fdb_show()]
     if as_json:
-        click.echo(fdb_words.format_json(lines))
+        click.echo(fdb_words.format_json(lines, name_device=device is None))
         return
     for line in lines:
-        click.echo(fdb_words.format_line(line, statistics))
+        click.echo(fdb_words.format_line(line, name_device=device is None, statistics=statistics))
 
 
 @main.command(cls=Words, usage="[NAME]")
@@ -237,5 +240,3 @@ def stats(name: str | None, as_json: bool) -> None:
         return
     for device, numbers in found.items():
         print_stats(Console(width=None if sys.stdout.isatty() else 140), device, numbers)
-
-

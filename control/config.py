@@ -79,7 +79,9 @@ def read_words(words: Sequence[str], known: dict[str, Word]) -> dict[str, list[s
         if word in found and not rule.repeated:
             raise UsageError(f'"{word}" stands twice: it can be given once')
         if len(rest) < rule.values:
-            raise UsageError(f'"{word}" needs {"a value" if rule.values == 1 else f"{rule.values} values"}: {rule.hint}')
+            raise UsageError(
+                f'"{word}" needs {"a value" if rule.values == 1 else f"{rule.values} values"}: {rule.hint}'
+            )
         found.setdefault(word, []).extend(rest[: rule.values])
         del rest[: rule.values]
     return found

@@ -119,7 +119,7 @@ class VxlanDevice:
             raise ConflictError(f"{FLOOD} has a remote already: use append to add another")
         if change.verb == "del":
             self.segment.remove_remote(change.dst, change.port)
-        else:
+        elif self.segment.remote(change.dst, change.port) not in self.segment.remotes:
             self.segment.add_remote(change.dst, change.port)
 
     def _change_entry(self, change: FdbChange, mac: int) -> None:
@@ -128,7 +128,8 @@ class VxlanDevice:
         if change.verb == "append" and known is not None:
             if not isinstance(to, Remote):
                 raise UsageError("append adds a remote: say which, as in dst 192.0.2.2")
-            fdb.append(change.mac, to)
+            if to not in known.to:  # the kernel, too, takes a second append in silence
+                fdb.append(change.mac, to)
             return
         if change.verb == "add" and known is not None:
             more = "use append to add a remote" if is_group(mac) else "use replace to change it"

@@ -12,8 +12,11 @@ from fastpath.errors import UsageError
 
 _DEV = {"dev": Word(1, hint="dev NAME")}
 _DST = {"dst": Word(1, hint="dst ADDRESS"), "port": Word(1, hint="port UDP-PORT")}
-_STATES: dict[str, FdbState] = {"permanent": "permanent", "static": "permanent", "local": "permanent"} | {
-    "dynamic": "dynamic"
+_STATES: dict[str, FdbState] = {
+    "permanent": "permanent",
+    "static": "permanent",
+    "local": "permanent",
+    "dynamic": "dynamic",
 }
 
 CHANGE_WORDS = _DEV | _DST | {"self": Word(0)} | {state: Word(0) for state in _STATES}
@@ -53,9 +56,7 @@ def read_change(verb: FdbVerb, words: Sequence[str]) -> tuple[str, FdbChange]:
         raise UsageError("the MAC address is missing: write it first, as in 02:42:0a:00:00:05 dev vx0")
     mac = format_mac(parse_mac(words[0]))
     found = read_words(words[1:], CHANGE_WORDS)
-    change = FdbChange(
-        verb=verb, mac=mac, dst=_dst(found), port=_port(found), state=_state(found) or "permanent"
-    )
+    change = FdbChange(verb=verb, mac=mac, dst=_dst(found), port=_port(found), state=_state(found) or "permanent")
     return _device(found), change
 
 
@@ -71,9 +72,9 @@ def read_show(words: Sequence[str]) -> str | None:
     return found["dev"][0] if "dev" in found else None
 
 
-def format_line(line: FdbLine, statistics: bool = False) -> str:
-    """One line as `bridge fdb show` prints it."""
-    parts = [line.mac, "dev", line.ifname]
+def format_line(line: FdbLine, *, name_device: bool, statistics: bool = False) -> str:
+    """One line as `bridge fdb show` prints it, which names the device only where it was not asked for."""
+    parts = [line.mac, *(["dev", line.ifname] if name_device else [])]
     if line.dst is not None:
         parts += ["dst", line.dst]
     if line.port is not None:
@@ -83,7 +84,8 @@ def format_line(line: FdbLine, statistics: bool = False) -> str:
     return " ".join([*parts, *line.flags, *([line.state] if line.state else [])])
 
 
-def format_json(lines: Sequence[FdbLine]) -> str:
+def format_json(lines: Sequence[FdbLine], *, name_device: bool) -> str:
     """The same as `bridge -json fdb show`."""
-    rows: list[dict[str, Any]] = [line.model_dump(mode="json", exclude_none=True) for line in lines]
+    omit = set() if name_device else {"ifname"}
+    rows: list[dict[str, Any]] = [line.model_dump(mode="json", exclude_none=True, exclude=omit) for line in lines]
     return json.dumps(rows)

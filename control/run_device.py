@@ -2,6 +2,7 @@
 """The process behind a VXLAN device: in the foreground until a signal, or detached."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -10,8 +11,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from fastpath import Port
-from fastpath.control.api import application, bind_socket, unlink_socket
+from fastpath.control.api import application
 from fastpath.control.config import VxlanConfig
+from fastpath.control.control_socket import bind_socket, unlink_socket
 from fastpath.control.device import VxlanDevice
 from fastpath.errors import FastpathError, SystemRefusal
 
@@ -94,10 +96,8 @@ def _detached(config: VxlanConfig, writer: int) -> None:
         os.write(writer, str(error).encode())
         status = 2
     except BaseException as error:
-        try:
+        with contextlib.suppress(OSError):  # the parent may have been told "ready" already
             os.write(writer, f"unexpected error: {error!r}".encode())
-        except OSError:
-            pass  # the parent was told "ready" already
         status = 1
     finally:
         sys.stdout.flush()

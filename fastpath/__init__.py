@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """fastpath: a VXLAN overlay with its data plane in userspace.
 
-    from fastpath import Engine
+from fastpath import Engine
 
-    with Engine(local="192.0.2.1") as engine:
-        segment = engine.add_segment(vni=42)
-        segment.add_remote("192.0.2.2")
-        segment.add_tap("vx0", mtu=1450)
-        engine.run()                      # until a signal
+with Engine(local="192.0.2.1") as engine:
+    segment = engine.add_segment(vni=42)
+    segment.add_remote("192.0.2.2")
+    segment.add_tap("vx0", mtu=1450)
+    engine.run()                      # until a signal
 """
 
 from fastpath.engine import Engine

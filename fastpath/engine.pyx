@@ -2,9 +2,11 @@
 """The engine: one VTEP, its workers, and the segments behind it."""
 
 import os
+import select
 import signal
 import socket
 import threading
+from operator import index
 
 from fastpath import fdb as fdb_module
 from fastpath import remote as remote_module
@@ -27,6 +29,14 @@ DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 
 
+def drain(int fd):
+    """Set an eventfd back to 0."""
+    try:
+        os.eventfd_read(fd)
+    except BlockingIOError:
+        pass
+
+
 cdef class Engine:
     """A VTEP: binds its UDP sockets at once, moves frames between `start` and `stop`.
 
@@ -45,15 +55,16 @@ cdef class Engine:
     cdef list workers
     cdef list threads
     cdef dict _segments
-    cdef object attention
+    cdef int attention
     cdef object housekeeper
     cdef object port_gone
-    cdef object stop_requested
+    cdef int stop_requested
     cdef set unused_remotes
 
-    def __init__(self, local=None, *, int udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
-                 source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, int ttl=0,
+    def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
+                 source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
                  int fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False):
+        udp_port, ttl = index(udp_port), index(ttl)
         self.local = parse_ip(local) if local is not None else None
         if not 1 <= udp_port <= 65535:
             raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
@@ -63,29 +74,37 @@ cdef class Engine:
         self.udp_port = udp_port
         self.tables = Tables(fdb_entries=fdb_entries, family=family, workers=workers)
         self.underlay = open_underlay(
-            self.local, family, udp_port, workers, source_ports, max(1, source_port_count), ttl
+            self.local, family, udp_port, workers=workers, source_ports=source_ports,
+            pool_size=max(1, source_port_count), ttl=ttl,
         )
-        self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.workers = [
-            Worker(
-                self.tables, i, receive=self.underlay.receive[i].fileno(),
-                send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
-                learned_udp_port=udp_port, attention=self.attention,
-            )
-            for i in range(workers)
-        ]
+        self.workers = []
         self.threads = []
         self._segments = {}
         self.housekeeper = None
         self.port_gone = None
-        self.stop_requested = threading.Event()
         self.unused_remotes = set()
+        self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.stop_requested = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            for i in range(workers):
+                self.workers.append(Worker(
+                    self.tables, i, receive=self.underlay.receive[i].fileno(),
+                    send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
+                    learned_udp_port=udp_port, attention=self.attention,
+                ))
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
         self.close()
+
+    def __del__(self):
+        if self.underlay is not None:
+            self.close()
 
     @property
     def segments(self):
@@ -127,6 +146,7 @@ cdef class Engine:
             self._check_open()
             if self.threads:
                 raise ConflictError("the engine is running already")
+            drain(self.stop_requested)
             self.threads = [
                 threading.Thread(target=worker.run, name=f"fastpath-{i}", daemon=True)
                 for i, worker in enumerate(self.workers)
@@ -147,19 +167,20 @@ cdef class Engine:
             worker.stop()
         for thread in threads:
             thread.join()
-        self.stop_requested.set()
+        os.eventfd_write(self.stop_requested, 1)
 
     def run(self):
         """Move frames until SIGINT or SIGTERM, or until `stop` is called from another thread. The
         handlers of the signals are ours only meanwhile, and only in the main thread."""
-        self.stop_requested.clear()
+        self.start()
         previous = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                previous[number] = signal.signal(number, lambda *_: self.stop_requested.set())
         try:
-            self.start()
-            self.stop_requested.wait()
+            if threading.current_thread() is threading.main_thread():
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    previous[number] = signal.signal(number, lambda *_: os.eventfd_write(self.stop_requested, 1))
+            waiter = select.poll()
+            waiter.register(self.stop_requested, select.POLLIN)
+            waiter.poll()
         finally:
             self.stop()
             for number, handler in previous.items():
@@ -171,16 +192,14 @@ cdef class Engine:
         if self.threads:
             raise ConflictError("the engine's workers are running: poll is for an engine that was not started")
         self._check_open()
+        ready = select.poll()
+        for worker in self.workers:
+            ready.register(worker.fileno(), select.POLLIN)
+        ready.poll(timeout * 1000)
         busy = False
-        wait = int(timeout * 1000)
-        while True:
-            served = 0
-            for worker in self.workers:
-                served += worker.poll(wait)
-                wait = 0
-            if not served:
-                return busy
+        while sum(worker.poll(0) for worker in self.workers):
             busy = True
+        return busy
 
     def close(self):
         """Stop, and remove everything: segments, interfaces, sockets."""
@@ -194,6 +213,7 @@ cdef class Engine:
             self.underlay.close()
             self.underlay = None
             os.close(self.attention)
+            os.close(self.stop_requested)
 
     def on_port_gone(self, callback):
         """Have `callback(port)` called, in a thread of the engine, when somebody deletes a port's

@@ -10,6 +10,8 @@ cdef class Fdb:
     cdef uint32_t segment
     cdef dict ports
     cdef dict groups
+    cdef bint closed
+    cdef int check(self) except -1
     cdef int put(self, uint64_t mac, fp_dest dest, uint8_t flags) except -1
     cdef int retire(self, fp_dest dest, bint learned_only) except -1
     cdef int set_local(self, uint64_t mac, fp_dest dest) except -1

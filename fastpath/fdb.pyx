@@ -60,12 +60,18 @@ cdef class Fdb:
         self.ports = ports  # index -> Port, kept by the segment
         self.groups = {}  # mac -> (index, [Remote])
 
+    cdef int check(self) except -1:
+        if self.closed:
+            raise ConflictError("the segment that this FDB belongs to was removed")
+        return 0
+
     def set(self, str mac, to, *, bint static=True):
         """Make an entry that points to a Port or a Remote, in place of any other; one that is not
         `static` ages and moves like a learned one. Raises ConflictError when the FDB or the segment's
         share of it is full."""
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
+            self.check()
             self.put(number, self._dest(to), FP_FDB_STATIC if static else 0)
             self.drop_group(number)
 
@@ -75,6 +81,8 @@ cdef class Fdb:
         if not is_group(number):
             raise UsageError(f"{mac} is not a group address: only those can have several destinations")
         with self.tables.lock:
+            self.check()
+            self._dest(remote)
             remotes = self._remotes_of(number)
             if remote in remotes:
                 raise ConflictError(f"{mac} has the destination {remote.address} already")
@@ -85,6 +93,7 @@ cdef class Fdb:
         no such entry."""
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
+            self.check()
             if to is not None and number in self.groups:
                 rest = [r for r in self.groups[number][1] if r != to]
                 if len(rest) == len(self.groups[number][1]):
@@ -101,8 +110,10 @@ cdef class Fdb:
     def flush(self, to=None, *, bint learned=True, bint static=False):
         """Remove the `learned` entries, or the `static` ones, or both (a port's own address stays);
         only those that point to `to` where it is given. Returns how many went."""
-        cdef fp_dest dest = self._dest(to) if to is not None else 0
+        cdef fp_dest dest
         with self.tables.lock:
+            self.check()
+            dest = self._dest(to) if to is not None else 0
             before = len(self)
             if learned:
                 self.retire(dest, True)
@@ -160,6 +171,8 @@ cdef class Fdb:
 
     def _dest(self, to):
         if isinstance(to, Remote):
+            if (<Remote>to).tables is not self.tables:
+                raise UsageError(f"remote {to.address} belongs to another engine")
             return fp_dest_make(FP_DEST_REMOTE, (<Remote>to).ensure())
         if isinstance(to, Port):
             (<Port>to).check()

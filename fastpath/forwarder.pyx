@@ -16,6 +16,8 @@ from fastpath.kernels cimport (
     fp_frame,
 )
 
+from fastpath.errors import UsageError
+
 
 cdef void hub_forward(const fp_forwarder *self, const fp_context *context,
                       fp_frame *frames, uint32_t count) noexcept nogil:
@@ -25,7 +27,12 @@ cdef void hub_forward(const fp_forwarder *self, const fp_context *context,
 
 
 cdef class Forwarder:
-    """The base class: subclasses fill in the C function."""
+    """The base class: subclasses, in Cython, fill in the C function."""
+
+    cdef const fp_forwarder *usable(self) except NULL:
+        if self.c.forward == NULL:
+            raise UsageError(f"{type(self).__name__} has no C function that forwards: derive it from LearningBridge or Hub")
+        return &self.c
 
 
 cdef class LearningBridge(Forwarder):

@@ -22,6 +22,7 @@ class Housekeeper(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
+        """The thread's body."""
         poll = select.poll()
         poll.register(self._attention, select.POLLIN)
         while not self._stopping:

@@ -8,13 +8,12 @@ Nothing in the data path uses this module.
 from collections import namedtuple
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from fastpath.kernels cimport (
     AF_INET,
-    FP_DEST_PORT,
-    FP_DEST_REMOTE,
+    FP_EVENT_COUNT,
     FP_FRAME_SIZE,
     FP_HEADROOM,
     fp_checksum,
@@ -61,10 +60,11 @@ from fastpath.kernels cimport (
 
 VNET_SIZE = 12
 
-Flow = namedtuple("Flow", "network transport end version protocol tos fragment hash")
-Encapsulated = namedtuple("Encapsulated", "drop packet tos completed")
-Decapsulated = namedtuple("Decapsulated", "drop vni frame needs_checksum checksum_start checksum_offset events")
-FdbValue = namedtuple("FdbValue", "kind index seen flags")
+Flow = namedtuple("Flow", "network transport end version protocol tos fragment hash", module=__name__)
+Encapsulated = namedtuple("Encapsulated", "drop packet tos completed", module=__name__)
+Decapsulated = namedtuple("Decapsulated", "drop vni frame needs_checksum checksum_start checksum_offset events",
+                          module=__name__)
+FdbValue = namedtuple("FdbValue", "kind index seen flags", module=__name__)
 OUTCOMES = ("known", "learned", "moved", "pinned", "own", "full")
 
 
@@ -195,10 +195,10 @@ cdef class Decapsulator:
         """Decapsulate one UDP payload. `events` are the numbers of the events noted (event.def)."""
         cdef _Buffer buffer = _Buffer(payload)
         cdef uint32_t drop
-        before = [self.tables.tally[0].events[i] for i in range(16)]
+        before = [self.tables.tally[0].events[i] for i in range(FP_EVENT_COUNT)]
         buffer.frame.outer_tos = outer_tos
         drop = fp_decap(&self.context, &buffer.frame, strict)
-        noted = [i for i in range(16) if self.tables.tally[0].events[i] != before[i]]
+        noted = [i for i in range(FP_EVENT_COUNT) if self.tables.tally[0].events[i] != before[i]]
         return Decapsulated(
             fp_drop_name(drop).decode() if drop else None, buffer.frame.vni,
             None if drop else buffer.content(), bool(buffer.frame.needs_checksum),

@@ -11,6 +11,7 @@ cdef class Port:
     cdef readonly int vni
     cdef readonly list watched
     cdef int check(self) except -1
+    cdef int shut(self) except -1
 
 
 cdef class TapPort(Port):

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import threading
+from operator import index
 
 from libc.stdint cimport uint64_t
 
@@ -88,7 +89,8 @@ cdef class Port:
     def removed(self):
         return self.c == NULL
 
-    def close(self):
+    cdef int shut(self) except -1:
+        """Close what is behind the port; the segment calls it after it withdrew the port."""
         raise NotImplementedError
 
     def __repr__(self):
@@ -96,8 +98,11 @@ cdef class Port:
 
 
 def check_mtu(mtu):
+    """The MTU as a whole number of bytes. Raises UsageError where no interface can have it."""
+    mtu = index(mtu)
     if not MIN_MTU <= mtu <= MAX_MTU:
         raise UsageError(f"mtu {mtu}: it must be between {MIN_MTU} and {MAX_MTU} bytes")
+    return mtu
 
 
 def explain_tap_error(error, name):
@@ -122,18 +127,17 @@ cdef class TapPort(Port):
     """A TAP interface, one queue for each worker. It stays ours wherever it is moved, and vanishes
     when the port is closed."""
 
-    def __cinit__(self, Tables tables not None, str name, *, int mtu, netns=None, bint up=False):
+    def __cinit__(self, Tables tables not None, str name not None, *, mtu, netns=None, bint up=False):
         check_name(name)
-        check_mtu(mtu)
         self.tables = tables
         self.name = name
-        self.mtu = mtu
+        self.mtu = check_mtu(mtu)
         self.queues = []
         self.mac = None
         try:
             in_namespace(netns, lambda: self._open(up))
         except BaseException:
-            self.close()
+            self.shut()
             raise
         self.watched = [(worker, queue.fileno()) for worker, queue in enumerate(self.queues)]
 
@@ -165,11 +169,12 @@ cdef class TapPort(Port):
             self.mac = mac
         return self.mac
 
-    def close(self):
-        """Close the queues; with the last one the interface vanishes."""
+    cdef int shut(self) except -1:
+        """With the last queue the interface vanishes."""
         for queue in self.queues:
             queue.close()
         self.queues.clear()
+        return 0
 
 
 cdef class MemoryPort(Port):
@@ -179,11 +184,10 @@ cdef class MemoryPort(Port):
     header included, so the worker does the same for both.
     """
 
-    def __cinit__(self, Tables tables not None, str name, *, int mtu):
-        check_mtu(mtu)
+    def __cinit__(self, Tables tables not None, str name not None, *, mtu):
         self.tables = tables
         self.name = name
-        self.mtu = mtu
+        self.mtu = check_mtu(mtu)
         kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self.inner, self.outer = socket.socketpair(socket.AF_UNIX, kind)
         for sock in (self.inner, self.outer):
@@ -210,6 +214,7 @@ cdef class MemoryPort(Port):
             return None
         return data[:VNET_SIZE], data[VNET_SIZE:]
 
-    def close(self):
+    cdef int shut(self) except -1:
         self.inner.close()
         self.outer.close()
+        return 0

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB."""
 
+from operator import index
+
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
@@ -40,16 +42,18 @@ cdef class Segment:
 
     def __init__(self, Tables tables not None, list workers, int default_udp_port, vni, *,
                  bint learning, ageing, max_entries, Forwarder forwarder not None):
+        vni, ageing, max_entries = index(vni), index(ageing), index(max_entries)
+        forwarder.usable()
         if not 0 <= vni <= MAX_VNI:
             raise UsageError(f"VNI {vni}: it must be between 0 and {MAX_VNI}")
         if not 0 <= ageing <= MAX_AGEING:
             raise UsageError(f"ageing {ageing}: it must be between 0 (never) and {MAX_AGEING} seconds")
         if not 0 <= max_entries < 1 << 32:
             raise UsageError(f"maxaddress {max_entries}: it must be between 0 (no limit of its own) and {(1 << 32) - 1}")
-        index = tables.segment_indices.take()
-        self.c = fp_segment_new(index, vni, tables.workers)
+        place = tables.segment_indices.take()
+        self.c = fp_segment_new(place, vni, tables.workers)
         if self.c == NULL:
-            tables.segment_indices.give_back(index)
+            tables.segment_indices.give_back(place)
             raise SystemRefusal("not enough memory for another segment")
         self.tables = tables
         self.workers = workers
@@ -57,17 +61,21 @@ cdef class Segment:
         self.vni = vni
         self._ports = {}
         self._remotes = []
-        self.fdb = Fdb(tables, index, self._ports)
-        cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, index)
+        self.fdb = Fdb(tables, place, self._ports)
+        cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, place)
         share.limit = max_entries
         share.ageing = ageing
         self._forwarder = forwarder
-        fp_segment_set_forwarder(self.c, &forwarder.c)
+        fp_segment_set_forwarder(self.c, forwarder.usable())
         fp_segment_set_learning(self.c, learning)
-        self.publish_ports()
-        self.publish_remotes()
-        if not fp_segment_publish(tables.c, vni, self.c):
-            raise SystemRefusal("not enough memory for another segment")
+        try:
+            self.publish_ports()
+            self.publish_remotes()
+            if not fp_segment_publish(tables.c, vni, self.c):
+                raise SystemRefusal("not enough memory for another segment")
+        except BaseException:
+            self.close()
+            raise
 
     cdef int check(self) except -1:
         if self.c == NULL:
@@ -104,7 +112,7 @@ cdef class Segment:
         with self.tables.lock:
             self.check()
             previous = self._forwarder
-            fp_segment_set_forwarder(self.c, &value.c)
+            fp_segment_set_forwarder(self.c, value.usable())
             self._forwarder = value
             self.tables.synchronize()  # `previous` is in use until here
             del previous
@@ -182,6 +190,7 @@ cdef class Segment:
             for port in list(self._ports.values()):
                 self._detach(port)
             self.tables.synchronize()
+            self.fdb.closed = True
             self.fdb.retire(0, False)
             for mac in list(self.fdb.groups):
                 self.fdb.drop_group(mac)
@@ -198,46 +207,46 @@ cdef class Segment:
             raise ConflictError(f"VNI {self.vni} has a port named {name} already")
 
     def _attach(self, Port port):
-        index = None
+        place = None
         try:
-            index = self.tables.port_indices.take()
-            port.c = fp_port_new(index, self.c, port.mtu, self.tables.workers)
+            place = self.tables.port_indices.take()
+            port.c = fp_port_new(place, self.c, port.mtu, self.tables.workers)
             if port.c == NULL:
                 raise SystemRefusal("not enough memory for another port")
             port.vni = self.vni
             fds = dict(port.watched)
             for worker in range(self.tables.workers):
                 port.c.fd[worker] = fds.get(worker, port.watched[0][1])
-            self._ports[index] = port
+            self._ports[place] = port
             if isinstance(port, TapPort):
                 self._refresh_mac(port)
-            fp_port_publish(self.tables.c, index, port.c)
+            fp_port_publish(self.tables.c, place, port.c)
             self.publish_ports()
             for worker, fd in port.watched:
-                self.workers[worker].watch(fd, index)
+                self.workers[worker].watch(fd, place)
         except BaseException:
             if port.c != NULL:
                 self._detach(port)
                 self.tables.reclaim()
             else:
-                port.close()
-                if index is not None:
-                    self.tables.port_indices.give_back(index)
+                port.shut()
+                if place is not None:
+                    self.tables.port_indices.give_back(place)
             raise
         return port
 
     def _detach(self, Port port):
-        cdef uint32_t index = port.c.index
+        cdef uint32_t place = port.c.index
         for worker, fd in port.watched:
             self.workers[worker].unwatch(fd)
-        fp_port_publish(self.tables.c, index, NULL)
-        self._ports.pop(index, None)
+        fp_port_publish(self.tables.c, place, NULL)
+        self._ports.pop(place, None)
         self.publish_ports()  # ends with a quiescent point: no worker holds the port now
-        self.fdb.retire(fp_dest_make(FP_DEST_PORT, index), False)
-        port.close()
+        self.fdb.retire(fp_dest_make(FP_DEST_PORT, place), False)
+        port.shut()
         fp_port_free(port.c)
         port.c = NULL
-        self.tables.port_indices.give_back(index)
+        self.tables.port_indices.give_back(place)
 
     def _refresh_mac(self, TapPort port):
         before = port.mac

@@ -11,7 +11,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
-from fastpath.addresses import IPAddress, family_of
+from fastpath.addresses import IPAddress
 from fastpath.errors import ConflictError, SystemRefusal, UsageError
 
 # Numbers from <linux/in.h>, <linux/in6.h> and <asm-generic/socket.h> that the socket module lacks.
@@ -47,6 +47,7 @@ def open_underlay(
     local: IPAddress | None,
     family: socket.AddressFamily,
     udp_port: int,
+    *,
     workers: int,
     source_ports: tuple[int, int],
     pool_size: int,
@@ -58,7 +59,8 @@ def open_underlay(
     the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit.
     """
     underlay = Underlay(family)
-    address = str(local) if local is not None else ("0.0.0.0" if family == socket.AF_INET else "::")
+    everything = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  # `local` None asks for it
+    address = str(local) if local is not None else everything
     try:
         for _ in range(workers):
             underlay.receive.append(_receiver(family, address, udp_port, underlay.receive))
@@ -117,9 +119,11 @@ def _explain(error: OSError, address: str, port: int) -> Exception:
 
 
 def _candidates(source_ports: tuple[int, int], exclude: int) -> list[int]:
-    low, high = source_ports
+    low, high = source_ports if len(source_ports) == 2 else (0, 0)
     if not 1 <= low <= high <= 65535:
-        raise UsageError(f"source ports {low} to {high} are not a range between 1 and 65535")
+        raise UsageError(
+            f"source ports {source_ports} are not two numbers, the first not above the second, from 1 to 65535"
+        )
     ports = [port for port in range(low, high + 1) if port != exclude]
     random.shuffle(ports)  # several engines on one host should rarely try the same ones
     return ports

@@ -158,6 +158,10 @@ cdef class Worker:
         self.stopping = True
         eventfd_write(self.wake, 1)
 
+    def fileno(self):
+        """What to wait on for something to be served."""
+        return self.epoll
+
     def poll(self, int timeout_ms):
         """Take one turn in the calling thread; how many sources had something to read."""
         cdef int served

@@ -75,7 +75,7 @@ void fp_bridge_forward(const struct fp_forwarder *self, const struct fp_context 
         fp_fdb_prefetch(context->tables->fdb, source[i]);
         fp_fdb_prefetch(context->tables->fdb, destination[i]);
     }
-        uint32_t reason[FP_BURST];
+    uint32_t reason[FP_BURST];
     for (uint32_t i = 0; i < count; i++)
         reason[i] = admit(context, &frames[i], source[i]);
     fp_fdb_lookup(context->tables->fdb, destination, count, found);

@@ -6,7 +6,8 @@
 #include "wire.h"
 
 uint64_t fp_checksum_add(uint64_t sum, const uint8_t *data, uint32_t length) {
-    // 32-bit words into 64-bit lanes: no carry is lost before 2^32 words, and compilers vectorise it.
+    // 32-bit words into 64-bit lanes: no carry is lost before 2^32 words, and compilers vectorise
+    // it.
     uint64_t lane[8] = {0};
     for (; length >= 32; data += 32, length -= 32) {
         uint32_t word[8];

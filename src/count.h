@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counters and the names of what is counted.
 //
-// Every counter has one writer (its worker) and any number of readers, so adding is a plain load and
-// store; "relaxed" only tells the compiler that somebody else may look. Readers sum over workers.
+// Every counter has one writer (its worker) and any number of readers, so adding is a plain load
+// and store; "relaxed" only tells the compiler that somebody else may look. Readers sum over
+// workers.
 #ifndef FP_COUNT_H
 #define FP_COUNT_H
 
@@ -48,7 +49,8 @@ struct fp_traffic {
     fp_counter rx_bytes;
     fp_counter tx_frames;
     fp_counter tx_bytes;
-    fp_counter drops; // frames from here that were discarded, and frames to here that did not get out
+    fp_counter
+        drops; // frames from here that were discarded, and frames to here that did not get out
 };
 
 // What a segment and a worker count. Index 0 of `drops` (FP_DROP_NONE) stays 0.

@@ -95,15 +95,17 @@ void fp_fdb_free(struct fp_fdb *fdb) {
 // The slot that holds `key`, or NULL. The caller loads the value.
 static inline struct slot *find_from(const struct fp_fdb *fdb, uint64_t key, uint32_t first) {
     for (uint32_t step = 0; step < FP_FDB_PROBES; step++) {
+        // All ways are compared without a branch: which of them matches can't be predicted.
         struct bucket *bucket = probe(fdb, first, step);
-        bool never_full = false;
+        uint32_t match = 0, unused = 0;
         for (uint32_t way = 0; way < FP_FDB_WAYS; way++) {
             const uint64_t found = load(&bucket->slot[way].key);
-            if (found == key)
-                return &bucket->slot[way];
-            never_full |= found == 0;
+            match |= (uint32_t)(found == key) << way;
+            unused |= (uint32_t)(found == 0) << way;
         }
-        if (never_full)
+        if (match != 0)
+            return &bucket->slot[__builtin_ctz(match)];
+        if (unused != 0)
             return NULL;
     }
     return NULL;
@@ -201,7 +203,8 @@ enum fp_fdb_outcome fp_fdb_learn(struct fp_fdb *fdb, uint64_t key, fp_dest dest,
             return FP_FDB_KNOWN;
         return value.flags & FP_FDB_LOCAL ? FP_FDB_OWN : FP_FDB_PINNED;
     }
-    // Written only when something changed, so that learning doesn't dirty the cache line every time.
+    // Written only when something changed, so that learning doesn't dirty the cache line every
+    // time.
     if (moved || value.seen != (now & SEEN_MASK))
         atomic_compare_exchange_strong(&slot->value, &old, pack(dest, now, 0));
     return moved ? FP_FDB_MOVED : FP_FDB_KNOWN;
@@ -269,7 +272,8 @@ static inline uint64_t slot_count(const struct fp_fdb *fdb) {
     return ((uint64_t)fdb->mask + 1) * FP_FDB_WAYS;
 }
 
-// Retire the slot's entry if it matches; again if a worker changed it between the look and the deed.
+// Retire the slot's entry if it matches; again if a worker changed it between the look and the
+// deed.
 static bool retire_match(struct fp_fdb *fdb, struct slot *slot, const struct fp_fdb_match *match) {
     uint64_t key, value;
     while (read_slot(slot, &key, &value) && matches(match, key, value))
@@ -309,7 +313,8 @@ uint32_t fp_fdb_age(struct fp_fdb *fdb, uint32_t now) {
 }
 
 void fp_fdb_reclaim(struct fp_fdb *fdb) {
-    // The tombstones stay: an entry further on may have probed past them. They are used again first.
+    // The tombstones stay: an entry further on may have probed past them. They are used again
+    // first.
     for (uint64_t i = 0; i < slot_count(fdb); i++) {
         struct slot *slot = slot_at(fdb, i);
         if (load(&slot->value) == FP_FDB_DEAD)

@@ -31,8 +31,7 @@ static inline uint64_t mix_address6(uint64_t hash, const uint8_t *at) {
 }
 
 static uint64_t hash_ports(uint64_t hash, const uint8_t *frame, const struct fp_flow *flow) {
-    const bool has_ports =
-        flow->protocol == FP_PROTOCOL_TCP || flow->protocol == FP_PROTOCOL_UDP;
+    const bool has_ports = flow->protocol == FP_PROTOCOL_TCP || flow->protocol == FP_PROTOCOL_UDP;
     // All fragments of a packet must take one way, and only the first one has ports: use none.
     if (has_ports && flow->transport != 0 && flow->transport + 4U <= flow->end)
         hash = mix(hash, load32(frame + flow->transport));
@@ -95,11 +94,12 @@ static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, struc
         offset += size;
     }
     flow->protocol = next;
-    const bool known = next == FP_PROTOCOL_TCP || next == FP_PROTOCOL_UDP ||
-                       next == FP_PROTOCOL_ICMPV6;
+    const bool known =
+        next == FP_PROTOCOL_TCP || next == FP_PROTOCOL_UDP || next == FP_PROTOCOL_ICMPV6;
     if (known && !flow->fragment && offset < flow->end && offset <= UINT16_MAX)
         flow->transport = (uint16_t)offset;
-    const uint64_t hash = mix_address6(mix_address6(0, ip + FP_IPV6_SOURCE), ip + FP_IPV6_SOURCE + 16);
+    const uint64_t hash =
+        mix_address6(mix_address6(0, ip + FP_IPV6_SOURCE), ip + FP_IPV6_SOURCE + 16);
     flow->hash = (uint32_t)hash_ports(hash, frame, flow);
     return true;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The frame descriptor, the burst, and destinations.
 //
-// A burst belongs to one worker; its frames' bytes lie in that worker's buffers and live for one turn.
+// A burst belongs to one worker; its frames' bytes lie in that worker's buffers and live for one
+// turn.
 #ifndef FP_FRAME_H
 #define FP_FRAME_H
 

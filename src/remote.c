@@ -115,8 +115,7 @@ uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *add
         if (index == FP_REMOTE_NONE)
             continue;
         const bool unused = state == FP_REMOTE_UNUSED || state == FP_REMOTE_FREED;
-        if (unused &&
-            atomic_compare_exchange_strong(&remote->state, &state, FP_REMOTE_CLAIMED)) {
+        if (unused && atomic_compare_exchange_strong(&remote->state, &state, FP_REMOTE_CLAIMED)) {
             fill(remotes, index, address);
             return index;
         }

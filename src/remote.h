@@ -2,9 +2,10 @@
 // The table of remotes: (IP address, UDP port) -> remote, one for the whole engine.
 //
 // A remote's place in the table is its index, so it never moves; indices are what the FDB and the
-// flood lists hold. Any worker may add a remote that a packet came from: it claims an unused place by
-// compare-and-swap. Only the owner (control) removes: it retires the place, waits until every worker has
-// passed a quiescent point and no FDB entry names the index, and then lets it be used again.
+// flood lists hold. Any worker may add a remote that a packet came from: it claims an unused place
+// by compare-and-swap. Only the owner (control) removes: it retires the place, waits until every
+// worker has passed a quiescent point and no FDB entry names the index, and then lets it be used
+// again.
 #ifndef FP_REMOTE_H
 #define FP_REMOTE_H
 
@@ -41,14 +42,16 @@ struct fp_remote {
 
 struct fp_remotes;
 
-// A table for engines of one address family (AF_INET or AF_INET6) and so many workers. NULL: no memory.
+// A table for engines of one address family (AF_INET or AF_INET6) and so many workers. NULL: no
+// memory.
 struct fp_remotes *fp_remotes_new(int family, uint32_t workers);
 void fp_remotes_free(struct fp_remotes *remotes);
 
 // The remote's index, or FP_REMOTE_NONE.
 uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_address *address);
 
-// Find or add. FP_REMOTE_NONE: the table is full, or another worker is just adding the same address.
+// Find or add. FP_REMOTE_NONE: the table is full, or another worker is just adding the same
+// address.
 uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *address);
 
 // The remote at an index, or NULL where there is none.

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "wire.h"
+
 enum { PAGE_SHIFT = 12, PAGE_MASK = (1 << PAGE_SHIFT) - 1 };
 
 struct fp_vni_page {
@@ -47,8 +49,7 @@ void fp_tables_free(struct fp_tables *tables) {
 }
 
 struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers) {
-    struct fp_segment *segment =
-        new_aligned(sizeof *segment + workers * sizeof segment->tally[0]);
+    struct fp_segment *segment = new_aligned(sizeof *segment + workers * sizeof segment->tally[0]);
     if (segment == NULL)
         return NULL;
     segment->index = index;
@@ -82,6 +83,8 @@ void fp_port_free(struct fp_port *port) {
 }
 
 bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segment *segment) {
+    if (vni > FP_VNI_MAX)
+        return false;
     _Atomic(struct fp_vni_page *) *place = &tables->vni_page[vni >> PAGE_SHIFT];
     struct fp_vni_page *page = atomic_load(place);
     if (page == NULL) {
@@ -116,8 +119,7 @@ const struct fp_list *fp_segment_set_remotes(struct fp_segment *segment,
     return atomic_exchange(&segment->remotes, list);
 }
 
-const struct fp_list *fp_segment_set_ports(struct fp_segment *segment,
-                                           const struct fp_list *list) {
+const struct fp_list *fp_segment_set_ports(struct fp_segment *segment, const struct fp_list *list) {
     return atomic_exchange(&segment->ports, list);
 }
 
@@ -132,8 +134,7 @@ void fp_segment_set_learning(struct fp_segment *segment, bool learning) {
 uint32_t fp_now(const struct fp_tables *tables) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint32_t)now.tv_sec +
-           atomic_load_explicit(&tables->clock_offset, memory_order_relaxed);
+    return (uint32_t)now.tv_sec + atomic_load_explicit(&tables->clock_offset, memory_order_relaxed);
 }
 
 void fp_clock_advance(struct fp_tables *tables, uint32_t seconds) {
@@ -141,8 +142,8 @@ void fp_clock_advance(struct fp_tables *tables, uint32_t seconds) {
 }
 
 void fp_turn_begin(struct fp_tables *tables, uint32_t worker) {
-    // Sequentially consistent on purpose: either fp_synchronize sees this turn, or the turn sees what
-    // was published before fp_synchronize.
+    // Sequentially consistent on purpose: either fp_synchronize sees this turn, or the turn sees
+    // what was published before fp_synchronize.
     atomic_fetch_add(&tables->turn[worker].count, 1);
 }
 

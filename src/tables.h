@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the workers of one engine share: segments, ports, remotes, groups and the FDB.
 //
-// Owner: control (Python, holding the engine's lock) creates, publishes, withdraws and frees. Workers
-// only read, but for the FDB and the remotes, which they also add to. Nothing is locked: a pointer that
-// control withdrew is freed after fp_synchronize, when every worker has passed a quiescent point.
+// Owner: control (Python, holding the engine's lock) creates, publishes, withdraws and frees.
+// Workers only read, but for the FDB and the remotes, which they also add to. Nothing is locked: a
+// pointer that control withdrew is freed after fp_synchronize, when every worker has passed a
+// quiescent point.
 #ifndef FP_TABLES_H
 #define FP_TABLES_H
 
@@ -83,10 +84,11 @@ struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family,
 void fp_tables_free(struct fp_tables *tables);
 
 struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers);
-struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t mtu, uint32_t workers);
+struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t mtu,
+                            uint32_t workers);
 void fp_port_free(struct fp_port *port);
 
-// Publish a segment under its VNI, or withdraw it (NULL). False: no memory.
+// Publish a segment under its VNI, or withdraw it (NULL). False: no memory, or no VNI.
 bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segment *segment);
 struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni);
 
@@ -95,7 +97,8 @@ void fp_port_publish(struct fp_tables *tables, uint32_t index, struct fp_port *p
 // Each returns the list that it replaces, to be freed after fp_synchronize.
 const struct fp_list *fp_group_publish(struct fp_tables *tables, uint32_t index,
                                        const struct fp_list *list);
-const struct fp_list *fp_segment_set_remotes(struct fp_segment *segment, const struct fp_list *list);
+const struct fp_list *fp_segment_set_remotes(struct fp_segment *segment,
+                                             const struct fp_list *list);
 const struct fp_list *fp_segment_set_ports(struct fp_segment *segment, const struct fp_list *list);
 
 void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder);

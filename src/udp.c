@@ -100,12 +100,10 @@ void fp_udp_flush(const struct fp_context *context, struct fp_udp_out *out) {
     uint32_t done = 0;
     bool waited = false;
     while (done < out->count) {
-        const int sent =
-            sendmmsg(out->fd, out->message + done, out->count - done, MSG_DONTWAIT);
+        const int sent = sendmmsg(out->fd, out->message + done, out->count - done, MSG_DONTWAIT);
         if (sent > 0) {
             for (uint32_t i = done; i < done + (uint32_t)sent; i++)
-                fp_count_out(context, out->frame[i],
-                             &out->remote[i]->traffic[context->worker]);
+                fp_count_out(context, out->frame[i], &out->remote[i]->traffic[context->worker]);
             done += (uint32_t)sent;
             continue;
         }

@@ -20,7 +20,7 @@
 enum {
     FP_MAC_SIZE = 6,
     FP_ETHERNET_SIZE = 14, // destination 0, source 6, EtherType 12
-    FP_VLAN_SIZE = 4,      // IEEE 802.1Q tag: control information, then the next EtherType
+    FP_VLAN_SIZE = 4, // IEEE 802.1Q tag: control information, then the next EtherType
     FP_VXLAN_SIZE = 8,
     FP_VNI_MAX = 0xffffff,
 
@@ -30,9 +30,9 @@ enum {
     FP_ETHERTYPE_QINQ = 0x88a8,
     FP_ETHERTYPE_IPV6 = 0x86dd,
 
-    FP_IPV4_SIZE = 20,    // without options, RFC 791 section 3.1
-    FP_IPV4_TOS = 1,      //
-    FP_IPV4_LENGTH = 2,   //
+    FP_IPV4_SIZE = 20, // without options, RFC 791 section 3.1
+    FP_IPV4_TOS = 1, //
+    FP_IPV4_LENGTH = 2, //
     FP_IPV4_FRAGMENT = 6, // flags and fragment offset
     FP_IPV4_PROTOCOL = 9, //
     FP_IPV4_CHECKSUM = 10,

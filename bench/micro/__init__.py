@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Micro benchmarks: the packet path without I/O."""

@@ -5,8 +5,6 @@ Each function does `rounds` × `count` operations and returns a number that depe
 them, so that nothing can be left out.
 """
 
-import os
-
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -61,7 +59,8 @@ cdef class Frames:
         self.segment = fp_segment_new(1, vni, 1)
         if self.buffers == NULL or self.tables == NULL or self.segment == NULL:
             raise MemoryError
-        fp_segment_publish(self.tables, vni, self.segment)
+        if not fp_segment_publish(self.tables, vni, self.segment):
+            raise ValueError(f"VNI {vni} is out of range")
         self.context.tables = self.tables
         cdef uint32_t i
         for i in range(FP_BURST):

@@ -80,9 +80,10 @@ uint16_t slow_sum(uint16_t sum, const uint8_t *bytes, uint32_t size) {
 }
 
 uint16_t slow_pseudo(const uint8_t *ip, uint8_t version, uint8_t protocol, uint32_t length) {
-    const uint8_t rest[8] = {(uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
-                             (uint8_t)length,         0,                       0,
-                             0,                       protocol};
+    const uint8_t rest[8] = {
+        (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length,
+        0, 0, 0, protocol,
+    };
     const uint16_t addresses = version == 4 ? slow_sum(0, ip + FP_IPV4_SOURCE, 8)
                                             : slow_sum(0, ip + FP_IPV6_SOURCE, 32);
     return slow_sum(addresses, rest, sizeof rest);
@@ -128,8 +129,8 @@ static void check_super_frame(const struct virtio_net_hdr *vnet, const struct fp
     const uint8_t plain = flow->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
     const bool cwr = frame->data[flow->transport + FP_TCP_FLAGS] & FP_TCP_CWR;
     CHECK(vnet->gso_type == (cwr ? plain | VIRTIO_NET_HDR_GSO_ECN : plain));
-    // The kernel refuses headers that are longer than the frame. Every segment fits into the MTU, and
-    // there is more than one.
+    // The kernel refuses headers that are longer than the frame. Every segment fits into the MTU,
+    // and there is more than one.
     CHECK(vnet->hdr_len <= frame->length);
     CHECK((uint32_t)vnet->hdr_len - flow->network + vnet->gso_size == mtu);
     CHECK(vnet->gso_size != 0 && (uint32_t)vnet->hdr_len + vnet->gso_size < flow->end);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fuzz targets and the storm share: a table with a few segments, frames in memory of exactly
-// their size, and slow, obvious versions of what src/ does fast.
+// What the fuzz targets and the storm share: a table with a few segments, frames in memory of
+// exactly their size, and slow, obvious versions of what src/ does fast.
 #ifndef FP_FUZZ_BED_H
 #define FP_FUZZ_BED_H
 
@@ -17,7 +17,7 @@
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);   \
+            fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);  \
             abort();                                                                               \
         }                                                                                          \
     } while (0)
@@ -105,8 +105,8 @@ static inline bool same_sum(uint16_t a, uint16_t b) {
 void check_flow(const struct fp_flow *flow, uint32_t length);
 bool same_flow(const struct fp_flow *a, const struct fp_flow *b);
 
-// Where fp_flow_parse found a TCP or UDP header that reaches to its checksum field: the offset of the
-// field from the header. Otherwise 0.
+// Where fp_flow_parse found a TCP or UDP header that reaches to its checksum field: the offset of
+// the field from the header. Otherwise 0.
 uint16_t checksum_field(const struct fp_flow *flow);
 
 // Write the vnet header for ports of several MTUs into the headroom, and check what it says.

@@ -47,8 +47,8 @@ static enum fp_drop expected_drop(struct expectation *expect, const uint8_t *pay
         return FP_DROP_no_vni_flag;
     if (!is_ours((uint32_t)payload[4] << 16 | (uint32_t)payload[5] << 8 | payload[6]))
         return FP_DROP_unknown_vni;
-    expect->reserved =
-        payload[0] != 0x08 || payload[1] != 0 || payload[2] != 0 || payload[3] != 0 || payload[7] != 0;
+    expect->reserved = payload[0] != 0x08 || payload[1] != 0 || payload[2] != 0 ||
+                       payload[3] != 0 || payload[7] != 0;
     if (expect->reserved && strict)
         return FP_DROP_reserved_bits;
     if (size - 8 < 14)
@@ -60,7 +60,7 @@ static enum fp_drop expected_drop(struct expectation *expect, const uint8_t *pay
     return expect->ecn == DROP_ECN ? FP_DROP_ecn_invalid : FP_DROP_NONE;
 }
 
-// Nothing of the inner frame changed but its congestion mark and, with it, the IPv4 header checksum.
+// Nothing of the inner frame changed but its congestion mark and, with it, the IPv4 checksum.
 static void check_bytes(const struct fp_frame *frame, const uint8_t *before,
                         const struct expectation *expect) {
     void *memory;
@@ -99,7 +99,7 @@ static void check_checksum(const struct fp_frame *frame) {
 }
 
 // The learning bridge by its rules: a frame from the remote `here`, nothing learned before.
-static fp_dest expected_target(const struct bed *bed, const struct fp_frame *frame, bool learning) {
+static fp_dest expected_target(const struct fp_frame *frame, bool learning) {
     const uint64_t destination = fp_load_mac(frame->data), source = fp_load_mac(frame->data + 6);
     if (source == 0 || fp_mac_is_multicast(source))
         return fp_dest_make(FP_DEST_DROP, FP_DROP_bad_source_mac);
@@ -111,7 +111,6 @@ static fp_dest expected_target(const struct bed *bed, const struct fp_frame *fra
         return fp_dest_make(FP_DEST_PORT, BED_PORT);
     const bool remote = destination == BED_MAC_HERE || destination == BED_MAC_ELSEWHERE ||
                         destination == BED_MAC_GROUP || (learning && destination == source);
-    (void)bed;
     return remote ? fp_dest_make(FP_DEST_DROP, FP_DROP_split_horizon)
                   : fp_dest_make(FP_DEST_FLOOD, 0);
 }
@@ -150,7 +149,7 @@ static void check_accepted(struct bed *bed, struct fp_frame *frame, bool learnin
     frame->source = fp_dest_make(FP_DEST_REMOTE, bed->here);
     fp_count_in(&bed->context, frame);
     fp_segment_set_learning(frame->segment, learning);
-    const fp_dest target = expected_target(bed, frame, learning);
+    const fp_dest target = expected_target(frame, learning);
     fp_bridge_forward(NULL, &bed->context, frame, 1);
     CHECK(frame->target == target);
 
@@ -197,8 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(bed_events(&bed, FP_EVENT_reserved_bits_ignored) - ignored ==
           (expect.reserved && !strict));
     if (drop == FP_DROP_NONE) {
-        const bool changed =
-            expect.flow.version != 0 && expect.ecn != (expect.flow.tos & 3);
+        const bool changed = expect.flow.version != 0 && expect.ecn != (expect.flow.tos & 3);
         CHECK(bed_events(&bed, FP_EVENT_ecn_marked) - marked == changed);
         CHECK(bed_events(&bed, FP_EVENT_checksum_inferred) - inferred == frame.needs_checksum);
         CHECK(frame.length == input.left - FP_VXLAN_SIZE && is_ours(frame.vni));

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the seed corpus: python make_seeds.py [DIRECTORY]
+
+Small inputs that reach the branches which random bytes rarely find. The formats are those at the heads of
+the fuzz targets. The output is the same every time.
+"""
+
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+)
+from scapy.layers.ipsec import AH
+from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
+from scapy.layers.vxlan import VXLAN
+from scapy.packet import Packet, Padding, Raw
+
+OWN, HERE, ELSEWHERE, GROUP, OTHER = (f"02:00:00:00:00:{last:02x}" for last in (1, 2, 3, 4, 9))
+FOUR: dict[str, Any] = {"src": "10.0.0.1", "dst": "10.0.0.2"}
+SIX: dict[str, Any] = {"src": "fd00::1", "dst": "fd00::2"}
+STRICT, NO_LEARNING = 1, 2
+
+
+def ethernet(source: str = OTHER, destination: str = OWN) -> Packet:
+    return Ether(src=source, dst=destination)
+
+
+def partial(frame: Packet) -> Packet:
+    """The frame with an unfinished transport checksum: the pseudo-header's sum only."""
+    frame = frame.__class__(bytes(frame))
+    ip = frame[IP] if IP in frame else frame[IPv6]
+    layer = frame[TCP] if TCP in frame else frame[UDP]
+    size = len(layer)
+    protocol = 6 if TCP in frame else 17
+    raw = bytes(ip)
+    addresses = raw[12:20] if ip.version == 4 else raw[8:40]
+    words = struct.unpack(f"!{len(addresses) // 2}H", addresses)
+    total = sum(words) + size + protocol
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    layer.chksum = total
+    return frame
+
+
+def frames() -> dict[str, Packet]:
+    """(name, frame) of every kind that the parser tells apart."""
+    return {
+        "arp": ethernet(destination="ff:ff:ff:ff:ff:ff") / ARP(psrc=FOUR["src"], pdst=FOUR["dst"], hwsrc=OTHER),
+        "tcp4": ethernet() / IP(**FOUR) / TCP(sport=40000, dport=80, flags="A") / Raw(b"x" * 21),
+        "tcp4-partial": partial(ethernet() / IP(**FOUR, tos=2) / TCP(sport=1, dport=2) / Raw(b"abc")),
+        "udp4-partial": partial(ethernet() / IP(**FOUR, tos=1) / UDP(sport=1, dport=2) / Raw(b"abcd")),
+        "udp4-no-checksum": ethernet() / IP(**FOUR) / UDP(sport=1, dport=2, chksum=0) / Raw(b"abcd"),
+        "icmp4": ethernet() / IP(**FOUR) / ICMP() / Raw(b"ping"),
+        "options4": ethernet() / IP(**FOUR, options=[b"\x01\x01\x01\x00"]) / UDP() / Raw(b"x"),
+        "fragment4": ethernet() / IP(**FOUR, flags="MF", frag=3, proto=17) / Raw(b"x" * 16),
+        "padded4": partial(ethernet() / IP(**FOUR, tos=3) / TCP(sport=1, dport=2)) / Padding(bytes(6)),
+        "tcp6-partial": partial(ethernet() / IPv6(**SIX, tc=2) / TCP(sport=1, dport=2) / Raw(b"abc")),
+        "udp6": ethernet() / IPv6(**SIX, tc=3) / UDP(sport=1, dport=2) / Raw(b"abc"),
+        "icmp6": ethernet() / IPv6(**SIX) / ICMPv6EchoRequest(data=b"ping"),
+        "extensions6": ethernet()
+        / IPv6(**SIX)
+        / IPv6ExtHdrHopByHop()
+        / IPv6ExtHdrRouting()
+        / IPv6ExtHdrDestOpt()
+        / AH(icv=bytes(12))
+        / TCP(sport=1, dport=2),
+        "fragment6": ethernet() / IPv6(**SIX) / IPv6ExtHdrFragment(nh=17, offset=2) / Raw(b"x" * 16),
+        "fragment6-options": ethernet()
+        / IPv6(**SIX)
+        / IPv6ExtHdrFragment(nh=60, m=1)
+        / IPv6ExtHdrDestOpt(nh=17)
+        / Raw(b"x" * 16),
+        "vlan": ethernet() / Dot1Q(vlan=100) / IP(**FOUR) / UDP(sport=1, dport=2) / Raw(b"x"),
+        "qinq": ethernet() / Dot1AD(vlan=7) / Dot1Q(vlan=100) / IPv6(**SIX) / TCP(sport=1, dport=2),
+        "big-tcp4": partial(ethernet() / IP(**FOUR) / TCP(sport=1, dport=2, flags="AC") / Raw(b"x" * 1600)),
+        # The IP packet ends within the transport header, or within an extension header.
+        "cut-udp4": ethernet() / IP(**FOUR, proto=17) / Raw(bytes(7)),
+        "cut-tcp4": ethernet() / IP(**FOUR, proto=6) / Raw(bytes(17)),
+        "cut-ports4": ethernet() / IP(**FOUR, proto=17) / Raw(bytes(3)),
+        "cut-udp6": ethernet() / IPv6(**SIX, nh=17) / Raw(bytes(7)),
+        "cut-tcp6": ethernet() / IPv6(**SIX, nh=6) / Raw(bytes(17)),
+        "cut-extension6": ethernet() / IPv6(**SIX, nh=0) / Raw(bytes([6, 0, 0, 0, 0, 0, 0])),
+        "cut-extension6-more": ethernet() / IPv6(**SIX, nh=0) / Raw(bytes([6])),
+        "long-extension6": ethernet() / IPv6(**SIX, nh=60) / Raw(bytes([6, 1]) + bytes(13)),
+        # Just as long as an MTU in bed.c, and one byte more.
+        "mtu4": ethernet() / IP(**FOUR) / TCP(sport=1, dport=2) / Raw(bytes(536)),
+        "mtu4-more": ethernet() / IP(**FOUR) / TCP(sport=1, dport=2) / Raw(bytes(537)),
+        "own-source": ethernet(source=OWN) / IP(**FOUR) / UDP(),
+        "pinned-source": ethernet(source=ELSEWHERE) / IP(**FOUR) / UDP(),
+        "group-source": ethernet(source="01:00:5e:00:00:01") / IP(**FOUR) / UDP(),
+        "to-remote": ethernet(source=HERE, destination=GROUP) / IP(**FOUR) / UDP(),
+    }
+
+
+def decap() -> dict[str, bytes]:
+    def packet(inner: Packet, vni: int = 42, outer_tos: int = 0, options: int = 0) -> bytes:
+        return bytes([outer_tos, options]) + bytes(VXLAN(vni=vni, flags="Instance") / inner)
+
+    tcp4, udp4 = frames()["tcp4-partial"], frames()["udp4-no-checksum"]
+    reserved = b"\x88\0\0\1\0\0\x2a\1" + bytes(tcp4)
+    seeds = {name: packet(frame) for name, frame in frames().items()}
+    for outer in range(4):
+        seeds[f"ecn{outer}-vni0"] = packet(tcp4, 0, outer, NO_LEARNING)
+        seeds[f"ecn{outer}-vniffffff"] = packet(udp4, 0xFFFFFF, outer, NO_LEARNING)
+    return seeds | {
+        "reserved": bytes([0, 0]) + reserved,
+        "reserved-strict": bytes([0, STRICT]) + reserved,
+        "unknown-vni": packet(tcp4, 43),
+        "no-flag": bytes([0, 0]) + bytes(8) + bytes(tcp4),
+        "runt": bytes([0, 0]) + b"\x08\0\0\0\0\0\x2a\0" + bytes(13),
+        "short": bytes([0, 0]) + b"\x08\0\0\0\0\0\x2a",
+    }
+
+
+def parse() -> dict[str, bytes]:
+    def vnet(flags: int = 0, gso_type: int = 0, gso_size: int = 0, start: int = 0, offset: int = 0) -> bytes:
+        return struct.pack("<BBHHHHH", flags, gso_type, 0, gso_size, start, offset, 0)
+
+    partial4 = bytes(frames()["tcp4-partial"])
+    seeds = {name: vnet() + b"\0" + bytes(frame) for name, frame in frames().items()}
+    return seeds | {
+        "needs-checksum": vnet(1, start=34, offset=16) + b"\1" + partial4,
+        "needs-checksum-at-end": vnet(1, start=len(partial4) - 2) + b"\1" + partial4,
+        "needs-checksum-outside": vnet(1, start=len(partial4) - 1) + b"\1" + partial4,
+        "super-frame": vnet(1, 1, 1400, 34, 16) + b"\2" + bytes(frames()["big-tcp4"]),
+    }
+
+
+LEARN, SET, RETIRE, AGE, RECLAIM, LOOKUP, SHARE, TIME = 0, 3, 4, 5, 6, 7, 8, 9
+
+
+def fdb() -> dict[str, bytes]:
+    def table(size: int, *operations: tuple[int, ...]) -> bytes:
+        """`size` is an index of table_sizes[] in fuzz_fdb.c."""
+        return bytes([size]) + bytes(8) + b"\0\0\xff" + b"".join(bytes(operation) for operation in operations)
+
+    everything, entry, learned_only = 0, 3, 8
+    ageing, limit = 0x80, 0
+    pin = (SET, 9, 1, 1)
+    retire_all = (RETIRE, everything, 0)
+    fill = [(LEARN, key, 1) for key in range(40)]
+    large_fill = [(LEARN, key, 1) for key in range(128)]
+    moves = [(LEARN, 1, 1), (LEARN, 1, 1), (LEARN, 1, 5), (SET, 1, 2, 1), (LEARN, 1, 3), (SET, 1, 2, 2), (LEARN, 1, 3)]
+    ages = [(TIME, 0, 30), (AGE, 0), (TIME, 0, 1), (LEARN, 2, 1), (AGE, 3), (AGE, 0)]
+    return {
+        "learn-move-pin": table(4, *moves),
+        "fill": table(4, *fill, (LOOKUP, 0, 64), retire_all, (RECLAIM,), *fill),
+        "no-reclaim": table(4, *fill, retire_all, *fill, retire_all, (LEARN, 1, 1), (RECLAIM,)),
+        "larger": table(7, *large_fill, (RETIRE, learned_only, 0), (LOOKUP, 0, 64)),
+        "age": table(4, (SHARE, ageing, 0, 30), *fill[:8], pin, *ages),
+        "limit": table(4, (SHARE, limit, 3), *fill[:8], pin, (RETIRE, entry, 1), (LEARN, 7, 1), (SHARE, limit, 0)),
+        "by-destination": table(4, *fill[:8], (LEARN, 9, 5), (SET, 70, 5, 1), (RETIRE, 4, 0, 5), (RETIRE, 6, 1, 1)),
+        "one-entry": table(0, (LEARN, 31, 8), (LEARN, 127, 8), (RETIRE, entry, 31), (LEARN, 127, 12), (LOOKUP, 96, 32)),
+    }
+
+
+def remote() -> dict[str, bytes]:
+    add, retire, reclaim, check = 1, 2, 0, 0xE0
+    v4, v6 = b"\0", b"\1"
+    every = range(96)
+
+    def each(operation: int, keys: range) -> bytes:
+        return b"".join(bytes([operation, key]) for key in keys)
+
+    few = range(20)
+    gaps = each(retire, range(0, 96, 2)) + each(reclaim | check, range(0, 96, 4))
+    return {
+        "fill": v4 + each(add, every) + each(add | check, range(3)),
+        "again": v6 + each(add, every) + each(retire, every) + each(add | check, range(9)),
+        "reclaim": v4 + each(add, few) + each(retire, few) + each(reclaim, few) + each(add | check, few),
+        "gaps": v6 + each(add, every) + gaps + each(add, range(95, 0, -1)),
+    }
+
+
+def main(directory: Path) -> None:
+    for target in (decap, parse, fdb, remote):
+        folder = directory / target.__name__
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in target().items():
+            (folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "seeds")

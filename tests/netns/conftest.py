@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for tests that make network namespaces. They need root, and skip with the reason without."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hosts
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without root none of these tests can run."""
+    if os.geteuid() != 0:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason="needs root to make network namespaces: sudo ./run test"))
+
+
+def _lab(number: int) -> Iterator[hosts.Lab]:
+    hosts.remove_leftovers()
+    lab = hosts.Lab(number)
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+@pytest.fixture
+def two() -> Iterator[hosts.Lab]:
+    """Two hosts with a container each."""
+    yield from _lab(2)
+
+
+@pytest.fixture
+def three() -> Iterator[hosts.Lab]:
+    """Three hosts with a container each."""
+    yield from _lab(3)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath fdb` takes the words of `bridge fdb` and prints what it prints: compared with the real one."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hosts import Lab
+
+MAC, GROUP, FLOOD = "02:42:0a:09:00:07", "01:00:5e:01:02:03", "00:00:00:00:00:00"
+
+# Each step is typed at both; the listings afterwards must be the same.
+STEPS = [
+    f"add {MAC} dev vx0 dst 192.0.2.2",
+    f"append {FLOOD} dev vx0 dst 192.0.2.3",
+    f"append {FLOOD} dev vx0 dst 192.0.2.4 port 8472",
+    f"add {GROUP} dev vx0 dst 192.0.2.2",
+    f"append {GROUP} dev vx0 dst 192.0.2.3",
+    f"replace {MAC} dev vx0 dst 192.0.2.3",
+    "add 02:42:0a:09:00:08 dev vx0 dst 192.0.2.9 port 8472 self permanent",
+    f"del {FLOOD} dev vx0 dst 192.0.2.3",
+    f"del {GROUP} dev vx0 dst 192.0.2.2",
+    f"append {GROUP} dev vx0 dst 192.0.2.3",
+    f"append {FLOOD} dev vx0 dst 192.0.2.2",
+    f"del {MAC} dev vx0",
+    "add 02:42:0a:09:00:09 dev vx0 dst 192.0.2.2 self dynamic",
+]
+
+# Each is refused by both, and changes nothing.
+REFUSED = [
+    f"add {MAC} dev vx0 dst 192.0.2.4",
+    "del 02:42:0a:09:00:77 dev vx0",
+]
+
+
+@pytest.fixture
+def both(two: Lab) -> Lab:
+    """fastpath on h1, the kernel's vxlan on h2, with the same words."""
+    words = "id 42 local {} remote 192.0.2.2 dstport 4789"
+    two.hosts[0].fastpath("vxlan", "add", "vx0", *words.format("192.0.2.1").split(), "-d")
+    two.hosts[1].run("ip", "link", "add", "vx0", "type", "vxlan", *words.format("192.0.2.2").split())
+    return two
+
+
+def ours(lab: Lab) -> Callable[[str], Any]:
+    return lambda words: lab.hosts[0].fastpath("fdb", *words.split(), check=False)
+
+
+def kernels(lab: Lab) -> Callable[[str], Any]:
+    return lambda words: lab.hosts[1].run("bridge", "fdb", *words.split(), check=False)
+
+
+def listing(typed: Callable[[str], Any]) -> set[str]:
+    """The lines, without our own interface's address, which the kernel's vxlan doesn't list."""
+    lines = typed("show dev vx0").stdout.splitlines()
+    return {" ".join(line.split()) for line in lines if " dst " in line}
+
+
+def test_same_words_same_output(both: Lab) -> None:
+    fastpath, bridge = ours(both), kernels(both)
+    assert listing(fastpath) == listing(bridge)
+    for step in STEPS:
+        for typed in (fastpath, bridge):
+            done = typed(step)
+            assert done.returncode == 0, f"{step}: {done.stderr}"
+        assert listing(fastpath) == listing(bridge), step
+
+
+def test_both_refuse_the_same(both: Lab) -> None:
+    fastpath, bridge = ours(both), kernels(both)
+    for typed in (fastpath, bridge):
+        assert typed(f"add {MAC} dev vx0 dst 192.0.2.2").returncode == 0
+    before = listing(fastpath)
+    for step in REFUSED:
+        for typed in (fastpath, bridge):
+            assert typed(step).returncode != 0, step
+        assert listing(fastpath) == listing(bridge) == before, step
+
+
+def test_flush_leaves_the_flood_list(both: Lab) -> None:
+    fastpath = ours(both)
+    for step in STEPS:
+        assert fastpath(step).returncode == 0
+    flood = {line for line in listing(fastpath) if line.startswith(FLOOD)}
+    assert fastpath("flush dev vx0 dynamic").returncode == 0
+    assert not any("permanent" not in line for line in listing(fastpath))
+    assert len(listing(fastpath)) > len(flood)
+    assert fastpath("flush dev vx0").returncode == 0
+    assert listing(fastpath) == flood
+
+
+def test_json_has_the_same_members(both: Lab) -> None:
+    mine = json.loads(both.hosts[0].fastpath("fdb", "show", "dev", "vx0", "--json").stdout)
+    theirs = json.loads(both.hosts[1].run("bridge", "-json", "fdb", "show", "dev", "vx0").stdout)
+    mine = [entry for entry in mine if "dst" in entry]
+    assert mine == theirs
+
+
+def test_an_entry_is_used_at_once_and_ageing_shows(both: Lab) -> None:
+    h1, c1 = both.hosts[0], both.containers[0]
+    h1.run("ip", "link", "set", "vx0", "netns", c1.name)
+    c1.address("10.9.0.1/24")
+    both.hosts[1].run("ip", "address", "add", "10.9.0.2/24", "dev", "vx0")
+    both.hosts[1].run("ip", "link", "set", "vx0", "up")
+    c1.run("ping", "-c", "2", "-i", "0.2", "10.9.0.2")
+    learned = [line for line in h1.fastpath("fdb", "show", "-s").stdout.splitlines() if "updated" in line]
+    assert len(learned) == 1
+    mac = learned[0].split()[0]
+    assert h1.fastpath("fdb", "replace", mac, "dev", "vx0", "dst", "192.0.2.77").returncode == 0
+    assert c1.run("ping", "-c", "1", "-W", "1", "10.9.0.2", check=False).returncode == 1
+    drops = h1.stats()["segments"][0]["tally"]["drops"]
+    assert set(drops) <= {"static_source", "no_destination"}

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices come and go and leave nothing; what is bad is refused in one line, and changes nothing."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from hosts import FASTPATH, Lab, Namespace, ip, namespaces, wait_for
+
+ADD = ["vxlan", "add", "vx0", "id", "42", "local", "192.0.2.1", "remote", "192.0.2.2"]
+
+
+def start(host: Namespace, *words: str) -> subprocess.Popen[str]:
+    """A device in the foreground, ready."""
+    process = host.spawn(*FASTPATH, *(words or ADD))
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "vxlan id" in line, f"{line}{process.stderr.read() if process.stderr else ''}"
+    return process
+
+
+def traces(host: Namespace) -> dict[str, object]:
+    """What a device could leave on this machine."""
+    run = Path(os.environ["FASTPATH_RUN_DIR"])
+    return {
+        "namespaces": namespaces(),
+        "links": host.links(),
+        "processes": host.pids(),
+        "sockets": host.run("ss", "-Hlunx", "src", "unix:*fastpath*", check=False).stdout,
+        "udp": host.run("ss", "-Hlun").stdout,
+        "files": sorted(run.rglob("*")),
+    }
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_nothing_is_left(two: Lab, how: signal.Signals) -> None:
+    host = two.hosts[0]
+    before = traces(host)
+    process = start(host)
+    assert "vx0" in host.links()
+    process.send_signal(how)
+    assert process.wait(timeout=30) == 0
+    assert traces(host) == before
+
+
+def test_24_cycles_leave_nothing(two: Lab) -> None:
+    host, container = two.hosts[0], two.containers[0]
+    before = traces(host), container.links()
+    for cycle in range(24):
+        if cycle % 3 == 0:
+            process = start(host)
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+        else:
+            host.fastpath(*ADD, "netns", container.name, "-d")
+            container.address("10.9.0.1/24")
+            host.fastpath("vxlan", "del", "vx0")
+        wait_for(lambda: (traces(host), container.links()) == before, "all traces of the device are gone")
+
+
+def test_after_kill_9_the_next_one_starts(two: Lab) -> None:
+    host = two.hosts[0]
+    before = traces(host)
+    process = start(host)
+    process.kill()
+    process.wait(timeout=30)
+    wait_for(lambda: "vx0" not in host.links(), "the kernel removes the interface")
+    again = start(host)
+    again.terminate()
+    assert again.wait(timeout=30) == 0
+    assert traces(host) == before
+
+
+def test_deleting_the_interface_ends_the_process(two: Lab) -> None:
+    host = two.hosts[0]
+    process = start(host)
+    ip("-n", host.name, "link", "delete", "vx0")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors == "fastpath: vx0 ended: the interface vx0 was deleted\n"
+
+
+def test_the_interface_works_after_it_was_moved(two: Lab) -> None:
+    for number, (host, container) in enumerate(zip(two.hosts, two.containers, strict=True), 1):
+        host.fastpath(*f"vxlan add vx0 id 42 local 192.0.2.{number} remote 192.0.2.{3 - number} -d".split())
+        ip("-n", host.name, "link", "set", "vx0", "netns", container.name)
+        container.address(f"10.9.0.{number}/24")
+    two.containers[0].run("ping", "-c", "2", "-i", "0.2", "10.9.0.2")
+    # The container's namespace dies, and the interface with it: the process notices and ends.
+    pids = two.hosts[0].pids()
+    two.containers[0].run("ip", "link", "set", "vx0", "down")
+    ip("netns", "delete", two.containers[0].name)
+    ip("netns", "add", two.containers[0].name)  # the lab wants to remove it
+    wait_for(lambda: not set(pids) & set(two.hosts[0].pids()), "the device's process ends")
+
+
+def test_the_interface_works_in_a_bridge(two: Lab) -> None:
+    for number, (host, container) in enumerate(zip(two.hosts, two.containers, strict=True), 1):
+        host.fastpath(*f"vxlan add vx0 id 42 local 192.0.2.{number} remote 192.0.2.{3 - number} -d".split())
+        ip("-n", host.name, "link", "add", "br0", "type", "bridge")
+        ip("-n", host.name, *"link add e0 type veth peer name eth0 netns".split(), container.name)
+        for device in ("vx0", "e0"):
+            ip("-n", host.name, "link", "set", device, "master", "br0", "up")
+        ip("-n", host.name, "link", "set", "br0", "up")
+        ip("-n", container.name, "link", "set", "eth0", "mtu", "1450")
+        container.address(f"10.9.0.{number}/24", device="eth0")
+    c1, _ = two.containers
+    c1.run("ping", "-c", "3", "-i", "0.2", "10.9.0.2")
+    eth0 = json.loads(ip("-n", c1.name, "-json", "link", "show", "eth0"))[0]["address"]
+    assert f"{eth0} self" in two.hosts[0].fastpath("fdb", "show", "dev", "vx0").stdout.splitlines()
+
+
+def test_at_rest_the_worker_sleeps(two: Lab) -> None:
+    host = two.hosts[0]
+    process = start(host)
+
+    def switches() -> dict[str, str]:
+        """How often each worker thread was scheduled, by its own count."""
+        found = {}
+        for task in Path(f"/proc/{process.pid}/task").iterdir():
+            counts = re.findall(r"ctxt_switches:\t(\d+)", (task / "status").read_text())
+            found[task.name] = f"{(task / 'comm').read_text().strip()} {counts}"
+        return found
+
+    before = switches()
+    assert len(before) >= 3, "the main thread, a worker, the housekeeper"
+    two.hosts[1].run("sleep", "2")
+    after = switches()
+    assert sum(before[task] != after[task] for task in before) <= 1, "only the slow timer may have run"
+
+
+BAD = {
+    "wrong word": (["vxlan", "add", "vx0", "id", "42", "remot", "192.0.2.2"], 'did you mean "remote"?'),
+    "VNI out of range": (["vxlan", "add", "vx0", "id", "16777216"], "id VNI, 0 to 16777215"),
+    "VNI no number": (["vxlan", "add", "vx0", "id", "many"], "id VNI, 0 to 16777215"),
+    "no VNI": (["vxlan", "add", "vx0", "remote", "192.0.2.2"], "id is missing"),
+    "value missing": (["vxlan", "add", "vx0", "id"], '"id" needs a value'),
+    "word twice": (["vxlan", "add", "vx0", "id", "1", "id", "2"], '"id" stands twice'),
+    "remote twice": ([*ADD, "remote", "192.0.2.2"], "a remote stands twice"),
+    "not our address": (
+        ["vxlan", "add", "vx0", "id", "1", "local", "192.0.2.99"],
+        "does not have the address 192.0.2.99",
+    ),
+    "no address": (["vxlan", "add", "vx0", "id", "1", "local", "here"], 'local "here" cannot be'),
+    "two families": ([*ADD, "remote", "2001:db8::2"], "not of one family"),
+    "name taken": (["vxlan", "add", "u0", "id", "1"], "an interface named u0 exists already"),
+    "no name": (["vxlan", "add", "a/b", "id", "1"], "cannot be an interface name"),
+    "long name": (["vxlan", "add", "sixteencharacter", "id", "1"], "cannot be an interface name"),
+    "no namespace": ([*ADD, "netns", "fpt-nowhere"], 'no network namespace "fpt-nowhere"'),
+    "mtu": ([*ADD, "mtu", "60"], "mtu BYTES, 68 to 65521"),
+    "srcport": ([*ADD, "srcport", "9", "5"], "the first must not be above the second"),
+    "both learning": ([*ADD, "learning", "nolearning"], "exclude each other"),
+    "ttl": ([*ADD, "ttl", "256"], "ttl 1 to 255, or ttl auto"),
+    "no device": (["fdb", "show", "dev", "vx9"], "no fastpath device named vx9 runs here"),
+    "stats of nothing": (["stats", "vx9"], "no fastpath device named vx9 runs here"),
+    "del nothing": (["vxlan", "del", "vx9"], "no fastpath device named vx9 runs here"),
+    "path as name": (["stats", "../x"], "cannot be an interface name"),
+    "no mac": (["fdb", "add", "02:00", "dev", "vx0"], "is not a MAC address"),
+    "fdb without dev": (["fdb", "add", "02:00:00:00:00:01"], "dev is missing"),
+}
+
+
+def test_bad_input_gives_one_line_and_changes_nothing(two: Lab) -> None:
+    host = two.hosts[0]
+    before = traces(host)
+    for name, (words, message) in BAD.items():
+        for more in ([], ["-d"]) if words[:2] == ["vxlan", "add"] else ([],):
+            done = host.fastpath(*words, *more, check=False)
+            assert done.returncode == 2, name
+            assert done.stdout == "", name
+            assert done.stderr.startswith("fastpath: "), name
+            assert done.stderr.count("\n") == 1, f"{name}: {done.stderr}"
+            assert message in done.stderr, f"{name}: {done.stderr}"
+        assert traces(host) == before, name
+
+
+def test_a_port_in_use_and_a_name_in_use_are_refused(two: Lab) -> None:
+    host = two.hosts[0]
+    process = start(host)
+    before = traces(host)
+    for words, message in (
+        (["vxlan", "add", "vx1", "id", "42", "local", "192.0.2.1"], "UDP port 4789 on 192.0.2.1 is in use"),
+        (["vxlan", "add", "vx1", "id", "42"], "UDP port 4789 on 0.0.0.0 is in use"),
+        (["vxlan", "add", "vx0", "id", "42", "dstport", "8472"], "a fastpath device named vx0 runs here already"),
+    ):
+        done = host.fastpath(*words, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert message in done.stderr
+        assert traces(host) == before
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+
+
+def test_without_privilege_it_says_so(two: Lab) -> None:
+    host = two.hosts[0]
+    before = traces(host)
+    bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = host.run(*bare, *FASTPATH, *ADD, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "run as root" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert traces(host) == before
+
+
+def test_only_root_can_open_the_control_socket(two: Lab) -> None:
+    host = two.hosts[0]
+    process = start(host)
+    sockets = list(Path(os.environ["FASTPATH_RUN_DIR"]).rglob("*.sock"))
+    assert [oct(path.stat().st_mode & 0o777) for path in sockets] == ["0o600"]
+    assert [oct(path.parent.stat().st_mode & 0o777) for path in sockets] == ["0o700"]
+    process.terminate()
+    assert process.wait(timeout=30) == 0

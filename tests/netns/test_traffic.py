@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real traffic between two hosts: fastpath with fastpath, and fastpath with the kernel's vxlan."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from hosts import Lab, Namespace, ip, server, wait_for
+
+UNDERLAYS = {"ipv4": "192.0.2.", "ipv6": "2001:db8::"}
+MTU = {"ipv4": 1450, "ipv6": 1430}
+
+
+def add_fastpath(lab: Lab, number: int, underlay: str) -> None:
+    net, other, container = UNDERLAYS[underlay], 3 - number, lab.containers[number - 1]
+    lab.hosts[number - 1].fastpath(
+        *f"vxlan add vx0 id 42 local {net}{number} remote {net}{other} netns {container.name} -d".split()
+    )
+
+
+def add_kernel(lab: Lab, number: int, underlay: str) -> None:
+    net, other, host = UNDERLAYS[underlay], 3 - number, lab.hosts[number - 1]
+    ip("-n", host.name, *f"link add vx0 type vxlan id 42 local {net}{number} remote {net}{other} dstport 4789".split())
+    ip("-n", host.name, "link", "set", "vx0", "netns", lab.containers[number - 1].name)
+    ip("-n", lab.containers[number - 1].name, "link", "set", "vx0", "mtu", str(MTU[underlay]))
+
+
+@pytest.fixture(params=["ipv4", "ipv6"])
+def underlay(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["fastpath", "kernel"])
+def pair(request: pytest.FixtureRequest, two: Lab, underlay: str) -> Lab:
+    """c1 on fastpath, c2 on fastpath or on the kernel's vxlan."""
+    add_fastpath(two, 1, underlay)
+    (add_fastpath if request.param == "fastpath" else add_kernel)(two, 2, underlay)
+    for number, container in enumerate(two.containers, 1):
+        container.address(f"10.9.0.{number}/24", f"fd00:9::{number}/64")
+    return two
+
+
+def iperf(client: Namespace, address: str, *options: str) -> dict[str, float]:
+    done = client.run("iperf3", "-c", address, "-J", "-t", "2", *options)
+    end = json.loads(done.stdout)["end"]
+    return (
+        {"sent": end["sum_sent"]["bytes"], "received": end["sum_received"]["bytes"]}
+        if "sum_sent" in end
+        else end["sum"]
+    )
+
+
+def test_everything_passes(pair: Lab, underlay: str) -> None:
+    c1, c2 = pair.containers
+    assert json.loads(ip("-n", c1.name, "-json", "link", "show", "vx0"))[0]["mtu"] == MTU[underlay]
+    for address in ("10.9.0.2", "fd00:9::2"):
+        c1.run("ping", "-c", "3", "-i", "0.2", address)
+    # The largest packet that fits, unfragmented: 28 is the ICMP and IPv4 headers.
+    c1.run("ping", "-c", "2", "-i", "0.2", "-M", "do", "-s", str(MTU[underlay] - 28), "10.9.0.2")
+    c2.run("ping", "-c", "2", "-i", "0.2", "-M", "do", "-s", str(MTU[underlay] - 28), "10.9.0.1")
+    with server(c2, "iperf3", "-s", port=5201):
+        for address in ("10.9.0.2", "fd00:9::2"):
+            for direction in ((), ("-R",)):
+                tcp = iperf(c1, address, *direction)
+                assert tcp["received"] > 10e6, "TCP hardly moves"
+                udp = iperf(c1, address, "-u", "-b", "20M", "-l", "1200", *direction)
+                assert udp["received"] > 0.5 * udp["sent"], "most datagrams were lost"
+    drops = pair.hosts[0].stats()["workers"][0]["drops"]
+    # Nothing but what a busy machine may cause, and an IPv6 multicast before both ends were up.
+    assert set(drops) <= {"underlay_full", "port_full", "port_down", "no_destination", "underlay_unreachable"}, drops
+
+
+@pytest.mark.parametrize("far", ["fastpath", "kernel"])
+def test_a_gigabyte_arrives_identical(two: Lab, far: str, tmp_path: Path) -> None:
+    add_fastpath(two, 1, "ipv4")
+    (add_fastpath if far == "fastpath" else add_kernel)(two, 2, "ipv4")
+    c1, c2 = two.containers
+    c1.address("10.9.0.1/24")
+    c2.address("10.9.0.2/24")
+    block = b"".join(hashlib.sha256(n.to_bytes(4, "big")).digest() for n in range(1 << 15))  # 1 MiB, no repeats
+    source = tmp_path / "source"
+    digest = hashlib.sha256()
+    with source.open("wb") as file:
+        for number in range(1024):
+            piece = number.to_bytes(8, "big") + block[8:]
+            digest.update(piece)
+            file.write(piece)
+    # Both ways, since only one end may be ours.
+    for sender, receiver, address in ((c1, c2, "10.9.0.2"), (c2, c1, "10.9.0.1")):
+        target = tmp_path / "target"
+        with target.open("wb") as sink:
+            listen = ["ip", "netns", "exec", receiver.name, "nc", "-l", address, "5000"]
+            with subprocess.Popen(listen, stdout=sink) as listener:
+                wait_for(lambda r=receiver: r.run("ss", "-Hltn", "sport = :5000").stdout.strip(), "nc listens")
+                with source.open("rb") as data:
+                    subprocess.run(
+                        ["ip", "netns", "exec", sender.name, "nc", "-N", address, "5000"],
+                        stdin=data,
+                        check=True,
+                        timeout=240,
+                    )
+                assert listener.wait(timeout=60) == 0
+        with target.open("rb") as file:
+            assert hashlib.file_digest(file, "sha256").digest() == digest.digest()
