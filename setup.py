@@ -52,7 +52,7 @@ def extension(name: str, source: str) -> Extension:
         [source],
         include_dirs=["src"],
         libraries=["fpkernels"],
-        depends=headers,
+        depends=[*headers, *kernels[1]["sources"]],
         extra_compile_args=[*compile_args, "-Wno-unused-function"],
         extra_link_args=link_args,
     )

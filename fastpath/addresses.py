@@ -37,6 +37,10 @@ def parse_ip(text: str | IPAddress) -> IPAddress:
         raise UsageError(f'"{text}" is not an IP address: write it like 192.0.2.1 or 2001:db8::1') from None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
+    if address.is_unspecified:
+        raise UsageError(f"{address} is no address of a host: leave local out to listen on all")
+    if isinstance(address, ipaddress.IPv6Address) and address.is_link_local:
+        raise UsageError(f"{address} is link-local, which a VTEP cannot use: give a routable address")
     if address.is_multicast:
         raise UsageError(f"{address} is a multicast address: fastpath replicates at the sender, name each remote")
     return address

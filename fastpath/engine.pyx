@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine: one VTEP, its workers, and the segments behind it."""
 
+import logging
 import os
 import select
 import signal
@@ -23,6 +24,8 @@ from fastpath.housekeeper import Housekeeper
 from fastpath.segment import DEFAULT_AGEING, flooded_remote_indices
 from fastpath.stats import EngineStats
 from fastpath.underlay import open_underlay
+
+log = logging.getLogger("fastpath")
 
 DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
@@ -51,6 +54,7 @@ cdef class Engine:
     cdef Tables tables
     cdef readonly object local
     cdef readonly int udp_port
+    cdef object lifecycle  # held to start, stop and close; never by the engine's own threads while others wait for them
     cdef object underlay
     cdef list workers
     cdef list threads
@@ -60,6 +64,7 @@ cdef class Engine:
     cdef object port_gone
     cdef int stop_requested
     cdef set unused_remotes
+    cdef set told  # ports that port_gone was called for
 
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
@@ -72,6 +77,8 @@ cdef class Engine:
             raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or auto")
         family = family_of(self.local) if local is not None else (socket.AF_INET6 if ipv6 else socket.AF_INET)
         self.udp_port = udp_port
+        self.attention = self.stop_requested = -1
+        self.lifecycle = threading.RLock()
         self.tables = Tables(fdb_entries=fdb_entries, family=family, workers=workers)
         self.underlay = open_underlay(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
@@ -83,6 +90,7 @@ cdef class Engine:
         self.housekeeper = None
         self.port_gone = None
         self.unused_remotes = set()
+        self.told = set()
         self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.stop_requested = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
@@ -126,7 +134,7 @@ cdef class Engine:
             if vni in self._segments:
                 raise ConflictError(f"there is a segment with VNI {vni} already")
             segment = Segment(
-                self.tables, self.workers, self.udp_port, vni, learning=learning, ageing=ageing,
+                self.tables, self.workers, self.local, self.udp_port, vni, learning=learning, ageing=ageing,
                 max_entries=max_entries, forwarder=forwarder if forwarder is not None else LearningBridge(),
             )
             self._segments[vni] = segment
@@ -142,32 +150,28 @@ cdef class Engine:
 
     def start(self):
         """Start the workers, and a thread that ages FDB entries and looks after interfaces."""
-        with self.tables.lock:
+        with self.lifecycle:
             self._check_open()
             if self.threads:
                 raise ConflictError("the engine is running already")
             drain(self.stop_requested)
-            self.threads = [
-                threading.Thread(target=worker.run, name=f"fastpath-{i}", daemon=True)
-                for i, worker in enumerate(self.workers)
-            ]
-            self.housekeeper = Housekeeper(self.tidy, self.attention)
-            for thread in [*self.threads, self.housekeeper]:
-                thread.start()
+            try:
+                for i, worker in enumerate(self.workers):
+                    thread = threading.Thread(target=worker.run, name=f"fastpath-{i}", daemon=True)
+                    thread.start()
+                    self.threads.append(thread)
+                self.housekeeper = Housekeeper(self.tidy, self.attention)
+                self.housekeeper.start()
+            except BaseException:
+                self._stop_workers()
+                raise
 
     def stop(self):
         """Stop the workers; ports and sockets stay. No error where they do not run."""
-        with self.tables.lock:
-            threads, self.threads = self.threads, []
-            housekeeper, self.housekeeper = self.housekeeper, None
-        if not threads:
-            return
-        housekeeper.stop()
-        for worker in self.workers:
-            worker.stop()
-        for thread in threads:
-            thread.join()
-        os.eventfd_write(self.stop_requested, 1)
+        with self.lifecycle:
+            housekeeper = self._stop_workers()
+        if housekeeper is not None:
+            housekeeper.stop()
 
     def run(self):
         """Move frames until SIGINT or SIGTERM, or until `stop` is called from another thread. The
@@ -203,17 +207,20 @@ cdef class Engine:
 
     def close(self):
         """Stop, and remove everything: segments, interfaces, sockets."""
-        self.stop()
-        with self.tables.lock:
-            if self.underlay is None:
-                return
-            for segment in list(self._segments.values()):
-                self.remove_segment(segment)
-            self.workers.clear()
-            self.underlay.close()
-            self.underlay = None
-            os.close(self.attention)
-            os.close(self.stop_requested)
+        with self.lifecycle:
+            housekeeper = self._stop_workers()
+            with self.tables.lock:
+                if self.underlay is not None:
+                    for segment in list(self._segments.values()):
+                        self.remove_segment(segment)
+                    self.workers.clear()
+                    self.underlay.close()
+                    self.underlay = None
+                    for fd in (self.attention, self.stop_requested):
+                        if fd >= 0:
+                            os.close(fd)
+        if housekeeper is not None:
+            housekeeper.stop()
 
     def on_port_gone(self, callback):
         """Have `callback(port)` called, in a thread of the engine, when somebody deletes a port's
@@ -232,10 +239,15 @@ cdef class Engine:
             gone = []
             for segment in self._segments.values():
                 segment.refresh()
-                gone.extend(port for port in segment.ports if port.gone)
+                gone.extend(port for port in segment.ports if port.gone and port not in self.told)
+            self.told.update(gone)
+            self.told = {port for port in self.told if not port.removed}
         if self.port_gone is not None:
             for port in gone:
-                self.port_gone(port)
+                try:
+                    self.port_gone(port)
+                except Exception:
+                    log.exception("the callback for a port that is gone failed")
 
     def advance_clock(self, int seconds):
         """Let time pass for the FDB: for tests, which cannot wait."""
@@ -256,6 +268,18 @@ cdef class Engine:
                 socket_overflows=self.underlay.overflows(),
             )
 
+    def _stop_workers(self):
+        """Stop the workers; what is left is to stop the housekeeper, without holding `lifecycle`."""
+        threads, self.threads = self.threads, []
+        housekeeper, self.housekeeper = self.housekeeper, None
+        for worker in self.workers if threads else []:
+            worker.stop()
+        for thread in threads:
+            thread.join()
+        if threads:
+            os.eventfd_write(self.stop_requested, 1)
+        return housekeeper
+
     def _check_open(self):
         if self.underlay is None:
             raise ConflictError("the engine was closed")
@@ -264,10 +288,12 @@ cdef class Engine:
         """Remove remotes that no flood list and no FDB entry named, now and the last time: a worker may
         have just added one that it is about to learn from."""
         named = fdb_module.remote_indices(self.tables) | flooded_remote_indices(list(self._segments.values()))
-        unused = {index for index, _ in remote_module.all_remotes(self.tables) if index not in named}
-        for index in unused & self.unused_remotes:
-            remote_module.retire(self.tables, index)
-            self.tables.synchronize()
-            if index not in fdb_module.remote_indices(self.tables):
-                remote_module.reclaim(self.tables, index)
-        self.unused_remotes = unused
+        unused = remote_module.indices(self.tables) - named
+        doomed = unused & self.unused_remotes
+        if doomed:
+            remote_module.retire(self.tables, doomed)
+            self.tables.synchronize()  # from here on no worker finds them
+            fdb_module.retire_remotes(self.tables, doomed)  # one may have been learned from meanwhile
+            self.tables.reclaim()
+            remote_module.reclaim(self.tables, doomed)
+        self.unused_remotes = unused - doomed

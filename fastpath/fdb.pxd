@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels cimport fp_dest
+from fastpath.kernels cimport fp_dest, fp_fdb_value
 from fastpath.tables cimport Tables
 
 
@@ -12,6 +12,8 @@ cdef class Fdb:
     cdef dict groups
     cdef bint closed
     cdef int check(self) except -1
+    cdef object _entry(self, uint64_t mac, fp_fdb_value value)
+    cdef fp_fdb_value _lookup(self, uint64_t mac)
     cdef int put(self, uint64_t mac, fp_dest dest, uint8_t flags) except -1
     cdef int retire(self, fp_dest dest, bint learned_only) except -1
     cdef int set_local(self, uint64_t mac, fp_dest dest) except -1

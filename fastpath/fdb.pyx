@@ -72,6 +72,7 @@ cdef class Fdb:
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
             self.check()
+            self._spare_local(number)
             self.put(number, self._dest(to), FP_FDB_STATIC if static else 0)
             self.drop_group(number)
 
@@ -94,6 +95,7 @@ cdef class Fdb:
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
             self.check()
+            self._spare_local(number)
             if to is not None and number in self.groups:
                 rest = [r for r in self.groups[number][1] if r != to]
                 if len(rest) == len(self.groups[number][1]):
@@ -101,7 +103,7 @@ cdef class Fdb:
                 if rest:
                     self._set_group(number, rest)
                     return
-            elif to is not None and self._lookup(number) != self._dest(to):
+            elif to is not None and self._lookup(number).dest != self._dest(to):
                 raise ConflictError(f"{mac} has no such destination")
             if not self._retire_mac(number):
                 raise ConflictError(f"there is no entry for {mac}")
@@ -126,10 +128,10 @@ cdef class Fdb:
 
     def get(self, str mac):
         """The entry of one address, or None."""
-        for entry in self:
-            if entry.mac == format_mac(self._address(mac)):
-                return entry
-        return None
+        cdef uint64_t number = self._address(mac)
+        with self.tables.lock:
+            value = self._lookup(number)
+            return self._entry(number, value) if value.dest != 0 else None
 
     def __len__(self):
         return fp_fdb_share_of(self.tables.c.fdb, self.segment).used
@@ -137,20 +139,27 @@ cdef class Fdb:
     def __iter__(self):
         cdef fp_fdb_entry entry
         cdef uint64_t cursor = 0
-        cdef uint32_t now = fp_now(self.tables.c)
         entries = []
         with self.tables.lock:
             while fp_fdb_next(self.tables.c.fdb, &cursor, &entry):
                 if entry.segment == self.segment:
-                    entries.append(FdbEntry(
-                        format_mac(entry.mac),
-                        self._to(entry.mac, entry.value.dest),
-                        bool(entry.value.flags & FP_FDB_STATIC),
-                        bool(entry.value.flags & FP_FDB_LOCAL),
-                        (now - entry.value.seen) & 0xffffff,
-                    ))
+                    entries.append(self._entry(entry.mac, entry.value))
         entries.sort(key=lambda e: e.mac)
         return iter(entries)
+
+    cdef object _entry(self, uint64_t mac, fp_fdb_value value):
+        cdef uint32_t age = (fp_now(self.tables.c) - value.seen) & 0xffffff
+        return FdbEntry(
+            format_mac(mac),
+            self._to(mac, value.dest),
+            bool(value.flags & FP_FDB_STATIC),
+            bool(value.flags & FP_FDB_LOCAL),
+            0 if age > 0x7fffff else age,  # seen by a worker after this moment
+        )
+
+    def _spare_local(self, uint64_t mac):
+        if self._lookup(mac).flags & FP_FDB_LOCAL:
+            raise ConflictError(f"{format_mac(mac)} is a port's own address: it stays while the port has it")
 
     def _address(self, mac):
         number = parse_mac(mac)
@@ -181,16 +190,16 @@ cdef class Fdb:
             return fp_dest_make(FP_DEST_PORT, (<Port>to).c.index)
         raise UsageError("an FDB entry points to a Port or a Remote")
 
-    def _lookup(self, uint64_t mac):
+    cdef fp_fdb_value _lookup(self, uint64_t mac):
         cdef uint64_t key = fp_fdb_key(self.segment, mac)
         cdef fp_fdb_value value
         fp_fdb_lookup(self.tables.c.fdb, &key, 1, &value)
-        return value.dest
+        return value
 
     def _remotes_of(self, uint64_t mac):
         if mac in self.groups:
             return self.groups[mac][1]
-        cdef fp_dest dest = self._lookup(mac)
+        cdef fp_dest dest = self._lookup(mac).dest
         if fp_dest_kind(dest) != FP_DEST_REMOTE:
             return []
         found = remote_at(self.tables, fp_dest_index(dest))
@@ -224,15 +233,17 @@ cdef class Fdb:
         return 0
 
     cdef int put(self, uint64_t mac, fp_dest dest, uint8_t flags) except -1:
-        if not fp_fdb_set(self.tables.c.fdb, fp_fdb_key(self.segment, mac), dest, flags, fp_now(self.tables.c)):
-            raise ConflictError("the FDB is full: remove entries, or allow more (maxaddress)")
-        return 0
+        for _ in range(2):
+            if fp_fdb_set(self.tables.c.fdb, fp_fdb_key(self.segment, mac), dest, flags, fp_now(self.tables.c)):
+                return 0
+            self.tables.reclaim()  # slots that were retired lately may be what is missing
+        raise ConflictError("the FDB is full: remove entries, or allow more (maxaddress)")
 
     cdef int set_local(self, uint64_t mac, fp_dest dest) except -1:
         return self.put(mac, dest, FP_FDB_STATIC | FP_FDB_LOCAL)
 
     cdef int forget_local(self, uint64_t mac, fp_dest dest) except -1:
-        if self._lookup(mac) == dest:
+        if self._lookup(mac).dest == dest:
             self._retire_mac(mac)
         return 0
 
@@ -261,6 +272,19 @@ def age(Tables tables):
     cdef uint32_t now = fp_now(tables.c)
     with nogil:
         fp_fdb_age(tables.c.fdb, now)
+
+
+def retire_remotes(Tables tables, set doomed):
+    """Retire every entry, of any segment, that points to one of these remotes."""
+    cdef fp_fdb_entry entry
+    cdef fp_fdb_match match
+    cdef uint64_t cursor = 0
+    memset(&match, 0, sizeof(match))
+    match.has_mac = True
+    while fp_fdb_next(tables.c.fdb, &cursor, &entry):
+        if fp_dest_kind(entry.value.dest) == FP_DEST_REMOTE and fp_dest_index(entry.value.dest) in doomed:
+            match.segment, match.mac, match.dest = entry.segment, entry.mac, entry.value.dest
+            fp_fdb_retire(tables.c.fdb, &match)
 
 
 def remote_indices(Tables tables):

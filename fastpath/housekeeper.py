@@ -18,26 +18,36 @@ class Housekeeper(threading.Thread):
     def __init__(self, tidy: Callable[[], None], attention: int) -> None:
         super().__init__(name="fastpath-tidy", daemon=True)
         self._tidy = tidy
-        self._attention = attention
+        self._attention = os.dup(attention)  # the engine may close its own before this thread ends
         self._stopping = False
+        self._closing = threading.Lock()
 
     def run(self) -> None:
         """The thread's body."""
         poll = select.poll()
         poll.register(self._attention, select.POLLIN)
-        while not self._stopping:
-            if poll.poll(INTERVAL_S * 1000):
-                os.eventfd_read(self._attention)
-            if self._stopping:
-                return
-            try:
-                self._tidy()
-            except Exception:  # the data path must go on, and the next round may succeed
-                log.exception("housekeeping failed")
+        try:
+            while not self._stopping:
+                if poll.poll(INTERVAL_S * 1000):
+                    os.eventfd_read(self._attention)
+                if not self._stopping:
+                    self._tidy_once()
+        finally:
+            with self._closing:
+                os.close(self._attention)
+                self._attention = -1
+
+    def _tidy_once(self) -> None:
+        try:
+            self._tidy()
+        except Exception:  # the data path must go on, and the next round may succeed
+            log.exception("housekeeping failed")
 
     def stop(self) -> None:
         """Return when the thread has ended. Safe to call from the thread itself (by a callback)."""
         self._stopping = True
-        os.eventfd_write(self._attention, 1)
+        with self._closing:
+            if self._attention >= 0:
+                os.eventfd_write(self._attention, 1)
         if threading.current_thread() is not self:
             self.join()

@@ -61,10 +61,12 @@ cdef extern from "count.h" nogil:
         FP_DROP_COUNT
         FP_EVENT_remotes_full
         FP_EVENT_flooded
+        FP_EVENT_read_failed
         FP_EVENT_checksum_completed
         FP_EVENT_super_frame_inferred
         FP_EVENT_COUNT
     ctypedef uint64_t fp_counter
+    void fp_count(fp_counter *counter, uint64_t by)
     uint64_t fp_counter_read(const fp_counter *counter)
     const char *fp_drop_name(uint32_t drop)
     const char *fp_drop_sentence(uint32_t drop)
@@ -177,6 +179,8 @@ cdef extern from "fdb.h" nogil:
 cdef extern from "remote.h" nogil:
     enum:
         FP_REMOTES
+        FP_REMOTES_LIMIT
+        FP_REMOTES_LEARNED
         FP_REMOTE_NONE
     struct fp_address:
         uint8_t ip[16]
@@ -186,7 +190,7 @@ cdef extern from "remote.h" nogil:
         fp_traffic *traffic
     struct fp_remotes
     uint32_t fp_remotes_find(const fp_remotes *remotes, const fp_address *address)
-    uint32_t fp_remotes_add(fp_remotes *remotes, const fp_address *address)
+    uint32_t fp_remotes_add(fp_remotes *remotes, const fp_address *address, uint32_t limit)
     fp_remote *fp_remotes_get(const fp_remotes *remotes, uint32_t index)
     void fp_remotes_retire(fp_remotes *remotes, uint32_t index)
     void fp_remotes_reclaim(fp_remotes *remotes, uint32_t index)

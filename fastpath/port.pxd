@@ -16,7 +16,7 @@ cdef class Port:
 
 cdef class TapPort(Port):
     cdef list queues
-    cdef readonly object mac
+    cdef public object mac  # as the FDB has it; kept by the segment
 
 
 cdef class MemoryPort(Port):

@@ -163,11 +163,11 @@ cdef class TapPort(Port):
             raise explain_tap_error(error, self.name) from None
 
     def read_mac(self):
-        """The interface's present hardware address, as a number; the last known one where it is gone."""
+        """The interface's present hardware address, as a number; None where it is gone."""
         cdef uint64_t mac = 0
         if self.queues and fp_tap_mac(self.queues[0].fileno(), &mac) == 0:
-            self.mac = mac
-        return self.mac
+            return mac
+        return None
 
     cdef int shut(self) except -1:
         """With the last queue the interface vanishes."""
@@ -198,6 +198,8 @@ cdef class MemoryPort(Port):
         """Hand a frame (bytes, from the Ethernet header) to the engine, `vnet` being the 12 bytes of
         its virtio-net header. Raises BlockingIOError when the engine is behind."""
         self.check()
+        if len(vnet) != VNET_SIZE:
+            raise UsageError(f"a virtio-net header has {VNET_SIZE} bytes, not {len(vnet)}")
         self.outer.send(bytes(vnet) + bytes(frame))
 
     def receive(self):

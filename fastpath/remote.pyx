@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remotes: the VTEPs of other hosts."""
 
+import time
+
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
 from fastpath.kernels cimport (
     FP_REMOTE_NONE,
     FP_REMOTES,
+    FP_REMOTES_LIMIT,
     fp_address,
     fp_remote,
     fp_remotes_add,
@@ -53,11 +56,12 @@ cdef class Remote:
         """The remote's index; it is added to the table if it is not there."""
         cdef fp_address address = as_c(self)
         cdef uint32_t index = FP_REMOTE_NONE
-        for _ in range(1000):  # a worker may be adding it at this very moment
-            index = fp_remotes_add(self.tables.c.remotes, &address)
+        for _ in range(100):
+            index = fp_remotes_add(self.tables.c.remotes, &address, FP_REMOTES_LIMIT)
             if index != FP_REMOTE_NONE:
                 return index
-        raise ConflictError(f"there are {FP_REMOTES // 2} remotes already, which is the limit")
+            time.sleep(0.001)  # a worker may be adding a remote at this very moment
+        raise ConflictError(f"there are {FP_REMOTES_LIMIT} remotes already, which is the limit")
 
     @property
     def traffic(self):
@@ -86,28 +90,28 @@ cdef Remote remote_at(Tables tables, uint32_t index):
     return Remote(tables, from_wire((<char *>remote.address.ip)[:16]), remote.address.udp_port)
 
 
-def all_remotes(Tables tables):
-    """(index, Remote) of every remote in the table."""
-    cdef uint32_t index
-    result = []
-    for index in range(1, FP_REMOTES):
-        if fp_remotes_get(tables.c.remotes, index) != NULL:
-            result.append((index, remote_at(tables, index)))
-    return result
-
-
 def remote_stats(Tables tables):
     """A stats.RemoteStats for every remote, by address."""
-    found = [remote for _, remote in all_remotes(tables)]
+    found = [remote_at(tables, index) for index in indices(tables)]
     found.sort(key=lambda remote: (remote.address.packed, remote.udp_port))
     return [RemoteStats(str(r.address), r.udp_port, r.traffic) for r in found]
 
 
-def retire(Tables tables, uint32_t index):
-    """Take a remote out of service: workers no longer find it."""
-    fp_remotes_retire(tables.c.remotes, index)
+def indices(Tables tables):
+    """The indices of all remotes in the table."""
+    cdef uint32_t index
+    return {index for index in range(1, FP_REMOTES) if fp_remotes_get(tables.c.remotes, index) != NULL}
 
 
-def reclaim(Tables tables, uint32_t index):
-    """Let the place of a retired remote be used again."""
-    fp_remotes_reclaim(tables.c.remotes, index)
+def retire(Tables tables, doomed):
+    """Take remotes out of service: workers that begin a turn from now on no longer find them."""
+    cdef uint32_t index
+    for index in doomed:
+        fp_remotes_retire(tables.c.remotes, index)
+
+
+def reclaim(Tables tables, doomed):
+    """Let the places of retired remotes be used again; nothing may name them any more."""
+    cdef uint32_t index
+    for index in doomed:
+        fp_remotes_reclaim(tables.c.remotes, index)

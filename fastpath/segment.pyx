@@ -14,6 +14,7 @@ from fastpath.kernels cimport (
     fp_dest_make,
     fp_fdb_share,
     fp_fdb_share_of,
+    fp_group_get,
     fp_list,
     fp_port_free,
     fp_port_new,
@@ -27,7 +28,7 @@ from fastpath.kernels cimport (
 )
 from fastpath.port cimport MemoryPort, Port, TapPort
 from fastpath.remote cimport Remote
-from fastpath.tables cimport Tables, new_list, sum_tallies
+from fastpath.tables cimport Tables, list_items, new_list, sum_tallies
 
 from fastpath.errors import ConflictError, SystemRefusal, UsageError
 from fastpath.stats import SegmentStats
@@ -40,7 +41,7 @@ MAX_VNI = (1 << 24) - 1
 cdef class Segment:
     """Made by Engine.add_segment. Everything may be changed while frames flow."""
 
-    def __init__(self, Tables tables not None, list workers, int default_udp_port, vni, *,
+    def __init__(self, Tables tables not None, list workers, local, int default_udp_port, vni, *,
                  bint learning, ageing, max_entries, Forwarder forwarder not None):
         vni, ageing, max_entries = index(vni), index(ageing), index(max_entries)
         forwarder.usable()
@@ -57,6 +58,7 @@ cdef class Segment:
             raise SystemRefusal("not enough memory for another segment")
         self.tables = tables
         self.workers = workers
+        self.local = local
         self.default_udp_port = default_udp_port
         self.vni = vni
         self._ports = {}
@@ -132,6 +134,8 @@ cdef class Segment:
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
+            if remote.address == self.local and remote.udp_port == self.default_udp_port:
+                raise UsageError(f"{remote.address} is this VTEP itself: name the others only")
             if remote in self._remotes:
                 raise ConflictError(f"{remote.address} is a remote of VNI {self.vni} already")
             remote.ensure()
@@ -249,14 +253,15 @@ cdef class Segment:
         self.tables.port_indices.give_back(place)
 
     def _refresh_mac(self, TapPort port):
-        before = port.mac
         now = port.read_mac()
-        if now is None or now == before:
+        if now is None or now == port.mac:
             return
         dest = fp_dest_make(FP_DEST_PORT, port.c.index)
-        if before is not None:
-            self.fdb.forget_local(before, dest)
+        if port.mac is not None:
+            self.fdb.forget_local(port.mac, dest)
+            port.mac = None
         self.fdb.set_local(now, dest)
+        port.mac = now  # only now: where the FDB had no room, the next refresh tries again
 
     cdef int publish_ports(self) except -1:
         cdef const fp_list *stale = fp_segment_set_ports(self.c, new_list(list(self._ports)))
@@ -274,11 +279,11 @@ cdef class Segment:
 
 
 def flooded_remote_indices(list segments):
-    """The indices of all remotes in flood lists and group addresses."""
+    """The indices of all remotes in flood lists and group addresses, as the workers see them."""
+    cdef Segment segment
     found = set()
     for segment in segments:
-        for remote in (<Segment>segment)._remotes:
-            found.add((<Remote>remote).find())
-        for _, remotes in (<Segment>segment).fdb.groups.values():
-            found.update((<Remote>remote).find() for remote in remotes)
+        found.update(list_items(segment.c.remotes))
+        for group, _ in segment.fdb.groups.values():
+            found.update(list_items(fp_group_get(segment.tables.c, group)))
     return found

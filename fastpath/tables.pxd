@@ -15,5 +15,6 @@ cdef class Tables:
 
 
 cdef fp_list *new_list(items) except NULL
+cdef list list_items(const fp_list *items)
 cdef object sum_traffic(const fp_traffic *traffic, int workers)
 cdef object sum_tallies(const fp_tally *tally, int workers)

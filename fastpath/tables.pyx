@@ -110,6 +110,10 @@ cdef fp_list *new_list(items) except NULL:
     return result
 
 
+cdef list list_items(const fp_list *items):
+    return [items.item[i] for i in range(items.count)] if items != NULL else []
+
+
 cdef object sum_traffic(const fp_traffic *traffic, int workers):
     """A stats.Traffic from each worker's counters."""
     rx_frames = rx_bytes = tx_frames = tx_bytes = drops = 0

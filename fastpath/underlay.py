@@ -65,8 +65,9 @@ def open_underlay(
         for _ in range(workers):
             underlay.receive.append(_receiver(family, address, udp_port, underlay.receive))
         ports = _candidates(source_ports, exclude=udp_port)
-        for _ in range(workers):
-            underlay.send.append(_pool(family, address, ports, pool_size, ttl))
+        for left in range(workers, 0, -1):
+            fair = max(1, len(ports) // left)  # leave some for the other workers
+            underlay.send.append(_pool(family, address, ports, min(pool_size, fair), ttl))
     except BaseException:
         underlay.close()
         raise
@@ -148,7 +149,7 @@ def _pool(family: socket.AddressFamily, address: str, ports: list[int], size: in
             sock.close()
         raise
     if not pool:
-        raise ConflictError("every port of the srcport range is in use: give a wider range")
+        raise ConflictError("the srcport range has no free port left: give a wider range")
     return pool
 
 

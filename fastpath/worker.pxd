@@ -46,4 +46,5 @@ cdef class Worker:
     cdef void to_remote(self, fp_frame *frame, fp_remote *remote) noexcept nogil
     cdef void flush(self) noexcept nogil
     cdef void reset(self) noexcept nogil
+    cdef void forget(self, fp_port *port) noexcept nogil
     cdef void lost_port(self, fp_port *port) noexcept nogil

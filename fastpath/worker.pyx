@@ -11,7 +11,7 @@ Everything here belongs to the worker's thread, except `watch`, `unwatch` and `s
 import os
 import threading
 
-from libc.errno cimport EAGAIN, EBADFD, EIO, ENOBUFS
+from libc.errno cimport EAGAIN, EBADFD, EIO, ENOBUFS, ENODEV, ENXIO, EPIPE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
@@ -41,11 +41,13 @@ from fastpath.kernels cimport (
     FP_DROP_runt,
     FP_EVENT_checksum_completed,
     FP_EVENT_flooded,
+    FP_EVENT_read_failed,
     FP_EVENT_remotes_full,
     FP_EVENT_super_frame_inferred,
     FP_FRAME_SIZE,
     FP_HEADROOM,
     FP_REMOTE_NONE,
+    FP_REMOTES_LEARNED,
     aligned_alloc,
     epoll_create1,
     epoll_ctl,
@@ -56,6 +58,7 @@ from fastpath.kernels cimport (
     eventfd_write,
     fp_address,
     fp_address_from,
+    fp_count,
     fp_count_in,
     fp_count_out,
     fp_decap,
@@ -104,6 +107,7 @@ cdef class Worker:
 
     def __cinit__(self, Tables tables not None, int index, *, int receive, list send, int family,
                   bint strict, int learned_udp_port, int attention):
+        self.epoll = self.wake = -1
         self.tables = tables
         self.context.tables = tables.c
         self.context.worker = index
@@ -129,9 +133,9 @@ cdef class Worker:
         self.add(self.udp, UDP)
 
     def __dealloc__(self):
-        if self.epoll > 0:
+        if self.epoll >= 0:
             os.close(self.epoll)
-        if self.wake > 0:
+        if self.wake >= 0:
             os.close(self.wake)
         free(self.inlet)
         free(self.outlets)
@@ -181,11 +185,14 @@ cdef class Worker:
             if self.outlets[i].count != 0:
                 fp_udp_flush(&self.context, &self.outlets[i])
 
+    cdef void forget(self, fp_port *port) noexcept nogil:
+        cdef epoll_event event
+        epoll_ctl(self.epoll, EPOLL_CTL_DEL, port.fd[self.context.worker], &event)
+
     cdef void lost_port(self, fp_port *port) noexcept nogil:
         """The interface was deleted: stop reading from it, and tell control."""
-        cdef epoll_event event
         port.gone = True
-        epoll_ctl(self.epoll, EPOLL_CTL_DEL, port.fd[self.context.worker], &event)
+        self.forget(port)
         eventfd_write(self.attention, 1)
 
     cdef void to_remote(self, fp_frame *frame, fp_remote *remote) noexcept nogil:
@@ -303,7 +310,7 @@ cdef class Worker:
             last[0] = from_[0]
             last_index[0] = fp_remotes_find(self.context.tables.remotes, from_)
         if last_index[0] == FP_REMOTE_NONE and frame.segment.learning:
-            last_index[0] = fp_remotes_add(self.context.tables.remotes, from_)
+            last_index[0] = fp_remotes_add(self.context.tables.remotes, from_, FP_REMOTES_LEARNED)
             if last_index[0] == FP_REMOTE_NONE:
                 fp_note(&self.context, frame, FP_EVENT_remotes_full)
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
@@ -337,7 +344,10 @@ cdef class Worker:
         cdef uint32_t i, count, kept = 0
         cdef fp_frame *frame
         cdef int error = 0
-        if port == NULL or port.gone:
+        if port == NULL:
+            return
+        if port.gone:  # another worker noticed first; this one's queue would stay ready for ever
+            self.forget(port)
             return
         self.reset()
         count = fp_tap_read(port.fd[self.context.worker], self.frames, FP_BURST, &error)
@@ -355,8 +365,10 @@ cdef class Worker:
             fp_count_in(&self.context, frame)
             kept += 1
         self.forward(kept)
-        if error != 0:
+        if error == EBADFD or error == ENODEV or error == ENXIO or error == EPIPE:
             self.lost_port(port)
+        elif error != 0:
+            fp_count(&self.context.tables.tally[self.context.worker].events[FP_EVENT_read_failed], 1)
 
     cdef void serve(self, uint64_t what) noexcept nogil:
         cdef uint64_t ignored

@@ -7,6 +7,20 @@ static inline fp_dest drop(uint32_t reason) {
     return fp_dest_make(FP_DEST_DROP, reason);
 }
 
+// Whether the static entry for `key` points to the host that the frame came from, only by another UDP
+// port: where a VTEP sends from says nothing about where it listens.
+static bool same_host(const struct fp_context *context, fp_dest source, uint64_t key) {
+    struct fp_fdb_value value;
+    fp_fdb_lookup(context->tables->fdb, &key, 1, &value);
+    if (fp_dest_kind(source) != FP_DEST_REMOTE || fp_dest_kind(value.dest) != FP_DEST_REMOTE)
+        return false;
+    const struct fp_remotes *remotes = context->tables->remotes;
+    const struct fp_remote *from = fp_remotes_get(remotes, fp_dest_index(source));
+    const struct fp_remote *entry = fp_remotes_get(remotes, fp_dest_index(value.dest));
+    return from != NULL && entry != NULL &&
+           memcmp(from->address.ip, entry->address.ip, sizeof from->address.ip) == 0;
+}
+
 // Learn the frame's source address. FP_DROP_NONE, or why the frame must not be passed on.
 static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, uint64_t key) {
     switch (fp_fdb_learn(context->tables->fdb, key, frame->source, context->now)) {
@@ -20,7 +34,7 @@ static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, 
         fp_note(context, frame, FP_EVENT_fdb_full);
         break;
     case FP_FDB_PINNED:
-        return FP_DROP_static_source;
+        return same_host(context, frame->source, key) ? FP_DROP_NONE : FP_DROP_static_source;
     case FP_FDB_OWN:
         return FP_DROP_own_source;
     case FP_FDB_KNOWN:

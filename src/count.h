@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counters and the names of what is counted.
 //
-// Every counter has one writer (its worker) and any number of readers, so adding is a plain load
-// and store; "relaxed" only tells the compiler that somebody else may look. Readers sum over
-// workers.
+// Every counter has one writer (its worker) and any number of readers, so adding is a plain load and
+// store; "relaxed" only tells the compiler that somebody else may look. Readers sum over workers.
 #ifndef FP_COUNT_H
 #define FP_COUNT_H
 

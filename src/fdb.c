@@ -133,13 +133,16 @@ void fp_fdb_lookup(const struct fp_fdb *fdb, const uint64_t *keys, uint32_t coun
     }
 }
 
-// Count one more entry against the table and the segment's share, if both have room.
-static bool reserve(struct fp_fdb *fdb, uint32_t segment) {
-    struct fp_fdb_share *share = &fdb->share[segment];
+// Count one more entry against the table and, unless it is a port's own address, against the
+// segment's share. False where there is no room.
+static bool reserve(struct fp_fdb *fdb, uint32_t segment, uint64_t value) {
     if (atomic_fetch_add(&fdb->used, 1) >= fdb->entries) {
         atomic_fetch_sub(&fdb->used, 1);
         return false;
     }
+    if (value & FP_FDB_LOCAL)
+        return true;
+    struct fp_fdb_share *share = &fdb->share[segment];
     const uint32_t limit = atomic_load_explicit(&share->limit, memory_order_relaxed);
     if (atomic_fetch_add(&share->used, 1) >= limit && limit != 0) {
         atomic_fetch_sub(&share->used, 1);
@@ -149,28 +152,45 @@ static bool reserve(struct fp_fdb *fdb, uint32_t segment) {
     return true;
 }
 
-static void release(struct fp_fdb *fdb, uint32_t segment) {
-    atomic_fetch_sub(&fdb->share[segment].used, 1);
+static void release(struct fp_fdb *fdb, uint32_t segment, uint64_t value) {
+    if (!(value & FP_FDB_LOCAL))
+        atomic_fetch_sub(&fdb->share[segment].used, 1);
     atomic_fetch_sub(&fdb->used, 1);
+}
+
+// An entry changed from `before` to `after`: a port's own address does not count in the share.
+static void recount(struct fp_fdb *fdb, uint32_t segment, uint64_t before, uint64_t after) {
+    _Atomic uint32_t *used = &fdb->share[segment].used;
+    if ((after & FP_FDB_LOCAL) && !(before & FP_FDB_LOCAL))
+        atomic_fetch_sub(used, 1);
+    if ((before & FP_FDB_LOCAL) && !(after & FP_FDB_LOCAL))
+        atomic_fetch_add(used, 1);
 }
 
 enum insertion { INSERTED, TAKEN, NO_ROOM };
 
+static inline bool give_value(struct slot *slot, uint64_t value, uint64_t *before) {
+    *before = 0;
+    return atomic_compare_exchange_strong(&slot->value, before, value);
+}
+
 // Claim an unused slot for `key` and give it `value`. TAKEN: another thread brought the same key.
 // (Two threads may, very rarely, each claim a slot for one key, when a slot that the one had passed
 // is reclaimed before the other comes: look-ups then see the first of the two, and the other ages.)
-static enum insertion insert(struct fp_fdb *fdb, uint64_t key, uint64_t value) {
+static enum insertion claim(struct fp_fdb *fdb, uint64_t key, uint64_t value) {
     const uint32_t first = bucket_of(fdb, key);
     for (uint32_t step = 0; step < FP_FDB_PROBES; step++) {
         struct bucket *bucket = probe(fdb, first, step);
         for (uint32_t way = 0; way < FP_FDB_WAYS; way++) {
             struct slot *slot = &bucket->slot[way];
-            uint64_t found = load(&slot->key);
+            uint64_t before, found = load(&slot->key);
             const bool unused = (found == 0 || found == FP_FDB_TOMB) && load(&slot->value) == 0;
             if (unused && atomic_compare_exchange_strong(&slot->key, &found, key)) {
-                uint64_t none = 0;
-                return atomic_compare_exchange_strong(&slot->value, &none, value) ? INSERTED
-                                                                                  : TAKEN;
+                if (give_value(slot, value, &before))
+                    return INSERTED;
+                // Between the look and the claim the slot was used and retired: it stays ours by key,
+                // and can be given a value once it was reclaimed.
+                return before == FP_FDB_DEAD ? NO_ROOM : TAKEN;
             }
             if (found == key)
                 return TAKEN;
@@ -179,23 +199,32 @@ static enum insertion insert(struct fp_fdb *fdb, uint64_t key, uint64_t value) {
     return NO_ROOM;
 }
 
-static enum fp_fdb_outcome learn_new(struct fp_fdb *fdb, uint64_t key, uint64_t value) {
-    if (!reserve(fdb, segment_of(key)))
-        return FP_FDB_FULL;
-    const enum insertion insertion = insert(fdb, key, value);
-    if (insertion == INSERTED)
-        return FP_FDB_LEARNED;
-    release(fdb, segment_of(key));
-    return insertion == TAKEN ? FP_FDB_KNOWN : FP_FDB_FULL;
+// Make a new entry: in `slot`, which has the key but no value yet, or where there is room (NULL).
+static enum insertion insert(struct fp_fdb *fdb, struct slot *slot, uint64_t key, uint64_t value) {
+    if (!reserve(fdb, segment_of(key), value))
+        return NO_ROOM;
+    uint64_t before;
+    enum insertion insertion;
+    if (slot == NULL)
+        insertion = claim(fdb, key, value);
+    else
+        insertion = give_value(slot, value, &before) ? INSERTED : TAKEN;
+    if (insertion != INSERTED)
+        release(fdb, segment_of(key), value);
+    return insertion;
 }
 
 enum fp_fdb_outcome fp_fdb_learn(struct fp_fdb *fdb, uint64_t key, fp_dest dest, uint32_t now) {
     struct slot *slot = find(fdb, key);
-    if (slot == NULL)
-        return learn_new(fdb, key, pack(dest, now, 0));
-    uint64_t old = load(&slot->value);
-    if (!is_live(old))
-        return FP_FDB_KNOWN; // being claimed or retired by somebody else: the next frame will tell
+    uint64_t old = slot != NULL ? load(&slot->value) : 0;
+    if (old == 0) {
+        const enum insertion insertion = insert(fdb, slot, key, pack(dest, now, 0));
+        if (insertion == TAKEN)
+            return FP_FDB_KNOWN;
+        return insertion == INSERTED ? FP_FDB_LEARNED : FP_FDB_FULL;
+    }
+    if (old == FP_FDB_DEAD)
+        return FP_FDB_KNOWN; // just being retired: the next frame will tell
     const struct fp_fdb_value value = unpack(old);
     const bool moved = value.dest != dest;
     if (value.flags & FP_FDB_STATIC) {
@@ -203,8 +232,7 @@ enum fp_fdb_outcome fp_fdb_learn(struct fp_fdb *fdb, uint64_t key, fp_dest dest,
             return FP_FDB_KNOWN;
         return value.flags & FP_FDB_LOCAL ? FP_FDB_OWN : FP_FDB_PINNED;
     }
-    // Written only when something changed, so that learning doesn't dirty the cache line every
-    // time.
+    // Written only when something changed, so that learning doesn't dirty the cache line every time.
     if (moved || value.seen != (now & SEEN_MASK))
         atomic_compare_exchange_strong(&slot->value, &old, pack(dest, now, 0));
     return moved ? FP_FDB_MOVED : FP_FDB_KNOWN;
@@ -218,34 +246,26 @@ bool fp_fdb_set(struct fp_fdb *fdb, uint64_t key, fp_dest dest, uint8_t flags, u
         uint64_t old = slot != NULL ? load(&slot->value) : 0;
         if (old == value)
             return true;
-        if (is_live(old)) {
-            atomic_compare_exchange_strong(&slot->value, &old, value);
+        if (old == FP_FDB_DEAD)
+            return false; // until it was reclaimed
+        if (old == 0) {
+            if (insert(fdb, slot, key, value) == NO_ROOM)
+                return false;
             continue;
         }
-        if (!reserve(fdb, segment_of(key)))
-            return false;
-        uint64_t none = 0;
-        enum insertion insertion;
-        if (slot != NULL) // claimed by a worker that has not given it a value yet
-            insertion =
-                atomic_compare_exchange_strong(&slot->value, &none, value) ? INSERTED : TAKEN;
-        else
-            insertion = insert(fdb, key, value);
-        if (insertion == INSERTED)
-            continue;
-        release(fdb, segment_of(key));
-        if (insertion == NO_ROOM)
-            return false;
+        if (atomic_compare_exchange_strong(&slot->value, &old, value))
+            recount(fdb, segment_of(key), old, value);
     }
 }
 
 // Retire the slot if it is still as it was seen. The value goes first: a worker that takes the slot
 // for `key`'s fails to change it. Then the key: from here on the address may be learned elsewhere.
 static bool retire_slot(struct fp_fdb *fdb, struct slot *slot, uint64_t key, uint64_t value) {
-    if (!atomic_compare_exchange_strong(&slot->value, &value, FP_FDB_DEAD))
+    uint64_t seen = value;
+    if (!atomic_compare_exchange_strong(&slot->value, &seen, FP_FDB_DEAD))
         return false;
     atomic_store(&slot->key, FP_FDB_TOMB);
-    release(fdb, segment_of(key));
+    release(fdb, segment_of(key), value);
     return true;
 }
 
@@ -305,7 +325,9 @@ uint32_t fp_fdb_age(struct fp_fdb *fdb, uint32_t now) {
         const struct fp_fdb_value value = unpack(packed);
         const uint32_t ageing =
             atomic_load_explicit(&fdb->share[segment_of(key)].ageing, memory_order_relaxed);
-        const uint32_t idle = (now - value.seen) & SEEN_MASK;
+        uint32_t idle = (now - value.seen) & SEEN_MASK;
+        if (idle > SEEN_MASK / 2) // a worker's clock was read after ours
+            idle = 0;
         if (!(value.flags & FP_FDB_STATIC) && ageing != 0 && idle > ageing)
             retired += retire_slot(fdb, slot_at(fdb, i), key, packed);
     }
@@ -313,12 +335,13 @@ uint32_t fp_fdb_age(struct fp_fdb *fdb, uint32_t now) {
 }
 
 void fp_fdb_reclaim(struct fp_fdb *fdb) {
-    // The tombstones stay: an entry further on may have probed past them. They are used again
-    // first.
+    // The tombstones stay: an entry further on may have probed past them. They are used again first.
     for (uint64_t i = 0; i < slot_count(fdb); i++) {
         struct slot *slot = slot_at(fdb, i);
-        if (load(&slot->value) == FP_FDB_DEAD)
-            atomic_store(&slot->value, 0);
+        if (load(&slot->value) != FP_FDB_DEAD)
+            continue;
+        atomic_store(&slot->key, FP_FDB_TOMB); // see `claim`
+        atomic_store(&slot->value, 0);
     }
 }
 

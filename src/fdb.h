@@ -3,24 +3,22 @@
 //
 // Theory of operation
 //
-// An entry is 16 bytes, a key and a value; four entries fill a cache line, the bucket. A key lives
-// in the bucket that its hash names or in one of the next FP_FDB_PROBES - 1; a look-up stops at the
-// first bucket that has a slot which was never used. The table has at least twice as many slots as
-// entries are allowed, so nearly every look-up touches one cache line; the hash has a secret seed,
-// so nobody outside can aim for one bucket.
+// An entry is 16 bytes, a key and a value; four entries fill a cache line, the bucket. A key lives in
+// the bucket that its hash names or in one of the next FP_FDB_PROBES - 1; a look-up stops at the first
+// bucket that has a slot which was never used. The table has at least twice as many slots as entries
+// are allowed, so nearly every look-up touches one cache line; the hash has a secret seed, so nobody
+// outside can aim for one bucket.
 //
-// Readers take no lock: they load a key, and if it matches, its value. What keeps that safe is that
-// a slot is never given to another key while a reader may still be between the two loads:
+// Readers take no lock: they load a key, and if it matches, its value. What keeps that safe is that a
+// slot is never given to another key while a reader may still be between the two loads:
 //
-//     unused      key 0 or FP_FDB_TOMB, value 0            may be claimed (compare-and-swap of the
-//     key) claimed     key K,                value 0            a look-up misses; the value follows
+//     unused      key 0 or FP_FDB_TOMB, value 0            may be claimed (compare-and-swap of the key)
+//     claimed     key K,                value 0            a look-up misses; anybody may give it a value
 //     live        key K,                value v            v changes by compare-and-swap only
 //     retired     key FP_FDB_TOMB,      value FP_FDB_DEAD  nobody may touch it until
-//     unused      fp_fdb_reclaim, which the owner calls after every reader has passed a quiescent
-//     point
+//     unused      fp_fdb_reclaim, which the owner calls after every reader has passed a quiescent point
 //
-// Any number of threads may look up and learn; only the owner (control) sets, retires, ages,
-// reclaims.
+// Any number of threads may look up and learn; only the owner (control) sets, retires, ages, reclaims.
 #ifndef FP_FDB_H
 #define FP_FDB_H
 
@@ -39,7 +37,7 @@ enum {
 
 enum fp_fdb_flag {
     FP_FDB_STATIC = 1, // set by hand: never ages, never moves by learning
-    FP_FDB_LOCAL = 2, // a port's own address
+    FP_FDB_LOCAL = 2, // a port's own address; does not count in the segment's share
 };
 
 struct fp_fdb_value {
@@ -56,7 +54,7 @@ struct fp_fdb_entry {
 
 // Each segment's share. The owner writes `limit` and `ageing`; everybody keeps `used`.
 struct fp_fdb_share {
-    _Atomic uint32_t used;
+    _Atomic uint32_t used; // without the ports' own addresses
     _Atomic uint32_t limit; // entries; 0: bounded by the table only
     _Atomic uint32_t ageing; // seconds; 0: learned entries stay
 };
@@ -80,8 +78,8 @@ static inline uint64_t fp_fdb_key(uint32_t segment, uint64_t mac) {
     return ((uint64_t)segment << 48) | mac;
 }
 
-// Look up `count` keys (at most FP_BURST) at once: the cache misses overlap. values[i].dest has
-// kind FP_DEST_NONE where there is no entry.
+// Look up `count` keys (at most FP_BURST) at once: the cache misses overlap. values[i].dest has kind
+// FP_DEST_NONE where there is no entry.
 void fp_fdb_lookup(const struct fp_fdb *fdb, const uint64_t *keys, uint32_t count,
                    struct fp_fdb_value *values);
 
@@ -93,7 +91,8 @@ enum fp_fdb_outcome fp_fdb_learn(struct fp_fdb *fdb, uint64_t key, fp_dest dest,
 
 // Owner only, from here on.
 
-// Add or replace an entry by hand; `flags` as in fp_fdb_value. False: no room.
+// Add or replace an entry by hand; `flags` as in fp_fdb_value. False: no room, which may be
+// different after fp_fdb_reclaim.
 bool fp_fdb_set(struct fp_fdb *fdb, uint64_t key, fp_dest dest, uint8_t flags, uint32_t now);
 
 // Which entries to retire. Unset members match everything.

@@ -83,11 +83,13 @@ static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, struc
         const uint8_t *header = frame + offset;
         uint32_t size = 8 * (1 + (uint32_t)header[1]);
         if (next == FRAGMENT) {
-            size = 8;
+            // Only the first fragment has the headers behind it: hash all of them by what is common.
             flow->fragment = true;
-        } else if (next == AUTHENTICATION) {
-            size = 4 * (2 + (uint32_t)header[1]); // RFC 4302 section 2.2 counts in words
+            next = header[0];
+            break;
         }
+        if (next == AUTHENTICATION)
+            size = 4 * (2 + (uint32_t)header[1]); // RFC 4302 section 2.2 counts in words
         if (size > flow->end - offset)
             break;
         next = header[0];

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The frame descriptor, the burst, and destinations.
 //
-// A burst belongs to one worker; its frames' bytes lie in that worker's buffers and live for one
-// turn.
+// A burst belongs to one worker; its frames' bytes lie in that worker's buffers and live for one turn.
 #ifndef FP_FRAME_H
 #define FP_FRAME_H
 
@@ -13,9 +12,9 @@
 #include "flow.h"
 
 enum {
-    FP_BURST = 64,          // frames handled in one turn, at most
-    FP_HEADROOM = 64,       // writable bytes in front of a frame, for a VXLAN or a vnet header
-    FP_FRAME_SIZE = 65600,  // room for the largest IP packet with its Ethernet header and tags
+    FP_BURST = 64, // frames handled in one turn, at most
+    FP_HEADROOM = 64, // writable bytes in front of a frame, for a VXLAN or a vnet header
+    FP_FRAME_SIZE = 65600, // room for the largest IP packet with its Ethernet header and tags
     FP_UDP4_PAYLOAD = 65507, // the largest UDP payload over IPv4; IPv6 takes 20 more
 };
 
@@ -23,12 +22,12 @@ enum {
 typedef uint32_t fp_dest;
 
 enum fp_dest_kind {
-    FP_DEST_NONE = 0,   // nowhere; an unused FDB value
-    FP_DEST_PORT = 1,   // index of a port
+    FP_DEST_NONE = 0, // nowhere; an unused FDB value
+    FP_DEST_PORT = 1, // index of a port
     FP_DEST_REMOTE = 2, // index of a remote
-    FP_DEST_FLOOD = 3,  // everywhere in the segment but where it came from
-    FP_DEST_GROUP = 4,  // index of a list of remotes (a group address with several destinations)
-    FP_DEST_DROP = 5,   // a reason (enum fp_drop)
+    FP_DEST_FLOOD = 3, // everywhere in the segment but where it came from
+    FP_DEST_GROUP = 4, // index of a list of remotes (a group address with several destinations)
+    FP_DEST_DROP = 5, // a reason (enum fp_drop)
 };
 
 #define FP_DEST_INDEX_MASK UINT32_C(0x0fffffff)
@@ -48,19 +47,19 @@ static inline uint32_t fp_dest_index(fp_dest dest) {
 struct fp_segment;
 
 struct fp_frame {
-    uint8_t *data;   // the Ethernet header; FP_HEADROOM bytes in front of it are ours
+    uint8_t *data; // the Ethernet header; FP_HEADROOM bytes in front of it are ours
     uint32_t length; // bytes from there, without the frame check sequence
-    fp_dest source;  // set at entry
-    fp_dest target;  // set by the forwarder
-    uint32_t vni;    // of the packet it came in; 0 where it came from a port
+    fp_dest source; // set at entry
+    fp_dest target; // set by the forwarder
+    uint32_t vni; // of the packet it came in; 0 where it came from a port
     struct fp_segment *segment;
 
     // What the virtio-net header says (Virtio 1.2 section 5.1.6), in host byte order.
-    uint16_t checksum_start;  // the checksum covers everything from here,
+    uint16_t checksum_start; // the checksum covers everything from here,
     uint16_t checksum_offset; // and belongs this far behind checksum_start
-    uint16_t gso_size;        // payload bytes of each segment of a super-frame; 0: not one
-    uint8_t gso_type;         // VIRTIO_NET_HDR_GSO_*
-    bool needs_checksum;      // the checksum field holds the pseudo-header's sum only
+    uint16_t gso_size; // payload bytes of each segment of a super-frame; 0: not one
+    uint8_t gso_type; // VIRTIO_NET_HDR_GSO_*
+    bool needs_checksum; // the checksum field holds the pseudo-header's sum only
 
     uint8_t outer_tos; // TOS or traffic class of the packet it came in
     struct fp_flow flow;

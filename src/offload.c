@@ -93,6 +93,8 @@ bool fp_offload_infer(struct fp_frame *frame) {
                                                flow->protocol, flow->end - flow->transport);
     if (fp_checksum_fold(pseudo) != checksum)
         return false;
+    // Whoever finishes the checksum sums to the end of the frame: padding must not be in the way.
+    frame->length = flow->end;
     frame->needs_checksum = true;
     frame->checksum_start = flow->transport;
     frame->checksum_offset = offset;

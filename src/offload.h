@@ -16,8 +16,8 @@ enum { FP_VNET_SIZE = 12 }; // struct virtio_net_hdr_mrg_rxbuf
 void fp_vnet_read(const uint8_t *header, struct fp_frame *frame);
 
 // Write the header for a frame that goes to a port with this MTU (bytes of the IP packet). A TCP
-// packet that is larger than the MTU becomes a super-frame: a kernel vxlan device behind a veth
-// sends those unsegmented. Returns true where that happened.
+// packet that is larger than the MTU becomes a super-frame: a kernel vxlan device behind a veth sends
+// those unsegmented. Returns true where that happened.
 bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu);
 
 // Finish the checksum that the kernel left open, in place; clears needs_checksum. False: the header
@@ -26,8 +26,8 @@ bool fp_offload_complete(struct fp_frame *frame);
 
 // A packet from the underlay whose TCP or UDP checksum equals its pseudo-header's sum was never
 // finished by its sender (a kernel on the same machine, behind a veth). Notes that in `frame`;
-// returns true where it did. One finished checksum in 65,536 looks the same, which does no harm:
-// the port's kernel then takes the packet as verified.
+// cuts off Ethernet padding, and returns true where it did. One finished checksum in 65,536 looks the
+// same, which does no harm: the port's kernel then takes the packet as verified.
 bool fp_offload_infer(struct fp_frame *frame);
 
 #endif

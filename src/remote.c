@@ -9,6 +9,7 @@ enum { PROBES = 64 };
 
 struct fp_remotes {
     int family;
+    uint64_t seed;
     uint32_t workers;
     _Atomic uint32_t used;
     size_t traffic_size;
@@ -24,11 +25,12 @@ static void *map(size_t size) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-struct fp_remotes *fp_remotes_new(int family, uint32_t workers) {
+struct fp_remotes *fp_remotes_new(int family, uint32_t workers, uint64_t seed) {
     struct fp_remotes *remotes = map(sizeof *remotes);
     if (remotes == NULL)
         return NULL;
     remotes->family = family;
+    remotes->seed = seed;
     remotes->workers = workers;
     remotes->traffic_size = sizeof(struct fp_traffic) * workers * FP_REMOTES;
     remotes->traffic = map(remotes->traffic_size);
@@ -52,10 +54,21 @@ static inline uint64_t load64(const uint8_t *at) {
     return value;
 }
 
-static inline uint32_t place_of(const struct fp_address *address, uint32_t step) {
-    uint64_t hash = (load64(address->ip) + address->udp_port) * UINT64_C(0x9e3779b97f4a7c15);
-    hash = (hash ^ (hash >> 32) ^ load64(address->ip + 8)) * UINT64_C(0xd6e8feb86659fd93);
-    return ((uint32_t)(hash >> 40) + step) & (FP_REMOTES - 1);
+static inline uint64_t scramble(uint64_t hash) {
+    hash = (hash ^ (hash >> 32)) * UINT64_C(0xd6e8feb86659fd93);
+    return hash ^ (hash >> 32);
+}
+
+// Every bit of the address counts: hosts of one subnet differ in the last ones only.
+static inline uint32_t place_of(const struct fp_remotes *remotes,
+                                const struct fp_address *address) {
+    uint64_t hash = scramble(remotes->seed ^ load64(address->ip));
+    hash = scramble(hash ^ load64(address->ip + 8));
+    return (uint32_t)scramble(hash ^ address->udp_port);
+}
+
+static inline uint32_t index_at(uint32_t place, uint32_t step) {
+    return (place + step) & (FP_REMOTES - 1);
 }
 
 static inline bool same(const struct fp_address *a, const struct fp_address *b) {
@@ -67,8 +80,9 @@ static inline uint32_t state_of(const struct fp_remote *remote) {
 }
 
 uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_address *address) {
+    const uint32_t place = place_of(remotes, address);
     for (uint32_t step = 0; step < PROBES; step++) {
-        const uint32_t index = place_of(address, step);
+        const uint32_t index = index_at(place, step);
         const struct fp_remote *remote = &remotes->remote[index];
         const uint32_t state = state_of(remote);
         if (state == FP_REMOTE_READY && same(&remote->address, address))
@@ -100,31 +114,38 @@ static void fill(struct fp_remotes *remotes, uint32_t index, const struct fp_add
     atomic_store_explicit(&remote->state, FP_REMOTE_READY, memory_order_release);
 }
 
-uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *address) {
-    const uint32_t found = fp_remotes_find(remotes, address);
-    if (found != FP_REMOTE_NONE)
-        return found;
-    if (atomic_fetch_add(&remotes->used, 1) >= FP_REMOTES / 2) {
-        atomic_fetch_sub(&remotes->used, 1);
-        return FP_REMOTE_NONE;
-    }
+// Claim a place for an address that was not there a moment ago. Whoever comes second with the same
+// address meets the first one's place on its way, claimed or ready: so no address is added twice.
+static uint32_t claim(struct fp_remotes *remotes, const struct fp_address *address) {
+    const uint32_t place = place_of(remotes, address);
     for (uint32_t step = 0; step < PROBES; step++) {
-        const uint32_t index = place_of(address, step);
+        const uint32_t index = index_at(place, step);
         struct fp_remote *remote = &remotes->remote[index];
-        uint32_t state = state_of(remote);
         if (index == FP_REMOTE_NONE)
             continue;
+        uint32_t state = state_of(remote);
         const bool unused = state == FP_REMOTE_UNUSED || state == FP_REMOTE_FREED;
         if (unused && atomic_compare_exchange_strong(&remote->state, &state, FP_REMOTE_CLAIMED)) {
             fill(remotes, index, address);
             return index;
         }
-        // Another worker was faster, perhaps with the same address, which must not be added twice.
-        if (unused || state == FP_REMOTE_CLAIMED)
-            break;
+        if (unused || state == FP_REMOTE_CLAIMED ||
+            (state == FP_REMOTE_READY && same(&remote->address, address)))
+            break; // another thread is or was faster, perhaps with this address: find it next time
     }
-    atomic_fetch_sub(&remotes->used, 1);
     return FP_REMOTE_NONE;
+}
+
+uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *address,
+                        uint32_t limit) {
+    uint32_t index = fp_remotes_find(remotes, address);
+    if (index != FP_REMOTE_NONE)
+        return index;
+    if (atomic_fetch_add(&remotes->used, 1) < limit)
+        index = claim(remotes, address);
+    if (index == FP_REMOTE_NONE)
+        atomic_fetch_sub(&remotes->used, 1);
+    return index;
 }
 
 struct fp_remote *fp_remotes_get(const struct fp_remotes *remotes, uint32_t index) {

@@ -2,10 +2,9 @@
 // The table of remotes: (IP address, UDP port) -> remote, one for the whole engine.
 //
 // A remote's place in the table is its index, so it never moves; indices are what the FDB and the
-// flood lists hold. Any worker may add a remote that a packet came from: it claims an unused place
-// by compare-and-swap. Only the owner (control) removes: it retires the place, waits until every
-// worker has passed a quiescent point and no FDB entry names the index, and then lets it be used
-// again.
+// flood lists hold. Any worker may add a remote that a packet came from: it claims an unused place by
+// compare-and-swap. Only the owner (control) removes: it retires the place, waits until every worker has
+// passed a quiescent point and no FDB entry names the index, and then lets it be used again.
 #ifndef FP_REMOTE_H
 #define FP_REMOTE_H
 
@@ -16,7 +15,12 @@
 
 #include "count.h"
 
-enum { FP_REMOTES = 1 << 16, FP_REMOTE_NONE = 0 }; // index 0 is never used
+enum {
+    FP_REMOTES = 1 << 16,
+    FP_REMOTES_LIMIT = FP_REMOTES / 2,
+    FP_REMOTES_LEARNED = FP_REMOTES_LIMIT - 4096,
+    FP_REMOTE_NONE = 0, // index 0 is never used
+};
 
 // An outer address: IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2), so that there is one form.
 struct fp_address {
@@ -26,8 +30,8 @@ struct fp_address {
 
 enum fp_remote_state {
     FP_REMOTE_UNUSED = 0, // never used: a look-up stops here
-    FP_REMOTE_FREED,      // was used: a look-up goes on, but the place may be claimed
-    FP_REMOTE_CLAIMED,    // being filled in; whoever sees it goes on as if it were not there
+    FP_REMOTE_FREED, // was used: a look-up goes on, but the place may be claimed
+    FP_REMOTE_CLAIMED, // being filled in; whoever sees it goes on as if it were not there
     FP_REMOTE_READY,
     FP_REMOTE_RETIRED,
 };
@@ -42,17 +46,19 @@ struct fp_remote {
 
 struct fp_remotes;
 
-// A table for engines of one address family (AF_INET or AF_INET6) and so many workers. NULL: no
-// memory.
-struct fp_remotes *fp_remotes_new(int family, uint32_t workers);
+// A table for one address family (AF_INET or AF_INET6) and so many workers. `seed` should be random,
+// so that nobody outside can aim for one neighbourhood of the table. NULL: no memory.
+struct fp_remotes *fp_remotes_new(int family, uint32_t workers, uint64_t seed);
 void fp_remotes_free(struct fp_remotes *remotes);
 
 // The remote's index, or FP_REMOTE_NONE.
 uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_address *address);
 
-// Find or add. FP_REMOTE_NONE: the table is full, or another worker is just adding the same
-// address.
-uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *address);
+// Find or add, while there are less than `limit` remotes (FP_REMOTES_LEARNED for workers, so that
+// control always finds room; FP_REMOTES_LIMIT for control). FP_REMOTE_NONE: no room, or another
+// thread is just adding an address in the same neighbourhood.
+uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *address,
+                        uint32_t limit);
 
 // The remote at an index, or NULL where there is none.
 struct fp_remote *fp_remotes_get(const struct fp_remotes *remotes, uint32_t index);

@@ -30,7 +30,7 @@ struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family,
         return NULL;
     tables->workers = workers;
     tables->fdb = fp_fdb_new(fdb_entries, seed);
-    tables->remotes = fp_remotes_new(family, workers);
+    tables->remotes = fp_remotes_new(family, workers, ~seed);
     if (tables->fdb == NULL || tables->remotes == NULL) {
         fp_tables_free(tables);
         return NULL;
@@ -145,6 +145,7 @@ void fp_turn_begin(struct fp_tables *tables, uint32_t worker) {
     // Sequentially consistent on purpose: either fp_synchronize sees this turn, or the turn sees
     // what was published before fp_synchronize.
     atomic_fetch_add(&tables->turn[worker].count, 1);
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 void fp_turn_end(struct fp_tables *tables, uint32_t worker) {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the workers of one engine share: segments, ports, remotes, groups and the FDB.
 //
-// Owner: control (Python, holding the engine's lock) creates, publishes, withdraws and frees.
-// Workers only read, but for the FDB and the remotes, which they also add to. Nothing is locked: a
-// pointer that control withdrew is freed after fp_synchronize, when every worker has passed a
-// quiescent point.
+// Owner: control (Python, holding the engine's lock) creates, publishes, withdraws and frees. Workers
+// only read, but for the FDB and the remotes, which they also add to. Nothing is locked: a pointer that
+// control withdrew is freed after fp_synchronize, when every worker has passed a quiescent point.
 #ifndef FP_TABLES_H
 #define FP_TABLES_H
 
@@ -44,17 +43,17 @@ struct fp_segment {
     _Atomic bool learning;
     _Atomic(const struct fp_forwarder *) forwarder;
     _Atomic(const struct fp_list *) remotes; // the flood list: indices of remotes
-    _Atomic(const struct fp_list *) ports;   // indices of all ports of the segment
-    struct fp_tally tally[];                 // one for each worker
+    _Atomic(const struct fp_list *) ports; // indices of all ports of the segment
+    struct fp_tally tally[]; // one for each worker
 };
 
 struct fp_port {
     uint32_t index;
     uint32_t mtu; // bytes of the IP packet, as `ip link` counts
     struct fp_segment *segment;
-    _Atomic bool gone;           // the interface was deleted; set by the worker that noticed
-    struct fp_traffic *traffic;  // one for each worker
-    int fd[FP_WORKERS];          // each worker's own queue
+    _Atomic bool gone; // the interface was deleted; set by the worker that noticed
+    struct fp_traffic *traffic; // one for each worker
+    int fd[FP_WORKERS]; // each worker's own queue
 };
 
 struct fp_vni_page;
@@ -88,7 +87,7 @@ struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t
                             uint32_t workers);
 void fp_port_free(struct fp_port *port);
 
-// Publish a segment under its VNI, or withdraw it (NULL). False: no memory, or no VNI.
+// Publish a segment under its VNI, or withdraw it (NULL). False: no memory.
 bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segment *segment);
 struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni);
 

@@ -15,8 +15,9 @@ int fp_tap_setup(int fd);
 // The interface's hardware address, whatever namespace it is in by now. 0 or -errno.
 int fp_tap_mac(int fd, uint64_t *mac);
 
-// Read frames until there are no more or `room` is used up. Each frame's `data` says where to put
-// it. Returns how many; *error is 0 or the errno that ended it (EAGAIN is not one).
+// Read frames until there are no more or `room` is used up. Each frame's `data` says where to put it.
+// Returns how many. *error is 0, or the errno that ended it: EBADFD, ENODEV or ENXIO where the interface
+// is gone, EPIPE where a memory port's other end is, anything else for a frame that could not be read.
 uint32_t fp_tap_read(int fd, struct fp_frame *frames, uint32_t room, int *error);
 
 // Write one frame to a port with this MTU, its vnet header in the headroom. 0, 1 (it went out as an

@@ -7,7 +7,7 @@
 
 #include "wire.h"
 
-enum { WAIT_MS = 5 }; // how long a full socket may hold up its worker before packets are dropped
+enum { WAIT_MS = 1 }; // how long a full socket may hold up its worker before packets are dropped
 
 static uint8_t received_tos(struct msghdr *message) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {

@@ -102,7 +102,7 @@ def authentication(icv_size: int) -> Packet:
 
 def extension_headers(*, whole: bool = False) -> st.SearchStrategy[list[Packet]]:
     """IPv6 extension headers in any order; `whole` leaves out those for which scapy computes no checksum."""
-    kinds = [
+    kinds: list[st.SearchStrategy[Packet]] = [
         st.builds(IPv6ExtHdrHopByHop, options=st.lists(st.builds(PadN, optdata=st.binary(max_size=12)), max_size=2)),
         st.builds(IPv6ExtHdrDestOpt),
         st.builds(IPv6ExtHdrRouting, segleft=st.just(0)),
@@ -127,6 +127,7 @@ def chain(ip: Packet, headers: list[Packet], last: Packet) -> Packet:
 def checked_packets(draw: st.DrawFn) -> Packet:
     """Whole TCP and UDP packets, whose checksum scapy computes: IPv4 with options, IPv6 with extension
     headers, VLAN tags."""
+    ip: Packet
     if draw(st.booleans()):
         options = draw(st.sampled_from([[], [IPOption_NOP()] * 4, [IPOption_Router_Alert()]]))
         ip = IP(src=draw(address4), dst=draw(address4), tos=draw(tos), options=options)
@@ -185,7 +186,7 @@ def frames() -> st.SearchStrategy[bytes]:
 def fragments_with_options(payload: bytes) -> list[bytes]:
     """Two fragments of one IPv6 packet that has a destination options header behind the fragment header."""
     whole = bytes(IPv6ExtHdrDestOpt(nh=17) / UDP(sport=1, dport=2) / Raw(payload))
-    ip = {"src": "2001:db8::1", "dst": "2001:db8::2", "nh": FRAGMENT}
-    first = IPv6(**ip) / IPv6ExtHdrFragment(nh=60, m=1, id=7) / Raw(whole[:24])
-    second = IPv6(**ip) / IPv6ExtHdrFragment(nh=60, m=0, offset=3, id=7) / Raw(whole[24:])
+    ip = IPv6(src="2001:db8::1", dst="2001:db8::2", nh=FRAGMENT)
+    first = ip / IPv6ExtHdrFragment(nh=60, m=1, id=7) / Raw(whole[:24])
+    second = ip / IPv6ExtHdrFragment(nh=60, m=0, offset=3, id=7) / Raw(whole[24:])
     return [bytes(ethernet(first)), bytes(ethernet(second))]

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The FDB as the engine's user sees it: static entries, group addresses, ageing, limits, flushing."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from frames import BROADCAST, frame, mac
 from lab import FarEnd, Lab, drain
@@ -112,8 +115,7 @@ def test_age_is_since_the_last_frame_from_there(lab: Lab) -> None:
 
 @pytest.mark.parametrize("limited", ["segment", "engine"])
 def test_limits(limited: str) -> None:
-    bounds = {"fdb_entries": 3} if limited == "engine" else {}
-    with Lab(**bounds) as lab:
+    with Lab(fdb_entries=3 if limited == "engine" else 1 << 16) as lab:
         segment = lab.engine.add_segment(1, max_entries=3 if limited == "segment" else 0)
         one, two = segment.add_memory_port("one"), segment.add_memory_port("two")
         for number in range(1, 6):
@@ -227,15 +229,17 @@ def test_words_that_cannot_be_right(lab: Lab) -> None:
     port = segment.add_memory_port("one")
     foreign = other.add_memory_port("one")
     remote = segment.remote("127.0.0.2")
-    for call in (
+    address: Any = "127.0.0.2"
+    calls: list[Callable[[], object]] = [
         lambda: segment.fdb.set("nonsense", port),
         lambda: segment.fdb.get("nonsense"),
         lambda: segment.fdb.delete("nonsense"),
         lambda: segment.fdb.set("00:00:00:00:00:00", remote),
         lambda: segment.fdb.append(A, remote),
         lambda: segment.fdb.set(A, foreign),
-        lambda: segment.fdb.set(A, "127.0.0.2"),
-    ):
+        lambda: segment.fdb.set(A, address),
+    ]
+    for call in calls:
         with pytest.raises(UsageError) as error:
             call()
         assert "\n" not in str(error.value)

@@ -12,6 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from lab import Lab, drain
 from twin_bridge import PORT, REMOTE, SEGMENT, Place, TwinBridge
 
+from fastpath import Port, Remote
+
 PORTS, REMOTES = range(3), range(2)
 GROUP = "01:00:5e:00:00:fb"
 HOSTS = [f"02:00:00:00:00:{n:02x}" for n in range(1, 7)]
@@ -78,7 +80,7 @@ class SegmentMachine(RuleBasedStateMachine):
         self.send(data, source)
         assert self.outputs(data) == self.twin.forward(data, source).outputs == set()
 
-    def destination(self, place: Place) -> object:
+    def destination(self, place: Place) -> Port | Remote:
         kind, index = place
         return self.ports[index] if kind == PORT else self.far_ends[index].remote(self.segment)
 

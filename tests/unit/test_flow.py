@@ -34,8 +34,8 @@ def test_like_the_twin(data: bytes) -> None:
 def test_like_scapy(packet: Packet, padding: bytes) -> None:
     data = bytes(packet)
     flow = offsets(data + padding)
-    layer = packet.getlayer(IP) or packet.getlayer(IPv6)
-    last = packet.getlayer(TCP) or packet.getlayer(UDP)
+    layer = packet[IP] if IP in packet else packet[IPv6]
+    last = packet[TCP] if TCP in packet else packet[UDP]
     assert flow.network == len(data) - len(layer)
     assert flow.transport == len(data) - len(last)
     assert flow.end == len(data)
@@ -98,7 +98,7 @@ def test_transport_behind_64_kilobytes_of_extensions() -> None:
 def test_hash_ignores_what_is_not_the_flow(packet: Packet, payload: bytes, other: int) -> None:
     before = hash_of(packet)
     changed = packet.copy()
-    ip = changed.getlayer(IP) or changed.getlayer(IPv6)
+    ip = changed[IP] if IP in changed else changed[IPv6]
     if ip.version == 4:
         ip.tos, ip.ttl, ip.id = other, 1, other
     else:
@@ -132,8 +132,8 @@ def test_hashes_of_frames_that_are_not_ip() -> None:
 
 def test_fragments_of_a_packet_go_one_way() -> None:
     """The first has ports, the others do not; none of them may use the ports."""
-    first = IP(src="10.0.0.1", dst="10.0.0.2", flags="MF") / UDP(sport=1, dport=2) / Raw(b"x" * 16)
-    later = IP(src="10.0.0.1", dst="10.0.0.2", frag=3, proto=17) / Raw(b"y" * 24)
+    first: Packet = IP(src="10.0.0.1", dst="10.0.0.2", flags="MF") / UDP(sport=1, dport=2) / Raw(b"x" * 16)
+    later: Packet = IP(src="10.0.0.1", dst="10.0.0.2", frag=3, proto=17) / Raw(b"y" * 24)
     assert hash_of(ethernet(first)) == hash_of(ethernet(later))
     first = IPv6(src="::1", dst="::2") / IPv6ExtHdrFragment(m=1, nh=17) / UDP(sport=1, dport=2) / Raw(b"x" * 16)
     later = IPv6(src="::1", dst="::2") / IPv6ExtHdrFragment(offset=3, nh=17) / Raw(b"y" * 24)

@@ -19,7 +19,7 @@ NEEDS_CSUM, GSO_TCPV4, GSO_TCPV6, GSO_ECN = 1, 1, 4, 0x80
 
 NOT_ECT, ECT_1, ECT_0, CE = range(4)
 # RFC 6040 figure 4: row is the arriving inner field, column the arriving outer one.
-DECAP_ECN = {
+DECAP_ECN: dict[int, dict[int, int | None]] = {
     NOT_ECT: {NOT_ECT: NOT_ECT, ECT_0: NOT_ECT, ECT_1: NOT_ECT, CE: None},  # None: drop
     ECT_0: {NOT_ECT: ECT_0, ECT_0: ECT_0, ECT_1: ECT_1, CE: CE},
     ECT_1: {NOT_ECT: ECT_1, ECT_0: ECT_1, ECT_1: ECT_1, CE: CE},
@@ -29,7 +29,7 @@ DECAP_ECN = {
 ENCAP_ECN = {NOT_ECT: NOT_ECT, ECT_0: ECT_0, ECT_1: ECT_1, CE: ECT_0}
 
 
-def be16(data: bytes, at: int) -> int:
+def be16(data: bytes | bytearray, at: int) -> int:
     """The 16-bit number at an offset."""
     return int.from_bytes(data[at : at + 2], "big")
 

@@ -16,13 +16,13 @@ class Entry(NamedTuple):
     """Where an address is."""
 
     kind: int
-    index: int
+    number: int
     seen: int
     flags: int
 
     @property
     def place(self) -> Place:
-        return self.kind, self.index
+        return self.kind, self.number
 
 
 @dataclass
@@ -45,10 +45,11 @@ class TwinFdb:
     retired: int = 0
 
     def used(self, segment: int) -> int:
-        return sum(1 for at, _ in self.table if at == segment)
+        """What counts against the segment's limit: not the ports' own addresses."""
+        return sum(1 for (at, _), entry in self.table.items() if at == segment and not entry.flags & LOCAL)
 
-    def has_room(self, segment: int) -> bool:
-        limit = self.shares.get(segment, Share()).limit
+    def has_room(self, segment: int, flags: int = 0) -> bool:
+        limit = 0 if flags & LOCAL else self.shares.get(segment, Share()).limit
         return (
             len(self.table) < self.entries
             and (limit == 0 or self.used(segment) < limit)
@@ -70,7 +71,7 @@ class TwinFdb:
         return "known" if old.place == place else "moved"
 
     def set(self, segment: int, mac: int, place: Place, flags: int, now: int) -> bool:
-        if (segment, mac) not in self.table and not self.has_room(segment):
+        if (segment, mac) not in self.table and not self.has_room(segment, flags):
             return False
         self.table[segment, mac] = Entry(*place, now % CLOCK, flags)
         return True
@@ -148,8 +149,8 @@ class TwinBridge:
             return Decision(drop=reason)
         outputs = self._decide(int.from_bytes(frame[:6], "big"))
         if outputs is None:  # unknown, or a group address that nobody set: everywhere
-            outputs = self.ports | self.remotes
-            return self._send(outputs - {source}, source, nowhere="no_destination")
+            everywhere = self.ports | self.remotes
+            return self._send(everywhere - {source}, source, nowhere="no_destination")
         if outputs == {source}:
             return Decision(drop="same_port" if source[0] == PORT else "split_horizon")
         return self._send(outputs, source, nowhere="split_horizon")

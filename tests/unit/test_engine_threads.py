@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine with its threads: frames flow by themselves while everything around them changes."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from frames import BROADCAST, frame, mac
+from lab import DEADLINE_S, Lab, drain, free_udp_port
+
+import fastpath
+from fastpath import ConflictError, Engine, Hub, LearningBridge, MemoryPort, Segment
+
+A, B = mac(0xA), mac(0xB)
+ROUNDS = 2000
+
+
+def wait_until(what: Callable[[], object]) -> None:
+    """Return when it is true. Only a failure takes long."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.001)
+
+
+def has_received(port: MemoryPort) -> bool:
+    return port.traffic.rx_frames > 0
+
+
+def receive(port: MemoryPort, expected: int) -> list[bytes]:
+    """So many frames, as they come."""
+    frames: list[bytes] = []
+
+    def enough() -> bool:
+        frames.extend(drain(port))
+        return len(frames) >= expected
+
+    wait_until(enough)
+    return frames
+
+
+@contextmanager
+def pumping(segment: Segment) -> Iterator[list[int]]:
+    """A thread sends through a pair of ports all the while: broadcast, known and unknown unicast. Gives
+    the count of frames that came through; at the end it must still be growing."""
+    one, two = segment.add_memory_port("pump"), segment.add_memory_port("drain")
+    stopping = threading.Event()
+    through = [0]
+
+    def pump() -> None:
+        for number in itertools.cycle(range(100)):
+            if stopping.is_set():
+                return
+            for source, data in ((one, frame(BROADCAST, A)), (one, frame(mac(number), A)), (two, frame(A, B))):
+                try:
+                    source.send(data)
+                except BlockingIOError:
+                    time.sleep(0.001)
+            through[0] += len(drain(two)) + len(drain(one))
+
+    thread = threading.Thread(target=pump)
+    thread.start()
+    try:
+        wait_until(lambda: through[0])
+        yield through
+        before = through[0]
+        wait_until(lambda: through[0] > before)
+    finally:
+        stopping.set()
+        thread.join()
+
+
+@pytest.fixture(params=[1, 2])
+def running(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A started engine with one worker, and one with two."""
+    with Lab(workers=request.param, fdb_entries=256) as lab:
+        lab.engine.start()
+        yield lab
+
+
+def test_frames_flow(running: Lab) -> None:
+    segment = running.engine.add_segment(1)
+    one, two = segment.add_memory_port("one"), segment.add_memory_port("two")
+    # Several far ends, so that with two workers both have something to do.
+    far_ends = [running.far(number) for number in range(2, 18)]
+    for far in far_ends:
+        segment.add_remote(far.address)
+    for number in range(100):
+        one.send(frame(BROADCAST, A, b"\x88\xb5" + number.to_bytes(2, "big")))
+        data = receive(two, 1)
+        assert [far.wait().frame for far in far_ends] == data * len(far_ends)
+    for number, far in enumerate(far_ends):
+        far.send(1, frame(A, mac(1000 + number)))
+    assert len(receive(one, len(far_ends))) == len(far_ends)
+    for number, far in enumerate(far_ends):
+        wait_until(partial(segment.fdb.get, mac(1000 + number)))
+        one.send(frame(mac(1000 + number), A))
+        assert far.wait().frame == frame(mac(1000 + number), A)
+    assert running.drops() == {}
+    assert running.engine.running
+
+
+def test_ports_come_and_go(running: Lab) -> None:
+    segment = running.engine.add_segment(1)
+    with pumping(segment):
+        for number in range(ROUNDS):
+            port = segment.add_memory_port("guest")
+            if number % 100 == 0:
+                port.send(frame(BROADCAST, mac(77)))
+                assert receive(port, 1)
+                wait_until(lambda: segment.fdb.get(mac(77)))
+            segment.remove_port(port)
+            if number % 100 == 0:
+                assert segment.fdb.get(mac(77)) is None
+        assert len(segment.ports) == 2
+
+
+def test_segments_come_and_go(running: Lab) -> None:
+    busy = running.engine.add_segment(1)
+    far = running.far(2)
+    with pumping(busy):
+        for number in range(ROUNDS):
+            segment = running.engine.add_segment(2, forwarder=Hub() if number % 2 else None)
+            port = segment.add_memory_port("one")
+            far.send(2, frame(BROADCAST, mac(77)))
+            if number % 100 == 0:
+                assert receive(port, 1)[0] == frame(BROADCAST, mac(77))
+            running.engine.remove_segment(segment)
+        assert running.engine.segments == {1: busy}
+    assert {entry.mac for entry in busy.fdb} == {A, B}
+    assert running.engine.stats().fdb_entries == 2
+
+
+def test_forwarders_and_learning_change(running: Lab) -> None:
+    segment = running.engine.add_segment(1)
+    with pumping(segment):
+        for _ in range(ROUNDS):
+            segment.forwarder = Hub()
+            segment.forwarder = LearningBridge()
+            segment.learning = not segment.learning
+    assert isinstance(segment.forwarder, LearningBridge)
+
+
+def test_remotes_and_entries_come_and_go(running: Lab) -> None:
+    segment = running.engine.add_segment(1)
+    far = running.far(2)
+    with pumping(segment):
+        for number in range(ROUNDS):
+            remote = segment.add_remote(far.address)
+            segment.fdb.set(mac(number % 100), remote)
+            segment.fdb.append("01:00:5e:00:00:01", remote)
+            far.send(1, frame(BROADCAST, mac(1000 + number)))
+            segment.remove_remote(far.address)
+            segment.fdb.flush(static=True)
+            if number % 50 == 0:
+                running.engine.advance_clock(1000)
+                running.engine.tidy()
+                running.engine.tidy()
+    segment.fdb.flush(static=True)
+    for entry in segment.fdb:
+        assert entry.to, "an entry points to a port or remote that is gone"
+
+
+def test_frames_keep_their_order(running: Lab) -> None:
+    """One flow on one worker, through a port and over the underlay."""
+    segment = running.engine.add_segment(1)
+    one, two = segment.add_memory_port("one"), segment.add_memory_port("two")
+    far = running.far(2)
+    segment.add_remote(far.address)
+    frames = [frame(BROADCAST, A, b"\x88\xb5" + number.to_bytes(4, "big")) for number in range(1000)]
+    got: list[bytes] = []
+    for data in frames:
+        one.send(data)
+        got += drain(two)
+    got += receive(two, len(frames) - len(got))
+    assert got == frames
+    assert [far.wait().frame for _ in frames] == frames
+
+
+def test_cycles_leave_no_thread_and_no_descriptor() -> None:
+    def census() -> tuple[int, set[threading.Thread]]:
+        return len(os.listdir("/proc/self/fd")), set(threading.enumerate())
+
+    before = census()
+    with Lab(workers=2) as lab:
+        segment = lab.engine.add_segment(1)
+        one, two = segment.add_memory_port("one"), segment.add_memory_port("two")
+        opened = census()
+        for _ in range(24):
+            lab.engine.start()
+            assert lab.engine.running
+            one.send(frame(BROADCAST, A))
+            assert receive(two, 1) == [frame(BROADCAST, A)]
+            lab.engine.stop()
+            lab.engine.stop()
+            assert not lab.engine.running
+            assert census() == opened
+    assert census() == before
+    for _ in range(24):
+        engine = Engine("127.0.0.1", udp_port=free_udp_port(), workers=2)
+        engine.add_segment(1).add_memory_port("one")
+        engine.start()
+        engine.close()
+        engine.close()
+        assert census() == before
+
+
+def test_closing_while_frames_flow() -> None:
+    for _ in range(10):
+        with Lab(workers=2) as lab:
+            segment = lab.engine.add_segment(1)
+            port = segment.add_memory_port("one")
+            segment.add_memory_port("two")
+            lab.engine.start()
+            failures: list[BaseException] = []
+
+            def pump(port: MemoryPort = port, failures: list[BaseException] = failures) -> None:
+                try:
+                    while True:
+                        try:
+                            port.send(frame(BROADCAST, A))
+                        except BlockingIOError:
+                            time.sleep(0.001)
+                except BaseException as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=pump)
+            thread.start()
+            wait_until(partial(has_received, port))
+            lab.engine.close()
+            thread.join(DEADLINE_S)
+            assert not thread.is_alive()
+            assert isinstance(failures[0], ConflictError | OSError)
+
+
+def test_run_until_stopped(lab: Lab) -> None:
+    thread = threading.Thread(target=lab.engine.run)
+    thread.start()
+    wait_until(lambda: lab.engine.running)
+    lab.engine.stop()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+
+
+RUN = """
+import signal, sys, threading
+from fastpath import Engine
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)  # what comes before and after run() does not matter
+before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+rounds = int(sys.argv[2])
+with Engine("127.0.0.1", udp_port=int(sys.argv[1])) as engine:
+    engine.add_segment(1)
+    for _ in range(rounds):
+        engine.run()
+assert before == [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+assert threading.active_count() == 1
+print("done", flush=True)
+"""
+
+
+def run_with_signals(number: signal.Signals, rounds: int, pause: float) -> None:
+    """Send the signal to a process again and again until it has returned from `run` so many times."""
+    environment = os.environ | {"PYTHONPATH": str(Path(fastpath.__file__).parent.parent)}
+    command = [sys.executable, "-c", RUN, str(free_udp_port()), str(rounds)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            # Until Python has started, the signal would end the process: wait for its handlers.
+            status = Path(f"/proc/{process.pid}/status")
+            wait_until(lambda: process.poll() is not None or caught_or_ignored(status, number))
+            deadline = time.monotonic() + DEADLINE_S
+            while process.poll() is None:
+                assert time.monotonic() < deadline, "run() did not return"
+                process.send_signal(number)
+                time.sleep(pause)
+            assert process.returncode == 0
+            assert process.stdout is not None
+            assert process.stdout.read() == b"done\n"
+        finally:
+            process.kill()
+
+
+def caught_or_ignored(status: Path, number: signal.Signals) -> bool:
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return bool(int(fields["SigIgn"], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_returns_on_a_signal(number: signal.Signals) -> None:
+    run_with_signals(number, rounds=3, pause=0.05)
+
+
+def test_run_returns_in_a_storm_of_signals() -> None:
+    """Whatever the main thread is doing just then: the handler must not wait for a lock that it holds."""
+    run_with_signals(signal.SIGTERM, rounds=30, pause=0)
