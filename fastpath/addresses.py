@@ -41,6 +41,8 @@ def parse_ip(text: str | IPAddress) -> IPAddress:
         raise UsageError(f"{address} is no address of a host: leave local out to listen on all")
     if isinstance(address, ipaddress.IPv6Address) and address.is_link_local:
         raise UsageError(f"{address} is link-local, which a VTEP cannot use: give a routable address")
+    if address == ipaddress.IPv4Address("255.255.255.255"):
+        raise UsageError(f"{address} is the broadcast address: name each remote")
     if address.is_multicast:
         raise UsageError(f"{address} is a multicast address: fastpath replicates at the sender, name each remote")
     return address

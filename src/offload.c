@@ -93,8 +93,10 @@ bool fp_offload_infer(struct fp_frame *frame) {
                                                flow->protocol, flow->end - flow->transport);
     if (fp_checksum_fold(pseudo) != checksum)
         return false;
-    // Whoever finishes the checksum sums to the end of the frame: padding must not be in the way.
-    frame->length = flow->end;
+    // Whoever finishes the checksum sums to the end of the frame: zero padding is not in the way.
+    for (uint32_t i = flow->end; i < frame->length; i++)
+        if (frame->data[i] != 0)
+            return false;
     frame->needs_checksum = true;
     frame->checksum_start = flow->transport;
     frame->checksum_offset = offset;

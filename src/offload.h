@@ -26,8 +26,8 @@ bool fp_offload_complete(struct fp_frame *frame);
 
 // A packet from the underlay whose TCP or UDP checksum equals its pseudo-header's sum was never
 // finished by its sender (a kernel on the same machine, behind a veth). Notes that in `frame`;
-// cuts off Ethernet padding, and returns true where it did. One finished checksum in 65,536 looks the
-// same, which does no harm: the port's kernel then takes the packet as verified.
+// returns true where it did. One finished checksum in 65,536 looks the same, which does no harm: the
+// port's kernel then takes the packet as verified.
 bool fp_offload_infer(struct fp_frame *frame);
 
 #endif

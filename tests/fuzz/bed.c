@@ -16,7 +16,7 @@ static void pin(struct bed *bed, uint32_t segment, uint64_t mac, fp_dest dest, u
 static uint32_t add_remote(struct bed *bed, uint8_t last_byte) {
     const struct fp_address address = {
         {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, last_byte}, 4789};
-    const uint32_t index = fp_remotes_add(bed->context.tables->remotes, &address);
+    const uint32_t index = fp_remotes_add(bed->context.tables->remotes, &address, FP_REMOTES_LIMIT);
     CHECK(index != FP_REMOTE_NONE);
     return index;
 }
@@ -81,11 +81,17 @@ uint16_t slow_sum(uint16_t sum, const uint8_t *bytes, uint32_t size) {
 
 uint16_t slow_pseudo(const uint8_t *ip, uint8_t version, uint8_t protocol, uint32_t length) {
     const uint8_t rest[8] = {
-        (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length,
-        0, 0, 0, protocol,
+        (uint8_t)(length >> 24),
+        (uint8_t)(length >> 16),
+        (uint8_t)(length >> 8),
+        (uint8_t)length,
+        0,
+        0,
+        0,
+        protocol,
     };
-    const uint16_t addresses = version == 4 ? slow_sum(0, ip + FP_IPV4_SOURCE, 8)
-                                            : slow_sum(0, ip + FP_IPV6_SOURCE, 32);
+    const uint16_t addresses =
+        version == 4 ? slow_sum(0, ip + FP_IPV4_SOURCE, 8) : slow_sum(0, ip + FP_IPV6_SOURCE, 32);
     return slow_sum(addresses, rest, sizeof rest);
 }
 

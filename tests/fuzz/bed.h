@@ -66,10 +66,10 @@ struct bed {
 extern const uint32_t bed_vni[BED_SEGMENTS];
 
 // Static entries of every segment. The seeds use these addresses, too.
-#define BED_MAC_OWN UINT64_C(0x020000000001)       // our port's
-#define BED_MAC_HERE UINT64_C(0x020000000002)      // pinned to the remote `here`
+#define BED_MAC_OWN UINT64_C(0x020000000001) // our port's
+#define BED_MAC_HERE UINT64_C(0x020000000002) // pinned to the remote `here`
 #define BED_MAC_ELSEWHERE UINT64_C(0x020000000003) // pinned to the remote `elsewhere`
-#define BED_MAC_GROUP UINT64_C(0x020000000004)     // pinned to a group
+#define BED_MAC_GROUP UINT64_C(0x020000000004) // pinned to a group
 
 // Aborts without memory.
 void bed_new(struct bed *bed);

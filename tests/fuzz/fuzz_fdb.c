@@ -58,24 +58,27 @@ static fp_dest take_dest(struct input *input) {
     return fp_dest_make(kind, byte & 8 ? FP_DEST_INDEX_MASK : byte & 3);
 }
 
+// A port's own address does not count in its segment's share.
 static uint32_t used_by(const struct model *model, uint32_t segment) {
     uint32_t used = 0;
-    for (uint32_t i = 0; i < MACS; i++)
-        used += model->record[segment * MACS + i].live;
+    for (uint32_t i = 0; i < MACS; i++) {
+        const struct record *record = &model->record[segment * MACS + i];
+        used += record->live && !(record->value.flags & FP_FDB_LOCAL);
+    }
     return used;
 }
 
 static uint32_t used(const struct model *model) {
     uint32_t sum = 0;
-    for (uint32_t i = 0; i < SEGMENTS; i++)
-        sum += used_by(model, i);
+    for (uint32_t i = 0; i < KEYS; i++)
+        sum += model->record[i].live;
     return sum;
 }
 
 enum room { ROOM_NONE, ROOM_MAYBE, ROOM_SURE };
 
-static enum room room_for(const struct model *model, uint32_t key) {
-    const uint32_t limit = model->limit[key / MACS];
+static enum room room_for(const struct model *model, uint32_t key, uint8_t flags) {
+    const uint32_t limit = flags & FP_FDB_LOCAL ? 0 : model->limit[key / MACS];
     if (used(model) >= model->entries || (limit != 0 && used_by(model, key / MACS) >= limit))
         return ROOM_NONE;
     if (used(model) + model->dead < SLOTS)
@@ -94,7 +97,7 @@ static void learn(struct model *model, struct input *input) {
     const uint32_t key = take8(input) % KEYS;
     const fp_dest dest = take_dest(input);
     const struct record old = model->record[key];
-    const enum room room = room_for(model, key);
+    const enum room room = room_for(model, key, 0);
     const enum fp_fdb_outcome outcome = fp_fdb_learn(model->fdb, key_of(key), dest, model->now);
     if (!old.live) {
         CHECK(outcome == FP_FDB_LEARNED || outcome == FP_FDB_FULL);
@@ -116,7 +119,7 @@ static void set(struct model *model, struct input *input) {
     const uint32_t key = take8(input) % KEYS;
     const fp_dest dest = take_dest(input);
     const uint8_t flags = some_flags[take8(input) % 3];
-    const enum room room = model->record[key].live ? ROOM_SURE : room_for(model, key);
+    const enum room room = model->record[key].live ? ROOM_SURE : room_for(model, key, flags);
     const bool done = fp_fdb_set(model->fdb, key_of(key), dest, flags, model->now);
     CHECK(room == ROOM_MAYBE || done == (room == ROOM_SURE));
     if (done)

@@ -12,6 +12,7 @@
 enum {
     ADDRESSES = 96, // more than the 64 places that one address may take
     WINDOW = 12,    // their first places: so many on either side of the table's end
+    HASH_SEED = 4711,
 };
 
 enum state { ABSENT, READY, RETIRED };
@@ -36,7 +37,7 @@ static struct fp_address number(uint32_t i) {
 
 // Where an address lies in a table that has nothing else.
 static uint32_t first_place(struct fp_remotes *remotes, const struct fp_address *address) {
-    const uint32_t index = fp_remotes_add(remotes, address);
+    const uint32_t index = fp_remotes_add(remotes, address, FP_REMOTES_LIMIT);
     CHECK(index != FP_REMOTE_NONE && index < FP_REMOTES);
     fp_remotes_retire(remotes, index);
     fp_remotes_reclaim(remotes, index);
@@ -44,7 +45,7 @@ static uint32_t first_place(struct fp_remotes *remotes, const struct fp_address 
 }
 
 static void choose_addresses(void) {
-    struct fp_remotes *remotes = fp_remotes_new(AF_INET, 1);
+    struct fp_remotes *remotes = fp_remotes_new(AF_INET, 1, HASH_SEED);
     CHECK(remotes != NULL);
     uint32_t found = 0;
     for (uint32_t i = 0; found < ADDRESSES; i++) {
@@ -68,8 +69,8 @@ static void check_remote(const struct model *model, uint32_t i) {
     fp_address_from(&back, &remote->to);
     CHECK(memcmp(back.ip, addresses[i].ip, sizeof back.ip) == 0);
     CHECK(back.udp_port == addresses[i].udp_port);
-    CHECK(remote->to_size == (model->family == AF_INET ? sizeof(struct sockaddr_in)
-                                                       : sizeof(struct sockaddr_in6)));
+    CHECK(remote->to_size ==
+          (model->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)));
 }
 
 // Every address has the remote that it should have. (So no two have the same one.)
@@ -91,7 +92,7 @@ static void compare(const struct model *model) {
 }
 
 static void add(struct model *model, uint32_t i) {
-    const uint32_t index = fp_remotes_add(model->remotes, &addresses[i]);
+    const uint32_t index = fp_remotes_add(model->remotes, &addresses[i], FP_REMOTES_LIMIT);
     CHECK(index < FP_REMOTES);
     if (model->state[i] == READY) {
         CHECK(index == model->index[i]);
@@ -130,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
     struct model model = {0};
     model.family = take8(&input) & 1 ? AF_INET6 : AF_INET;
-    model.remotes = fp_remotes_new(model.family, 2);
+    model.remotes = fp_remotes_new(model.family, 2, HASH_SEED);
     CHECK(model.remotes != NULL);
     while (input.left > 0) {
         const uint8_t operation = take8(&input);

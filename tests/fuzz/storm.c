@@ -205,7 +205,7 @@ static void make_seeds(void) {
 // ---- Packets of all kinds.
 
 static uint8_t *block, *block_end; // the heap block at whose end they lie
-static uint8_t *readable;          // from here on it is not poisoned
+static uint8_t *readable; // from here on it is not poisoned
 
 // Room for a packet of this size that ends where the block ends.
 static uint8_t *place(uint32_t size) {

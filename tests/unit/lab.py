@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from twin import VNET, VXLAN_SIZE
@@ -36,6 +37,14 @@ def vxlan(vni: int, frame: bytes, *, flags: int = 1 << 27, reserved: int = 0) ->
 def drain(port: MemoryPort) -> list[bytes]:
     """All frames that wait on a memory port's outer side."""
     return list(iter(port.receive, None))
+
+
+def wait_until(what: Callable[[], object]) -> None:
+    """Return when it is true. Only a failure takes long."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.001)
 
 
 class Packet(NamedTuple):
