@@ -17,7 +17,7 @@ from fastpath.control.config import vxlan_config
 from fastpath.control.control_socket import device_names
 from fastpath.control.messages import DeviceInfo, FdbVerb
 from fastpath.control.tables import print_stats
-from fastpath.errors import FastpathError, SystemRefusal
+from fastpath.errors import FastpathError, RefusedError
 from fastpath.version import VERSION
 
 STOP_TIMEOUT_S = 10.0
@@ -98,7 +98,7 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int) -
         return
     why = run(config, lambda device: click.echo(_describe(device.info()) + " (Ctrl-C ends it)"))
     if why is not None:
-        raise SystemRefusal(f"{name} ended: {why}")
+        raise RefusedError(f"{name} ended: {why}")
 
 
 @vxlan.command("del", cls=Words, usage="NAME")
@@ -116,7 +116,7 @@ def vxlan_del(name: str) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while client.alive:
         if time.monotonic() > deadline:
-            raise SystemRefusal(f"{name} was told to end but still runs after {STOP_TIMEOUT_S:.0f} s")
+            raise RefusedError(f"{name} was told to end but still runs after {STOP_TIMEOUT_S:.0f} s")
         time.sleep(0.02)
 
 

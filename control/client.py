@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from fastpath.control.control_socket import answers, socket_path
 from fastpath.control.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
-from fastpath.errors import SystemRefusal, UsageError
+from fastpath.errors import RefusedError, UsageError
 
 
 class Client:
@@ -55,13 +55,13 @@ class Client:
         except FileNotFoundError:
             raise UsageError(f"no fastpath device named {self._name} runs here: see `fastpath vxlan show`") from None
         except PermissionError:
-            raise SystemRefusal(f"no permission to open {self._path}: run as root") from None
+            raise RefusedError(f"no permission to open {self._path}: run as root") from None
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, PermissionError):
-                raise SystemRefusal(f"no permission to open {self._path}: run as root") from None
+                raise RefusedError(f"no permission to open {self._path}: run as root") from None
             raise UsageError(f"no fastpath device named {self._name} runs here: see `fastpath vxlan show`") from None
         except aiohttp.ClientError as error:
-            raise SystemRefusal(f"the device {self._name} did not answer: {error}") from None
+            raise RefusedError(f"the device {self._name} did not answer: {error}") from None
 
     async def _request(self, method: str, path: str, body: BaseModel | None) -> Any:
         data = body.model_dump_json() if body is not None else None

@@ -9,7 +9,7 @@ import os
 import socket
 from pathlib import Path
 
-from fastpath.errors import ConflictError, SystemRefusal
+from fastpath.errors import ConflictError, RefusedError
 from fastpath.port import check_name
 
 
@@ -32,7 +32,7 @@ def device_names() -> list[str]:
     except FileNotFoundError:
         return []
     except PermissionError:
-        raise SystemRefusal(f"no permission to look into {socket_directory()}: run as root") from None
+        raise RefusedError(f"no permission to look into {socket_directory()}: run as root") from None
     return [path.stem for path in found if answers(path)]
 
 
@@ -65,7 +65,7 @@ def bind_socket(name: str) -> socket.socket:
         sock.listen()
         return sock
     except PermissionError:
-        raise SystemRefusal(f"no permission to create {path}: run as root") from None
+        raise RefusedError(f"no permission to create {path}: run as root") from None
 
 
 def unlink_socket(name: str) -> None:

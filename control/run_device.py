@@ -15,7 +15,7 @@ from fastpath.control.api import application
 from fastpath.control.config import VxlanConfig
 from fastpath.control.control_socket import bind_socket, unlink_socket
 from fastpath.control.device import VxlanDevice
-from fastpath.errors import FastpathError, SystemRefusal
+from fastpath.errors import FastpathError, RefusedError
 
 
 def run(config: VxlanConfig, ready: Callable[[VxlanDevice], None]) -> str | None:
@@ -72,7 +72,7 @@ def detach(config: VxlanConfig) -> None:
         answer = pipe.read()
     os.waitpid(child, 0)
     if answer != "ready":
-        raise SystemRefusal(answer or "the detached process ended before it was ready")
+        raise RefusedError(answer or "the detached process ended before it was ready")
 
 
 def _detached(config: VxlanConfig, writer: int) -> None:

@@ -11,7 +11,7 @@ with Engine(local="192.0.2.1") as engine:
 """
 
 from fastpath.engine import Engine
-from fastpath.errors import ConflictError, FastpathError, SystemRefusal, UsageError
+from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
 from fastpath.forwarder import Forwarder, Hub, LearningBridge
 from fastpath.port import MemoryPort, Port, TapPort
@@ -35,9 +35,9 @@ __all__ = [
     "LearningBridge",
     "MemoryPort",
     "Port",
+    "RefusedError",
     "Remote",
     "Segment",
-    "SystemRefusal",
     "TapPort",
     "UsageError",
 ]

@@ -14,5 +14,5 @@ class ConflictError(FastpathError):
     """The name, number or UDP port is taken, or the object was removed meanwhile."""
 
 
-class SystemRefusal(FastpathError):
+class RefusedError(FastpathError):
     """The kernel said no: missing privilege, no such address on this host, no memory."""

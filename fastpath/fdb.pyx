@@ -85,6 +85,8 @@ cdef class Fdb:
             self.check()
             self._dest(remote)
             remotes = self._remotes_of(number)
+            if not remotes and self._lookup(number).flags & FP_FDB_STATIC:
+                raise ConflictError(f"{mac} points to a port: delete that entry before you append remotes")
             if remote in remotes:
                 raise ConflictError(f"{mac} has the destination {remote.address} already")
             self._set_group(number, [*remotes, remote])
@@ -206,11 +208,10 @@ cdef class Fdb:
         return [found] if found is not None else []
 
     def _set_group(self, uint64_t mac, list remotes):
-        cdef fp_list *fresh = new_list([(<Remote>r).ensure() for r in remotes])
         cdef const fp_list *stale
-        known = mac in self.groups
-        index = self.groups[mac][0] if known else self.tables.group_indices.take()
-        stale = fp_group_publish(self.tables.c, index, fresh)
+        indices = [(<Remote>r).ensure() for r in remotes]
+        index = self.groups[mac][0] if mac in self.groups else self.tables.group_indices.take()
+        stale = fp_group_publish(self.tables.c, index, new_list(indices))
         self.groups[mac] = (index, remotes)
         try:
             self.put(mac, fp_dest_make(FP_DEST_GROUP, index), FP_FDB_STATIC)

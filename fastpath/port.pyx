@@ -18,7 +18,7 @@ import pytun
 from fastpath.kernels cimport CLONE_NEWNET, fp_port, fp_tap_mac, fp_tap_setup, setns
 from fastpath.tables cimport Tables, sum_traffic
 
-from fastpath.errors import ConflictError, SystemRefusal, UsageError
+from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.stats import PortStats, Traffic
 
 cdef extern from "<linux/if_tun.h>":
@@ -44,7 +44,7 @@ def in_namespace(netns, function):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 if setns(fd, CLONE_NEWNET) != 0:
-                    raise SystemRefusal(f"cannot enter the network namespace {netns}: run as root")
+                    raise RefusedError(f"cannot enter the network namespace {netns}: run as root")
             finally:
                 os.close(fd)
             outcome["value"] = function()
@@ -108,12 +108,12 @@ def check_mtu(mtu):
 def explain_tap_error(error, name):
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     if number in (errno.EPERM, errno.EACCES):
-        return SystemRefusal(f"no permission to create the interface {name}: run as root (CAP_NET_ADMIN)")
+        return RefusedError(f"no permission to create the interface {name}: run as root (CAP_NET_ADMIN)")
     if number == errno.ENOENT:
-        return SystemRefusal("/dev/net/tun is missing: load the tun module (modprobe tun)")
+        return RefusedError("/dev/net/tun is missing: load the tun module (modprobe tun)")
     if number in (errno.EBUSY, errno.EEXIST):
         return ConflictError(f"an interface named {name} exists already: choose another name")
-    return SystemRefusal(f"cannot create the interface {name}: {os.strerror(number) if number else error}")
+    return RefusedError(f"cannot create the interface {name}: {os.strerror(number) if number else error}")
 
 
 def check_name(name):
@@ -155,7 +155,7 @@ cdef class TapPort(Port):
                 self.queues.append(queue)
                 failed = fp_tap_setup(queue.fileno())
                 if failed:
-                    raise SystemRefusal(f"cannot set up the interface {self.name}: {os.strerror(-failed)}")
+                    raise RefusedError(f"cannot set up the interface {self.name}: {os.strerror(-failed)}")
             self.queues[0].mtu = self.mtu
             if up:
                 self.queues[0].up()

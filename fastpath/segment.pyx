@@ -30,7 +30,7 @@ from fastpath.port cimport MemoryPort, Port, TapPort
 from fastpath.remote cimport Remote
 from fastpath.tables cimport Tables, list_items, new_list, sum_tallies
 
-from fastpath.errors import ConflictError, SystemRefusal, UsageError
+from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.stats import SegmentStats
 
 DEFAULT_AGEING = 300
@@ -55,7 +55,7 @@ cdef class Segment:
         self.c = fp_segment_new(place, vni, tables.workers)
         if self.c == NULL:
             tables.segment_indices.give_back(place)
-            raise SystemRefusal("not enough memory for another segment")
+            raise RefusedError("not enough memory for another segment")
         self.tables = tables
         self.workers = workers
         self.local = local
@@ -74,7 +74,7 @@ cdef class Segment:
             self.publish_ports()
             self.publish_remotes()
             if not fp_segment_publish(tables.c, vni, self.c):
-                raise SystemRefusal("not enough memory for another segment")
+                raise RefusedError("not enough memory for another segment")
         except BaseException:
             self.close()
             raise
@@ -216,7 +216,7 @@ cdef class Segment:
             place = self.tables.port_indices.take()
             port.c = fp_port_new(place, self.c, port.mtu, self.tables.workers)
             if port.c == NULL:
-                raise SystemRefusal("not enough memory for another port")
+                raise RefusedError("not enough memory for another port")
             port.vni = self.vni
             fds = dict(port.watched)
             for worker in range(self.tables.workers):

@@ -28,7 +28,7 @@ from fastpath.kernels cimport (
     fp_traffic,
 )
 
-from fastpath.errors import ConflictError, SystemRefusal, UsageError
+from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.stats import Tally, Traffic
 
 MAX_WORKERS = FP_WORKERS
@@ -73,7 +73,7 @@ cdef class Tables:
             raise UsageError(f"an FDB of {fdb_entries} entries: the number must be between 1 and {1 << 26}")
         self.c = fp_tables_new(fdb_entries, secrets.randbits(64), family, workers)
         if self.c == NULL:
-            raise SystemRefusal("not enough memory for the engine's tables")
+            raise RefusedError("not enough memory for the engine's tables")
         self.family = family
         self.workers = workers
         self.lock = threading.RLock()

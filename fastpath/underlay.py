@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass, field
 
 from fastpath.addresses import IPAddress
-from fastpath.errors import ConflictError, SystemRefusal, UsageError
+from fastpath.errors import ConflictError, RefusedError, UsageError
 
 # Numbers from <linux/in.h>, <linux/in6.h> and <asm-generic/socket.h> that the socket module lacks.
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
@@ -115,8 +115,8 @@ def _explain(error: OSError, address: str, port: int) -> Exception:
             "or choose another dstport"
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return SystemRefusal(f"this host does not have the address {address}: see `ip address` for those it has")
-    return SystemRefusal(f"cannot listen on {address} port {port}: {error.strerror}")
+        return RefusedError(f"this host does not have the address {address}: see `ip address` for those it has")
+    return RefusedError(f"cannot listen on {address} port {port}: {error.strerror}")
 
 
 def _candidates(source_ports: tuple[int, int], exclude: int) -> list[int]:

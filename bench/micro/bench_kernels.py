@@ -30,7 +30,7 @@ def measure(
     benchmark: BenchmarkFixture, name: str, function: Any, *, each: int, unit: str = "frame", size: int | None = None
 ) -> None:
     """Time `function()`, which does `each` operations on `size` bytes, and note the time of one."""
-    benchmark.pedantic(function, rounds=ROUNDS, warmup_rounds=3)
+    benchmark.pedantic(function, rounds=ROUNDS, warmup_rounds=3)  # type: ignore[no-untyped-call]
     times = benchmark.stats.stats  # type: ignore[union-attr]
     figures: dict[str, Any] = {"ns": times.min / each * 1e9, "ns_median": times.median / each * 1e9, "unit": unit}
     if size is not None:

@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import hosts
 import pytest
+
+from tests.netns import hosts
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hosts import Lab
+
+from tests.netns.hosts import Lab
 
 MAC, GROUP, FLOOD = "02:42:0a:09:00:07", "01:00:5e:01:02:03", "00:00:00:00:00:00"
 

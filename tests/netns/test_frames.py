@@ -9,7 +9,8 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
-from hosts import Lab, Namespace, wait_for
+
+from tests.netns.hosts import Lab, Namespace, wait_for
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 MULTICAST = "01:00:5e:00:00:fb"
@@ -44,9 +45,14 @@ FRAMES = {
 }
 
 
+def exactly(wanted: bytes) -> Callable[[bytes], bool]:
+    """Matches one frame."""
+    return lambda data: data == wanted
+
+
 def arrived(sock: socket.socket, match: Callable[[bytes], bool]) -> list[bytes]:
     """All frames that are there and match."""
-    found = []
+    found: list[bytes] = []
     sock.setblocking(False)
     while True:
         try:
@@ -60,7 +66,7 @@ def arrived(sock: socket.socket, match: Callable[[bytes], bool]) -> list[bytes]:
 def frames_until(sock: socket.socket, last: bytes) -> list[bytes]:
     """The test's frames that came before `last`. (A raw socket also sees what it sends: not those.)"""
     sock.settimeout(30)
-    found = []
+    found: list[bytes] = []
     while True:
         data, address = sock.recvfrom(1 << 16)
         if address[2] == socket.PACKET_OUTGOING:
@@ -144,13 +150,13 @@ def test_learned_unicast_goes_to_one_host_only(cloud: tuple[Lab, list[socket.soc
     lab, (c1, c2, c3) = cloud
     hello = frame(BROADCAST, B, TEST_ETHERTYPE, b"I am B")
     c2.send(hello)
-    next_frame(c1, lambda data: data == hello)
-    next_frame(c3, lambda data: data == hello)
+    next_frame(c1, exactly(hello))
+    next_frame(c3, exactly(hello))
     for _ in range(50):
         c1.send(frame(B, A, TEST_ETHERTYPE, b"to B alone"))
     last = frame(BROADCAST, A, TEST_ETHERTYPE, b"the last frame")
     c1.send(last)
-    next_frame(c3, lambda data: data == last)
+    next_frame(c3, exactly(last))
     next_frame(c2, lambda data: b"to B alone" in data)
     assert arrived(c3, lambda data: b"to B alone" in data) == []
     remotes = {r["address"]: r["traffic"]["tx_frames"] for r in lab.hosts[0].stats()["remotes"]}
@@ -162,15 +168,15 @@ def test_an_address_that_moves_is_followed(cloud: tuple[Lab, list[socket.socket]
     for here, there in ((c2, c3), (c3, c2)):
         hello = frame(BROADCAST, B, TEST_ETHERTYPE, b"B is here now")
         here.send(hello)
-        next_frame(c1, lambda data, hello=hello: data == hello)
-        next_frame(there, lambda data, hello=hello: data == hello)
+        next_frame(c1, exactly(hello))
+        next_frame(there, exactly(hello))
         mine = frame(B, A, TEST_ETHERTYPE, b"follow")
         c1.send(mine)
-        next_frame(here, lambda data, mine=mine: data == mine)
+        next_frame(here, exactly(mine))
         last = frame(BROADCAST, A, TEST_ETHERTYPE, b"the last frame")
         c1.send(last)
-        next_frame(there, lambda data, last=last: data == last)
-        assert arrived(there, lambda data, mine=mine: data == mine) == []
+        next_frame(there, exactly(last))
+        assert arrived(there, exactly(mine)) == []
 
 
 def test_a_full_fdb_floods_and_goes_on(two: Lab) -> None:

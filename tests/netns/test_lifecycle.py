@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hosts import FASTPATH, Lab, Namespace, ip, namespaces, wait_for
+
+from tests.netns.hosts import FASTPATH, Lab, Namespace, ip, namespaces, wait_for
 
 ADD = ["vxlan", "add", "vx0", "id", "42", "local", "192.0.2.1", "remote", "192.0.2.2"]
 

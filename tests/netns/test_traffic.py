@@ -4,10 +4,12 @@
 import hashlib
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
-from hosts import Lab, Namespace, ip, server, wait_for
+
+from tests.netns.hosts import Lab, Namespace, ip, listening, server, wait_for
 
 UNDERLAYS = {"ipv4": "192.0.2.", "ipv6": "2001:db8::"}
 MTU = {"ipv4": 1450, "ipv6": 1430}
@@ -93,7 +95,7 @@ def test_a_gigabyte_arrives_identical(two: Lab, far: str, tmp_path: Path) -> Non
         with target.open("wb") as sink:
             listen = ["ip", "netns", "exec", receiver.name, "nc", "-l", address, "5000"]
             with subprocess.Popen(listen, stdout=sink) as listener:
-                wait_for(lambda r=receiver: r.run("ss", "-Hltn", "sport = :5000").stdout.strip(), "nc listens")
+                wait_for(partial(listening, receiver, 5000), "nc listens")
                 with source.open("rb") as data:
                     subprocess.run(
                         ["ip", "netns", "exec", sender.name, "nc", "-N", address, "5000"],

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from lab import Lab
+
+from tests.unit.lab import Lab
 
 # No deadline and no complaint about slowness: the machine may be busy with other things.
 settings.register_profile(

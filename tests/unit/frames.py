@@ -17,7 +17,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.ipsec import AH
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
-from twin import FRAGMENT, NEEDS_CSUM, VNET, be16, ones_sum, parse, pseudo_header
+
+from tests.unit.twin import FRAGMENT, NEEDS_CSUM, VNET, be16, ones_sum, parse, pseudo_header
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 CHECKSUM_FIELD = {6: 16, 17: 6}  # by protocol: TCP, UDP

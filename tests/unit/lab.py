@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-from twin import VNET, VXLAN_SIZE
-
 from fastpath import ConflictError, Engine, MemoryPort, Remote, Segment
+from tests.unit.twin import VNET, VXLAN_SIZE
 
 DEADLINE_S = 30.0  # only a failure takes that long
 ENTRY_DROPS = ("short_packet", "no_vni_flag", "reserved_bits", "unknown_vni", "ecn_invalid", "runt")

@@ -5,7 +5,6 @@ import random
 import struct
 from socket import inet_ntoa
 
-import twin
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, in4_pseudoheader
@@ -13,6 +12,7 @@ from scapy.layers.inet6 import IPv6, PseudoIPv6
 from scapy.utils import checksum as scapy_checksum
 
 from fastpath import oneshot
+from tests.unit import twin
 
 words = st.binary(min_size=2, max_size=2)
 

@@ -2,16 +2,6 @@
 """Encapsulation: the VXLAN header, the checksum that the kernel left open, outer ECN bits."""
 
 import pytest
-import twin
-from frames import (
-    CHECKSUM_FIELDS,
-    checked_packets,
-    ethernet,
-    frames,
-    stored_checksum,
-    transport_is_valid,
-    unfinished,
-)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
@@ -21,6 +11,16 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
 from fastpath import oneshot
+from tests.unit import twin
+from tests.unit.frames import (
+    CHECKSUM_FIELDS,
+    checked_packets,
+    ethernet,
+    frames,
+    stored_checksum,
+    transport_is_valid,
+    unfinished,
+)
 
 vnis = st.sampled_from([0, 1, 0x123456, 0xFFFFFF]) | st.integers(0, 0xFFFFFF)
 # Checksum fields that point into, near the end of, and far behind the frame.

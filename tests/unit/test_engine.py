@@ -2,14 +2,14 @@
 """The engine forwards: learning, flooding, split horizon, isolation, what remotes and ports get to see."""
 
 import pytest
-import twin
-from frames import BROADCAST, CHECKSUM_FIELDS, ethernet, frame, mac, stored_checksum, unfinished
-from lab import Lab, drain, free_udp_port
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
 from fastpath import Hub, LearningBridge
+from tests.unit import twin
+from tests.unit.frames import BROADCAST, CHECKSUM_FIELDS, ethernet, frame, mac, stored_checksum, unfinished
+from tests.unit.lab import Lab, drain, free_udp_port
 
 A, B, C = mac(0xA), mac(0xB), mac(0xC)
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from frames import BROADCAST, frame, mac
-from lab import Lab, drain, free_udp_port
 
-from fastpath import ConflictError, Engine, FastpathError, Forwarder, LearningBridge, Segment, SystemRefusal, UsageError
+from fastpath import ConflictError, Engine, FastpathError, Forwarder, LearningBridge, RefusedError, Segment, UsageError
+from tests.unit.frames import BROADCAST, frame, mac
+from tests.unit.lab import Lab, drain, free_udp_port
 
 A = mac(0xA)
 
@@ -35,8 +35,8 @@ def descriptors() -> int:
     [
         (UsageError, {"local": "nonsense"}),
         (UsageError, {"local": "224.0.0.1"}),
-        (SystemRefusal, {"local": "192.0.2.1"}),
-        (SystemRefusal, {"local": "2001:db8::1"}),
+        (RefusedError, {"local": "192.0.2.1"}),
+        (RefusedError, {"local": "2001:db8::1"}),
         (UsageError, {"udp_port": 0}),
         (UsageError, {"udp_port": 65536}),
         (UsageError, {"workers": 0}),

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from frames import BROADCAST, frame, mac
-from lab import FarEnd, Lab, drain
 
 from fastpath import ConflictError, MemoryPort, Segment, UsageError
+from tests.unit.frames import BROADCAST, frame, mac
+from tests.unit.lab import FarEnd, Lab, drain
 
 A, B, C = mac(0xA), mac(0xB), mac(0xC)
 GROUP = "01:00:5e:00:00:fb"

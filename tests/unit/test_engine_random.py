@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from frames import BROADCAST, frame
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from lab import Lab, drain
-from twin_bridge import PORT, REMOTE, SEGMENT, Place, TwinBridge
 
 from fastpath import Port, Remote
+from tests.unit.frames import BROADCAST, frame
+from tests.unit.lab import Lab, drain
+from tests.unit.twin_bridge import PORT, REMOTE, SEGMENT, Place, TwinBridge
 
 PORTS, REMOTES = range(3), range(2)
 GROUP = "01:00:5e:00:00:fb"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long the engine remembers a remote, and what else comes and goes while frames flow between polls."""
 
-from frames import BROADCAST, frame, mac
-from lab import FarEnd, Lab, drain
+from tests.unit.frames import BROADCAST, frame, mac
+from tests.unit.lab import FarEnd, Lab, drain
 
 A, B = mac(0xA), mac(0xB)
 

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import DEADLINE_S, Lab, free_udp_port, wait_until
 
 import fastpath
+from tests.unit.lab import DEADLINE_S, Lab, free_udp_port, wait_until
 
 
 def test_run_until_stopped(lab: Lab) -> None:

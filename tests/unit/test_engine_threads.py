@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from frames import BROADCAST, frame, mac
-from lab import DEADLINE_S, Lab, drain, free_udp_port, wait_until
 
 from fastpath import ConflictError, Engine, Hub, LearningBridge, MemoryPort, Segment
+from tests.unit.frames import BROADCAST, frame, mac
+from tests.unit.lab import DEADLINE_S, Lab, drain, free_udp_port, wait_until
 
 A, B = mac(0xA), mac(0xB)
 ROUNDS = 2000

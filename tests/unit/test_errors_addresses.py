@@ -74,7 +74,8 @@ def test_well_known_groups() -> None:
 def test_ip_addresses_there_and_back(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     mapped = getattr(address, "ipv4_mapped", None)
     expected = mapped or address
-    if expected.is_multicast or expected.is_unspecified or str(expected) == "255.255.255.255":
+    link_local = expected.version == 6 and expected.is_link_local
+    if expected.is_multicast or expected.is_unspecified or link_local or str(expected) == "255.255.255.255":
         return  # not unicast: below
     assert parse_ip(str(address)) == parse_ip(address) == expected
     wire = to_wire(parse_ip(address))
@@ -96,6 +97,12 @@ def test_what_is_no_ip_address(text: str) -> None:
     with pytest.raises(UsageError, match="is not an IP address") as error:
         parse_ip(text)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["fe80::1", "fe80::1%eth0"])
+def test_link_local(text: str) -> None:
+    with pytest.raises(UsageError, match="link-local"):
+        parse_ip(text)
 
 
 @pytest.mark.parametrize("text", ["224.0.0.1", "239.255.255.255", "ff02::1", "::ffff:224.0.0.1"])

@@ -3,8 +3,6 @@
 
 from itertools import product
 
-import twin
-from frames import chain, checked_packets, ethernet, extension_headers, fragments_with_options, frames, mac
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -13,6 +11,8 @@ from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
 from fastpath import oneshot
+from tests.unit import twin
+from tests.unit.frames import chain, checked_packets, ethernet, extension_headers, fragments_with_options, frames, mac
 
 
 def offsets(data: bytes) -> twin.Flow:

@@ -217,4 +217,6 @@ def unfinished_checksum(frame: bytes, flow: Flow) -> tuple[int, int] | None:
     pseudo = pseudo_header(frame[flow.network :], flow.version, flow.protocol, flow.end - flow.transport)
     if be16(frame, flow.transport + field) != ones_sum(pseudo):
         return None
+    if any(frame[flow.end :]):  # whoever finishes it sums to the end of the frame
+        return None
     return flow.transport, field
