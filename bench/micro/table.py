@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's table of micro benchmarks, from bench/results/micro.json.
+
+python -m fastpath.bench.micro.table            print it
+python -m fastpath.bench.micro.table README.md  put it between the two marks in that file
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "micro.json"
+BEGIN, END = "<!-- micro benchmarks: begin -->", "<!-- micro benchmarks: end -->"
+
+
+def render(results: Path = RESULTS) -> str:
+    """The table as Markdown."""
+    saved = json.loads(results.read_text())
+    about = saved["about"]
+    lines = [
+        f"{about['cpu']}, Linux {about['kernel'].split('-')[0]}, Python {about['python']}; one core, no I/O:",
+        "",
+        "| what | fastest round | median | |",
+        "| --- | ---: | ---: | --- |",
+    ]
+    for name, figures in saved["results"].items():
+        rate = f"{figures['gb_per_s']:.1f} GB/s" if "gb_per_s" in figures else ""
+        lines.append(f"| {name} | {figures['ns']:.1f} ns | {figures['ns_median']:.1f} ns | {rate} |")
+    return "\n".join(lines)
+
+
+def place(document: str, table: str) -> str:
+    """The document with the table between the marks."""
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    if not pattern.search(document):
+        raise SystemExit(f"the document lacks the marks {BEGIN} and {END}")
+    return pattern.sub(lambda _: f"{BEGIN}\n{table}\n{END}", document)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        target = Path(sys.argv[1])
+        target.write_text(place(target.read_text(), render()))
+    else:
+        print(render())

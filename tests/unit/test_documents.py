@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents say is so: figures come from results, files that are named exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fastpath import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.bench.micro.table import place, render
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+
+
+def test_the_table_in_the_readme_is_the_measured_one() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert place(readme, render()) == readme, "run: python -m fastpath.bench.micro.table README.md"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_files_exist(document: Path) -> None:
+    text = document.read_text()
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", text):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    for named in re.findall(r"`((?:src|fastpath|control|bench|tests|examples|docs)/[\w./-]+)`", text):
+        assert (ROOT / named).exists(), f"{document.name} names {named}"
+
+
+def test_every_counter_is_documented() -> None:
+    text = (ROOT / "docs" / "counters.md").read_text()
+    for name, sentence in {**DROP_SENTENCES, **EVENT_SENTENCES}.items():
+        assert f"| `{name}` | {sentence} |" in text, name
