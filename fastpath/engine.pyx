@@ -51,21 +51,6 @@ cdef class Engine:
     Methods may be called from any thread. Errors are FastpathError, with one line for the user.
     """
 
-    cdef Tables tables
-    cdef readonly object local
-    cdef readonly int udp_port
-    cdef object lifecycle  # held to start, stop and close; never by the engine's own threads while others wait for them
-    cdef object underlay
-    cdef list workers
-    cdef list threads
-    cdef dict _segments
-    cdef int attention
-    cdef object housekeeper
-    cdef object port_gone
-    cdef int stop_requested
-    cdef set unused_remotes
-    cdef set told  # ports that port_gone was called for
-
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
                  int fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False):

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.tables cimport Tables
+
+
+cdef class Engine:
+    cdef Tables tables
+    cdef readonly object local
+    cdef readonly int udp_port
+    cdef object lifecycle  # held to start, stop and close; the housekeeper is joined without it
+    cdef object underlay
+    cdef list workers
+    cdef list threads
+    cdef dict _segments
+    cdef int attention
+    cdef object housekeeper
+    cdef object port_gone
+    cdef int stop_requested
+    cdef set unused_remotes
+    cdef set told  # ports that port_gone was called for
