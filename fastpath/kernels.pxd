@@ -48,6 +48,11 @@ cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd_write(int fd, uint64_t value)
 
 
+cdef extern from "wire.h" nogil:
+    enum:
+        FP_ETHERNET_SIZE
+
+
 cdef extern from "count.h" nogil:
     enum:
         FP_DROP_NONE

@@ -2,11 +2,11 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastpath.kernels cimport (
-    c_bool,
     epoll_event,
     fp_address,
     fp_context,
     fp_frame,
+    fp_list,
     fp_port,
     fp_remote,
     fp_udp_in,
@@ -41,7 +41,7 @@ cdef class Worker:
     cdef void forward(self, uint32_t count) noexcept nogil
     cdef void deliver(self, fp_frame *frame) noexcept nogil
     cdef uint32_t flood(self, fp_frame *frame) noexcept nogil
-    cdef uint32_t to_remotes(self, fp_frame *frame, const void *remotes) noexcept nogil
+    cdef uint32_t to_remotes(self, fp_frame *frame, const fp_list *remotes) noexcept nogil
     cdef void to_port(self, fp_frame *frame, fp_port *port) noexcept nogil
     cdef void to_remote(self, fp_frame *frame, fp_remote *remote) noexcept nogil
     cdef void flush(self) noexcept nogil

@@ -39,6 +39,7 @@ from fastpath.kernels cimport (
     FP_DROP_port_error,
     FP_DROP_port_full,
     FP_DROP_runt,
+    FP_ETHERNET_SIZE,
     FP_EVENT_checksum_completed,
     FP_EVENT_flooded,
     FP_EVENT_read_failed,
@@ -222,15 +223,14 @@ cdef class Worker:
             reason = FP_DROP_port_full
         fp_drop_out(&self.context, frame, reason, &port.traffic[self.context.worker])
 
-    cdef uint32_t to_remotes(self, fp_frame *frame, const void *remotes) noexcept nogil:
+    cdef uint32_t to_remotes(self, fp_frame *frame, const fp_list *remotes) noexcept nogil:
         """Head-end replication; how many copies were made."""
-        cdef const fp_list *targets = <const fp_list *>remotes
         cdef fp_remote *remote
         cdef uint32_t i, copies = 0
-        if targets == NULL:
+        if remotes == NULL:
             return 0
-        for i in range(targets.count):
-            remote = fp_remotes_get(self.context.tables.remotes, targets.item[i])
+        for i in range(remotes.count):
+            remote = fp_remotes_get(self.context.tables.remotes, remotes.item[i])
             if remote != NULL:
                 self.to_remote(frame, remote)
                 copies += 1
@@ -359,7 +359,7 @@ cdef class Worker:
             frame.segment = port.segment
             frame.vni = 0
             frame.outer_tos = 0
-            if frame.length < 14:
+            if frame.length < FP_ETHERNET_SIZE:
                 fp_drop(&self.context, frame, FP_DROP_runt)
                 continue
             fp_count_in(&self.context, frame)
