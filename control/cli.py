@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fastpath …`: parse, call, answer. Errors are one line and exit status 2."""
 
+import contextlib
 import functools
 import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -23,16 +24,24 @@ from fastpath.version import VERSION
 STOP_TIMEOUT_S = 10.0
 
 
+def fail(message: str) -> NoReturn:
+    """One line, exit status 2."""
+    with contextlib.suppress(OSError):
+        click.echo(f"fastpath: {message}", err=True)
+    sys.exit(2)
+
+
 def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
-    """Print a FastpathError as one line, and exit with status 2."""
+    """Print what went wrong as one line, and exit with status 2."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
         except FastpathError as error:
-            click.echo(f"fastpath: {error}", err=True)
-            sys.exit(2)
+            fail(str(error))
+        except OSError as error:  # a full disk, no descriptor left, a directory that is none
+            fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
     return wrapped
 
@@ -52,7 +61,14 @@ class Words(click.Command):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def main() -> None:
-    """fastpath: VXLAN with its data plane in userspace."""
+    """fastpath: VXLAN with its data plane in userspace.
+
+    \b
+    Example:
+      fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 -d
+      fastpath fdb show dev vx0
+      fastpath stats vx0
+    """
 
 
 @main.group()
@@ -156,14 +172,19 @@ def _describe(info: DeviceInfo) -> str:
 
 @main.group()
 def fdb() -> None:
-    """The forwarding database of VXLAN devices, in the words of `bridge fdb`."""
+    """The forwarding database of VXLAN devices, in the words of `bridge fdb`.
+
+    \b
+    Example:
+      fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3
+    """
 
 
 def _add_change_command(verb: FdbVerb, what: str, example: str) -> None:
     @fdb.command(
         verb,
         cls=Words,
-        usage="LLADDR dev NAME [dst ADDRESS] [port UDP-PORT] [permanent|dynamic] [self]",
+        usage="LLADDR dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic] [self]",
         help=f"{what}\n\n\b\nExample:\n  {example}",
     )
     @click.argument("words", nargs=-1)
@@ -186,7 +207,7 @@ for _verb, (_what, _example) in _CHANGES.items():
     _add_change_command(_verb, _what, _example)
 
 
-@fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS] [permanent|dynamic]")
+@fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic]")
 @click.argument("words", nargs=-1)
 @one_line_errors
 def fdb_flush(words: tuple[str, ...]) -> None:
@@ -239,4 +260,4 @@ def stats(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     for device, numbers in found.items():
-        print_stats(Console(width=None if sys.stdout.isatty() else 140), device, numbers)
+        print_stats(Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 140), device, numbers)

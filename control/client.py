@@ -7,9 +7,11 @@ from typing import Any
 import aiohttp
 from pydantic import BaseModel
 
-from fastpath.control.control_socket import answers, socket_path
+from fastpath.control.control_socket import is_running, socket_path
 from fastpath.control.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
 from fastpath.errors import RefusedError, UsageError
+
+TIMEOUT_S = 10.0
 
 
 class Client:
@@ -46,8 +48,8 @@ class Client:
 
     @property
     def alive(self) -> bool:
-        """Whether the device still answers."""
-        return answers(self._path)
+        """Whether the device's process still runs."""
+        return is_running(self._name)
 
     def _call(self, method: str, path: str, body: BaseModel | None = None) -> Any:
         try:
@@ -60,6 +62,8 @@ class Client:
             if isinstance(error.os_error, PermissionError):
                 raise RefusedError(f"no permission to open {self._path}: run as root") from None
             raise UsageError(f"no fastpath device named {self._name} runs here: see `fastpath vxlan show`") from None
+        except TimeoutError:
+            raise RefusedError(f"the device {self._name} does not answer: see what its process does") from None
         except aiohttp.ClientError as error:
             raise RefusedError(f"the device {self._name} did not answer: {error}") from None
 
@@ -67,7 +71,7 @@ class Client:
         data = body.model_dump_json() if body is not None else None
         connector = aiohttp.UnixConnector(str(self._path))
         async with (
-            aiohttp.ClientSession(connector=connector) as session,
+            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session,
             session.request(method, f"http://device{path}", data=data) as response,
         ):
             answer = await response.json()

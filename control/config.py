@@ -3,15 +3,19 @@
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from fastpath.addresses import parse_ip
 from fastpath.errors import UsageError
 from fastpath.port import check_name
 
+Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(parse_ip)]
 UdpPort = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -22,8 +26,8 @@ class VxlanConfig(BaseModel):
 
     name: str
     id: Annotated[int, Field(ge=0, lt=1 << 24)]
-    local: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
-    remote: tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...] = ()
+    local: Address | None = None
+    remote: tuple[Address, ...] = ()
     dstport: UdpPort = 4789
     srcport: tuple[UdpPort, UdpPort] = (49152, 65535)
     ttl: Annotated[int, Field(ge=0, le=255)] = 0
@@ -43,25 +47,26 @@ class VxlanConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Word:
-    """One word of the command line: how many values follow, and what it may be followed by."""
+    """One word of the command line: how many values follow, and what they may be."""
 
     values: int
+    number: bool = False
     repeated: bool = False
     hint: str = ""
 
 
 VXLAN_WORDS = {
-    "id": Word(1, hint="id VNI, 0 to 16777215"),
+    "id": Word(1, number=True, hint="id VNI, 0 to 16777215"),
     "local": Word(1, hint="local ADDRESS"),
     "remote": Word(1, repeated=True, hint="remote ADDRESS"),
-    "dstport": Word(1, hint="dstport PORT, 1 to 65535"),
-    "srcport": Word(2, hint="srcport MIN MAX, 1 to 65535"),
-    "ttl": Word(1, hint="ttl 1 to 255, or ttl auto"),
+    "dstport": Word(1, number=True, hint="dstport PORT, 1 to 65535"),
+    "srcport": Word(2, number=True, hint="srcport MIN MAX, 1 to 65535"),
+    "ttl": Word(1, number=True, hint="ttl 1 to 255, or ttl auto"),
     "learning": Word(0),
     "nolearning": Word(0),
-    "ageing": Word(1, hint="ageing SECONDS, 0 for never"),
-    "maxaddress": Word(1, hint="maxaddress NUMBER, 0 for no limit"),
-    "mtu": Word(1, hint="mtu BYTES, 68 to 65521"),
+    "ageing": Word(1, number=True, hint="ageing SECONDS, 0 for never"),
+    "maxaddress": Word(1, number=True, hint="maxaddress NUMBER, 0 for no limit"),
+    "mtu": Word(1, number=True, hint="mtu BYTES, 68 to 65521"),
     "netns": Word(1, hint="netns NAME or PATH"),
 }
 
@@ -101,24 +106,36 @@ def vxlan_config(name: str, words: Sequence[str], **more: Any) -> VxlanConfig:
     if "learning" in found and "nolearning" in found:
         raise UsageError("learning and nolearning exclude each other: give one of them")
     values: dict[str, Any] = {"name": name, **more}
-    for word, given in found.items():
+    if found.get("ttl") == ["auto"]:
+        found["ttl"] = ["0"]
+    for word, texts in found.items():
+        given = [_number(word, text) if VXLAN_WORDS[word].number else text for text in texts]
         if word in ("learning", "nolearning"):
             values["learning"] = word == "learning"
         elif VXLAN_WORDS[word].repeated or VXLAN_WORDS[word].values > 1:
             values[word] = given
-        elif word == "ttl" and given[0] == "auto":
-            values[word] = 0
         else:
             values[word] = given[0]
+    if "/" in values.get("netns", ""):
+        values["netns"] = str(Path(values["netns"]).absolute())  # a detached device runs elsewhere
     try:
         config = VxlanConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_one_line(error)) from None
     if config.srcport[0] > config.srcport[1]:
         raise UsageError(f"srcport {config.srcport[0]} {config.srcport[1]}: the first must not be above the second")
+    if len({address.version for address in (config.local, *config.remote) if address is not None}) > 1:
+        raise UsageError("local and the remotes are not of one family: use IPv4 or IPv6 for all")
     if len(set(config.remote)) < len(config.remote):
         raise UsageError("a remote stands twice: name each one once")
     return config
+
+
+def _number(word: str, text: str) -> int:
+    """A number as iproute2 takes it: decimal, or hexadecimal behind 0x."""
+    if re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]+", text, re.ASCII) is None:
+        raise UsageError(f'{word} "{text}" cannot be: {VXLAN_WORDS[word].hint}')
+    return int(text, 16) if text[:2] in ("0x", "0X") else int(text)
 
 
 def _one_line(error: ValidationError) -> str:

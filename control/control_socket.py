@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a device's control socket lies, and who may open it.
+"""Where a device's control socket lies, who may open it, and who owns it.
 
-The socket lies in a directory that only its owner can enter, named by the network namespace that the
-device's process runs in: like interface names, device names are unique within a namespace.
+Sockets lie in a directory that only its owner can enter, named by the network namespace that the
+device's process runs in: like interface names, device names are unique within a namespace. Beside each
+lies a lock file, which the process holds as long as it lives: so a killed one's socket is known to be
+stale, and whoever waits for a device to go knows when all of it is gone.
 """
 
+import contextlib
+import fcntl
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from fastpath.errors import ConflictError, RefusedError
@@ -16,7 +21,7 @@ from fastpath.port import check_name
 def socket_directory() -> Path:
     """Where the sockets of this network namespace's devices lie (FASTPATH_RUN_DIR or /run/fastpath)."""
     namespace = os.stat("/proc/self/ns/net").st_ino
-    return Path(os.environ.get("FASTPATH_RUN_DIR", "/run/fastpath")) / f"net-{namespace}"
+    return Path(os.environ.get("FASTPATH_RUN_DIR", "/run/fastpath")).absolute() / f"net-{namespace}"
 
 
 def socket_path(name: str) -> Path:
@@ -28,52 +33,85 @@ def socket_path(name: str) -> Path:
 def device_names() -> list[str]:
     """The devices that run in this network namespace, by name."""
     try:
-        found = sorted(path for path in socket_directory().iterdir() if path.suffix == ".sock")
-    except FileNotFoundError:
+        found = sorted(path.stem for path in socket_directory().iterdir() if path.suffix == ".sock")
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
         raise RefusedError(f"no permission to look into {socket_directory()}: run as root") from None
-    return [path.stem for path in found if answers(path)]
+    return [name for name in found if is_running(name)]
 
 
-def answers(path: Path) -> bool:
-    """Whether a process listens on the socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
+def is_running(name: str) -> bool:
+    """Whether a process owns the device's name."""
+    try:
+        with _lock_path(name).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
-def bind_socket(name: str) -> socket.socket:
-    """The listening socket for a device, open to its owner only. Raises ConflictError where a device
-    of that name runs; one that a killed process left is replaced."""
+@contextlib.contextmanager
+def control_socket(name: str) -> Iterator[socket.socket]:
+    """Own the name and listen on its socket, which only the owner can open; at the end nothing is left
+    of it. Raises ConflictError where a device of that name runs; a killed one's socket is replaced."""
     path = socket_path(name)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
-            if answers(path):
-                raise ConflictError(f"a fastpath device named {name} runs here already: choose another name")
-            path.unlink()
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        before = os.umask(0o177)
-        try:
-            sock.bind(str(path))
-        finally:
-            os.umask(before)
-        sock.listen()
-        return sock
+        lock = _acquire(name)
     except PermissionError:
         raise RefusedError(f"no permission to create {path}: run as root") from None
+    except OSError as error:
+        raise RefusedError(f"cannot create {path}: {error.strerror}") from None
+    try:
+        with _listen(path) as sock:
+            yield sock
+    finally:
+        path.unlink(missing_ok=True)
+        _lock_path(name).unlink(missing_ok=True)
+        for directory in (path.parent, path.parent.parent):
+            with contextlib.suppress(OSError):  # others are still in it
+                directory.rmdir()
+        os.close(lock)
 
 
-def unlink_socket(name: str) -> None:
-    """Remove a device's socket, and the directory if it was the last one."""
-    path = socket_path(name)
-    path.unlink(missing_ok=True)
-    for directory in (path.parent, path.parent.parent):
+def _lock_path(name: str) -> Path:
+    return socket_path(name).with_suffix(".lock")
+
+
+def _acquire(name: str) -> int:
+    """The locked lock file's descriptor."""
+    path = _lock_path(name)
+    while True:
+        for directory in (path.parent.parent, path.parent):
+            directory.mkdir(mode=0o700, exist_ok=True)
         try:
-            directory.rmdir()
-        except OSError:
-            return  # others are still there
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the last device in the directory just ended and removed it
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(lock), path.stat()):
+                return lock
+        except BlockingIOError:
+            os.close(lock)
+            raise ConflictError(f"a fastpath device named {name} runs here already: choose another name") from None
+        except FileNotFoundError:
+            pass
+        os.close(lock)  # it was removed before it was locked: the name is free, take a new file
+
+
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+        sock.listen()
+    except OSError as error:
+        sock.close()
+        raise RefusedError(f"cannot listen on {path}: {error}") from None
+    finally:
+        os.umask(before)
+    return sock

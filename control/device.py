@@ -2,12 +2,13 @@
 """A VXLAN device: an engine with one segment and one TAP, which is what `fastpath vxlan add` makes."""
 
 import os
+import secrets
 
 from fastpath import Engine, Port, Remote, UsageError
 from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.control.config import VxlanConfig
 from fastpath.control.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine
-from fastpath.control.netlink import path_mtu
+from fastpath.control.netlink import move_link, path_mtu
 from fastpath.errors import ConflictError
 
 FLOOD = "00:00:00:00:00:00"
@@ -35,10 +36,20 @@ class VxlanDevice:
             )
             for remote in config.remote:
                 self.segment.add_remote(remote)
-            self.port = self.segment.add_tap(config.name, mtu=self.mtu, netns=config.netns)
+            self.port = self._add_tap()
         except BaseException:
             self.engine.close()
             raise
+
+    def _add_tap(self) -> Port:
+        """The interface. For another namespace it is made here, under a name that nobody has, and
+        moved: a TAP that is opened inside a namespace would keep that namespace alive."""
+        config = self.config
+        if config.netns is None:
+            return self.segment.add_tap(config.name, mtu=self.mtu)
+        port = self.segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=self.mtu)
+        move_link(port.name, config.netns, config.name)
+        return port
 
     def _default_mtu(self) -> int:
         overhead = OVERHEAD_V6 if self.config.ipv6 else OVERHEAD_V4
@@ -138,5 +149,7 @@ class VxlanDevice:
 
     def fdb_flush(self, flush: FdbFlush) -> int:
         """Remove entries, but never the flood list; returns how many."""
+        if flush.port is not None and flush.dst is None:
+            raise UsageError("port says where the remote of dst listens: give dst as well")
         to = self.segment.remote(flush.dst, flush.port) if flush.dst is not None else None
         return self.segment.fdb.flush(to, learned=flush.state != "permanent", static=flush.state != "dynamic")

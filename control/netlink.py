@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What we ask the kernel over netlink. The only file that imports pyroute2."""
 
+import errno
+import os
 import socket
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from fastpath.addresses import IPAddress, family_of
+from fastpath.errors import ConflictError, RefusedError, UsageError
 
 ETHERNET_MTU = 1500
 
@@ -19,6 +22,27 @@ def path_mtu(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> int:
         if not found and local is not None and (mtu := _address_mtu(ipr, local)) is not None:
             found.append(mtu)
     return min(found, default=ETHERNET_MTU)
+
+
+def move_link(name: str, netns: str, new_name: str) -> None:
+    """Move an interface into a network namespace (a name as in `ip netns`, or a path) and rename it.
+    Raises FastpathError where there is no such namespace or the name is taken there."""
+    path = netns if "/" in netns else f"/run/netns/{netns}"
+    try:
+        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        raise UsageError(f'there is no network namespace "{netns}": see `ip netns`') from None
+    try:
+        with IPRoute() as ipr:
+            ipr.link("set", index=socket.if_nametoindex(name), net_ns_fd=target, ifname=new_name)
+    except NetlinkError as error:
+        if error.code == errno.EEXIST:
+            raise ConflictError(f"an interface named {new_name} exists already in {netns}") from None
+        if error.code in (errno.EINVAL, errno.EBADF):
+            raise UsageError(f'"{netns}" is not a network namespace: see `ip netns`') from None
+        raise RefusedError(f"cannot move the interface to {netns}: {os.strerror(error.code)}") from None
+    finally:
+        os.close(target)
 
 
 def _route_mtu(ipr: IPRoute, remote: IPAddress) -> int | None:

@@ -3,9 +3,9 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
-import signal
-import sys
+import socket
 from collections.abc import Callable
 
 from aiohttp import web
@@ -13,28 +13,29 @@ from aiohttp import web
 from fastpath import Port
 from fastpath.control.api import application
 from fastpath.control.config import VxlanConfig
-from fastpath.control.control_socket import bind_socket, unlink_socket
+from fastpath.control.control_socket import control_socket, socket_directory
 from fastpath.control.device import VxlanDevice
+from fastpath.control.stop_signals import StopSignals
 from fastpath.errors import FastpathError, RefusedError
 
 
 def run(config: VxlanConfig, ready: Callable[[VxlanDevice], None]) -> str | None:
-    """Make the device, call `ready`, and serve until SIGINT, SIGTERM, a stop request, or until somebody
-    deletes the interface, which is what the returned sentence then says. Raises FastpathError where the
-    device can't be made; nothing is left then."""
-    sock = bind_socket(config.name)
-    try:
+    """Make the device, call `ready`, and serve until SIGINT, SIGTERM, SIGHUP, a stop request, or until
+    somebody deletes the interface, which is what the returned sentence then says. Raises FastpathError
+    where the device can't be made; nothing is left then."""
+    with StopSignals() as signals, control_socket(config.name) as sock:
+        if signals.received:
+            return None
         device = VxlanDevice(config)
         try:
-            return asyncio.run(_serve(device, sock, ready))
+            return asyncio.run(_serve(device, sock, signals, ready))
         finally:
             device.close()
-    finally:
-        sock.close()
-        unlink_socket(config.name)
 
 
-async def _serve(device: VxlanDevice, sock: object, ready: Callable[[VxlanDevice], None]) -> str | None:
+async def _serve(
+    device: VxlanDevice, sock: socket.socket, signals: StopSignals, ready: Callable[[VxlanDevice], None]
+) -> str | None:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[str | None] = loop.create_future()
 
@@ -43,26 +44,27 @@ async def _serve(device: VxlanDevice, sock: object, ready: Callable[[VxlanDevice
             ended.set_result(why)
 
     def port_gone(port: Port) -> None:
-        loop.call_soon_threadsafe(end, f"the interface {port.name} was deleted")
+        loop.call_soon_threadsafe(end, f"the interface {device.config.name} was deleted")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end, None)
+    signals.then(lambda: loop.call_soon_threadsafe(end, None))
     device.engine.on_port_gone(port_gone)
     runner = web.AppRunner(application(device, lambda: end(None)), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    await web.SockSite(runner, sock).start()  # type: ignore[arg-type]
+    await web.SockSite(runner, sock).start()
     device.engine.start()
     try:
-        ready(device)
+        if not signals.received:
+            ready(device)
         return await ended
     finally:
+        signals.then(lambda: None)
         await runner.cleanup()
 
 
 def detach(config: VxlanConfig) -> None:
     """Run the device in a process of its own, and return when it is ready. Raises FastpathError with
     that process's words where it could not start."""
-    reader, writer = os.pipe()
+    reader, writer = _pipe_above_standard()
     child = os.fork()
     if child == 0:
         os.close(reader)
@@ -75,6 +77,15 @@ def detach(config: VxlanConfig) -> None:
         raise RefusedError(answer or "the detached process ended before it was ready")
 
 
+def _pipe_above_standard() -> tuple[int, int]:
+    """A pipe whose descriptors are above 2: the child makes those anew, and they may be closed here."""
+    ends = os.pipe()
+    reader, writer = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in ends)
+    for fd in ends:
+        os.close(fd)
+    return reader, writer
+
+
 def _detached(config: VxlanConfig, writer: int) -> None:
     """The child: leave the terminal, let the parent go, run. Never returns."""
     os.setsid()
@@ -85,20 +96,23 @@ def _detached(config: VxlanConfig, writer: int) -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
-        os.close(null)
+        # Nothing of the caller's is kept: no lock, no mounted file system.
+        os.closerange(3, writer)
+        os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
+        os.environ["FASTPATH_RUN_DIR"] = str(socket_directory().parent)
+        os.chdir("/")
 
         def ready(_: VxlanDevice) -> None:
             os.write(writer, b"ready")
             os.close(writer)
 
         run(config, ready)
-    except FastpathError as error:
-        os.write(writer, str(error).encode())
+    except (FastpathError, OSError) as error:
+        os.write(writer, str(error).encode(errors="backslashreplace"))
         status = 2
     except BaseException as error:
         with contextlib.suppress(OSError):  # the parent may have been told "ready" already
-            os.write(writer, f"unexpected error: {error!r}".encode())
+            os.write(writer, f"unexpected error: {error!r}".encode(errors="backslashreplace"))
         status = 1
     finally:
-        sys.stdout.flush()
         os._exit(status)

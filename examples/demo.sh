@@ -30,6 +30,7 @@ show() {
 }
 
 cleanup() {
+    trap '' INT TERM HUP # a second Ctrl-C must not stop this
     local name pids
     for name in h1 h2 c1 c2; do
         pids=$(ip netns pids "fpdemo-$name" 2>/dev/null || true)
@@ -88,8 +89,9 @@ transfer() {
 }
 
 trap cleanup EXIT
-trap 'exit 130' INT TERM
 cleanup # what a run that crashed may have left
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 mkdir -p "$scratch"
 make_hosts
 head -c "${megabytes}M" /dev/urandom >"$scratch/file"

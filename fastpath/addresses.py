@@ -32,7 +32,7 @@ def is_group(mac: int) -> bool:
 def parse_ip(text: str | IPAddress) -> IPAddress:
     """An IPv4 or IPv6 unicast address. Raises UsageError."""
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(str(text))
     except ValueError:
         raise UsageError(f'"{text}" is not an IP address: write it like 192.0.2.1 or 2001:db8::1') from None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:

@@ -53,13 +53,13 @@ cdef class Engine:
 
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
-                 int fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False):
-        udp_port, ttl = index(udp_port), index(ttl)
+                 fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False):
+        udp_port, ttl, fdb_entries = index(udp_port), index(ttl), index(fdb_entries)
         self.local = parse_ip(local) if local is not None else None
         if not 1 <= udp_port <= 65535:
             raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
         if not 0 <= ttl <= 255:
-            raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or auto")
+            raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or 0 for the route's")
         family = family_of(self.local) if local is not None else (socket.AF_INET6 if ipv6 else socket.AF_INET)
         self.udp_port = udp_port
         self.attention = self.stop_requested = -1

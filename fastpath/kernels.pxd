@@ -11,11 +11,6 @@ cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
 
-cdef extern from "<sched.h>" nogil:
-    int CLONE_NEWNET
-    int setns(int fd, int kind)
-
-
 cdef extern from "<sys/socket.h>" nogil:
     int AF_INET
     int AF_INET6
@@ -293,6 +288,7 @@ cdef extern from "bridge.h" nogil:
 
 cdef extern from "tap.h" nogil:
     int fp_tap_setup(int fd)
+    int fp_tap_name(int fd, char *name)
     int fp_tap_mac(int fd, uint64_t *mac)
     uint32_t fp_tap_read(int fd, fp_frame *frames, uint32_t room, int *error)
     int fp_tap_write(int fd, fp_frame *frame, uint32_t mtu)

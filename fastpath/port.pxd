@@ -6,7 +6,6 @@ from fastpath.tables cimport Tables
 cdef class Port:
     cdef Tables tables
     cdef fp_port *c
-    cdef readonly str name
     cdef readonly int mtu
     cdef readonly int vni
     cdef readonly list watched
@@ -16,9 +15,11 @@ cdef class Port:
 
 cdef class TapPort(Port):
     cdef list queues
+    cdef str first_name
     cdef public object mac  # as the FDB has it; kept by the segment
 
 
 cdef class MemoryPort(Port):
+    cdef str given_name
     cdef object inner
     cdef object outer

@@ -8,14 +8,13 @@ closed after the segment withdrew it. `watched` lists (worker, file descriptor) 
 import errno
 import os
 import socket
-import threading
 from operator import index
 
 from libc.stdint cimport uint64_t
 
 import pytun
 
-from fastpath.kernels cimport CLONE_NEWNET, fp_port, fp_tap_mac, fp_tap_setup, setns
+from fastpath.kernels cimport fp_port, fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
@@ -29,37 +28,6 @@ cdef extern from "<linux/if_tun.h>":
 
 VNET_SIZE = 12
 MIN_MTU, MAX_MTU = 68, 65521  # RFC 791; the largest that <linux/if_ether.h> lets a TAP have
-
-
-def in_namespace(netns, function):
-    """Call `function()` with the network namespace `netns` (a name as in `ip netns`, a path, or None
-    for the present one) as the current one, and return what it returns."""
-    if netns is None:
-        return function()
-    path = netns if "/" in netns else f"/run/netns/{netns}"
-    outcome = {}
-
-    def run():
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                if setns(fd, CLONE_NEWNET) != 0:
-                    raise RefusedError(f"cannot enter the network namespace {netns}: run as root")
-            finally:
-                os.close(fd)
-            outcome["value"] = function()
-        except FileNotFoundError:
-            outcome["error"] = UsageError(f'there is no network namespace "{netns}": see `ip netns`')
-        except BaseException as error:
-            outcome["error"] = error
-
-    # A namespace belongs to a thread; this one ends, so nothing has to be switched back.
-    thread = threading.Thread(target=run, name="fastpath-setns")
-    thread.start()
-    thread.join()
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["value"]
 
 
 cdef class Port:
@@ -117,50 +85,61 @@ def explain_tap_error(error, name):
 
 
 def check_name(name):
-    """The rules of dev_valid_name in net/core/dev.c, less the %d patterns."""
-    bad = not name or len(name.encode()) > 15 or name in (".", "..") or any(c in "/:%" or c.isspace() for c in name)
-    if bad:
-        raise UsageError(f'"{name}" cannot be an interface name: 1 to 15 characters, no space, slash, colon or percent')
+    """The rules of dev_valid_name in net/core/dev.c, less the %d patterns, and nothing unprintable.
+    Raises UsageError."""
+    packed = os.fsencode(name)
+    taken = name in (".", "..", "all", "default")  # the last two are directories of sysctl
+    if not 1 <= len(packed) <= 15 or taken or not name.isprintable() or any(c in b"/:% \xa0" for c in packed):
+        shown = ascii(name)[1:-1] if len(name) <= 60 else f"{ascii(name[:60])[1:-1]}…"
+        raise UsageError(f'"{shown}" cannot be an interface name: 1 to 15 characters, no space, slash, colon or percent')
 
 
 cdef class TapPort(Port):
-    """A TAP interface, one queue for each worker. It stays ours wherever it is moved, and vanishes
-    when the port is closed."""
+    """A TAP interface, one queue for each worker. It is made in the present network namespace, stays
+    ours wherever it is moved and however it is renamed, and vanishes when the port is closed."""
 
-    def __cinit__(self, Tables tables not None, str name not None, *, mtu, netns=None, bint up=False):
+    def __cinit__(self, Tables tables not None, str name not None, *, mtu, bint up=False):
         check_name(name)
         self.tables = tables
-        self.name = name
+        self.first_name = name
         self.mtu = check_mtu(mtu)
         self.queues = []
         self.mac = None
         try:
-            in_namespace(netns, lambda: self._open(up))
+            self._open(name, up)
         except BaseException:
             self.shut()
             raise
         self.watched = [(worker, queue.fileno()) for worker, queue in enumerate(self.queues)]
 
-    def _open(self, up):
+    def _open(self, name, up):
         try:
-            socket.if_nametoindex(self.name)
+            socket.if_nametoindex(name)
         except OSError:
             pass
         else:
-            raise ConflictError(f"an interface named {self.name} exists already: choose another name")
+            raise ConflictError(f"an interface named {name} exists already: choose another name")
         flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE
         try:
             for _ in range(self.tables.workers):
-                queue = pytun.TunTapDevice(name=self.name, flags=flags)
+                queue = pytun.TunTapDevice(name=name, flags=flags)
                 self.queues.append(queue)
                 failed = fp_tap_setup(queue.fileno())
                 if failed:
-                    raise RefusedError(f"cannot set up the interface {self.name}: {os.strerror(-failed)}")
+                    raise RefusedError(f"cannot set up the interface {name}: {os.strerror(-failed)}")
             self.queues[0].mtu = self.mtu
             if up:
                 self.queues[0].up()
         except pytun.Error as error:
-            raise explain_tap_error(error, self.name) from None
+            raise explain_tap_error(error, name) from None
+
+    @property
+    def name(self):
+        """The interface's present name; the last known one where it is gone."""
+        cdef char name[16]
+        if self.queues and fp_tap_name(self.queues[0].fileno(), name) == 0:
+            self.first_name = os.fsdecode(name)
+        return self.first_name
 
     def read_mac(self):
         """The interface's present hardware address, as a number; None where it is gone."""
@@ -186,13 +165,18 @@ cdef class MemoryPort(Port):
 
     def __cinit__(self, Tables tables not None, str name not None, *, mtu):
         self.tables = tables
-        self.name = name
+        self.given_name = name
         self.mtu = check_mtu(mtu)
         kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self.inner, self.outer = socket.socketpair(socket.AF_UNIX, kind)
         for sock in (self.inner, self.outer):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.watched = [(0, self.inner.fileno())]
+
+    @property
+    def name(self):
+        """What it was named."""
+        return self.given_name
 
     def send(self, frame, *, vnet=bytes(VNET_SIZE)):
         """Hand a frame (bytes, from the Ethernet header) to the engine, `vnet` being the 12 bytes of

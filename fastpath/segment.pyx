@@ -127,15 +127,16 @@ cdef class Segment:
 
     def remote(self, address, udp_port=None):
         """A Remote to point FDB entries to; it joins no flood list."""
-        return Remote(self.tables, address, udp_port if udp_port is not None else self.default_udp_port)
+        found = Remote(self.tables, address, udp_port if udp_port is not None else self.default_udp_port)
+        if found.address == self.local and found.udp_port == self.default_udp_port:
+            raise UsageError(f"{found.address} is this VTEP itself: name the others only")
+        return found
 
     def add_remote(self, address, udp_port=None):
         """Add a VTEP to the flood list and return it. Raises ConflictError when it is there."""
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
-            if remote.address == self.local and remote.udp_port == self.default_udp_port:
-                raise UsageError(f"{remote.address} is this VTEP itself: name the others only")
             if remote in self._remotes:
                 raise ConflictError(f"{remote.address} is a remote of VNI {self.vni} already")
             remote.ensure()
@@ -155,12 +156,12 @@ cdef class Segment:
             self.publish_remotes()
             self.fdb.flush(remote)
 
-    def add_tap(self, str name, *, int mtu=1450, netns=None, bint up=False):
-        """Create a TAP interface and attach it. `netns` is where it is created (a name or a path);
-        `up` sets it up at once. Needs CAP_NET_ADMIN."""
+    def add_tap(self, str name, *, mtu=1450, bint up=False):
+        """Create a TAP interface in the present network namespace and attach it; it may be moved to
+        another one, and renamed. `up` sets it up at once. Needs CAP_NET_ADMIN."""
         with self.tables.lock:
             self._check_port_name(name)
-            return self._attach(TapPort(self.tables, name, mtu=mtu, netns=netns, up=up))
+            return self._attach(TapPort(self.tables, name, mtu=mtu, up=up))
 
     def add_memory_port(self, str name, *, int mtu=1450):
         """Attach a port whose other side is in this process."""
@@ -204,6 +205,7 @@ cdef class Segment:
             free(<void *>self.c.ports)
             free(self.c)
             self.c = NULL
+            self._remotes.clear()
 
     def _check_port_name(self, name):
         self.check()

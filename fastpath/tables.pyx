@@ -66,7 +66,7 @@ class Indices:
 cdef class Tables:
     """The shared tables of one engine. `lock` is control's: workers never take it."""
 
-    def __cinit__(self, *, int fdb_entries, int family, int workers):
+    def __cinit__(self, *, fdb_entries, int family, int workers):
         if not 1 <= workers <= FP_WORKERS:
             raise UsageError(f"{workers} workers: the number must be between 1 and {FP_WORKERS}")
         if not 1 <= fdb_entries <= 1 << 26:

@@ -94,6 +94,8 @@ from fastpath.kernels cimport (
 )
 from fastpath.tables cimport Tables
 
+from fastpath.errors import RefusedError
+
 cdef enum:
     READY = 64  # events taken from one epoll_wait
     # One frame's buffer. An odd number of cache lines, so that the buffers' first lines, which are
@@ -120,7 +122,7 @@ cdef class Worker:
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         self.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.epoll < 0 or self.wake < 0:
-            raise OSError("no file descriptor left for a worker")
+            raise RefusedError("no file descriptor is left for a worker: raise the limit (ulimit -n)")
         self.inlet = <fp_udp_in *>calloc(1, sizeof(fp_udp_in))
         self.outlets = <fp_udp_out *>calloc(len(send), sizeof(fp_udp_out))
         self.buffers = <uint8_t *>aligned_alloc(64, FP_BURST * STRIDE)

@@ -21,6 +21,14 @@ int fp_tap_setup(int fd) {
     return 0;
 }
 
+int fp_tap_name(int fd, char *name) {
+    struct ifreq request = {0};
+    if (ioctl(fd, TUNGETIFF, &request) < 0)
+        return -errno;
+    memcpy(name, request.ifr_name, IFNAMSIZ);
+    return 0;
+}
+
 int fp_tap_mac(int fd, uint64_t *mac) {
     struct ifreq request = {0};
     if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)

@@ -12,6 +12,9 @@
 // bytes, inner checksums left to us, no super-frames. 0 or -errno.
 int fp_tap_setup(int fd);
 
+// The interface's present name: 16 bytes with the final 0. 0 or -errno.
+int fp_tap_name(int fd, char *name);
+
 // The interface's hardware address, whatever namespace it is in by now. 0 or -errno.
 int fp_tap_mac(int fd, uint64_t *mac);
 

@@ -91,6 +91,16 @@ def test_flush_leaves_the_flood_list(both: Lab) -> None:
     assert listing(fastpath) == flood
 
 
+def test_what_cannot_be_meant_is_refused(both: Lab) -> None:
+    fastpath = ours(both)
+    before = listing(fastpath)
+    for step in ("flush dev vx0 port 1234", f"add {MAC} dev vx0 port 1234", f"add {MAC} dev vx0 dst 192.0.2.1"):
+        done = fastpath(step)
+        assert done.returncode == 2, step
+        assert done.stderr.count("\n") == 1, step
+    assert listing(fastpath) == before
+
+
 def test_json_has_the_same_members(both: Lab) -> None:
     mine = json.loads(both.hosts[0].fastpath("fdb", "show", "dev", "vx0", "--json").stdout)
     theirs = json.loads(both.hosts[1].run("bridge", "-json", "fdb", "show", "dev", "vx0").stdout)

@@ -37,15 +37,48 @@ def traces(host: Namespace) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_and_nothing_is_left(two: Lab, how: signal.Signals) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_signal_ends_it_and_nothing_is_left(two: Lab, how: signal.Signals, times: int) -> None:
     host = two.hosts[0]
     before = traces(host)
     process = start(host)
     assert "vx0" in host.links()
-    process.send_signal(how)
-    assert process.wait(timeout=30) == 0
+    for _ in range(times):  # an impatient user presses Ctrl-C more than once
+        process.send_signal(how)
+    assert process.wait(timeout=30) in (0, -how)  # killed while Python itself ends, when all is removed
     assert traces(host) == before
+
+
+def test_del_returns_when_all_is_gone(two: Lab) -> None:
+    host = two.hosts[0]
+    before = traces(host)
+    for port in ("4789", "4789", "8472"):
+        host.fastpath(*ADD, "dstport", port, "maxaddress", "2000000", "-d")
+        assert f"dstport {port} " in host.fastpath("vxlan", "show", "vx0").stdout
+        host.fastpath("vxlan", "del", "vx0")
+        assert "vx0" not in host.links()
+    assert traces(host) == before
+
+
+def test_a_device_does_not_keep_a_containers_namespace(two: Lab) -> None:
+    host, container = two.hosts[0], two.containers[0]
+    host.fastpath(*ADD, "netns", container.name, "-d")
+    assert "vx0" in container.links()
+    assert "vx0" not in host.links()
+    ip("-n", host.name, *"link add e0 type veth peer name eth0 netns".split(), container.name)
+    ip("netns", "delete", container.name)
+    ip("netns", "add", container.name)  # the lab wants to remove it
+    # Were the namespace still alive, so were the far end of the veth and the device.
+    wait_for(lambda: "e0" not in host.links(), "the container's namespace goes")
+    wait_for(lambda: not host.pids(), "the device's process ends")
+
+
+def test_a_renamed_interface_is_shown_by_its_name(two: Lab) -> None:
+    host = two.hosts[0]
+    host.fastpath(*ADD, "-d")
+    ip("-n", host.name, "link", "set", "vx0", "name", "renamed")
+    assert [port["name"] for port in host.stats()["ports"]] == ["renamed"]
 
 
 def test_24_cycles_leave_nothing(two: Lab) -> None:
@@ -146,7 +179,7 @@ BAD = {
         ["vxlan", "add", "vx0", "id", "1", "local", "192.0.2.99"],
         "does not have the address 192.0.2.99",
     ),
-    "no address": (["vxlan", "add", "vx0", "id", "1", "local", "here"], 'local "here" cannot be'),
+    "no address": (["vxlan", "add", "vx0", "id", "1", "local", "here"], '"here" is not an IP address'),
     "two families": ([*ADD, "remote", "2001:db8::2"], "not of one family"),
     "name taken": (["vxlan", "add", "u0", "id", "1"], "an interface named u0 exists already"),
     "no name": (["vxlan", "add", "a/b", "id", "1"], "cannot be an interface name"),

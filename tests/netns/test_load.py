@@ -39,14 +39,14 @@ def test_ports_come_and_go_under_load(engines: tuple[Lab, Engine, Engine]) -> No
     for number, engine, container in ((1, one, c1), (2, other, c2)):
         segment = engine.add_segment(42)
         segment.add_remote(f"192.0.2.{3 - number}")
-        segment.add_tap("vx0", mtu=1450, netns=container.name)
+        container.inside(partial(segment.add_tap, "vx0", mtu=1450))
         container.address(f"10.9.0.{number}/24")
     c1.run("ping", "-c", "2", "-i", "0.2", "10.9.0.2")
     flood = c1.spawn("ping", "-f", "-w", "300", "10.9.0.2")
     links = c1.links()
     segment = one.segments[42]
     for cycle in range(100):
-        port = segment.add_tap("vx1", mtu=1450, netns=c1.name, up=True)
+        port = c1.inside(partial(segment.add_tap, "vx1", mtu=1450, up=True))
         memory = segment.add_memory_port(f"m{cycle}")
         segment.forwarder = Hub() if cycle % 10 == 0 else LearningBridge()
         other.segments[42].fdb.flush()
