@@ -11,7 +11,6 @@ from operator import index
 
 from fastpath import fdb as fdb_module
 from fastpath import remote as remote_module
-from fastpath.forwarder cimport Forwarder
 from fastpath.kernels cimport fp_clock_advance, fp_fdb_entries, fp_fdb_used
 from fastpath.segment cimport Segment
 from fastpath.tables cimport Tables, sum_tallies
@@ -186,7 +185,7 @@ cdef class Engine:
             ready.register(worker.fileno(), select.POLLIN)
         ready.poll(timeout * 1000)
         busy = False
-        while sum(worker.poll(0) for worker in self.workers):
+        while sum(worker.poll() for worker in self.workers):
             busy = True
         return busy
 

@@ -194,7 +194,6 @@ cdef extern from "remote.h" nogil:
     fp_remote *fp_remotes_get(const fp_remotes *remotes, uint32_t index)
     void fp_remotes_retire(fp_remotes *remotes, uint32_t index)
     void fp_remotes_reclaim(fp_remotes *remotes, uint32_t index)
-    uint32_t fp_remotes_used(const fp_remotes *remotes)
     void fp_address_from(fp_address *address, const sockaddr_storage *from_)
 
 
@@ -242,7 +241,6 @@ cdef extern from "tables.h" nogil:
     fp_port *fp_port_new(uint32_t index, fp_segment *segment, uint32_t mtu, uint32_t workers)
     void fp_port_free(fp_port *port)
     c_bool fp_segment_publish(fp_tables *tables, uint32_t vni, fp_segment *segment)
-    fp_segment *fp_segment_find(const fp_tables *tables, uint32_t vni)
     void fp_segment_set_forwarder(fp_segment *segment, const fp_forwarder *forwarder)
     void fp_segment_set_learning(fp_segment *segment, c_bool learning)
     const fp_list *fp_segment_set_remotes(fp_segment *segment, const fp_list *remotes)

@@ -14,7 +14,7 @@ from libc.stdint cimport uint64_t
 
 import pytun
 
-from fastpath.kernels cimport fp_port, fp_tap_mac, fp_tap_name, fp_tap_setup
+from fastpath.kernels cimport fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError

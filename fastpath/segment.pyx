@@ -10,7 +10,6 @@ from fastpath.fdb cimport Fdb
 from fastpath.forwarder cimport Forwarder
 from fastpath.kernels cimport (
     FP_DEST_PORT,
-    FP_DEST_REMOTE,
     fp_dest_make,
     fp_fdb_share,
     fp_fdb_share_of,

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
-from typing import Final, Self
+from typing import Self
 
-MAX_WORKERS: Final = 64
 DROP_SENTENCES: dict[str, str]
 EVENT_SENTENCES: dict[str, str]
 

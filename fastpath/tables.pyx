@@ -31,8 +31,6 @@ from fastpath.kernels cimport (
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.stats import Tally, Traffic
 
-MAX_WORKERS = FP_WORKERS
-
 DROP_SENTENCES = {
     fp_drop_name(i).decode(): fp_drop_sentence(i).decode() for i in range(1, FP_DROP_COUNT)
 }

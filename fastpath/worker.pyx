@@ -9,7 +9,6 @@ Everything here belongs to the worker's thread, except `watch`, `unwatch` and `s
 """
 
 import os
-import threading
 
 from libc.errno cimport EAGAIN, EBADFD, EIO, ENOBUFS, ENODEV, ENXIO, EPIPE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -169,11 +168,11 @@ cdef class Worker:
         """What to wait on for something to be served."""
         return self.epoll
 
-    def poll(self, int timeout_ms):
-        """Take one turn in the calling thread; how many sources had something to read."""
+    def poll(self):
+        """Take one turn in the calling thread, without waiting; how many sources had something to read."""
         cdef int served
         with nogil:
-            served = self.turn(timeout_ms)
+            served = self.turn(0)
         return served
 
     cdef void reset(self) noexcept nogil:

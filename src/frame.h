@@ -65,11 +65,6 @@ struct fp_frame {
     struct fp_flow flow;
 };
 
-struct fp_burst {
-    uint32_t count;
-    struct fp_frame frame[FP_BURST];
-};
-
 // The `size` bytes at `offset` of the frame, or NULL where the frame ends before them.
 static inline uint8_t *fp_frame_at(const struct fp_frame *frame, uint32_t offset, uint32_t size) {
     if (offset > frame->length || size > frame->length - offset)

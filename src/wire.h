@@ -43,7 +43,6 @@ enum {
     FP_IPV6_NEXT = 6,
     FP_IPV6_SOURCE = 8, // followed by the destination
 
-    FP_PROTOCOL_ICMP = 1,
     FP_PROTOCOL_TCP = 6,
     FP_PROTOCOL_UDP = 17,
     FP_PROTOCOL_ICMPV6 = 58,
