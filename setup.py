@@ -45,14 +45,14 @@ kernels = (
 )
 
 
-def extension(name: str, source: str) -> Extension:
-    """A Cython module that is linked with the kernels."""
+def extension(name: str, source: str, *more: str) -> Extension:
+    """A Cython module that is linked with the kernels, and with more C files if it has any of its own."""
     return Extension(
         name,
-        [source],
+        [source, *more],
         include_dirs=["src"],
         libraries=["fpkernels"],
-        depends=[*headers, *kernels[1]["sources"]],
+        depends=[*headers, *kernels[1]["sources"], *(name.replace(".c", ".h") for name in more)],
         extra_compile_args=[*compile_args, "-Wno-unused-function"],
         extra_link_args=link_args,
     )
@@ -60,6 +60,7 @@ def extension(name: str, source: str) -> Extension:
 
 extensions = [extension(f"fastpath.{module}", f"fastpath/{module}.pyx") for module in MODULES]
 extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
+extensions.append(extension("fastpath.bench.e2e.generator", "bench/e2e/generator.pyx", "bench/e2e/datagrams.c"))
 
 if wanted("FASTPATH_NO_EXTENSION"):
     setup()

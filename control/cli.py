@@ -1,49 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fastpath …`: parse, call, answer. Errors are one line and exit status 2."""
 
-import contextlib
-import functools
 import json
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.console import Console
 
+from fastpath.bench.e2e.command import bench
 from fastpath.control import fdb_words
 from fastpath.control.client import Client
 from fastpath.control.config import vxlan_config
 from fastpath.control.control_socket import device_names
 from fastpath.control.messages import DeviceInfo, FdbVerb
+from fastpath.control.one_line import one_line_errors
 from fastpath.control.tables import print_stats
-from fastpath.errors import FastpathError, RefusedError
+from fastpath.errors import RefusedError
 from fastpath.version import VERSION
 
 STOP_TIMEOUT_S = 10.0
-
-
-def fail(message: str) -> NoReturn:
-    """One line, exit status 2."""
-    with contextlib.suppress(OSError):
-        click.echo(f"fastpath: {message}", err=True)
-    sys.exit(2)
-
-
-def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
-    """Print what went wrong as one line, and exit with status 2."""
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except FastpathError as error:
-            fail(str(error))
-        except OSError as error:  # a full disk, no descriptor left, a directory that is none
-            fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-
-    return wrapped
 
 
 class Words(click.Command):
@@ -69,6 +46,9 @@ def main() -> None:
       fastpath fdb show dev vx0
       fastpath stats vx0
     """
+
+
+main.add_command(bench)
 
 
 @main.group()

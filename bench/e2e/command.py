@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath bench`: words → plan → run → table and files."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from fastpath.bench.e2e import names
+from fastpath.control.one_line import one_line_errors
+from fastpath.errors import RefusedError, UsageError
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="What to measure; may be repeated.")
+@click.option("--underlay", type=click.Choice([*names.UNDERLAYS, "both"]), default="both", show_default=True)
+@click.option("--against", multiple=True, metavar="NAME[:key=value,…]", help="With what to compare; may be repeated.")
+@click.option("--subject", default=names.SUBJECT, show_default=True, metavar="NAME[:key=value,…]")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="For each figure.")
+@click.option("--full", is_flag=True, help="All scenarios against all baselines.")
+@click.option("--json", "json_file", type=FILE, metavar="FILE", help="Keep every round's figures.")
+@click.option("--plot", type=FILE, metavar="FILE", help="Draw the ratios (PNG or SVG).")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page with picture and tables.")
+@click.option("--list", "list_names", is_flag=True, help="Name the scenarios and baselines.")
+@one_line_errors
+def bench(  # noqa: PLR0917  # click gives them by name
+    scenarios: tuple[str, ...],
+    underlay: str,
+    against: tuple[str, ...],
+    subject: str,
+    rounds: int,
+    seconds: float,
+    full: bool,
+    json_file: Path | None,
+    plot: Path | None,
+    html: Path | None,
+    list_names: bool,
+) -> None:
+    """Compare with other overlays, side by side, between containers on two hosts made of network namespaces.
+
+    Without options: the main scenarios, on both underlays, against the kernel's vxlan and bridge; some minutes.
+    Settings of ours are options of `fastpath vxlan add`; commit=REV measures another commit.
+
+    \b
+    Examples:
+      fastpath bench
+      fastpath bench --scenario udp64 --underlay wire --against kernel-bridge --against null
+      fastpath bench --subject fastpath:workers=2 --against fastpath --scenario tcp4
+      fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
+    """
+    from fastpath.bench.e2e import report, results  # noqa: PLC0415  # they take longer to load than --help
+    from fastpath.bench.e2e.overlays import OVERLAYS  # noqa: PLC0415
+    from fastpath.bench.e2e.scenarios import SCENARIOS  # noqa: PLC0415
+    from fastpath.bench.e2e.session import Plan, Session  # noqa: PLC0415
+
+    if list_names:
+        for name, scenario in SCENARIOS.items():
+            click.echo(f"scenario  {name:<14} {scenario.what}")
+        for name, overlay in OVERLAYS.items():
+            click.echo(f"baseline  {name:<14} {overlay.what}")
+        return
+    chosen = scenarios or (tuple(SCENARIOS) if full else names.DEFAULT_SCENARIOS)
+    baselines = against or (tuple(n for n in OVERLAYS if n != names.SUBJECT) if full else names.DEFAULT_BASELINES)
+    plan = Plan(
+        scenarios=tuple(SCENARIOS[names.known(name, SCENARIOS, "scenario")] for name in dict.fromkeys(chosen)),
+        underlays=names.UNDERLAYS if underlay == "both" else (underlay,),
+        subject=names.contestant(subject),
+        baselines=tuple(names.contestant(text) for text in dict.fromkeys(against or baselines)),
+        rounds=rounds,
+        seconds=seconds,
+    )
+    if plan.subject in plan.baselines:
+        raise UsageError(f"{plan.subject} would be compared with itself: give --subject or --against other settings")
+    for file in (json_file, plot, html):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UsageError(f"{file}: there is no directory {file.absolute().parent}")
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    with _ended_by_signals(), _progress() as progress:
+        found = Session(plan, progress).run()
+    if not found.measurements:
+        raise RefusedError(f"nothing could be measured: {found.skipped[0].what}: {found.skipped[0].reason}")
+    report.print_report(console, found)
+    if json_file is not None:
+        results.write(found, json_file)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP end the run by an exception, so that all is removed."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(other, signal.SIG_IGN)  # a second one must not stop the removal
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal. It is drawn between measurements only, never beside one."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")]
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None, refresh=True)
+
+        yield tell

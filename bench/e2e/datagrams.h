@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Load of the benchmarks: datagrams as fast as a socket takes them, or at a rate, and their
+ * counterpart; a request/response prober and its responder. No allocation, no Python. Sockets are
+ * made by the caller and are blocking, with a receive timeout, so that every loop ends by itself.
+ * All times are CLOCK_MONOTONIC, in ns: the processes at both ends count within the same window.
+ */
+#ifndef FPB_DATAGRAMS_H
+#define FPB_DATAGRAMS_H
+
+#include <stdint.h>
+
+enum {
+    FPB_BATCH = 32,      /* datagrams in one sendmmsg */
+    FPB_MAX_SIZE = 1472, /* bytes of payload */
+    FPB_MIN_SIZE = 8,    /* each datagram carries a sequence number */
+};
+
+/* Traffic flows from `begin` to `end`; what happens from `count` on is counted. */
+struct fpb_window {
+    uint64_t begin;
+    uint64_t count;
+    uint64_t end;
+};
+
+struct fpb_tally {
+    uint64_t datagrams; /* accepted by the socket, or received, within the window */
+    uint64_t total;     /* the same, from begin to end */
+    uint64_t retries; /* sends that the socket refused (ENOBUFS, EAGAIN) and that were repeated */
+    uint64_t late; /* received with a lower sequence number than one before: reordered */
+    uint64_t odd; /* received with another size: not counted as datagrams */
+    uint64_t lost; /* requests without a response within the socket's timeout */
+};
+
+uint64_t fpb_now(void);
+
+/* Send datagrams of `size` bytes over `flows` connected sockets in turn, as fast as they are taken
+ * (rate 0) or `rate` a second. Returns 0 or an errno. */
+int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
+             const struct fpb_window *window, struct fpb_tally *tally);
+
+/* Receive until window->end. Returns 0 or an errno. */
+int fpb_receive(int socket, uint32_t size, const struct fpb_window *window,
+                struct fpb_tally *tally);
+
+/* Send a request, wait for the response, again and again; the round-trip times in ns of those begun
+ * within the window go to `rtt`, `room` at most. tally->datagrams of them are valid. */
+int fpb_request(int socket, uint32_t size, const struct fpb_window *window, uint32_t *rtt,
+                uint64_t room, struct fpb_tally *tally);
+
+/* Send back every datagram to where it came from, until window->end. */
+int fpb_respond(int socket, const struct fpb_window *window, struct fpb_tally *tally);
+
+#endif

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Times = tuple[int, int, int]
+
+MAX_FLOWS: Final = 1024
+MIN_SIZE: Final[int]
+MAX_SIZE: Final[int]
+
+def send(sockets: list[int], size: int, rate: float, times: Times) -> dict[str, int]: ...
+def receive(socket: int, size: int, times: Times) -> dict[str, int]: ...
+def request(socket: int, size: int, times: Times) -> tuple[dict[str, int], npt.NDArray[np.uint32]]: ...
+def respond(socket: int, times: Times) -> dict[str, int]: ...

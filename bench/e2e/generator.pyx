@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load generator's C loops (datagrams.c), without the GIL. `load.py` is the program around them."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+import os
+
+import numpy as np
+
+
+cdef extern from "datagrams.h" nogil:
+    enum:
+        FPB_MIN_SIZE
+        FPB_MAX_SIZE
+    struct fpb_window:
+        uint64_t begin
+        uint64_t count
+        uint64_t end
+    struct fpb_tally:
+        uint64_t datagrams
+        uint64_t total
+        uint64_t retries
+        uint64_t late
+        uint64_t odd
+        uint64_t lost
+    int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
+                 const fpb_window *window, fpb_tally *tally)
+    int fpb_receive(int socket, uint32_t size, const fpb_window *window, fpb_tally *tally)
+    int fpb_request(int socket, uint32_t size, const fpb_window *window, uint32_t *rtt, uint64_t room,
+                    fpb_tally *tally)
+    int fpb_respond(int socket, const fpb_window *window, fpb_tally *tally)
+
+
+MAX_FLOWS = 1024
+MIN_SIZE = FPB_MIN_SIZE
+MAX_SIZE = FPB_MAX_SIZE
+
+
+cdef dict _answer(int error, fpb_tally *tally):
+    if error != 0:
+        raise OSError(error, os.strerror(error))
+    return dict(tally[0])
+
+
+cdef fpb_window _window(tuple times) except *:
+    cdef fpb_window window
+    window.begin, window.count, window.end = times
+    return window
+
+
+cdef int _check_size(uint32_t size) except -1:
+    if not FPB_MIN_SIZE <= size <= FPB_MAX_SIZE:
+        raise ValueError(f"a payload of {size} bytes: {FPB_MIN_SIZE} to {FPB_MAX_SIZE} are possible")
+    return 0
+
+
+def send(list sockets, uint32_t size, double rate, tuple times):
+    """Send over connected sockets in turn, `rate` a second (0: as fast as they are taken)."""
+    cdef fpb_window window = _window(times)
+    cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
+    cdef int descriptors[1024]
+    cdef uint32_t i, flows = len(sockets)
+    cdef int error
+    _check_size(size)
+    if not 1 <= flows <= MAX_FLOWS:
+        raise ValueError(f"{flows} flows: 1 to {MAX_FLOWS} are possible")
+    for i in range(flows):
+        descriptors[i] = sockets[i]
+    with nogil:
+        error = fpb_send(descriptors, flows, size, rate, &window, &tally)
+    return _answer(error, &tally)
+
+
+def receive(int socket, uint32_t size, tuple times):
+    """Receive and count."""
+    cdef fpb_window window = _window(times)
+    cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
+    cdef int error
+    _check_size(size)
+    with nogil:
+        error = fpb_receive(socket, size, &window, &tally)
+    return _answer(error, &tally)
+
+
+def request(int socket, uint32_t size, tuple times):
+    """Ask again and again; the tally, and the round-trip times in ns."""
+    cdef fpb_window window = _window(times)
+    cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
+    cdef uint64_t room = max(1000, (window.end - window.count) // 2000)  # one every 2 µs at most
+    cdef uint32_t[::1] times_ns
+    cdef int error
+    _check_size(size)
+    array = np.zeros(room, np.uint32)
+    times_ns = array
+    with nogil:
+        error = fpb_request(socket, size, &window, &times_ns[0], room, &tally)
+    return _answer(error, &tally), array[: tally.datagrams]
+
+
+def respond(int socket, tuple times):
+    """Send everything back to where it came from."""
+    cdef fpb_window window = _window(times)
+    cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
+    cdef int error
+    with nogil:
+        error = fpb_respond(socket, &window, &tally)
+    return _answer(error, &tally)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One end of the datagram load, as a process of its own inside a container's namespace:
+
+    python -m fastpath.bench.e2e.load send|receive|request|respond …
+
+It prints `ready` when its sockets are made, then reads one line, `BEGIN COUNT END` (CLOCK_MONOTONIC, ns):
+traffic flows from BEGIN to END, and what happens from COUNT on is counted. At the end it prints one JSON object.
+Both ends get the same line, so both count within the same window.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastpath.bench.e2e import generator
+
+PORT = 5001
+RECEIVE_BUFFER = 4 << 20  # bytes; a burst that the receiver's core can't take at once is no loss of the overlay's
+TIMEOUT_S = 0.2  # how long a receive blocks; an unanswered request counts as lost after it
+PR_SET_PDEATHSIG = 1
+
+
+def _socket(bind: tuple[str, int] | None, connect: tuple[str, int] | None) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, 33, RECEIVE_BUFFER)  # SO_RCVBUFFORCE
+    seconds, microseconds = divmod(int(TIMEOUT_S * 1e6), 1_000_000)
+    value = seconds.to_bytes(8, sys.byteorder) + microseconds.to_bytes(8, sys.byteorder)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    if bind is not None:
+        sock.bind(bind)
+    if connect is not None:
+        sock.connect(connect)
+    return sock
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="load", description="one end of the benchmark's datagram load")
+    parser.add_argument("role", choices=["send", "receive", "request", "respond"])
+    parser.add_argument("--address", required=True, help="where the receiving end listens")
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--cpu", type=int, help="the core to stay on")
+    parser.add_argument("--size", type=int, default=64, help="bytes of payload")
+    parser.add_argument("--flows", type=int, default=1, help="sending sockets, used in turn")
+    parser.add_argument("--rate", type=float, default=0, help="datagrams a second; 0: as many as the socket takes")
+    return parser.parse_args(words)
+
+
+def _percentiles(times_ns: Any) -> dict[str, float]:
+    """One-way times in µs: half of the round trip."""
+    if len(times_ns) == 0:
+        return {}
+    one_way = times_ns.astype(np.float64) / 2000.0
+    p50, p99, p999 = np.percentile(one_way, [50, 99, 99.9])
+    return {"p50_us": float(p50), "p99_us": float(p99), "p999_us": float(p999), "max_us": float(one_way.max())}
+
+
+def run(words: Sequence[str]) -> dict[str, float]:
+    """Do what the arguments say; the tally."""
+    given = _arguments(words)
+    if given.cpu is not None:
+        os.sched_setaffinity(0, {given.cpu})
+    peer = (given.address, given.port)
+    listens = given.role in ("receive", "respond")
+    sockets = [_socket(peer, None) if listens else _socket(None, peer) for _ in range(given.flows)]
+    print("ready", flush=True)
+    begin, count, end = (int(word) for word in sys.stdin.readline().split())
+    times = (begin, count, end)
+    descriptors = [sock.fileno() for sock in sockets]
+    match given.role:
+        case "send":
+            return {**generator.send(descriptors, given.size, given.rate, times)}
+        case "receive":
+            return {**generator.receive(descriptors[0], given.size, times)}
+        case "request":
+            tally, times_ns = generator.request(descriptors[0], given.size, times)
+            return {**tally, **_percentiles(times_ns)}
+        case _:
+            return {**generator.respond(descriptors[0], times)}
+
+
+if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # no load without the benchmark
+    print(json.dumps(run(sys.argv[1:])))

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people call a contestant: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fastpath.errors import UsageError
+
+SUBJECT = "fastpath"
+BASELINES = ("kernel-bridge", "kernel-direct", "ovs", "openvpn", "fastd", "null", SUBJECT)
+UNDERLAYS = ("offload", "wire")
+DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "rr")
+DEFAULT_BASELINES = ("kernel-bridge",)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A contestant by name; `settings` are those of ours."""
+
+    name: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        if not self.settings:
+            return self.name
+        return f"{self.name}:{','.join(f'{key}={value}' for key, value in self.settings)}"
+
+    @property
+    def commit(self) -> str | None:
+        """The commit whose program is measured; None for the one that is installed here."""
+        return dict(self.settings).get("commit")
+
+    @property
+    def options(self) -> list[str]:
+        """The options of `fastpath vxlan add`: workers=2 → --workers 2, gso=off → --no-gso, gso=on → nothing."""
+        found: list[str] = []
+        for key, value in self.settings:
+            option = key.replace("_", "-")
+            if key == "commit" or value == "on":
+                continue
+            found += [f"--no-{option}"] if value == "off" else [f"--{option}", value]
+        return found
+
+
+def known(word: str, names: Iterable[str], what: str) -> str:
+    """The word, if it is one of the names. Raises UsageError."""
+    names = tuple(names)
+    if word not in names:
+        close = difflib.get_close_matches(word, names, n=1)
+        hint = f'did you mean "{close[0]}"?' if close else f"known are {' '.join(names)}"
+        raise UsageError(f'"{word}" is no {what}: {hint}')
+    return word
+
+
+def contestant(text: str) -> Contestant:
+    """The contestant that `NAME[:key=value,…]` names. Raises UsageError."""
+    name, colon, rest = text.partition(":")
+    known(name, BASELINES, "baseline")
+    if not colon:
+        return Contestant(name)
+    if name != SUBJECT:
+        raise UsageError(f'"{text}": only {SUBJECT} has settings')
+    settings: dict[str, str] = {}
+    for part in rest.split(","):
+        key, equals, value = part.partition("=")
+        if not equals or not value or re.fullmatch(r"[a-z][a-z0-9_-]*", key) is None:
+            raise UsageError(f'"{part}" in "{text}" is no setting: write key=value, as in {SUBJECT}:workers=2')
+        if key in settings:
+            raise UsageError(f'"{key}" stands twice in "{text}"')
+        settings[key] = value
+    return Contestant(name, tuple(settings.items()))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces as hosts and containers, for the benchmarks and for the tests.
+
+Their names are PREFIX-PID-LABEL: what a run that was killed left is found by its dead PID and removed.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastpath.errors import RefusedError
+
+T = TypeVar("T")
+CLONE_NEWNET = 0x40000000
+DEADLINE_S = 30.0  # how long anything may take on a machine that is busy with other things
+
+
+def ip(*words: str) -> str:
+    """Run `ip`; its standard output. Raises RefusedError with ip's words."""
+    done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RefusedError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def wait_for(condition: Callable[[], T], what: str, seconds: float = DEADLINE_S) -> T:
+    """Return the first true value of `condition`. Raises RefusedError after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise RefusedError(f"waited {seconds:.0f} s in vain: {what}")
+        time.sleep(0.01)
+    return value
+
+
+@dataclass
+class Namespace:
+    """One host or container."""
+
+    label: str
+    name: str
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command here and wait for it. Raises RefusedError where it fails."""
+        full = ["ip", "netns", "exec", self.name, *command]
+        done = subprocess.run(full, capture_output=True, text=True, timeout=120, check=False)
+        if check and done.returncode != 0:
+            raise RefusedError(f"{' '.join(command)}: {(done.stdout + done.stderr).strip()}")
+        return done
+
+    def spawn(self, *command: str, **more: Any) -> subprocess.Popen[str]:
+        """Start a command here; it is killed when the namespace is removed."""
+        full = ["ip", "netns", "exec", self.name, *command]
+        process = subprocess.Popen(full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+        self.processes.append(process)
+        return process
+
+    def inside(self, function: Callable[[], T]) -> T:
+        """Call a function with this namespace as the current one: sockets it makes belong here."""
+        with ThreadPoolExecutor(1) as thread:  # a namespace belongs to a thread, and this one ends
+            return thread.submit(self._enter_and_call, function).result()
+
+    def _enter_and_call(self, function: Callable[[], T]) -> T:
+        with open(f"/run/netns/{self.name}", "rb") as file:
+            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        return function()
+
+    def ip(self, words: str) -> str:
+        """Run `ip` on this namespace; the words as one string."""
+        return ip("-n", self.name, *words.split())
+
+    def address(self, *addresses: str, device: str = "vx0") -> None:
+        """Give a device its addresses and set it up."""
+        for address in addresses:
+            nodad = ["nodad"] if ":" in address else []
+            ip("-n", self.name, "address", "add", address, "dev", device, *nodad)
+        ip("-n", self.name, "link", "set", device, "up")
+
+    def links(self) -> set[str]:
+        """The names of the interfaces here."""
+        return {link["ifname"] for link in json.loads(ip("-n", self.name, "-json", "link"))}
+
+    def pids(self) -> list[int]:
+        """The processes here."""
+        return [int(pid) for pid in ip("netns", "pids", self.name).split()]
+
+    def remove(self) -> None:
+        """Kill what runs here, and remove the namespace with all it holds."""
+        remove(self.name)
+        for process in self.processes:
+            process.communicate()
+        self.processes.clear()
+
+
+def add(prefix: str, label: str) -> Namespace:
+    """A new namespace of this process, with its loopback up."""
+    namespace = Namespace(label, f"{prefix}{os.getpid()}-{label}")
+    ip("netns", "add", namespace.name)
+    ip("-n", namespace.name, "link", "set", "lo", "up")
+    return namespace
+
+
+def remove(name: str) -> None:
+    """Remove a namespace and the processes in it."""
+    for pid in ip("netns", "pids", name).split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    wait_for(lambda: not ip("netns", "pids", name).split(), f"processes in {name} end")
+    ip("netns", "delete", name)
+
+
+def remove_leftovers(prefix: str) -> None:
+    """Remove the namespaces of runs whose process is no more."""
+    for name in namespaces():
+        if name.startswith(prefix) and is_left_over(name, prefix):
+            remove(name)
+
+
+def is_left_over(name: str, prefix: str) -> bool:
+    """Whether the process after whose PID this is named is no more."""
+    return not Path(f"/proc/{name.removeprefix(prefix).split('-')[0]}").exists()
+
+
+def namespaces() -> set[str]:
+    """The names of all network namespaces of this machine."""
+    return {entry["name"] for entry in json.loads(ip("-json", "netns") or "[]")}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlays that are compared: each knows what it needs and how it is laid over a site."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastpath.bench.e2e.commits import commit_tree
+from fastpath.bench.e2e.names import Contestant
+from fastpath.bench.e2e.site import DEVICE, OVERLAY_MTU, Site
+from fastpath.errors import RefusedError
+
+VNI = 42
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """One kind of overlay. `lay` leaves a device vx0 in both containers; addresses are given afterwards."""
+
+    what: str
+    programs: tuple[str, ...]
+    lay: Callable[[Site, Contestant], None]
+
+    def missing(self) -> str | None:
+        """Why it can't run here."""
+        absent = [program for program in self.programs if shutil.which(program) is None]
+        return f"{', '.join(absent)} not installed" if absent else None
+
+
+def lay(overlay: Overlay, site: Site, contestant: Contestant) -> None:
+    """Set the overlay up, and see that frames pass. Raises FastpathError."""
+    overlay.lay(site, contestant)
+    for number, _, container in site.sides:
+        container.ip(f"link set {DEVICE} mtu {OVERLAY_MTU}")
+        container.address(f"10.9.0.{number}/24", device=DEVICE)
+    site.check_reachable()
+
+
+def _vxlan(number: int) -> str:
+    return f"type vxlan id {VNI} local 192.0.2.{number} remote 192.0.2.{3 - number} dstport 4789"
+
+
+def kernel_bridge(site: Site, _: Contestant) -> None:
+    """Vxlan + bridge + veth, as Docker's overlay lays it out."""
+    for number, host, container in site.sides:
+        host.ip("link add br0 type bridge")
+        host.ip(f"link add vxlan0 mtu {OVERLAY_MTU} {_vxlan(number)}")
+        host.ip(f"link add port0 type veth peer name {DEVICE} netns {container.name}")
+        for device in ("vxlan0", "port0"):
+            host.ip(f"link set {device} mtu {OVERLAY_MTU} master br0 up")
+        host.ip("link set br0 up")
+
+
+def kernel_direct(site: Site, _: Contestant) -> None:
+    """The vxlan device in the container's own namespace."""
+    for number, host, container in site.sides:
+        host.ip(f"link add {DEVICE} mtu {OVERLAY_MTU} {_vxlan(number)}")
+        host.ip(f"link set {DEVICE} netns {container.name}")
+
+
+def fastpath(site: Site, contestant: Contestant) -> None:
+    """One detached device on each host."""
+    environment = {"FASTPATH_RUN_DIR": str(site.scratch / "run")}
+    if contestant.commit is not None:
+        environment["PYTHONPATH"] = str(commit_tree(contestant.commit))
+    assignments = [f"{key}={value}" for key, value in environment.items()]
+    for number, host, container in site.sides:
+        words = f"id {VNI} local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name}".split()
+        command = [sys.executable, "-m", "fastpath", "vxlan", "add", *contestant.options, DEVICE, *words, "-d"]
+        done = host.run("env", *assignments, *command, check=False)
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).strip().splitlines()
+            raise RefusedError(f"{contestant} does not start: {said[-1] if said else f'status {done.returncode}'}")
+
+
+OVERLAYS: dict[str, Overlay] = {
+    "kernel-bridge": Overlay("vxlan + bridge + veth in the kernel, as Docker lays it out", (), kernel_bridge),
+    "kernel-direct": Overlay("the kernel's vxlan device in the container itself", (), kernel_direct),
+    "fastpath": Overlay("fastpath vxlan add, one process a host", (), fastpath),
+}

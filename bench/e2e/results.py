@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves: the JSON file's schema (docs/benchmarks.md), and the ratios that are formed from the rounds."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fastpath.bench.e2e.scenarios import Better, Compared
+from fastpath.errors import UsageError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class About(_Frozen):
+    """Where, with what and how it was measured."""
+
+    date: str
+    cpu: str
+    cores: int
+    kernel: str
+    python: str
+    fastpath: str
+    commit: str
+    seconds: float
+    rounds: int
+    pinning: str
+    counted: str
+    order: str
+    offloads: dict[str, dict[str, str]]  # underlay -> feature -> on/off
+    programs: dict[str, str]  # program -> version
+    idle_cores: dict[str, float]  # underlay -> cores busy with all overlays set up and no traffic
+
+
+class ContestantInfo(_Frozen):
+    """One overlay that took part."""
+
+    name: str
+    what: str
+    commit: str | None = None
+
+
+class Measurement(_Frozen):
+    """One contestant in one round of one scenario."""
+
+    scenario: str
+    underlay: str
+    contestant: str
+    round: int
+    figures: dict[str, float]
+
+
+class Ratio(_Frozen):
+    """Subject / baseline of one figure, in each round and over all of them."""
+
+    scenario: str
+    underlay: str
+    subject: str
+    baseline: str
+    figure: str
+    unit: str
+    better: Better
+    rounds: list[float]
+    median: float
+    minimum: float
+    maximum: float
+
+
+class Skipped(_Frozen):
+    """What was not measured, and why."""
+
+    what: str
+    reason: str
+
+
+class Results(_Frozen):
+    """A whole run."""
+
+    version: Literal[1] = 1  # of this schema
+    about: About
+    contestants: list[ContestantInfo]
+    measurements: list[Measurement]
+    ratios: list[Ratio]
+    skipped: list[Skipped]
+
+    def figure(self, scenario: str, underlay: str, contestant: str, figure: str) -> float | None:
+        """The median of a figure over the rounds."""
+        values = [
+            measurement.figures[figure]
+            for measurement in self.measurements
+            if (measurement.scenario, measurement.underlay, measurement.contestant) == (scenario, underlay, contestant)
+            and figure in measurement.figures
+        ]
+        return statistics.median(values) if values else None
+
+
+def ratio(
+    measurements: Iterable[Measurement],
+    compared: Compared,
+    *,
+    scenario: str,
+    underlay: str,
+    subject: str,
+    baseline: str,
+) -> Ratio | None:
+    """Subject / baseline, paired round by round; None where no round has both."""
+    rounds: dict[int, dict[str, float]] = {}
+    for measurement in measurements:
+        place = (measurement.scenario, measurement.underlay)
+        if place == (scenario, underlay) and compared.figure in measurement.figures:
+            values = rounds.setdefault(measurement.round, {})
+            values[measurement.contestant] = measurement.figures[compared.figure]
+    ratios = [
+        values[subject] / values[baseline] for values in rounds.values() if subject in values and values.get(baseline)
+    ]
+    if not ratios:
+        return None
+    return Ratio(
+        scenario=scenario,
+        underlay=underlay,
+        subject=subject,
+        baseline=baseline,
+        figure=compared.figure,
+        unit=compared.unit,
+        better=compared.better,
+        rounds=ratios,
+        median=statistics.median(ratios),
+        minimum=min(ratios),
+        maximum=max(ratios),
+    )
+
+
+def order(contestants: Sequence[str], number: int) -> list[str]:
+    """A B in even rounds, B A in odd ones."""
+    return list(contestants) if number % 2 == 0 else list(reversed(contestants))
+
+
+def read(path: Path) -> Results:
+    """The results in a file. Raises UsageError for what is none of ours."""
+    try:
+        return Results.model_validate_json(path.read_text())
+    except (ValidationError, ValueError) as error:
+        raise UsageError(f"{path} holds no results of this version: {str(error).splitlines()[0]}") from None
+
+
+def write(results: Results, path: Path) -> None:
+    """Keep the results as JSON."""
+    path.write_text(results.model_dump_json(indent=1) + "\n")

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topology of one contestant over one underlay (PERFORMANCE figures are all made on it).
+
+    c1 10.9.0.1            c2 10.9.0.2      containers: vx0, MTU 1450
+    |                               |
+    h1 192.0.2.1 --- veth --- h2 192.0.2.2  hosts: u0, MTU 1500
+
+`offload`: the veth as it comes; super-frames cross it unsegmented. `wire`: no packet on it is larger than the MTU, as
+on a NIC without tunnel offload.
+"""
+
+import contextlib
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastpath.bench.e2e import namespaces
+from fastpath.bench.e2e.namespaces import Namespace
+
+PREFIX = "fpb-"
+MTU, OVERLAY_MTU = 1500, 1450
+DEVICE = "vx0"
+WIRE = (
+    "tso off gso off tx-udp-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off gro on"
+).split()
+FEATURES = (
+    "tcp-segmentation-offload",
+    "generic-segmentation-offload",
+    "generic-receive-offload",
+    "tx-udp-segmentation",
+    "tx-udp_tnl-segmentation",
+    "tx-udp_tnl-csum-segmentation",
+    "tx-checksumming",
+)
+
+
+@dataclass
+class Site:
+    """Two hosts with a container each; `scratch` is a directory that goes with them."""
+
+    h1: Namespace
+    h2: Namespace
+    c1: Namespace
+    c2: Namespace
+    underlay: str
+    scratch: Path
+    offloads: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sides(self) -> tuple[tuple[int, Namespace, Namespace], ...]:
+        """(number, host, container) of both sides."""
+        return (1, self.h1, self.c1), (2, self.h2, self.c2)
+
+    def check_reachable(self) -> None:
+        """Frames pass both ways: a closed TCP port answers. Raises RefusedError."""
+
+        def answers() -> bool:
+            try:
+                socket.create_connection(("10.9.0.2", 9), timeout=0.2).close()
+            except ConnectionRefusedError:
+                return True
+            except OSError:
+                return False
+            return True
+
+        namespaces.wait_for(lambda: self.c1.inside(answers), "the containers reach each other", 10)
+
+
+@contextlib.contextmanager
+def site(label: str, underlay: str, scratch: Path) -> Iterator[Site]:
+    """The topology, without an overlay; all is removed at the end, with the processes in it."""
+    made: list[Namespace] = []
+    try:
+        for end in ("h1", "h2", "c1", "c2"):
+            made.append(namespaces.add(PREFIX, f"{label}-{end}"))
+        h1, h2, c1, c2 = made
+        found = Site(h1, h2, c1, c2, underlay, scratch / label)
+        found.scratch.mkdir(parents=True)
+        _join(found)
+        yield found
+    finally:
+        for namespace in made:
+            namespace.remove()
+        shutil.rmtree(scratch / label, ignore_errors=True)
+
+
+def _join(found: Site) -> None:
+    found.h1.ip(f"link add u0 mtu {MTU} type veth peer name u0 mtu {MTU} netns {found.h2.name}")
+    for number, host, _ in found.sides:
+        if found.underlay == "wire":
+            host.run("ethtool", "-K", "u0", *WIRE)
+        host.address(f"192.0.2.{number}/24", device="u0")
+        for kind in ("ip", "ip6", "arp"):
+            file = f"/proc/sys/net/bridge/bridge-nf-call-{kind}tables"
+            host.run("sh", "-c", f"[ ! -e {file} ] || echo 0 >{file}")
+    if shutil.which("ethtool"):
+        features = (line.strip().split(": ", 1) for line in found.h1.run("ethtool", "-k", "u0").stdout.splitlines()[1:])
+        found.offloads = {words[0]: words[1] for words in features if words[0] in FEATURES}
+
+
+def unusable(underlay: str) -> str | None:
+    """Why this form of the underlay can't be made here."""
+    if underlay == "wire" and shutil.which("ethtool") is None:
+        return "ethtool is not installed"
+    return None
+
+
+def remove_leftovers(scratch_parent: Path) -> None:
+    """What killed runs left: namespaces, processes in them, and directories."""
+    namespaces.remove_leftovers(PREFIX)
+    for directory in scratch_parent.glob(f"{PREFIX}*"):
+        if namespaces.is_left_over(directory.name, PREFIX):
+            shutil.rmtree(directory, ignore_errors=True)

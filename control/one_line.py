@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong is said in one line, with exit status 2."""
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from fastpath.errors import FastpathError
+
+
+def fail(message: str) -> NoReturn:
+    """One line, exit status 2."""
+    with contextlib.suppress(OSError):
+        click.echo(f"fastpath: {message}", err=True)
+    sys.exit(2)
+
+
+def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
+    """Print what went wrong as one line, and exit with status 2."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except FastpathError as error:
+            fail(str(error))
+        except OSError as error:  # a full disk, no descriptor left, a directory that is none
+            fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+
+    return wrapped
