@@ -60,7 +60,9 @@ def extension(name: str, source: str, *more: str) -> Extension:
 
 extensions = [extension(f"fastpath.{module}", f"fastpath/{module}.pyx") for module in MODULES]
 extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
-extensions.append(extension("fastpath.bench.e2e.generator", "bench/e2e/generator.pyx", "bench/e2e/datagrams.c"))
+extensions.append(
+    extension("fastpath.bench.e2e.native", "bench/e2e/native.pyx", "bench/e2e/datagrams.c", "bench/e2e/shuttle.c")
+)
 
 if wanted("FASTPATH_NO_EXTENSION"):
     setup()

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpath.bench.e2e import generator
+from fastpath.bench.e2e import native
 
 PORT = 5001
 RECEIVE_BUFFER = 4 << 20  # bytes; a burst that the receiver's core can't take at once is no loss of the overlay's
@@ -76,14 +76,14 @@ def run(words: Sequence[str]) -> dict[str, float]:
     descriptors = [sock.fileno() for sock in sockets]
     match given.role:
         case "send":
-            return {**generator.send(descriptors, given.size, given.rate, times)}
+            return {**native.send(descriptors, given.size, given.rate, times)}
         case "receive":
-            return {**generator.receive(descriptors[0], given.size, times)}
+            return {**native.receive(descriptors[0], given.size, times)}
         case "request":
-            tally, times_ns = generator.request(descriptors[0], given.size, times)
+            tally, times_ns = native.request(descriptors[0], given.size, times)
             return {**tally, **_percentiles(times_ns)}
         case _:
-            return {**generator.respond(descriptors[0], times)}
+            return {**native.respond(descriptors[0], times)}
 
 
 if __name__ == "__main__":

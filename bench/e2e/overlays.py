@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastpath.bench.e2e import peers
 from fastpath.bench.e2e.commits import commit_tree
 from fastpath.bench.e2e.names import Contestant
+from fastpath.bench.e2e.peers import VNI
 from fastpath.bench.e2e.site import DEVICE, OVERLAY_MTU, Site
 from fastpath.errors import RefusedError
-
-VNI = 42
 
 
 @dataclass(frozen=True)
@@ -77,5 +77,13 @@ def fastpath(site: Site, contestant: Contestant) -> None:
 OVERLAYS: dict[str, Overlay] = {
     "kernel-bridge": Overlay("vxlan + bridge + veth in the kernel, as Docker lays it out", (), kernel_bridge),
     "kernel-direct": Overlay("the kernel's vxlan device in the container itself", (), kernel_direct),
+    "ovs": Overlay(
+        "Open vSwitch, userspace datapath, afxdp-nonpmd underlay, internal port",
+        ("ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl"),
+        peers.ovs,
+    ),
+    "openvpn": Overlay("openvpn, TAP, no cipher, --fast-io", ("openvpn",), peers.openvpn),
+    "fastd": Overlay("fastd, TAP, method null", ("fastd",), peers.fastd),
+    "null": Overlay("our own I/O loop without VXLAN: TAP to UDP as it is", (), peers.null),
     "fastpath": Overlay("fastpath vxlan add, one process a host", (), fastpath),
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load generator's C loops (datagrams.c), without the GIL. `load.py` is the program around them."""
+"""The C loops of the benchmark, without the GIL: the load (datagrams.c; `load.py` is the program around it) and
+the null overlay (shuttle.c; `null_overlay.py`)."""
 
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -29,6 +30,9 @@ cdef extern from "datagrams.h" nogil:
     int fpb_request(int socket, uint32_t size, const fpb_window *window, uint32_t *rtt, uint64_t room,
                     fpb_tally *tally)
     int fpb_respond(int socket, const fpb_window *window, fpb_tally *tally)
+
+cdef extern from "shuttle.h" nogil:
+    int fpb_shuttle(int tap, int udp, int segment)
 
 
 MAX_FLOWS = 1024
@@ -105,3 +109,11 @@ def respond(int socket, tuple times):
     with nogil:
         error = fpb_respond(socket, &window, &tally)
     return _answer(error, &tally)
+
+
+def shuttle(int tap, int udp, int segment):
+    """Carry what the TAP gives over UDP, and back, until an error, which is raised."""
+    cdef int error
+    with nogil:
+        error = fpb_shuttle(tap, udp, segment)
+    raise OSError(error, os.strerror(error))
