@@ -58,7 +58,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
     """
     from fastpath.bench.e2e import report, results  # noqa: PLC0415  # they take longer to load than --help
     from fastpath.bench.e2e.overlays import OVERLAYS  # noqa: PLC0415
-    from fastpath.bench.e2e.scenarios import SCENARIOS  # noqa: PLC0415
+    from fastpath.bench.e2e.scenarios import SCENARIOS, chosen  # noqa: PLC0415
     from fastpath.bench.e2e.session import Plan, Session  # noqa: PLC0415
 
     if list_names:
@@ -67,10 +67,9 @@ def bench(  # noqa: PLR0917  # click gives them by name
         for name, overlay in OVERLAYS.items():
             click.echo(f"baseline  {name:<14} {overlay.what}")
         return
-    chosen = scenarios or (tuple(SCENARIOS) if full else names.DEFAULT_SCENARIOS)
     baselines = against or (tuple(n for n in OVERLAYS if n != names.SUBJECT) if full else names.DEFAULT_BASELINES)
     plan = Plan(
-        scenarios=tuple(SCENARIOS[names.known(name, SCENARIOS, "scenario")] for name in dict.fromkeys(chosen)),
+        scenarios=chosen(scenarios or (tuple(SCENARIOS) if full else names.DEFAULT_SCENARIOS)),
         underlays=names.UNDERLAYS if underlay == "both" else (underlay,),
         subject=names.contestant(subject),
         baselines=tuple(names.contestant(text) for text in dict.fromkeys(against or baselines)),

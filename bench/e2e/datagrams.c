@@ -41,6 +41,28 @@ static int is_passing(int error) {
     return error == ENOBUFS || error == EAGAIN || error == EINTR || error == ECONNREFUSED;
 }
 
+/* How many datagrams to send now: a whole batch, or what the rate allows. */
+static uint32_t due(uint64_t now, double rate, const struct fpb_window *window,
+                    const struct fpb_tally *tally) {
+    double count = (double)(now - window->begin) * rate / 1e9 - (double)tally->total;
+    if (rate <= 0 || count >= FPB_BATCH)
+        return FPB_BATCH;
+    return count < 1 ? 0 : (uint32_t)count;
+}
+
+/* Count what a send call returned. Returns 0, or an errno after which there is no sense in going on. */
+static int note_sent(int sent, uint64_t now, const struct fpb_window *window,
+                     struct fpb_tally *tally) {
+    if (sent < 0) {
+        tally->retries++;
+        return is_passing(errno) ? 0 : errno;
+    }
+    tally->total += (uint64_t)sent;
+    if (now >= window->count)
+        tally->datagrams += (uint64_t)sent;
+    return 0;
+}
+
 /* Send `wanted` datagrams at most, with consecutive sequence numbers, the next flow's turn being
  * `turn`. Several flows take one datagram each in turn, and so one call each. */
 static int send_some(struct batch *batch, const int *sockets, uint32_t flows, uint32_t size,
@@ -70,28 +92,45 @@ int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
         uint64_t now = fpb_now();
         if (now >= window->end)
             return 0;
-        uint32_t wanted = FPB_BATCH;
-        if (rate > 0) {
-            double due = (double)(now - window->begin) * rate / 1e9 - (double)tally->total;
-            if (due < 1)
-                continue; /* a sleep would come back late: this core is the sender's own */
-            if (due < FPB_BATCH)
-                wanted = (uint32_t)due;
-        }
+        uint32_t wanted = due(now, rate, window, tally);
+        if (wanted == 0)
+            continue; /* a sleep would come back late: this core is the sender's own */
         int sent = send_some(&batch, sockets, flows, size, tally->total, wanted);
-        if (sent < 0) {
-            if (!is_passing(errno))
-                return errno;
-            tally->retries++;
-            continue;
-        }
-        tally->total += (uint64_t)sent;
-        if (now >= window->count)
-            tally->datagrams += (uint64_t)sent;
+        int error = note_sent(sent, now, window, tally);
+        if (error != 0)
+            return error;
     }
 }
 
-int fpb_receive(int socket, uint32_t size, const struct fpb_window *window,
+int fpb_frames(int socket, const uint8_t *frame, uint32_t size, uint32_t mac_at, uint32_t entries,
+               uint64_t limit, double rate, const struct fpb_window *window,
+               struct fpb_tally *tally) {
+    struct batch batch;
+    batch_init(&batch, size);
+    for (uint32_t i = 0; i < FPB_BATCH; i++)
+        memcpy(batch.buffers[i], frame, size);
+    sleep_until(window->begin);
+    for (;;) {
+        uint64_t now = fpb_now();
+        if (now >= window->end || (limit > 0 && tally->total >= limit))
+            return 0;
+        uint32_t wanted = due(now, rate, window, tally);
+        for (uint32_t i = 0; i < wanted; i++) {
+            uint32_t number = (uint32_t)(tally->total + i) * 2654435761u & (entries - 1);
+            uint8_t *mac = batch.buffers[i] + mac_at;
+            mac[3] = (uint8_t)(number >> 16);
+            mac[4] = (uint8_t)(number >> 8);
+            mac[5] = (uint8_t)number;
+        }
+        if (wanted == 0)
+            continue;
+        int error = note_sent(sendmmsg(socket, batch.messages, wanted, 0), now, window, tally);
+        if (error != 0)
+            return error;
+    }
+}
+
+int fpb_receive(int socket, uint32_t size, uint32_t number_at, const struct fpb_window *window,
                 struct fpb_tally *tally) {
     struct batch batch;
     uint64_t highest = 0;
@@ -113,11 +152,13 @@ int fpb_receive(int socket, uint32_t size, const struct fpb_window *window,
                 tally->odd++;
                 continue;
             }
-            memcpy(&number, batch.buffers[i], sizeof number);
-            if (number < highest)
-                tally->late++;
-            else
-                highest = number;
+            if (number_at != FPB_NO_NUMBER) {
+                memcpy(&number, batch.buffers[i] + number_at, sizeof number);
+                if (number < highest)
+                    tally->late++;
+                else
+                    highest = number;
+            }
             tally->total++;
             tally->datagrams += now >= window->count;
         }

@@ -14,6 +14,7 @@ enum {
     FPB_BATCH = 32,      /* datagrams in one sendmmsg */
     FPB_MAX_SIZE = 1472, /* bytes of payload */
     FPB_MIN_SIZE = 8,    /* each datagram carries a sequence number */
+    FPB_NO_NUMBER = 0xffffffff,
 };
 
 /* Traffic flows from `begin` to `end`; what happens from `count` on is counted. */
@@ -39,9 +40,18 @@ uint64_t fpb_now(void);
 int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
              const struct fpb_window *window, struct fpb_tally *tally);
 
-/* Receive until window->end. Returns 0 or an errno. */
-int fpb_receive(int socket, uint32_t size, const struct fpb_window *window,
+/* Receive until window->end. Returns 0 or an errno. `number_at` says where in a datagram its sequence
+ * number stands; at FPB_NO_NUMBER there is none, and nothing counts as late. */
+int fpb_receive(int socket, uint32_t size, uint32_t number_at, const struct fpb_window *window,
                 struct fpb_tally *tally);
+
+/* Send copies of one Ethernet frame through a packet socket, `rate` a second (0: as fast as they are
+ * taken), until window->end or until `limit` frames are sent (0: no limit). The last three bytes of
+ * the MAC address at `mac_at` go through all numbers below `entries`, a power of two, in an order in
+ * which neighbours in time are far apart. Returns 0 or an errno. */
+int fpb_frames(int socket, const uint8_t *frame, uint32_t size, uint32_t mac_at, uint32_t entries,
+               uint64_t limit, double rate, const struct fpb_window *window,
+               struct fpb_tally *tally);
 
 /* Send a request, wait for the response, again and again; the round-trip times in ns of those begun
  * within the window go to `rtt`, `room` at most. tally->datagrams of them are valid. */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One end of the datagram load, as a process of its own inside a container's namespace:
 
-    python -m fastpath.bench.e2e.load send|receive|request|respond …
+    python -m fastpath.bench.e2e.load send|receive|request|respond|learn|spread|watch …
 
 It prints `ready` when its sockets are made, then reads one line, `BEGIN COUNT END` (CLOCK_MONOTONIC, ns):
 traffic flows from BEGIN to END, and what happens from COUNT on is counted. At the end it prints one JSON object.
@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,14 +27,20 @@ PORT = 5001
 RECEIVE_BUFFER = 4 << 20  # bytes; a burst that the receiver's core can't take at once is no loss of the overlay's
 TIMEOUT_S = 0.2  # how long a receive blocks; an unanswered request counts as lost after it
 PR_SET_PDEATHSIG = 1
+SO_RCVBUFFORCE, SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC, ETH_P_IP = 33, 263, 1, 1, 0x0800
+STATION = bytes.fromhex("02fb00000000")  # of the first of many stations; the last three bytes count
+
+
+def _set_receive_options(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    seconds, microseconds = divmod(int(TIMEOUT_S * 1e6), 1_000_000)
+    value = seconds.to_bytes(8, sys.byteorder) + microseconds.to_bytes(8, sys.byteorder)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
 
 
 def _socket(bind: tuple[str, int] | None, connect: tuple[str, int] | None) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, 33, RECEIVE_BUFFER)  # SO_RCVBUFFORCE
-    seconds, microseconds = divmod(int(TIMEOUT_S * 1e6), 1_000_000)
-    value = seconds.to_bytes(8, sys.byteorder) + microseconds.to_bytes(8, sys.byteorder)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    _set_receive_options(sock)
     if bind is not None:
         sock.bind(bind)
     if connect is not None:
@@ -43,14 +50,49 @@ def _socket(bind: tuple[str, int] | None, connect: tuple[str, int] | None) -> so
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="load", description="one end of the benchmark's datagram load")
-    parser.add_argument("role", choices=["send", "receive", "request", "respond"])
-    parser.add_argument("--address", required=True, help="where the receiving end listens")
+    parser.add_argument("role", choices=["send", "receive", "request", "respond", "learn", "spread", "watch"])
+    parser.add_argument("--address", default="10.9.0.2", help="where the receiving end listens")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--cpu", type=int, help="the core to stay on")
     parser.add_argument("--size", type=int, default=64, help="bytes of payload")
     parser.add_argument("--flows", type=int, default=1, help="sending sockets, used in turn")
     parser.add_argument("--rate", type=float, default=0, help="datagrams a second; 0: as many as the socket takes")
+    parser.add_argument("--device", default="vx0", help="learn, spread, watch: where whole frames go and come")
+    parser.add_argument("--mac", default="02:00:00:00:00:01", help="learn: to whom; spread: from whom")
+    parser.add_argument("--entries", type=int, default=1024, help="learn, spread: so many MAC addresses")
     return parser.parse_args(words)
+
+
+def _packet_socket(device: str) -> socket.socket:
+    """Whole frames of IPv4, also those for other stations."""
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    _set_receive_options(sock)
+    sock.bind((device, ETH_P_IP))
+    membership = struct.pack("iHH8x", socket.if_nametoindex(device), PACKET_MR_PROMISC, 0)
+    sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+    return sock
+
+
+def _frame(dst: bytes, src: bytes, size: int) -> bytes:
+    """A UDP datagram of `size` bytes of payload in an Ethernet frame; no UDP checksum."""
+    udp = struct.pack("!HHHH", PORT, PORT, 8 + size, 0) + bytes(size)
+    addresses = socket.inet_aton("10.9.0.1") + socket.inet_aton("10.9.0.2")
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0x4000, 64, 17, 0) + addresses
+    total = sum(struct.unpack("!10H", header))
+    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    return dst + src + b"\x08\0" + header[:10] + struct.pack("!H", checksum) + header[12:] + udp
+
+
+def _frames(given: argparse.Namespace, times: tuple[int, int, int]) -> dict[str, int]:
+    """Frames from (learn) or to (spread) as many stations as there are entries; or count them (watch)."""
+    mac = bytes.fromhex(given.mac.replace(":", ""))
+    with _packet_socket(given.device) as sock:
+        if given.role == "watch":
+            return native.receive(sock.fileno(), len(_frame(mac, mac, given.size)), times, numbered=False)
+        learns = given.role == "learn"
+        frame = _frame(mac, STATION, given.size) if learns else _frame(STATION, mac, given.size)
+        limit = given.entries if learns else 0
+        return native.frames(sock.fileno(), frame, 6 if learns else 0, given.entries, limit, given.rate, times)
 
 
 def _percentiles(times_ns: Any) -> dict[str, float]:
@@ -67,9 +109,11 @@ def run(words: Sequence[str]) -> dict[str, float]:
     given = _arguments(words)
     if given.cpu is not None:
         os.sched_setaffinity(0, {given.cpu})
-    peer = (given.address, given.port)
-    listens = given.role in ("receive", "respond")
-    sockets = [_socket(peer, None) if listens else _socket(None, peer) for _ in range(given.flows)]
+    sockets = []
+    if given.role in ("send", "receive", "request", "respond"):
+        peer = (given.address, given.port)
+        listens = given.role in ("receive", "respond")
+        sockets = [_socket(peer, None) if listens else _socket(None, peer) for _ in range(given.flows)]
     print("ready", flush=True)
     begin, count, end = (int(word) for word in sys.stdin.readline().split())
     times = (begin, count, end)
@@ -82,8 +126,10 @@ def run(words: Sequence[str]) -> dict[str, float]:
         case "request":
             tally, times_ns = native.request(descriptors[0], given.size, times)
             return {**tally, **_percentiles(times_ns)}
-        case _:
+        case "respond":
             return {**native.respond(descriptors[0], times)}
+        case _:
+            return {**_frames(given, times)}
 
 
 if __name__ == "__main__":

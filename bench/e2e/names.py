@@ -11,6 +11,7 @@ from fastpath.errors import UsageError
 SUBJECT = "fastpath"
 BASELINES = ("kernel-bridge", "kernel-direct", "ovs", "openvpn", "fastd", "null", SUBJECT)
 UNDERLAYS = ("offload", "wire")
+FORMS = (*UNDERLAYS, "local", "fdb")  # local: both containers on one host; fdb: offload, with large tables
 DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "rr")
 DEFAULT_BASELINES = ("kernel-bridge",)
 

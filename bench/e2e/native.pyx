@@ -2,7 +2,7 @@
 """The C loops of the benchmark, without the GIL: the load (datagrams.c; `load.py` is the program around it) and
 the null overlay (shuttle.c; `null_overlay.py`)."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 import os
 
@@ -13,6 +13,7 @@ cdef extern from "datagrams.h" nogil:
     enum:
         FPB_MIN_SIZE
         FPB_MAX_SIZE
+        FPB_NO_NUMBER
     struct fpb_window:
         uint64_t begin
         uint64_t count
@@ -26,7 +27,9 @@ cdef extern from "datagrams.h" nogil:
         uint64_t lost
     int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
                  const fpb_window *window, fpb_tally *tally)
-    int fpb_receive(int socket, uint32_t size, const fpb_window *window, fpb_tally *tally)
+    int fpb_receive(int socket, uint32_t size, uint32_t number_at, const fpb_window *window, fpb_tally *tally)
+    int fpb_frames(int socket, const uint8_t *frame, uint32_t size, uint32_t mac_at, uint32_t entries,
+                   uint64_t limit, double rate, const fpb_window *window, fpb_tally *tally)
     int fpb_request(int socket, uint32_t size, const fpb_window *window, uint32_t *rtt, uint64_t room,
                     fpb_tally *tally)
     int fpb_respond(int socket, const fpb_window *window, fpb_tally *tally)
@@ -75,14 +78,30 @@ def send(list sockets, uint32_t size, double rate, tuple times):
     return _answer(error, &tally)
 
 
-def receive(int socket, uint32_t size, tuple times):
+def frames(int socket, bytes frame, uint32_t mac_at, uint32_t entries, uint64_t limit, double rate, tuple times):
+    """Send a frame whose MAC address at `mac_at` goes through `entries` values."""
+    cdef fpb_window window = _window(times)
+    cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
+    cdef const uint8_t *start = <const uint8_t *><const char *>frame
+    cdef uint32_t size = len(frame)
+    cdef int error
+    _check_size(size)
+    if mac_at + 6 > size or not 0 < entries <= 1 << 24 or entries & (entries - 1):
+        raise ValueError(f"MAC address at {mac_at}, {entries} entries: 1, 2, 4, … to 2^24 are possible")
+    with nogil:
+        error = fpb_frames(socket, start, size, mac_at, entries, limit, rate, &window, &tally)
+    return _answer(error, &tally)
+
+
+def receive(int socket, uint32_t size, tuple times, bint numbered=True):
     """Receive and count."""
+    cdef uint32_t number_at = 0 if numbered else <uint32_t>FPB_NO_NUMBER
     cdef fpb_window window = _window(times)
     cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
     cdef int error
     _check_size(size)
     with nogil:
-        error = fpb_receive(socket, size, &window, &tally)
+        error = fpb_receive(socket, size, number_at, &window, &tally)
     return _answer(error, &tally)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fastpath.bench.e2e import peers
 from fastpath.bench.e2e.commits import commit_tree
-from fastpath.bench.e2e.names import Contestant
+from fastpath.bench.e2e.names import FORMS, UNDERLAYS, Contestant
 from fastpath.bench.e2e.peers import VNI
 from fastpath.bench.e2e.site import DEVICE, OVERLAY_MTU, Site
 from fastpath.errors import RefusedError
@@ -21,11 +21,14 @@ class Overlay:
     what: str
     programs: tuple[str, ...]
     lay: Callable[[Site, Contestant], None]
+    forms: tuple[str, ...] = UNDERLAYS
 
-    def missing(self) -> str | None:
-        """Why it can't run here."""
+    def missing(self, form: str) -> str | None:
+        """Why it can't run here, or not in this form."""
         absent = [program for program in self.programs if shutil.which(program) is None]
-        return f"{', '.join(absent)} not installed" if absent else None
+        if absent:
+            return f"{', '.join(absent)} not installed"
+        return None if form in self.forms else f"this overlay is not set up in the form {form}"
 
 
 def lay(overlay: Overlay, site: Site, contestant: Contestant) -> None:
@@ -37,6 +40,10 @@ def lay(overlay: Overlay, site: Site, contestant: Contestant) -> None:
     site.check_reachable()
 
 
+AGEING_S = 3600  # of large tables: nothing ages while they are measured
+LARGE_TABLE = 1_200_000
+
+
 def _vxlan(number: int) -> str:
     return f"type vxlan id {VNI} local 192.0.2.{number} remote 192.0.2.{3 - number} dstport 4789"
 
@@ -44,12 +51,12 @@ def _vxlan(number: int) -> str:
 def kernel_bridge(site: Site, _: Contestant) -> None:
     """Vxlan + bridge + veth, as Docker's overlay lays it out."""
     for number, host, container in site.sides:
-        host.ip("link add br0 type bridge")
-        host.ip(f"link add vxlan0 mtu {OVERLAY_MTU} {_vxlan(number)}")
-        host.ip(f"link add port0 type veth peer name {DEVICE} netns {container.name}")
-        for device in ("vxlan0", "port0"):
-            host.ip(f"link set {device} mtu {OVERLAY_MTU} master br0 up")
-        host.ip("link set br0 up")
+        if "br0" not in host.links():
+            host.ip(f"link add br0 up type bridge{f' ageing_time {AGEING_S}00' if site.underlay == 'fdb' else ''}")
+            host.ip(f"link add vxlan0 {_vxlan(number)}{f' ageing {AGEING_S}' if site.underlay == 'fdb' else ''}")
+            host.ip(f"link set vxlan0 mtu {OVERLAY_MTU} master br0 up")
+        host.ip(f"link add port{number} mtu {OVERLAY_MTU} type veth peer name {DEVICE} netns {container.name}")
+        host.ip(f"link set port{number} master br0 up")
 
 
 def kernel_direct(site: Site, _: Contestant) -> None:
@@ -61,13 +68,17 @@ def kernel_direct(site: Site, _: Contestant) -> None:
 
 def fastpath(site: Site, contestant: Contestant) -> None:
     """One detached device on each host."""
+    if site.underlay == "local":
+        peers.fastpath_local(site, contestant)
+        return
+    large = f"ageing {AGEING_S} maxaddress {LARGE_TABLE}".split() if site.underlay == "fdb" else []
     environment = {"FASTPATH_RUN_DIR": str(site.scratch / "run")}
     if contestant.commit is not None:
         environment["PYTHONPATH"] = str(commit_tree(contestant.commit))
     assignments = [f"{key}={value}" for key, value in environment.items()]
     for number, host, container in site.sides:
         words = f"id {VNI} local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name}".split()
-        command = [sys.executable, "-m", "fastpath", "vxlan", "add", *contestant.options, DEVICE, *words, "-d"]
+        command = [sys.executable, "-m", "fastpath", "vxlan", "add", *contestant.options, DEVICE, *words, *large, "-d"]
         done = host.run("env", *assignments, *command, check=False)
         if done.returncode != 0:
             said = (done.stdout + done.stderr).strip().splitlines()
@@ -75,7 +86,7 @@ def fastpath(site: Site, contestant: Contestant) -> None:
 
 
 OVERLAYS: dict[str, Overlay] = {
-    "kernel-bridge": Overlay("vxlan + bridge + veth in the kernel, as Docker lays it out", (), kernel_bridge),
+    "kernel-bridge": Overlay("vxlan + bridge + veth in the kernel, as Docker lays it out", (), kernel_bridge, FORMS),
     "kernel-direct": Overlay("the kernel's vxlan device in the container itself", (), kernel_direct),
     "ovs": Overlay(
         "Open vSwitch, userspace datapath, afxdp-nonpmd underlay, internal port",
@@ -85,5 +96,5 @@ OVERLAYS: dict[str, Overlay] = {
     "openvpn": Overlay("openvpn, TAP, no cipher, --fast-io", ("openvpn",), peers.openvpn),
     "fastd": Overlay("fastd, TAP, method null", ("fastd",), peers.fastd),
     "null": Overlay("our own I/O loop without VXLAN: TAP to UDP as it is", (), peers.null),
-    "fastpath": Overlay("fastpath vxlan add, one process a host", (), fastpath),
+    "fastpath": Overlay("fastpath vxlan add, one process a host", (), fastpath, FORMS),
 }

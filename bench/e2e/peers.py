@@ -17,17 +17,17 @@ OVS_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 VNI = 42
 
 
-def _move_device(host: Namespace, container: Namespace, process: subprocess.Popen[str]) -> None:
+def _move_device(host: Namespace, container: Namespace, process: subprocess.Popen[str], device: str = DEVICE) -> None:
     """Wait until the program has made its device, and move it to the container."""
 
     def made() -> bool:
         if process.poll() is not None:
             said = [text.strip() for text in process.communicate() if text.strip()]
             raise RefusedError(f"it ended: {said[-1].splitlines()[-1] if said else 'without a word'}")
-        return DEVICE in host.links()
+        return device in host.links()
 
-    wait_for(made, f"{DEVICE} is made", 10)
-    host.ip(f"link set {DEVICE} netns {container.name}")
+    wait_for(made, f"{device} is made", 10)
+    host.ip(f"link set {device} netns {container.name} name {DEVICE}")
 
 
 def null(site: Site, _: Contestant) -> None:
@@ -37,6 +37,16 @@ def null(site: Site, _: Contestant) -> None:
         process = host.spawn(sys.executable, "-m", "fastpath.bench.e2e.null_overlay", *words)
         _move_device(host, container, process)
         container.ip(f"link set {DEVICE} gso_max_size 65000")
+
+
+def fastpath_local(site: Site, contestant: Contestant) -> None:
+    """One engine with two TAPs on one segment: local_engine.py, as `fastpath vxlan add` makes one TAP a device."""
+    if contestant.commit is not None:
+        raise RefusedError("another commit is not measured with both containers on one host")
+    command = [sys.executable, "-m", "fastpath.bench.e2e.local_engine", *contestant.options]
+    process = site.h1.spawn(*command)
+    for number, host, container in site.sides:
+        _move_device(host, container, process, f"local{number}")
 
 
 def openvpn(site: Site, _: Contestant) -> None:

@@ -3,12 +3,13 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fastpath.bench.e2e.scenarios import Better, Compared
+from fastpath.bench.e2e.scenarios import Better, Compared, Scenario
 from fastpath.errors import UsageError
 
 
@@ -42,6 +43,24 @@ class ContestantInfo(_Frozen):
     name: str
     what: str
     commit: str | None = None
+
+
+class ComparedInfo(_Frozen):
+    """A figure that is compared."""
+
+    figure: str
+    unit: str
+    better: Better
+    offered: str | None
+
+
+class ScenarioInfo(_Frozen):
+    """One scenario that was measured; the first of `compared` is what it is about."""
+
+    name: str
+    what: str
+    forms: tuple[str, ...]
+    compared: tuple[ComparedInfo, ...]
 
 
 class Measurement(_Frozen):
@@ -82,6 +101,7 @@ class Results(_Frozen):
 
     version: Literal[1] = 1  # of this schema
     about: About
+    scenarios: list[ScenarioInfo]
     contestants: list[ContestantInfo]
     measurements: list[Measurement]
     ratios: list[Ratio]
@@ -96,6 +116,16 @@ class Results(_Frozen):
             and figure in measurement.figures
         ]
         return statistics.median(values) if values else None
+
+
+def describe(scenario: Scenario, underlays: Sequence[str]) -> ScenarioInfo:
+    """A scenario as the file has it."""
+    return ScenarioInfo(
+        name=scenario.name,
+        what=scenario.what,
+        forms=scenario.forms(underlays),
+        compared=tuple(ComparedInfo.model_validate(asdict(compared)) for compared in scenario.compared),
+    )
 
 
 def ratio(

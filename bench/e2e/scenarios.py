@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenarios by name, and which of their figures are compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from fastpath.bench.e2e import traffic
+from fastpath.bench.e2e import footprint, stations, traffic
+from fastpath.bench.e2e.names import known
 from fastpath.bench.e2e.site import Site
 from fastpath.bench.e2e.traffic import Figures
 
@@ -20,6 +21,7 @@ class Compared:
     figure: str
     unit: str
     better: Better = "higher"
+    offered: str | None = None  # the figure that says how much was sent
 
 
 @dataclass(frozen=True)
@@ -31,22 +33,59 @@ class Scenario:
     measure: Callable[[Site, float], Figures]
     compared: tuple[Compared, ...]
     programs: tuple[str, ...] = ()
+    form: str | None = None  # None: on each underlay that was asked for
+    prepare: Callable[[Site], None] | None = None  # once for each contestant, before the first round
+
+    def forms(self, underlays: Sequence[str]) -> tuple[str, ...]:
+        """The forms of site that it is measured on."""
+        return (self.form,) if self.form is not None else tuple(underlays)
 
 
 _TCP = (Compared("gbit_per_s", "Gbit/s"), Compared("cpu_s_per_gb", "CPU s/GB", "lower"))
-_UDP = (Compared("received_kpps", "kpps"), Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"))
+_UDP = (
+    Compared("received_kpps", "kpps", offered="offered_kpps"),
+    Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"),
+)
+_NDR = (Compared("ndr_kpps", "kpps"), Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"))
+_IDLE = (Compared("cpu_percent", "% of a core", "lower"), Compared("wakeups_per_s", "wake-ups/s", "lower"))
+_MEMORY = (Compared("rss_mib", "MiB", "lower"),)
 _RR = (
     Compared("p50_us", "µs p50", "lower"),
     Compared("p99_us", "µs p99", "lower"),
     Compared("cpu_us_per_transaction", "CPU µs/transaction", "lower"),
 )
 
+
+def _table(name: str, entries: int) -> Scenario:
+    what = f"64-byte datagrams to {entries:,} stations in turn, all of them in the table"
+    measure = partial(stations.spread, entries=entries)
+    return Scenario(name, what, measure, _UDP, form="fdb", prepare=partial(stations.learn, entries=entries))
+
+
 ALL = (
     Scenario("tcp1", "1 TCP stream", traffic.streams, _TCP, ("iperf3",)),
     Scenario("tcp4", "4 TCP streams", partial(traffic.streams, count=4), _TCP, ("iperf3",)),
     Scenario("udp64", "one flow of 64-byte datagrams", traffic.datagrams, _UDP),
     Scenario("udp64x256", "256 flows of 64-byte datagrams in turn", partial(traffic.datagrams, flows=256), _UDP),
+    Scenario("ndr64", "highest rate of 64-byte datagrams with 0.1 % loss at most", traffic.no_drop_rate, _NDR),
     Scenario("rr", "64-byte request/response, one outstanding, one-way time", traffic.requests, _RR),
     Scenario("rr_loaded", "the same beside one TCP stream", traffic.requests_beside_a_stream, _RR, ("iperf3",)),
+    Scenario("local_tcp", "two containers on one host, 1 TCP stream", traffic.streams, _TCP, ("iperf3",), "local"),
+    Scenario("local_udp64", "two containers on one host, 64-byte datagrams", traffic.datagrams, _UDP, form="local"),
+    _table("fdb1k", 1 << 10),
+    _table("fdb64k", 1 << 16),
+    _table("fdb1m", 1 << 20),
+    Scenario("idle", "no traffic, one host's processes", footprint.idle, _IDLE),
+    Scenario("memory", "resident memory of one host's processes, one network", footprint.memory, _MEMORY),
 )
 SCENARIOS = {scenario.name: scenario for scenario in ALL}
+FAMILIES = {"local": ("local_tcp", "local_udp64"), "fdb": ("fdb1k", "fdb64k", "fdb1m")}
+
+
+def chosen(words: Sequence[str]) -> tuple[Scenario, ...]:
+    """The scenarios that are named; `local` and `fdb` stand for several. Raises UsageError."""
+    found: dict[str, Scenario] = {}
+    for word in words:
+        for name in FAMILIES.get(word, (word,)):
+            found[known(name, (*SCENARIOS, *FAMILIES), "scenario")] = SCENARIOS[name]
+    return tuple(found.values())

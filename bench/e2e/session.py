@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fastpath.bench.e2e import machine, overlays, results, traffic
 from fastpath.bench.e2e import site as sites
-from fastpath.bench.e2e.names import Contestant
+from fastpath.bench.e2e.names import FORMS, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
 from fastpath.bench.e2e.site import PREFIX, Site
@@ -60,32 +60,29 @@ class Session:
         sites.remove_leftovers(parent)
         scratch = parent / f"{PREFIX}{os.getpid()}"
         try:
-            contestants = self._present()
-            scenarios = self._possible()
-            total = len(scenarios) * len(contestants) * self.plan.rounds * len(self.plan.underlays)
-            for underlay in self.plan.underlays:
-                if (reason := sites.unusable(underlay)) is not None:
-                    self._skip(f"underlay {underlay}", reason)
+            for form in FORMS:
+                scenarios = [scenario for scenario in self._possible() if form in scenario.forms(self.plan.underlays)]
+                if not scenarios:
                     continue
-                with self._all_set_up(contestants, underlay, scratch) as found:
+                if (reason := sites.unusable(form)) is not None:
+                    self._skip(f"underlay {form}", reason)
+                    continue
+                with self._all_set_up(form, scratch) as found:
                     for scenario in scenarios:
-                        self._rounds(scenario, underlay, found, total)
+                        self._rounds(scenario, form, found)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return self._results(contestants)
+        return self._results()
+
+    @property
+    def total(self) -> int:
+        """How many measurements there will be, as far as is known."""
+        places = sum(len(scenario.forms(self.plan.underlays)) for scenario in self.plan.scenarios)
+        return max(self.done, places * (1 + len(self.plan.baselines)) * self.plan.rounds)
 
     def _skip(self, what: str, reason: str) -> None:
-        self.skipped.append(Skipped(what=what, reason=reason))
-
-    def _present(self) -> list[Contestant]:
-        """The subject, and those baselines that can run here."""
-        found = [self.plan.subject]
-        for baseline in self.plan.baselines:
-            if (reason := overlays.OVERLAYS[baseline.name].missing()) is None:
-                found.append(baseline)
-            else:
-                self._skip(str(baseline), reason)
-        return found
+        if (new := Skipped(what=what, reason=reason)) not in self.skipped:
+            self.skipped.append(new)
 
     def _possible(self) -> list[Scenario]:
         found = []
@@ -98,32 +95,37 @@ class Session:
         return found
 
     @contextlib.contextmanager
-    def _all_set_up(self, contestants: list[Contestant], underlay: str, scratch: Path) -> Iterator[dict[str, Site]]:
+    def _all_set_up(self, form: str, scratch: Path) -> Iterator[dict[str, Site]]:
+        """Contestant -> its site, for those that can be set up."""
         with contextlib.ExitStack() as stack:
             found: dict[str, Site] = {}
-            for number, contestant in enumerate(contestants):
-                self.progress(f"setting up {contestant} on {underlay}", self.done, 0)
+            for number, contestant in enumerate((self.plan.subject, *self.plan.baselines)):
+                self.progress(f"setting up {contestant}, {form}", self.done, self.total)
+                if (reason := overlays.OVERLAYS[contestant.name].missing(form)) is not None:
+                    self._skip(f"{contestant}, {form}", reason)
+                    continue
                 try:
                     with contextlib.ExitStack() as one:
-                        site = one.enter_context(sites.site(f"{underlay}-{number}", underlay, scratch))
+                        site = one.enter_context(sites.site(f"{form}-{number}", form, scratch))
                         overlays.lay(overlays.OVERLAYS[contestant.name], site, contestant)
                         stack.push(one.pop_all())
                 except FastpathError as error:
-                    if contestant == self.plan.subject:
+                    if contestant == self.plan.subject and form in UNDERLAYS:
                         raise
-                    self._skip(f"{contestant} on {underlay}", str(error))
+                    self._skip(f"{contestant}, {form}", str(error))
                     continue
                 found[str(contestant)] = site
-                self.offloads[underlay] = site.offloads
+                self.offloads[form] = site.offloads
             before = machine.cpu_time()
             time.sleep(IDLE_S)
-            self.idle[underlay] = (machine.cpu_time() - before).busy / IDLE_S
+            self.idle[form] = (machine.cpu_time() - before).busy / IDLE_S
             yield found
 
-    def _rounds(self, scenario: Scenario, underlay: str, found: dict[str, Site], total: int) -> None:
+    def _rounds(self, scenario: Scenario, underlay: str, found: dict[str, Site]) -> None:
+        found = {name: site for name, site in found.items() if self._prepared(scenario, name, site)}
         for number in range(self.plan.rounds):
             for name in results.order(list(found), number):
-                self.progress(f"{scenario.name} {underlay} {name}", self.done, total)
+                self.progress(f"{scenario.name} {underlay} {name}", self.done, self.total)
                 self.done += 1
                 try:
                     figures = scenario.measure(found[name], self.plan.seconds)
@@ -136,7 +138,18 @@ class Session:
                     )
                 )
 
-    def _ratios(self, contestants: list[Contestant]) -> list[Ratio]:
+    def _prepared(self, scenario: Scenario, name: str, site: Site) -> bool:
+        if scenario.prepare is None:
+            return True
+        self.progress(f"{scenario.name}: preparing {name}", self.done, self.total)
+        try:
+            scenario.prepare(site)
+        except FastpathError as error:
+            self._skip(f"{scenario.name}, {name}", str(error))
+            return False
+        return True
+
+    def _ratios(self) -> list[Ratio]:
         found = [
             results.ratio(
                 self.measurements,
@@ -147,13 +160,13 @@ class Session:
                 baseline=str(baseline),
             )
             for scenario in self.plan.scenarios
-            for underlay in self.plan.underlays
-            for baseline in contestants[1:]
+            for underlay in scenario.forms(self.plan.underlays)
+            for baseline in self.plan.baselines
             for compared in scenario.compared
         ]
         return [ratio for ratio in found if ratio is not None]
 
-    def _results(self, contestants: list[Contestant]) -> Results:
+    def _results(self) -> Results:
         plan = self.plan
         return Results(
             about=About(
@@ -179,9 +192,10 @@ class Session:
                     what=overlays.OVERLAYS[contestant.name].what,
                     commit=contestant.commit,
                 )
-                for contestant in contestants
+                for contestant in (plan.subject, *plan.baselines)
             ],
+            scenarios=[results.describe(scenario, plan.underlays) for scenario in plan.scenarios],
             measurements=self.measurements,
-            ratios=self._ratios(contestants),
+            ratios=self._ratios(),
             skipped=self.skipped,
         )

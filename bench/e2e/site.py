@@ -6,7 +6,8 @@
     h1 192.0.2.1 --- veth --- h2 192.0.2.2  hosts: u0, MTU 1500
 
 `offload`: the veth as it comes; super-frames cross it unsegmented. `wire`: no packet on it is larger than the MTU, as
-on a NIC without tunnel offload.
+on a NIC without tunnel offload. Two forms are for scenarios of their own: `local`, both containers on h1 (h2 stands
+idle), and `fdb`, which is `offload` with overlays whose tables are large and age slowly.
 """
 
 import contextlib
@@ -51,6 +52,8 @@ class Site:
     @property
     def sides(self) -> tuple[tuple[int, Namespace, Namespace], ...]:
         """(number, host, container) of both sides."""
+        if self.underlay == "local":
+            return (1, self.h1, self.c1), (2, self.h1, self.c2)
         return (1, self.h1, self.c1), (2, self.h2, self.c2)
 
     def check_reachable(self) -> None:
@@ -88,7 +91,7 @@ def site(label: str, underlay: str, scratch: Path) -> Iterator[Site]:
 
 def _join(found: Site) -> None:
     found.h1.ip(f"link add u0 mtu {MTU} type veth peer name u0 mtu {MTU} netns {found.h2.name}")
-    for number, host, _ in found.sides:
+    for number, host in ((1, found.h1), (2, found.h2)):
         if found.underlay == "wire":
             host.run("ethtool", "-K", "u0", *WIRE)
         host.address(f"192.0.2.{number}/24", device="u0")

@@ -24,6 +24,7 @@ WARM_UP_S = 0.3
 TCP_WARM_UP_S = 1
 ADDRESS = "10.9.0.2"
 IPERF_PORT = 5201
+LOSS, NDR_STEPS, DRAIN_S = 0.001, 8, 0.1
 Figures = dict[str, float]
 
 
@@ -60,35 +61,43 @@ def cpu_within(window: Window) -> machine.CpuTime:
     return machine.cpu_time() - before
 
 
-def load(where: Namespace, role: str, *, cpu: int, **options: float) -> subprocess.Popen[str]:
+def load(where: Namespace, role: str, *, cpu: int, **options: float | str) -> subprocess.Popen[str]:
     """One end of the load, ready to start."""
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     command = [sys.executable, "-m", "fastpath.bench.e2e.load", role, "--address", ADDRESS, "--cpu", str(cpu), *words]
     return where.spawn(*command, stdin=subprocess.PIPE)
 
 
-def together(*ends: subprocess.Popen[str], seconds: float) -> tuple[Window, machine.CpuTime, list[Figures]]:
-    """Run all ends within one window; what each counted."""
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
+
+
+def together(
+    *ends: subprocess.Popen[str], seconds: float, drain: float = 0
+) -> tuple[Window, machine.CpuTime, list[Figures]]:
+    """Run all ends within one window; what each counted. The first one stays for `drain` seconds more."""
     for end in ends:
         assert end.stdout is not None
         if end.stdout.readline() != "ready\n":
-            raise RefusedError(f"the load generator did not start: {end.communicate()[1].strip()}")
+            raise RefusedError(f"the load generator did not start: {_last_line(end.communicate()[1])}")
     window = Window.starting_now(seconds)
     for end in ends:
         assert end.stdin is not None
-        end.stdin.write(f"{window.begin} {window.count} {window.end}\n")
+        last = window.end + (int(drain * 1e9) if end is ends[0] else 0)
+        end.stdin.write(f"{window.begin} {window.count} {last}\n")
         end.stdin.flush()
     cpu = cpu_within(window)
     tallies: list[Figures] = []
     for end in ends:
         output, errors = end.communicate(timeout=30)
         if end.returncode != 0:
-            raise RefusedError(f"the load generator failed: {errors.strip().splitlines()[-1:]}")
+            raise RefusedError(f"the load generator failed: {_last_line(errors)}")
         tallies.append(json.loads(output))
     return window, cpu, tallies
 
 
-def _per(cpu_s: float, count: float) -> float:
+def per(cpu_s: float, count: float) -> float:
+    """Cost of one; infinite where there was none."""
     return cpu_s / count if count else float("inf")
 
 
@@ -100,12 +109,36 @@ def datagrams(site: Site, seconds: float, *, flows: int = 1, size: int = 64, rat
     return {
         "offered_kpps": sent["datagrams"] / window.seconds / 1e3,
         "received_kpps": received["datagrams"] / window.seconds / 1e3,
-        "cpu_us_per_datagram": _per(cpu.busy * 1e6, received["datagrams"]),
+        "cpu_us_per_datagram": per(cpu.busy * 1e6, received["datagrams"]),
         "cpu_cores": cpu.busy / window.seconds,
         "reordered": received["late"] if flows == 1 else 0,
         "retries": sent["retries"],
         "stolen_s": cpu.stolen,
     }
+
+
+def no_drop_rate(site: Site, seconds: float) -> Figures:
+    """The highest rate at which at most LOSS of the datagrams are lost: binary search, as RFC 2544 section 26.1 has it,
+    with trials of `seconds` / 2. Everything that was sent counts, until DRAIN_S after the end."""
+    length = max(0.2, seconds / 2)
+    low, high = 0.0, datagrams(site, length)["received_kpps"] * 2e3
+    best: Figures = {"ndr_kpps": 0.0, "cpu_us_per_datagram": float("inf")}
+    for _ in range(NDR_STEPS):
+        rate = (low + high) / 2
+        receiver = load(site.c2, "receive", cpu=RECEIVER_CPU)
+        sender = load(site.c1, "send", cpu=SENDER_CPU, rate=rate)
+        window, cpu, (received, sent) = together(receiver, sender, seconds=length, drain=DRAIN_S)
+        achieved = sent["total"] / (window.end - window.begin) * 1e9
+        if received["total"] >= (1 - LOSS) * sent["total"] and achieved > 0.98 * rate:
+            low = rate
+            best = {
+                "ndr_kpps": achieved / 1e3,
+                "cpu_us_per_datagram": per(cpu.busy * 1e6, sent["datagrams"]),
+                "cpu_cores": cpu.busy / window.seconds,
+            }
+        else:
+            high = rate
+    return best
 
 
 def requests(site: Site, seconds: float, *, size: int = 64) -> Figures:
@@ -119,7 +152,7 @@ def requests(site: Site, seconds: float, *, size: int = 64) -> Figures:
         **{name: asked[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")},
         "transactions": asked["datagrams"],
         "lost": asked["lost"],
-        "cpu_us_per_transaction": _per(cpu.busy * 1e6, asked["datagrams"]),
+        "cpu_us_per_transaction": per(cpu.busy * 1e6, asked["datagrams"]),
         "cpu_cores": cpu.busy / window.seconds,
         "stolen_s": cpu.stolen,
     }
@@ -160,7 +193,7 @@ def streams(site: Site, seconds: float, *, count: int = 1) -> Figures:
     return {
         "gbit_per_s": bits / 1e9,
         "offered_gbit_per_s": sent["bits_per_second"] / 1e9,
-        "cpu_s_per_gb": _per(cpu.busy / whole, bits / 8e9),
+        "cpu_s_per_gb": per(cpu.busy / whole, bits / 8e9),
         "cpu_cores": cpu.busy / whole,
         "retransmits": sent.get("retransmits", 0),
         "stolen_s": cpu.stolen,

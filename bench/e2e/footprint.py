@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an overlay costs when nothing happens: CPU time, wake-ups, memory."""
+
+import time
+from pathlib import Path
+
+from fastpath.bench.e2e.namespaces import Namespace
+from fastpath.bench.e2e.site import Site
+from fastpath.bench.e2e.stations import resident_mib
+from fastpath.bench.e2e.traffic import Figures
+
+IDLE_FACTOR = 5  # an idle period is so many times as long as a measurement with traffic
+
+
+def _spent(host: Namespace) -> tuple[float, int]:
+    """Seconds on a core (schedstat, ns) and voluntary context switches of all threads of the host's processes."""
+    seconds, switches = 0.0, 0
+    for pid in host.pids():
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            seconds += int((task / "schedstat").read_text().split()[0]) / 1e9
+            for line in (task / "status").read_text().splitlines():
+                if line.startswith("voluntary_ctxt_switches"):
+                    switches += int(line.split()[1])
+    return seconds, switches
+
+
+def idle(site: Site, seconds: float) -> Figures:
+    """Nothing is sent, for five times as long as elsewhere; of one host's processes, the kernel not counted."""
+    before, start = _spent(site.h1), time.monotonic()
+    time.sleep(seconds * IDLE_FACTOR)
+    after, took = _spent(site.h1), time.monotonic() - start
+    return {
+        "cpu_percent": (after[0] - before[0]) / took * 100,
+        "wakeups_per_s": (after[1] - before[1]) / took,
+        "seconds": took,
+    }
+
+
+def memory(site: Site, _: float) -> Figures:
+    """Resident memory of one host's processes with one network."""
+    return {"rss_mib": resident_mib(site.h1), "processes": len(site.h1.pids())}
