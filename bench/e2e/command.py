@@ -27,7 +27,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="For each figure.")
 @click.option("--full", is_flag=True, help="All scenarios against all baselines.")
 @click.option("--json", "json_file", type=FILE, metavar="FILE", help="Keep every round's figures.")
-@click.option("--plot", type=FILE, metavar="FILE", help="Draw the ratios (PNG or SVG).")
+@click.option("--plot", "plot_file", type=FILE, metavar="FILE", help="Draw the ratios (PNG or SVG).")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page with picture and tables.")
 @click.option("--list", "list_names", is_flag=True, help="Name the scenarios and baselines.")
 @one_line_errors
@@ -40,7 +40,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
     seconds: float,
     full: bool,
     json_file: Path | None,
-    plot: Path | None,
+    plot_file: Path | None,
     html: Path | None,
     list_names: bool,
 ) -> None:
@@ -56,7 +56,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
       fastpath bench --subject fastpath:workers=2 --against fastpath --scenario tcp4
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
     """
-    from fastpath.bench.e2e import report, results  # noqa: PLC0415  # they take longer to load than --help
+    from fastpath.bench.e2e import page, plot, report, results  # noqa: PLC0415  # they take longer to load than --help
     from fastpath.bench.e2e.overlays import OVERLAYS  # noqa: PLC0415
     from fastpath.bench.e2e.scenarios import SCENARIOS, chosen  # noqa: PLC0415
     from fastpath.bench.e2e.session import Plan, Session  # noqa: PLC0415
@@ -78,9 +78,13 @@ def bench(  # noqa: PLR0917  # click gives them by name
     )
     if plan.subject in plan.baselines:
         raise UsageError(f"{plan.subject} would be compared with itself: give --subject or --against other settings")
-    for file in (json_file, plot, html):
+    for file in (json_file, plot_file, html):
         if file is not None and not file.absolute().parent.is_dir():
             raise UsageError(f"{file}: there is no directory {file.absolute().parent}")
+    if plot_file is not None:
+        plot.check_ending(plot_file)
+    if plot_file is not None or html is not None:
+        plot.check_available()
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(width=None if sys.stdout.isatty() else 140)
@@ -91,6 +95,10 @@ def bench(  # noqa: PLR0917  # click gives them by name
     report.print_report(console, found)
     if json_file is not None:
         results.write(found, json_file)
+    if plot_file is not None:
+        plot.write(found, plot_file)
+    if html is not None:
+        page.write(found, html)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from fastpath.errors import RefusedError
 
@@ -49,6 +49,14 @@ class Namespace:
     label: str
     name: str
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @classmethod
+    def add(cls, prefix: str, label: str) -> Self:
+        """A new namespace of this process, with its loopback up."""
+        namespace = cls(label, f"{prefix}{os.getpid()}-{label}")
+        ip("netns", "add", namespace.name)
+        ip("-n", namespace.name, "link", "set", "lo", "up")
+        return namespace
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command here and wait for it. Raises RefusedError where it fails."""
@@ -101,14 +109,6 @@ class Namespace:
         for process in self.processes:
             process.communicate()
         self.processes.clear()
-
-
-def add(prefix: str, label: str) -> Namespace:
-    """A new namespace of this process, with its loopback up."""
-    namespace = Namespace(label, f"{prefix}{os.getpid()}-{label}")
-    ip("netns", "add", namespace.name)
-    ip("-n", namespace.name, "link", "set", "lo", "up")
-    return namespace
 
 
 def remove(name: str) -> None:

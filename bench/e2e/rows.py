@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastpath.bench.e2e.results import ComparedInfo, Ratio, Results
 
+OFFERED = ", received of offered"
 SAME = 0.02  # a median this near to 1 says nothing
 
 
@@ -71,7 +72,7 @@ def rows(results: Results) -> Iterator[Row]:
                             baseline=baseline,
                             ours=ours,
                             theirs=theirs,
-                            unit=compared.unit + (", received of offered" if compared.offered else ""),
+                            unit=compared.unit + (OFFERED if compared.offered else ""),
                             ratio=ratios.get((scenario.name, form, baseline, compared.figure)),
                             lower_is_better=compared.better == "lower",
                             main=compared is scenario.compared[0],

@@ -77,7 +77,7 @@ def site(label: str, underlay: str, scratch: Path) -> Iterator[Site]:
     made: list[Namespace] = []
     try:
         for end in ("h1", "h2", "c1", "c2"):
-            made.append(namespaces.add(PREFIX, f"{label}-{end}"))
+            made.append(Namespace.add(PREFIX, f"{label}-{end}"))
         h1, h2, c1, c2 = made
         found = Site(h1, h2, c1, c2, underlay, scratch / label)
         found.scratch.mkdir(parents=True)

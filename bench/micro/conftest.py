@@ -8,20 +8,13 @@ from typing import Any
 
 import pytest
 
+from fastpath.bench.e2e.machine import processor
 from fastpath.bench.micro.results import RESULTS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--save FILE` writes the figures as JSON: the README's table is made from bench/results/micro.json."""
     parser.addoption("--save", metavar="FILE", help="write the figures of the micro benchmarks to FILE, as JSON")
-
-
-def processor() -> str:
-    """The CPU's name, as /proc/cpuinfo has it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -6,12 +6,13 @@ python -m fastpath.bench.micro.table README.md  put it between the two marks in 
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 
+from fastpath.bench.marks import Marks
+
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "micro.json"
-BEGIN, END = "<!-- micro benchmarks: begin -->", "<!-- micro benchmarks: end -->"
+MARKS = Marks("micro benchmarks")
 
 
 def render(results: Path = RESULTS) -> str:
@@ -30,17 +31,8 @@ def render(results: Path = RESULTS) -> str:
     return "\n".join(lines)
 
 
-def place(document: str, table: str) -> str:
-    """The document with the table between the marks."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(document):
-        raise SystemExit(f"the document lacks the marks {BEGIN} and {END}")
-    return pattern.sub(lambda _: f"{BEGIN}\n{table}\n{END}", document)
-
-
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        target = Path(sys.argv[1])
-        target.write_text(place(target.read_text(), render()))
+        MARKS.replace_in(Path(sys.argv[1]), render())
     else:
         print(render())

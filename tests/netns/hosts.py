@@ -11,64 +11,30 @@ Names begin with fpt-PID-: what a run that was killed left is found by its dead 
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from fastpath.bench.e2e import namespaces as base
+from fastpath.bench.e2e.namespaces import DEADLINE_S, ip, namespaces, wait_for
+
+__all__ = ["FASTPATH", "Lab", "Namespace", "ip", "listening", "namespaces", "remove_leftovers", "server", "wait_for"]
+
 PREFIX = "fpt-"
 FASTPATH = [sys.executable, "-m", "fastpath"]
 ETH_P_ALL = 3
-CLONE_NEWNET = 0x40000000
-DEADLINE_S = 30.0  # how long anything may take on a machine that is busy with other things
-
-
-def ip(*words: str) -> str:
-    """Run `ip`; its standard output."""
-    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
-
-
-def wait_for(condition: Callable[[], T], what: str) -> T:
-    """Return the first true value of `condition`; fail after DEADLINE_S."""
-    end = time.monotonic() + DEADLINE_S
-    while not (value := condition()):
-        assert time.monotonic() < end, f"waited {DEADLINE_S:.0f} s in vain: {what}"
-        time.sleep(0.01)
-    return value
 
 
 @dataclass
-class Namespace:
+class Namespace(base.Namespace):
     """One host or container."""
-
-    label: str
-    name: str
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command here and wait for it."""
-        full = ["ip", "netns", "exec", self.name, *command]
-        done = subprocess.run(full, capture_output=True, text=True, timeout=120, check=False)
-        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
-        return done
-
-    def spawn(self, *command: str) -> subprocess.Popen[str]:
-        """Start a command here; it is killed when the lab is taken down."""
-        full = ["ip", "netns", "exec", self.name, *command]
-        process = subprocess.Popen(full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.processes.append(process)
-        return process
 
     def fastpath(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `fastpath …` here."""
@@ -78,24 +44,6 @@ class Namespace:
         """The counters of a device that runs here."""
         counters: dict[str, Any] = json.loads(self.fastpath("stats", device, "--json").stdout)[device]
         return counters
-
-    def inside(self, function: Callable[[], T]) -> T:
-        """Call a function with this namespace as the current one: sockets it makes belong here."""
-        with ThreadPoolExecutor(1) as thread:  # a namespace belongs to a thread, and this one ends
-            return thread.submit(self._enter_and_call, function).result()
-
-    def _enter_and_call(self, function: Callable[[], T]) -> T:
-        with open(f"/run/netns/{self.name}", "rb") as file:
-            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-        return function()
-
-    def address(self, *addresses: str, device: str = "vx0") -> None:
-        """Give a device its addresses and set it up."""
-        for address in addresses:
-            nodad = ["nodad"] if ":" in address else []
-            ip("-n", self.name, "address", "add", address, "dev", device, *nodad)
-        ip("-n", self.name, "link", "set", device, "up")
 
     def raw(self, device: str = "vx0") -> socket.socket:
         """A socket that sends and receives whole frames on a device here."""
@@ -107,14 +55,6 @@ class Namespace:
             return sock
 
         return self.inside(make)
-
-    def links(self) -> set[str]:
-        """The names of the interfaces here."""
-        return {link["ifname"] for link in json.loads(ip("-n", self.name, "-json", "link"))}
-
-    def pids(self) -> list[int]:
-        """The processes here."""
-        return [int(pid) for pid in ip("netns", "pids", self.name).split()]
 
 
 class Lab:
@@ -135,10 +75,8 @@ class Lab:
             raise
 
     def _add(self, label: str) -> Namespace:
-        namespace = Namespace(label, f"{PREFIX}{os.getpid()}-{label}")
-        ip("netns", "add", namespace.name)
+        namespace = Namespace.add(PREFIX, label)
         self._names.append(namespace)
-        ip("-n", namespace.name, "link", "set", "lo", "up")
         return namespace
 
     def _add_host(self, number: int) -> Namespace:
@@ -164,32 +102,13 @@ class Lab:
     def close(self) -> None:
         """Kill what was started here, and remove the namespaces with all they hold."""
         for namespace in self._names:
-            remove(namespace.name)
-            for process in namespace.processes:
-                process.communicate()
+            namespace.remove()
         shutil.rmtree(self.run_dir, ignore_errors=True)
-
-
-def remove(name: str) -> None:
-    """Remove a namespace and the processes in it."""
-    for pid in ip("netns", "pids", name).split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
-    wait_for(lambda: not ip("netns", "pids", name).split(), f"processes in {name} end")
-    ip("netns", "delete", name)
 
 
 def remove_leftovers() -> None:
     """Remove the namespaces of runs whose process is no more."""
-    for name in namespaces():
-        pid = name.removeprefix(PREFIX).split("-")[0]
-        if name.startswith(PREFIX) and not Path(f"/proc/{pid}").exists():
-            remove(name)
-
-
-def namespaces() -> set[str]:
-    """The names of all network namespaces of this machine."""
-    return {entry["name"] for entry in json.loads(ip("-json", "netns") or "[]")}
+    base.remove_leftovers(PREFIX)
 
 
 def listening(where: Namespace, port: int, kind: str = "-Hltn") -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
-from fastpath.bench.micro.table import place, render
+from fastpath.bench.micro.table import MARKS, render
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -16,7 +16,7 @@ DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 
 def test_the_table_in_the_readme_is_the_measured_one() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert place(readme, render()) == readme, "run: python -m fastpath.bench.micro.table README.md"
+    assert MARKS.place(readme, render()) == readme, "run: python -m fastpath.bench.micro.table README.md"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The picture: the ratio of each figure with its spread, the absolute figures in the labels.
+
+One panel where higher is better, one where lower is better, one for CPU time: in each, the shaded side is ours. Needs
+matplotlib, of the extra `bench`.
+"""
+
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastpath.bench.e2e.results import Results
+from fastpath.bench.e2e.rows import OFFERED, Row, rows
+from fastpath.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0b6e99", "#d9730d", "#6940a5", "#2f8f5b", "#ad1a72", "#7a6a4f", "#444444")
+GOOD = "#2f8f5b"
+LANE, BETWEEN = 0.27, 0.7  # inches for one ratio; lanes between two figures
+WIDTH, LEFT, RIGHT = 11.0, 2.1, 1.6  # inches: the picture, the labels at its sides
+HEAD, FOOT, PANEL = 1.0, 0.65, 0.85  # inches: title and legend, the text below, title and axis of a panel
+ENDINGS = (".png", ".svg")
+
+
+def check_available() -> None:
+    """Raises UsageError where matplotlib is missing: before anything is measured, not after."""
+    if find_spec("matplotlib") is None:
+        raise UsageError("--plot and --html need matplotlib: pip install 'fastpath[bench]'")
+
+
+def check_ending(file: Path) -> None:
+    """Raises UsageError for a kind of picture that is not made."""
+    if file.suffix.lower() not in ENDINGS:
+        raise UsageError(f"{file}: a picture's name ends in {' or '.join(ENDINGS)}")
+
+
+def write(results: Results, file: Path) -> None:
+    """Draw the picture into a file, PNG or SVG by its name."""
+    draw(results).savefig(file, dpi=150)
+
+
+def svg(results: Results) -> str:
+    """The picture as an <svg> element."""
+    text = StringIO()
+    draw(results).savefig(text, format="svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _panels(results: Results) -> list[tuple[str, bool, list[Row]]]:
+    """(title, lower is better, rows) of those that have any."""
+    drawn = [row for row in rows(results) if row.ratio is not None]
+    cpu = [row for row in drawn if row.unit.startswith("CPU")]
+    others = [row for row in drawn if row not in cpu]
+    panels = [
+        ("throughput", False, [row for row in others if not row.lower_is_better]),
+        ("one-way time and other costs", True, [row for row in others if row.lower_is_better]),
+        ("CPU time of the whole machine", True, cpu),
+    ]
+    return [panel for panel in panels if panel[2]]
+
+
+def _places(found: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
+    """Rows by (scenario, form, unit): those of several baselines stand together."""
+    places: dict[tuple[str, str, str], list[Row]] = {}
+    for row in found:
+        places.setdefault((row.scenario, row.form, row.unit), []).append(row)
+    return places
+
+
+def draw(results: Results) -> "Figure":
+    """The picture. Everything has its place in inches, from the top down."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    panels = _panels(results)
+    heights = [LANE * (len(found) + BETWEEN * len(_places(found))) for _, _, found in panels]
+    height = HEAD + sum(heights) + PANEL * len(panels) + FOOT
+    figure = Figure(figsize=(WIDTH, height))
+    subject, *baselines = (contestant.name for contestant in results.contestants)
+    colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(baselines)}
+    title = f"{subject} compared, side by side on one machine"
+    figure.text(0.2 / WIDTH, 1 - 0.2 / height, title, fontsize=15, fontweight="bold", va="top")
+    left = 0.2
+    for name, colour in colours.items():
+        figure.text(left / WIDTH, 1 - 0.65 / height, f"● ratio to {name}", color=colour, fontsize=10, va="top")
+        left += 0.95 + 0.083 * len(name)
+    top = HEAD
+    for panel, inches in zip(panels, heights, strict=True):
+        box = (LEFT / WIDTH, 1 - (top + 0.35 + inches) / height, 1 - (LEFT + RIGHT) / WIDTH, inches / height)
+        _draw_panel(figure.add_axes(box), *panel, colours)
+        top += PANEL + inches
+    about = results.about
+    foot = (
+        f"dot: median of {about.rounds} rounds of {about.seconds:g} s, measured in turn; line: minimum to maximum; "
+        "left: ours, right: ratio, and theirs\n"
+        f"{about.cpu}, {about.cores} cores, Linux {about.kernel}, commit {about.commit or 'unknown'}, {about.date[:10]}"
+    )
+    figure.text(0.2 / WIDTH, 0.15 / height, foot, fontsize=9, color="#555555", va="bottom", linespacing=1.5)
+    return figure
+
+
+def _draw_panel(axis: "Axes", title: str, lower: bool, found: list[Row], colours: dict[str, str]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
+
+    ratios = [row.ratio for row in found if row.ratio is not None]
+    left = min(0.5, *(ratio.minimum for ratio in ratios)) / 1.25
+    right = max(2.0, *(ratio.maximum for ratio in ratios)) * 1.25
+    axis.set_xscale("log")
+    axis.set_xlim(left, right)
+    axis.axvspan(left if lower else 1, 1 if lower else right, color=GOOD, alpha=0.07, lw=0)
+    axis.axvline(1, color="#222222", lw=1)
+    at, ticks, labels = 0.0, [], []
+    for (scenario, form, unit), group in _places(found).items():
+        top = at
+        for row in group:
+            _draw_row(axis, row, at, colours[row.baseline])
+            at += 1
+        ticks.append((top + at - 1) / 2)
+        labels.append(f"{scenario} · {form}\n{_received(group[0].ours)} {unit.removesuffix(OFFERED)}")
+        at += BETWEEN
+    axis.set_yticks(ticks, labels, fontsize=9)
+    axis.set_ylim(at - BETWEEN / 2 - 0.5, -BETWEEN / 2 - 0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} ×"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.grid(axis="x", color="#dddddd", lw=0.6)
+    axis.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    direction = "← lower is better" if lower else "higher is better →"
+    axis.set_title(f"{title}   ({direction})", loc="left", fontsize=11, fontweight="bold")
+
+
+def _draw_row(axis: "Axes", row: Row, at: float, colour: str) -> None:
+    ratio = row.ratio
+    if ratio is None:
+        return
+    place = axis.get_yaxis_transform()
+    axis.plot([1, ratio.median], [at, at], color=colour, lw=7, alpha=0.18, solid_capstyle="butt")
+    axis.plot([ratio.minimum, ratio.maximum], [at, at], color=colour, lw=2, solid_capstyle="round")
+    axis.plot([ratio.median], [at], "o", color=colour, ms=6)
+    axis.text(1.01, at, f"{ratio.median:.2f} ×", transform=place, va="center", fontsize=9, color=colour, weight="bold")
+    axis.text(1.095, at, f"of {_received(row.theirs)}", transform=place, va="center", fontsize=9, color="#555555")
+
+
+def _received(text: str) -> str:
+    """What was received, without what was offered."""
+    return text.partition(" of ")[0]
