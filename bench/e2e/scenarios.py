@@ -86,6 +86,6 @@ def chosen(words: Sequence[str]) -> tuple[Scenario, ...]:
     """The scenarios that are named; `local` and `fdb` stand for several. Raises UsageError."""
     found: dict[str, Scenario] = {}
     for word in words:
-        for name in FAMILIES.get(word, (word,)):
-            found[known(name, (*SCENARIOS, *FAMILIES), "scenario")] = SCENARIOS[name]
+        known(word, (*SCENARIOS, *FAMILIES), "scenario")
+        found |= {name: SCENARIOS[name] for name in FAMILIES.get(word, (word,))}
     return tuple(found.values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the packet path costs without I/O, in nanoseconds per frame (./run bench)."""
+"""What the packet path costs without I/O, in nanoseconds per frame (./run bench micro)."""
 
 import struct
 from typing import Any

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.bench.e2e import table as e2e
 from fastpath.bench.micro.table import MARKS, render
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,12 @@ DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 def test_the_table_in_the_readme_is_the_measured_one() -> None:
     readme = (ROOT / "README.md").read_text()
     assert MARKS.place(readme, render()) == readme, "run: python -m fastpath.bench.micro.table README.md"
+
+
+def test_the_end_to_end_table_in_the_readme_is_the_measured_one() -> None:
+    readme = (ROOT / "README.md").read_text()
+    table = e2e.render() if e2e.RESULTS.exists() else "No run is kept yet."
+    assert e2e.MARKS.place(readme, table) == readme, "run: python -m fastpath.bench.e2e.table README.md"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

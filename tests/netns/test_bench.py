@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath bench` for real, for a moment: structure and cleanliness, never speed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastpath.bench.e2e import overlays
+from fastpath.bench.e2e.results import read
+from fastpath.bench.e2e.site import PREFIX
+from tests.netns.hosts import namespaces, wait_for
+
+BENCH = [sys.executable, "-m", "fastpath", "bench", "--rounds", "1", "--seconds", "0.2"]
+
+
+def left() -> set[str]:
+    """What a run left: namespaces and scratch directories."""
+    directories = {str(path) for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*")}
+    return directories | {name for name in namespaces() if name.startswith(PREFIX)}
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*BENCH, *words], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def figures(file: Path) -> dict[tuple[str, str, str], dict[str, float]]:
+    found = read(file)
+    return {(one.scenario, one.underlay, one.contestant): one.figures for one in found.measurements}
+
+
+def test_ours_and_the_kernel_on_both_underlays(tmp_path: Path) -> None:
+    before = left()
+    file, picture, page = tmp_path / "e2e.json", tmp_path / "e2e.png", tmp_path / "e2e.html"
+    scenarios = ("tcp1", "udp64", "rr") if shutil.which("iperf3") else ("udp64", "rr")
+    words = [word for name in scenarios for word in ("--scenario", name)]
+    done = run(*words, "--json", str(file), "--plot", str(picture), "--html", str(page))
+    assert "udp64" in done.stdout
+    assert left() == before
+    found = read(file)
+    underlays = ("offload", "wire") if shutil.which("ethtool") else ("offload",)
+    measured = figures(file)
+    assert set(measured) == {
+        (scenario, underlay, name)
+        for scenario in scenarios
+        for underlay in underlays
+        for name in ("fastpath", "kernel-bridge")
+    }
+    for (scenario, _, _), values in measured.items():
+        main = {"tcp1": "gbit_per_s", "udp64": "received_kpps", "rr": "transactions"}[scenario]
+        assert values[main] > 0, f"no frame passed: {scenario} {values}"
+        assert values["cpu_cores"] > 0
+    assert all(values["offered_kpps"] > 0 for (scenario, *_), values in measured.items() if scenario == "udp64")
+    assert {ratio.baseline for ratio in found.ratios} == {"kernel-bridge"}
+    assert found.about.offloads["offload"] != found.about.offloads.get("wire")
+    assert picture.stat().st_size > 10_000
+    assert "<svg" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["kernel-direct", "null", "ovs", "openvpn", "fastd"])
+def test_every_baseline_carries_frames(name: str, tmp_path: Path) -> None:
+    if (reason := overlays.OVERLAYS[name].missing("offload")) is not None:
+        pytest.skip(f"{reason}: sudo ./run bench installs it")
+    before, file = left(), tmp_path / "e2e.json"
+    run("--scenario", "udp64", "--scenario", "rr", "--underlay", "offload", "--against", name, "--json", str(file))
+    assert left() == before
+    measured = figures(file)
+    assert measured["udp64", "offload", name]["received_kpps"] > 0
+    assert measured["rr", "offload", name]["transactions"] > 0
+
+
+def test_the_other_scenarios(tmp_path: Path) -> None:
+    before, file = left(), tmp_path / "e2e.json"
+    names = ("udp64x256", "ndr64", "local_udp64", "fdb1k", "idle", "memory")
+    run(*(word for name in names for word in ("--scenario", name)), "--underlay", "offload", "--json", str(file))
+    assert left() == before
+    measured = figures(file)
+    for contestant in ("fastpath", "kernel-bridge"):
+        assert measured["udp64x256", "offload", contestant]["received_kpps"] > 0
+        assert measured["local_udp64", "local", contestant]["received_kpps"] > 0
+        assert measured["fdb1k", "fdb", contestant]["received_kpps"] > 0
+        assert measured["ndr64", "offload", contestant]["ndr_kpps"] >= 0
+    assert measured["memory", "offload", "fastpath"]["rss_mib"] > 1
+    assert measured["idle", "offload", "fastpath"]["cpu_percent"] >= 0
+
+
+def test_two_settings_of_ours(tmp_path: Path) -> None:
+    file = tmp_path / "e2e.json"
+    common = ["--scenario", "rr", "--underlay", "offload", "--json", str(file)]
+    run(*common, "--subject", "fastpath:workers=2", "--against", "fastpath")
+    assert {ratio.subject for ratio in read(file).ratios} == {"fastpath:workers=2"}
+
+
+def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in ("ip", "ss", "sh", "env", "cat", "ethtool"):
+        if (path := shutil.which(program)) is not None:
+            (programs / program).symlink_to(path)
+    monkeypatch.setenv("PATH", str(programs))
+    file = tmp_path / "e2e.json"
+    done = run("--scenario", "rr", "--scenario", "tcp1", "--underlay", "offload", "--against", "kernel-bridge",
+               "--against", "openvpn", "--json", str(file))  # fmt: skip
+    skipped = {(one.what, one.reason) for one in read(file).skipped}
+    assert skipped == {("openvpn, offload", "openvpn not installed"), ("tcp1", "iperf3 not installed")}
+    assert "skipped: openvpn, offload: openvpn not installed" in done.stdout
+
+
+def test_a_setting_that_ours_does_not_know_is_one_line() -> None:
+    before = left()
+    done = subprocess.run([*BENCH, "--subject", "fastpath:nonsense=1"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--nonsense" in done.stderr
+    assert left() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_all_is_removed(number: int) -> None:
+    before = left()
+    process = subprocess.Popen([*BENCH, "--seconds", "30", "--scenario", "udp64"], stderr=subprocess.PIPE, text=True)
+    hosts = {f"{PREFIX}{process.pid}-offload-{n}-h1" for n in range(2)}
+    wait_for(lambda: hosts <= namespaces(), "the sites are made")
+    time.sleep(1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert errors == ""
+    assert left() == before
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next() -> None:
+    process = subprocess.Popen([*BENCH, "--seconds", "30", "--scenario", "udp64"], stderr=subprocess.DEVNULL)
+    wait_for(lambda: f"{PREFIX}{process.pid}-offload-1-c2" in namespaces(), "the sites are made")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    run("--scenario", "memory", "--underlay", "offload")
+    assert not [name for name in left() if f"{PREFIX}{process.pid}" in name]
+
+
+def test_the_file_is_what_docs_say(tmp_path: Path) -> None:
+    file = tmp_path / "e2e.json"
+    run("--scenario", "memory", "--underlay", "offload", "--json", str(file))
+    content: dict[str, Any] = json.loads(file.read_text())
+    text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    for key in (*content, *content["about"], *content["measurements"][0]):
+        assert f"`{key}`" in text, key

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark without traffic: names, statistics, files and reports."""
+
+import json
+import xml.etree.ElementTree as ET
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from fastpath.bench.e2e import native, page, plot, report, results
+from fastpath.bench.e2e import table as readme_table
+from fastpath.bench.e2e.command import bench
+from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, contestant
+from fastpath.bench.e2e.overlays import OVERLAYS
+from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Results, Skipped
+from fastpath.bench.e2e.rows import number, rows
+from fastpath.bench.e2e.scenarios import SCENARIOS, Compared, chosen
+from fastpath.errors import UsageError
+
+FIGURES = {  # contestant -> (kpps received in each round, µs p50)
+    "fastpath": ([300.0, 310.0, 290.0], [20.0, 21.0, 19.0]),
+    "kernel-bridge": ([100.0, 155.0, 100.0], [40.0, 42.0, 38.0]),
+    "ovs": ([150.0, 150.0, 150.0], [20.0, 20.0, 20.0]),
+}
+
+
+def measurement(scenario: str, name: str, number: int, **figures: float) -> Measurement:
+    return Measurement(scenario=scenario, underlay="wire", contestant=name, round=number, figures=figures)
+
+
+@pytest.fixture
+def found() -> Results:
+    """A run with two scenarios, two baselines, three rounds."""
+    measurements = []
+    for name, (kpps, p50) in FIGURES.items():
+        for n in range(3):
+            more = {"offered_kpps": 900.0, "cpu_us_per_datagram": 5.0}
+            measurements.append(measurement("udp64", name, n, received_kpps=kpps[n], **more))
+            measurements.append(measurement("rr", name, n, p50_us=p50[n], p99_us=p50[n] * 2))
+    ratios = [
+        results.ratio(measurements, compared, scenario=scenario, underlay="wire", subject="fastpath", baseline=baseline)
+        for scenario in ("udp64", "rr")
+        for baseline in ("kernel-bridge", "ovs")
+        for compared in SCENARIOS[scenario].compared
+    ]
+    return Results(
+        about=About(
+            date="2026-01-02T03:04:05+00:00",
+            cpu="A <CPU> & more",
+            cores=2,
+            kernel="6.18.1-x",
+            python="3.11.7",
+            fastpath="0.1.0",
+            commit="0123456789ab",
+            seconds=2,
+            rounds=3,
+            pinning="pinned",
+            counted="all",
+            order="A B, B A",
+            offloads={"wire": {"tcp-segmentation-offload": "off"}},
+            programs={"iperf3": "iperf 3.12"},
+            idle_cores={"wire": 0.01},
+        ),
+        scenarios=[results.describe(SCENARIOS[name], ["wire"]) for name in ("udp64", "rr")],
+        contestants=[ContestantInfo(name=name, what=OVERLAYS[name].what) for name in FIGURES],
+        measurements=measurements,
+        ratios=[ratio for ratio in ratios if ratio is not None],
+        skipped=[Skipped(what="fastd", reason="fastd not installed")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("fastpath", []),
+        ("fastpath:spin=0", ["--spin", "0"]),
+        ("fastpath:spin=0,workers=2", ["--spin", "0", "--workers", "2"]),
+        ("fastpath:gso=off,merge=on", ["--no-gso"]),
+        ("fastpath:source_ports=4", ["--source-ports", "4"]),
+        ("fastpath:commit=abc123,workers=2", ["--workers", "2"]),
+    ],
+)
+def test_settings_become_options(text: str, options: list[str]) -> None:
+    assert contestant(text).options == options
+    assert str(contestant(text)) == text
+
+
+def test_a_contestant_may_be_another_commit() -> None:
+    assert contestant("fastpath:commit=v0.1.0").commit == "v0.1.0"
+    assert Contestant("fastpath").commit is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kernel-brigde", 'did you mean "kernel-bridge"'),
+        ("x", "known are kernel-bridge"),
+        ("ovs:workers=2", "only fastpath has settings"),
+        ("fastpath:", "is no setting"),
+        ("fastpath:workers", "is no setting"),
+        ("fastpath:workers=", "is no setting"),
+        ("fastpath:--x=1", "is no setting"),
+        ("fastpath:spin=1,spin=2", "stands twice"),
+    ],
+)
+def test_what_names_nobody_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        contestant(text)
+
+
+def test_every_name_has_an_overlay_and_a_scenario() -> None:
+    assert set(BASELINES) == set(OVERLAYS)
+    assert set(DEFAULT_SCENARIOS) <= set(SCENARIOS)
+    promised = "tcp1 tcp4 udp64 udp64x256 ndr64 rr rr_loaded local fdb idle memory"
+    assert {scenario.name for scenario in chosen(promised.split())} == set(SCENARIOS)
+    with pytest.raises(UsageError, match='did you mean "udp64"'):
+        chosen(["upd64"])
+
+
+def test_ratios_are_formed_within_a_round(found: Results) -> None:
+    ratio = found.ratios[0]
+    assert ratio.rounds == [3.0, 2.0, 2.9]
+    assert (ratio.median, ratio.minimum, ratio.maximum) == (2.9, 2.0, 3.0)
+
+
+def test_a_round_that_lacks_one_of_both_does_not_count() -> None:
+    measurements = [measurement("udp64", "fastpath", n, received_kpps=2.0) for n in range(3)]
+    compared = Compared("received_kpps", "kpps")
+    names = {"scenario": "udp64", "underlay": "wire", "subject": "fastpath", "baseline": "ovs"}
+    assert results.ratio(measurements, compared, **names) is None
+    measurements.append(measurement("udp64", "ovs", 1, received_kpps=4.0))
+    measurements.append(measurement("udp64", "ovs", 2, received_kpps=0.0))
+    ratio = results.ratio(measurements, compared, **names)
+    assert ratio is not None
+    assert ratio.rounds == [0.5]
+
+
+def test_the_order_alternates() -> None:
+    assert [results.order(["a", "b"], n) for n in range(3)] == [["a", "b"], ["b", "a"], ["a", "b"]]
+
+
+def test_the_file_holds_everything(found: Results, tmp_path: Path) -> None:
+    file = tmp_path / "e2e.json"
+    results.write(found, file)
+    assert results.read(file) == found
+    assert json.loads(file.read_text())["version"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 2}', "[1, 2]"])
+def test_a_file_of_another_kind_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "e2e.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match="holds no results"):
+        results.read(file)
+
+
+def test_rows_say_which_side_is_better(found: Results) -> None:
+    verdicts = {(row.scenario, row.baseline, row.unit): row.verdict for row in rows(found)}
+    assert verdicts["udp64", "kernel-bridge", "kpps, received of offered"] == "better"
+    assert verdicts["rr", "kernel-bridge", "µs p50"] == "better"  # a lower time
+    assert verdicts["rr", "ovs", "µs p50"] == ""  # the same
+    assert {row.ours for row in rows(found) if row.scenario == "udp64" and row.main} == {"300 of 900"}
+
+
+def test_numbers_have_the_digits_that_say_something() -> None:
+    assert [number(value) for value in (None, 0.123, 1.5, 12.34, 123.4, 1234.5)] == [
+        "–", "0.12", "1.50", "12.3", "123", "1,234",
+    ]  # fmt: skip
+
+
+def test_the_terminal_shows_every_ratio_and_what_was_skipped(found: Results) -> None:
+    output = StringIO()
+    report.print_report(Console(width=160, file=output), found)
+    text = output.getvalue()
+    assert "2.90 × (2.00–3.00)" in text
+    assert "0.50 × (0.50–0.50)" in text
+    assert "lower is better" in text
+    assert "skipped: fastd: fastd not installed" in text
+
+
+def test_the_readme_table_names_machine_and_ratios(found: Results, tmp_path: Path) -> None:
+    file = tmp_path / "e2e.json"
+    results.write(found, file)
+    text = readme_table.render(file)
+    assert "Linux 6.18.1; 3 rounds of 2 s" in text
+    assert (
+        "| `udp64` | wire | kernel-bridge | 300 of 900 | 100 of 900 | kpps, received of offered | 2.90 × (2.00–3.00) |"
+    ) in text
+
+
+def test_the_picture_and_the_page_are_whole(found: Results, tmp_path: Path) -> None:
+    picture = tmp_path / "e2e.png"
+    plot.write(found, picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    ET.fromstring(plot.svg(found))  # noqa: S314  # it is our own
+    text = page.render(found)
+    assert "A &lt;CPU&gt; &amp; more" in text
+    assert "<svg" in text
+    assert "2.90 × (2.00–3.00)" in text
+    assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ), "the page needs nothing from elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scenario", "tpc1"], 'did you mean "tcp1"'),
+        (["--against", "fastpath"], "compared with itself"),
+        (["--plot", "/nowhere/at/all.png"], "there is no directory"),
+        (["--plot", "e2e.gif"], "ends in .png or .svg"),
+    ],
+)
+def test_mistakes_are_one_line_before_anything_runs(words: list[str], message: str) -> None:
+    done = CliRunner().invoke(bench, words)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_without_matplotlib_one_line_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plot, "find_spec", lambda _: None)
+    done = CliRunner().invoke(bench, ["--html", "e2e.html"])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert "matplotlib" in done.output
+
+
+def test_without_root_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    done = CliRunner().invoke(bench, [])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert "root" in done.output
+
+
+def test_the_list_has_every_name() -> None:
+    output = CliRunner().invoke(bench, ["--list"]).output
+    assert all(name in output for name in (*SCENARIOS, *OVERLAYS))
+
+
+@pytest.mark.parametrize("size", [7, 1473])
+def test_the_load_refuses_sizes_that_it_has_no_room_for(size: int) -> None:
+    with pytest.raises(ValueError, match="payload"):
+        native.receive(-1, size, (0, 0, 0))

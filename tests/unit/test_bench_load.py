@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load generator on loopback: what is sent is counted, and received, and answered."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+MS = 1_000_000
+
+
+def run(*ends: tuple[str, ...], milliseconds: int = 200) -> list[dict[str, float]]:
+    """Both ends as processes, within one window; their tallies."""
+    command = [sys.executable, "-m", "fastpath.bench.e2e.load"]
+    common = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [
+        subprocess.Popen([*command, *end, "--address", "127.0.0.1", "--port", "42917"], **common)  # type: ignore[call-overload]
+        for end in ends
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    begin = time.monotonic_ns() + 20 * MS
+    tallies = []
+    for number, process in enumerate(processes):
+        drain = 300 * MS if number == 0 else 0
+        process.stdin.write(f"{begin} {begin + 50 * MS} {begin + 50 * MS + milliseconds * MS + drain}\n")
+        process.stdin.flush()
+    for process in processes:
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        tallies.append(json.loads(output))
+    return tallies
+
+
+@pytest.mark.parametrize("flows", ["1", "256"])
+def test_datagrams_at_a_rate_arrive_in_order(flows: str) -> None:
+    received, sent = run(("receive",), ("send", "--rate", "2000", "--flows", flows))
+    assert 0 < sent["datagrams"] <= sent["total"] <= 2000 * 0.25 + 1
+    assert received["total"] == sent["total"]
+    assert (received["odd"], received["late"] if flows == "1" else 0) == (0, 0)
+
+
+def test_datagrams_as_fast_as_the_socket_takes_them() -> None:
+    received, sent = run(("receive",), ("send",))
+    assert sent["total"] > sent["datagrams"] > 0
+    assert 0 < received["total"] <= sent["total"]
+
+
+def test_datagrams_of_another_size_do_not_count() -> None:
+    received, sent = run(("receive", "--size", "100"), ("send", "--rate", "1000"))
+    assert sent["total"] > 0
+    assert (received["total"], received["odd"]) == (0, sent["total"])
+
+
+def test_requests_are_answered_and_timed() -> None:
+    answered, asked = run(("respond",), ("request",))
+    assert answered["total"] >= asked["total"] >= asked["datagrams"] > 0
+    assert 0 < asked["p50_us"] <= asked["p99_us"] <= asked["p999_us"] <= asked["max_us"]
+    assert asked["lost"] == 0
+
+
+def test_requests_that_nobody_answers_are_lost_not_timed() -> None:
+    _, asked = run(("receive",), ("request",))
+    assert asked["datagrams"] == 0
+    assert asked["lost"] > 0
+    assert "p50_us" not in asked
