@@ -2,6 +2,7 @@
 """Tables between two marks in a document: a command puts them there, so that they are the measured ones."""
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,10 @@ class Marks:
             raise SystemExit(f"the document lacks the marks {begin} and {end}")
         return pattern.sub(lambda _: f"{begin}\n{table}\n{end}", document)
 
-    def replace_in(self, file: Path, table: str) -> None:
-        """Put the table between the marks in a file."""
-        file.write_text(self.place(file.read_text(), table))
+    def command(self, table: str) -> None:
+        """Put the table between the marks in the file that is named on the command line, or print it."""
+        if len(sys.argv) > 1:
+            file = Path(sys.argv[1])
+            file.write_text(self.place(file.read_text(), table))
+        else:
+            print(table)

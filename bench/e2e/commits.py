@@ -9,12 +9,17 @@ from fastpath.bench.e2e.machine import ROOT
 from fastpath.errors import RefusedError, UsageError
 
 
-def commit_tree(revision: str) -> Path:
-    """The built tree of a commit: its `fastpath` runs with this in PYTHONPATH. Raises FastpathError."""
+def resolve(revision: str) -> str:
+    """The full name of a commit. Raises UsageError."""
     found = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if found.returncode != 0:
         raise UsageError(f"commit={revision}: there is no such commit in {ROOT}")
-    name = found.stdout.strip()
+    return found.stdout.strip()
+
+
+def commit_tree(revision: str) -> Path:
+    """The built tree of a commit: its `fastpath` runs with this in PYTHONPATH. Raises FastpathError."""
+    name = resolve(revision)
     tree = ROOT / "build" / "commits" / name[:12]
     if (tree / "build" / "built").exists():
         return tree

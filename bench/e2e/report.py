@@ -1,40 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table on the terminal."""
+"""The table on the terminal: narrow enough for 80 columns where there is one baseline."""
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.rows import notes, rows
+from fastpath.bench.e2e.rows import OFFERED, notes, rows
 
 COLOURS = {"better": "green", "worse": "red"}
+LEGEND = "ratio: median of the rounds (minimum–maximum); ↓: lower is better; kpps: received of offered"
 
 
 def table(results: Results) -> Table:
     """One line for each figure that is compared."""
-    made = Table(title="ratio: median of the rounds (minimum–maximum)")
-    for name in ("scenario", "underlay", "against"):
-        made.add_column(name)
-    for name in ("subject", "baseline"):
+    subject, *baselines = (escape(contestant.name) for contestant in results.contestants)
+    several = len(baselines) > 1
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("", *(["against"] if several else [])):
+        made.add_column(name, no_wrap=True)
+    for name in (subject, "theirs" if several else baselines[0]):
         made.add_column(name, justify="right")
-    made.add_column("unit")
-    made.add_column("ratio", justify="right")
-    before: tuple[str, str] | None = None
+    made.add_column("", no_wrap=True)
+    made.add_column("ratio", justify="right", no_wrap=True)
+    before = ""
     for row in rows(results):
-        place = (row.scenario, row.form)
-        if before is not None and place != before:
+        place = f"{row.scenario} {row.form}"
+        if before not in ("", place):
             made.add_section()
+        unit = row.unit.removesuffix(OFFERED) + (" ↓" if row.lower_is_better else "")
+        against = [escape(row.baseline)] if several else []
+        words = (place if place != before else "", *against, row.ours, row.theirs, unit, row.spread)
+        made.add_row(*words, style=COLOURS.get(row.verdict))
         before = place
-        unit = row.unit + (" (lower is better)" if row.lower_is_better else "")
-        made.add_row(
-            *place, escape(row.baseline), row.ours, row.theirs, unit, row.spread, style=COLOURS.get(row.verdict)
-        )
     return made
 
 
 def print_report(console: Console, results: Results) -> None:
     """The table, and what must be known to read it."""
     console.print(table(results))
-    for line in notes(results):
+    for line in (LEGEND, *notes(results)):
         console.print(line, style="dim", highlight=False, markup=False)

@@ -29,7 +29,7 @@ class Row:
         """Median (minimum–maximum)."""
         if self.ratio is None:
             return "–"
-        return f"{self.ratio.median:.2f} × ({self.ratio.minimum:.2f}–{self.ratio.maximum:.2f})"
+        return f"{self.ratio.median:.2f}× ({self.ratio.minimum:.2f}–{self.ratio.maximum:.2f})"
 
     @property
     def verdict(self) -> str:

@@ -52,7 +52,7 @@ _MEMORY = (Compared("rss_mib", "MiB", "lower"),)
 _RR = (
     Compared("p50_us", "µs p50", "lower"),
     Compared("p99_us", "µs p99", "lower"),
-    Compared("cpu_us_per_transaction", "CPU µs/transaction", "lower"),
+    Compared("cpu_us_per_transaction", "CPU µs/request", "lower"),
 )
 
 

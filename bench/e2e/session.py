@@ -18,7 +18,8 @@ from pathlib import Path
 
 from fastpath.bench.e2e import machine, overlays, results, traffic
 from fastpath.bench.e2e import site as sites
-from fastpath.bench.e2e.names import FORMS, UNDERLAYS, Contestant
+from fastpath.bench.e2e.commits import resolve
+from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
 from fastpath.bench.e2e.site import PREFIX, Site
@@ -110,8 +111,8 @@ class Session:
                         overlays.lay(overlays.OVERLAYS[contestant.name], site, contestant)
                         stack.push(one.pop_all())
                 except FastpathError as error:
-                    if contestant == self.plan.subject and form in UNDERLAYS:
-                        raise
+                    if form in UNDERLAYS and contestant.name in (SUBJECT, self.plan.subject.name):
+                        raise  # a mistake in settings is no reason to measure for an hour without
                     self._skip(f"{contestant}, {form}", str(error))
                     continue
                 found[str(contestant)] = site
@@ -190,7 +191,7 @@ class Session:
                 ContestantInfo(
                     name=str(contestant),
                     what=overlays.OVERLAYS[contestant.name].what,
-                    commit=contestant.commit,
+                    commit=resolve(contestant.commit)[:12] if contestant.commit is not None else None,
                 )
                 for contestant in (plan.subject, *plan.baselines)
             ],

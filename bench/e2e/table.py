@@ -5,7 +5,6 @@ python -m fastpath.bench.e2e.table            print it
 python -m fastpath.bench.e2e.table README.md  put it between the two marks in that file
 """
 
-import sys
 from pathlib import Path
 
 from fastpath.bench.e2e.results import read
@@ -36,7 +35,4 @@ def render(file: Path = RESULTS) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        MARKS.replace_in(Path(sys.argv[1]), render())
-    else:
-        print(render())
+    MARKS.command(render())

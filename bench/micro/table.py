@@ -6,7 +6,6 @@ python -m fastpath.bench.micro.table README.md  put it between the two marks in 
 """
 
 import json
-import sys
 from pathlib import Path
 
 from fastpath.bench.marks import Marks
@@ -32,7 +31,4 @@ def render(results: Path = RESULTS) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        MARKS.replace_in(Path(sys.argv[1]), render())
-    else:
-        print(render())
+    MARKS.command(render())
