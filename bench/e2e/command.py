@@ -92,13 +92,13 @@ def bench(  # noqa: PLR0917  # click gives them by name
         found = Session(plan, progress).run()
     if not found.measurements:
         raise RefusedError(f"nothing could be measured: {found.skipped[0].what}: {found.skipped[0].reason}")
-    report.print_report(console, found)
     if json_file is not None:
         results.write(found, json_file)
     if plot_file is not None:
         plot.write(found, plot_file)
     if html is not None:
         page.write(found, html)
+    report.print_report(console, found)
 
 
 @contextlib.contextmanager

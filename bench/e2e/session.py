@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run: for each underlay all contestants are set up, each on a site of its own, and measured in turn.
+"""A run: in each round and on each underlay all contestants are set up on a site of their own each, then measured.
 
 Sites of contestants that wait cost nothing: their processes sleep. That is measured, too (`idle_cores`).
 """
@@ -61,16 +61,9 @@ class Session:
         sites.remove_leftovers(parent)
         scratch = parent / f"{PREFIX}{os.getpid()}"
         try:
-            for form in FORMS:
-                scenarios = [scenario for scenario in self._possible() if form in scenario.forms(self.plan.underlays)]
-                if not scenarios:
-                    continue
-                if (reason := sites.unusable(form)) is not None:
-                    self._skip(f"underlay {form}", reason)
-                    continue
-                with self._all_set_up(form, scratch) as found:
-                    for scenario in scenarios:
-                        self._rounds(scenario, form, found)
+            for number in range(self.plan.rounds):
+                for form in FORMS:
+                    self._round(number, form, scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return self._results()
@@ -85,9 +78,12 @@ class Session:
         if (new := Skipped(what=what, reason=reason)) not in self.skipped:
             self.skipped.append(new)
 
-    def _possible(self) -> list[Scenario]:
+    def _possible(self, form: str) -> list[Scenario]:
+        """The scenarios that can be measured in this form."""
         found = []
         for scenario in self.plan.scenarios:
+            if form not in scenario.forms(self.plan.underlays):
+                continue
             absent = [program for program in scenario.programs if shutil.which(program) is None]
             if absent:
                 self._skip(scenario.name, f"{', '.join(absent)} not installed")
@@ -119,25 +115,34 @@ class Session:
                 self.offloads[form] = site.offloads
             before = machine.cpu_time()
             time.sleep(IDLE_S)
-            self.idle[form] = (machine.cpu_time() - before).busy / IDLE_S
+            self.idle[form] = max(self.idle.get(form, 0), (machine.cpu_time() - before).busy / IDLE_S)
             yield found
 
-    def _rounds(self, scenario: Scenario, underlay: str, found: dict[str, Site]) -> None:
-        found = {name: site for name, site in found.items() if self._prepared(scenario, name, site)}
-        for number in range(self.plan.rounds):
-            for name in results.order(list(found), number):
-                self.progress(f"{scenario.name} {underlay} {name}", self.done, self.total)
-                self.done += 1
-                try:
-                    figures = scenario.measure(found[name], self.plan.seconds)
-                except (RefusedError, subprocess.TimeoutExpired) as error:
-                    self._skip(f"{scenario.name} {underlay} {name} round {number + 1}", str(error))
-                    continue
-                self.measurements.append(
-                    Measurement(
-                        scenario=scenario.name, underlay=underlay, contestant=name, round=number, figures=figures
-                    )
-                )
+    def _round(self, number: int, form: str, scratch: Path) -> None:
+        """Everything is set up anew in every round, so that no contestant keeps the luck of its instance."""
+        scenarios = self._possible(form)
+        if not scenarios:
+            return
+        if (reason := sites.unusable(form)) is not None:
+            self._skip(f"underlay {form}", reason)
+            return
+        with self._all_set_up(form, scratch) as found:
+            for place, scenario in enumerate(scenarios):
+                ready = [name for name, site in found.items() if self._prepared(scenario, name, site)]
+                for name in results.order(ready, number + place):
+                    self._measure(number, scenario, name, found[name])
+
+    def _measure(self, number: int, scenario: Scenario, name: str, site: Site) -> None:
+        self.progress(f"round {number + 1}: {scenario.name} {site.underlay} {name}", self.done, self.total)
+        self.done += 1
+        try:
+            figures = scenario.measure(site, self.plan.seconds)
+        except (RefusedError, subprocess.TimeoutExpired) as error:
+            self._skip(f"{scenario.name} {site.underlay} {name} round {number + 1}", str(error))
+            return
+        self.measurements.append(
+            Measurement(scenario=scenario.name, underlay=site.underlay, contestant=name, round=number, figures=figures)
+        )
 
     def _prepared(self, scenario: Scenario, name: str, site: Site) -> bool:
         if scenario.prepare is None:
@@ -182,7 +187,7 @@ class Session:
                 rounds=plan.rounds,
                 pinning=traffic.PINNING,
                 counted=machine.COUNTED,
-                order="A B in even rounds, B A in odd ones; ratios are formed within a round",
+                order="A B and B A in turn; all set up anew in each round; ratios are formed within a round",
                 offloads=self.offloads,
                 programs=machine.programs(),
                 idle_cores=self.idle,
