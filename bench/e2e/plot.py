@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0b6e99", "#d9730d", "#6940a5", "#2f8f5b", "#ad1a72", "#7a6a4f", "#444444")
 GOOD = "#2f8f5b"
-LANE, BETWEEN = 0.27, 0.7  # inches for one ratio; lanes between two figures
+SLOT = 0.46  # inches for one figure, with the ratios to all baselines
+LEAST = 0.001  # a ratio of 0 has no place on a logarithmic axis
 WIDTH, LEFT, RIGHT = 11.0, 2.1, 1.6  # inches: the picture, the labels at its sides
 HEAD, FOOT, PANEL = 1.0, 0.65, 0.85  # inches: title and legend, the text below, title and axis of a panel
 ENDINGS = (".png", ".svg")
@@ -76,7 +77,7 @@ def draw(results: Results) -> "Figure":
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     panels = _panels(results)
-    heights = [LANE * (len(found) + BETWEEN * len(_places(found))) for _, _, found in panels]
+    heights = [SLOT * len(_places(found)) for _, _, found in panels]
     height = HEAD + sum(heights) + PANEL * len(panels) + FOOT
     figure = Figure(figsize=(WIDTH, height))
     subject, *baselines = (contestant.name for contestant in results.contestants)
@@ -85,8 +86,8 @@ def draw(results: Results) -> "Figure":
     figure.text(0.2 / WIDTH, 1 - 0.2 / height, title, fontsize=15, fontweight="bold", va="top")
     left = 0.2
     for name, colour in colours.items():
-        figure.text(left / WIDTH, 1 - 0.65 / height, f"● ratio to {name}", color=colour, fontsize=10, va="top")
-        left += 0.95 + 0.083 * len(name)
+        figure.text(left / WIDTH, 1 - 0.65 / height, f"● to {name}", color=colour, fontsize=10, va="top")
+        left += 0.55 + 0.083 * len(name)
     top = HEAD
     for panel, inches in zip(panels, heights, strict=True):
         box = (LEFT / WIDTH, 1 - (top + 0.35 + inches) / height, 1 - (LEFT + RIGHT) / WIDTH, inches / height)
@@ -95,7 +96,7 @@ def draw(results: Results) -> "Figure":
     about = results.about
     foot = (
         f"dot: median of {about.rounds} rounds of {about.seconds:g} s, measured in turn; line: minimum to maximum; "
-        "left: ours, right: ratio, and theirs\n"
+        f"left: ours; right: the ratio to {baselines[0]}, and what it has\n"
         f"{about.cpu}, {about.cores} cores, Linux {about.kernel}, commit {about.commit or 'unknown'}, {about.date[:10]}"
     )
     figure.text(0.2 / WIDTH, 0.15 / height, foot, fontsize=9, color="#555555", va="bottom", linespacing=1.5)
@@ -106,23 +107,23 @@ def _draw_panel(axis: "Axes", title: str, lower: bool, found: list[Row], colours
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
 
     ratios = [row.ratio for row in found if row.ratio is not None]
-    left = min(0.5, *(ratio.minimum for ratio in ratios)) / 1.25
+    left = min(0.5, *(max(LEAST, ratio.minimum) for ratio in ratios)) / 1.25
     right = max(2.0, *(ratio.maximum for ratio in ratios)) * 1.25
     axis.set_xscale("log")
     axis.set_xlim(left, right)
     axis.axvspan(left if lower else 1, 1 if lower else right, color=GOOD, alpha=0.07, lw=0)
     axis.axvline(1, color="#222222", lw=1)
-    at, ticks, labels = 0.0, [], []
-    for (scenario, form, unit), group in _places(found).items():
-        top = at
-        for row in group:
-            _draw_row(axis, row, at, colours[row.baseline])
-            at += 1
-        ticks.append((top + at - 1) / 2)
+    labels = []
+    for at, ((scenario, form, unit), group) in enumerate(_places(found).items()):
+        for n, row in enumerate(group):
+            offset = 0.7 * ((n + 0.5) / len(group) - 0.5)
+            _draw_row(axis, row, at + offset, colours[row.baseline], alone=len(group) == 1)
+        _draw_label(axis, group[0], at, colours[group[0].baseline])
         labels.append(f"{scenario} · {form}\n{_received(group[0].ours)} {unit.removesuffix(OFFERED)}")
-        at += BETWEEN
-    axis.set_yticks(ticks, labels, fontsize=9)
-    axis.set_ylim(at - BETWEEN / 2 - 0.5, -BETWEEN / 2 - 0.5)
+    axis.set_yticks(range(len(labels)), labels, fontsize=9)
+    axis.set_ylim(len(labels) - 0.4, -0.6)
+    for boundary in range(1, len(labels)):
+        axis.axhline(boundary - 0.5, color="#eeeeee", lw=0.8)
     axis.tick_params(axis="y", length=0)
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} ×"))
@@ -135,16 +136,24 @@ def _draw_panel(axis: "Axes", title: str, lower: bool, found: list[Row], colours
     axis.set_title(f"{title}   ({direction})", loc="left", fontsize=11, fontweight="bold")
 
 
-def _draw_row(axis: "Axes", row: Row, at: float, colour: str) -> None:
+def _draw_row(axis: "Axes", row: Row, at: float, colour: str, *, alone: bool) -> None:
     ratio = row.ratio
     if ratio is None:
         return
-    place = axis.get_yaxis_transform()
-    axis.plot([1, ratio.median], [at, at], color=colour, lw=7, alpha=0.18, solid_capstyle="butt")
-    axis.plot([ratio.minimum, ratio.maximum], [at, at], color=colour, lw=2, solid_capstyle="round")
-    axis.plot([ratio.median], [at], "o", color=colour, ms=6)
-    axis.text(1.01, at, f"{ratio.median:.2f} ×", transform=place, va="center", fontsize=9, color=colour, weight="bold")
-    axis.text(1.095, at, f"of {_received(row.theirs)}", transform=place, va="center", fontsize=9, color="#555555")
+    median, minimum = max(LEAST, ratio.median), max(LEAST, ratio.minimum)
+    if alone:
+        axis.plot([1, median], [at, at], color=colour, lw=7, alpha=0.18, solid_capstyle="butt")
+    axis.plot([minimum, ratio.maximum], [at, at], color=colour, lw=2 if alone else 1.2, solid_capstyle="round")
+    axis.plot([median], [at], "o", color=colour, ms=6 if alone else 4.5)
+
+
+def _draw_label(axis: "Axes", row: Row, at: float, colour: str) -> None:
+    """At the right: the ratio to the first baseline, and what it is a ratio of."""
+    if row.ratio is None:
+        return
+    place, text = axis.get_yaxis_transform(), f"{row.ratio.median:.2f} ×"
+    axis.text(1.01, at, text, transform=place, va="center", fontsize=9, color=colour, weight="bold")
+    axis.text(1.1, at, f"of {_received(row.theirs)}", transform=place, va="center", fontsize=9, color="#555555")
 
 
 def _received(text: str) -> str:

@@ -52,6 +52,7 @@ class ComparedInfo(_Frozen):
     unit: str
     better: Better
     offered: str | None
+    ratio: bool
 
 
 class ScenarioInfo(_Frozen):

@@ -22,6 +22,7 @@ class Compared:
     unit: str
     better: Better = "higher"
     offered: str | None = None  # the figure that says how much was sent
+    ratio: bool = True  # of figures that are about zero, a ratio says nothing
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,14 @@ class Scenario:
     compared: tuple[Compared, ...]
     programs: tuple[str, ...] = ()
     form: str | None = None  # None: on each underlay that was asked for
+    once: bool = False  # on the first of them is enough
     prepare: Callable[[Site], None] | None = None  # once for each contestant, before the first round
 
     def forms(self, underlays: Sequence[str]) -> tuple[str, ...]:
         """The forms of site that it is measured on."""
-        return (self.form,) if self.form is not None else tuple(underlays)
+        if self.form is not None:
+            return (self.form,)
+        return tuple(underlays[:1]) if self.once else tuple(underlays)
 
 
 _TCP = (Compared("gbit_per_s", "Gbit/s"), Compared("cpu_s_per_gb", "CPU s/GB", "lower"))
@@ -47,7 +51,10 @@ _UDP = (
     Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"),
 )
 _NDR = (Compared("ndr_kpps", "kpps"), Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"))
-_IDLE = (Compared("cpu_percent", "% of a core", "lower"), Compared("wakeups_per_s", "wake-ups/s", "lower"))
+_IDLE = (
+    Compared("cpu_percent", "% of a core", "lower", ratio=False),
+    Compared("wakeups_per_s", "wake-ups/s", "lower", ratio=False),
+)
 _MEMORY = (Compared("rss_mib", "MiB", "lower"),)
 _RR = (
     Compared("p50_us", "µs p50", "lower"),
@@ -75,8 +82,8 @@ ALL = (
     _table("fdb1k", 1 << 10),
     _table("fdb64k", 1 << 16),
     _table("fdb1m", 1 << 20),
-    Scenario("idle", "no traffic, one host's processes", footprint.idle, _IDLE),
-    Scenario("memory", "resident memory of one host's processes, one network", footprint.memory, _MEMORY),
+    Scenario("idle", "no traffic, one host's processes", footprint.idle, _IDLE, once=True),
+    Scenario("memory", "resident memory of one host's processes, one network", footprint.memory, _MEMORY, once=True),
 )
 SCENARIOS = {scenario.name: scenario for scenario in ALL}
 FAMILIES = {"local": ("local_tcp", "local_udp64"), "fdb": ("fdb1k", "fdb64k", "fdb1m")}

@@ -169,6 +169,7 @@ class Session:
             for underlay in scenario.forms(self.plan.underlays)
             for baseline in self.plan.baselines
             for compared in scenario.compared
+            if compared.ratio
         ]
         return [ratio for ratio in found if ratio is not None]
 
