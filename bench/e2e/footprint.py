@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an overlay costs when nothing happens: CPU time, wake-ups, memory."""
 
+import json
+import sys
 import time
 from pathlib import Path
 
+from fastpath.bench.e2e.names import SUBJECT
 from fastpath.bench.e2e.namespaces import Namespace
 from fastpath.bench.e2e.site import Site
 from fastpath.bench.e2e.stations import resident_mib
@@ -37,5 +40,8 @@ def idle(site: Site, seconds: float) -> Figures:
 
 
 def memory(site: Site, _: float) -> Figures:
-    """Resident memory of one host's processes with one network."""
-    return {"rss_mib": resident_mib(site.h1), "processes": len(site.h1.pids())}
+    """Resident memory of one host's processes with one network; of ours, also how it grows (growth.py)."""
+    figures: Figures = {"rss_mib": resident_mib(site.h1), "processes": len(site.h1.pids())}
+    if site.overlay == SUBJECT:
+        figures |= json.loads(site.h1.run(sys.executable, "-m", "fastpath.bench.e2e.growth").stdout)
+    return figures

@@ -34,6 +34,7 @@ class Overlay:
 def lay(overlay: Overlay, site: Site, contestant: Contestant) -> None:
     """Set the overlay up, and see that frames pass. Raises FastpathError."""
     overlay.lay(site, contestant)
+    site.overlay = contestant.name
     for number, _, container in site.sides:
         container.ip(f"link set {DEVICE} mtu {OVERLAY_MTU}")
         container.address(f"10.9.0.{number}/24", device=DEVICE)

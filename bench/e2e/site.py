@@ -48,6 +48,7 @@ class Site:
     underlay: str
     scratch: Path
     offloads: dict[str, str] = field(default_factory=dict)
+    overlay: str = ""  # the name of what was laid over it
 
     @property
     def sides(self) -> tuple[tuple[int, Namespace, Namespace], ...]:

@@ -44,10 +44,11 @@ def spread(site: Site, seconds: float, *, entries: int) -> Figures:
 
 def resident_mib(host: Namespace) -> float:
     """Resident memory of the host's processes (VmRSS, proc_pid_status(5)); tables in the kernel are not in it."""
-    return sum(_kib(pid) for pid in host.pids()) / 1024
+    return sum(resident_kib(pid) for pid in host.pids()) / 1024
 
 
-def _kib(pid: int) -> int:
+def resident_kib(pid: int) -> int:
+    """VmRSS of one process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
