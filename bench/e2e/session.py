@@ -5,6 +5,7 @@ Sites of contestants that wait cost nothing: their processes sleep. That is meas
 """
 
 import contextlib
+import math
 import os
 import platform
 import shutil
@@ -130,9 +131,10 @@ class Session:
             for place, scenario in enumerate(scenarios):
                 ready = [name for name, site in found.items() if self._prepared(scenario, name, site)]
                 for name in results.order(ready, number + place):
-                    self._measure(number, scenario, name, found[name])
+                    self.measure(number, scenario, name, found[name])
 
-    def _measure(self, number: int, scenario: Scenario, name: str, site: Site) -> None:
+    def measure(self, number: int, scenario: Scenario, name: str, site: Site) -> None:
+        """One contestant in one scenario; where that fails it is skipped with the reason."""
         self.progress(f"round {number + 1}: {scenario.name} {site.underlay} {name}", self.done, self.total)
         self.done += 1
         try:
@@ -140,8 +142,9 @@ class Session:
         except (RefusedError, subprocess.TimeoutExpired) as error:
             self._skip(f"{scenario.name} {site.underlay} {name} round {number + 1}", str(error))
             return
+        finite = {figure: value for figure, value in figures.items() if math.isfinite(value)}  # JSON has no infinity
         self.measurements.append(
-            Measurement(scenario=scenario.name, underlay=site.underlay, contestant=name, round=number, figures=figures)
+            Measurement(scenario=scenario.name, underlay=site.underlay, contestant=name, round=number, figures=finite)
         )
 
     def _prepared(self, scenario: Scenario, name: str, site: Site) -> bool:

@@ -185,7 +185,10 @@ def streams(site: Site, seconds: float, *, count: int = 1) -> Figures:
         start = begin + TCP_WARM_UP_S * 10**9
         cpu = cpu_within(Window(begin, start, start + whole * 10**9))
         output = client.communicate(timeout=30)[0]
-    report = json.loads(output)
+    try:
+        report = json.loads(output)
+    except ValueError:
+        raise RefusedError(f"iperf3 said: {_last_line(output)}") from None
     if "error" in report:
         raise RefusedError(f"iperf3: {report['error']}")
     received, sent = report["end"]["sum_received"], report["end"]["sum_sent"]

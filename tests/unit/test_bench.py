@@ -2,6 +2,7 @@
 """The benchmark without traffic: names, statistics, files and reports."""
 
 import json
+import math
 import xml.etree.ElementTree as ET
 from io import StringIO
 from pathlib import Path
@@ -14,10 +15,13 @@ from fastpath.bench.e2e import native, page, plot, report, results
 from fastpath.bench.e2e import table as readme_table
 from fastpath.bench.e2e.command import bench
 from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, contestant
+from fastpath.bench.e2e.namespaces import Namespace
 from fastpath.bench.e2e.overlays import OVERLAYS
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Results, Skipped
 from fastpath.bench.e2e.rows import number, rows
-from fastpath.bench.e2e.scenarios import SCENARIOS, Compared, chosen
+from fastpath.bench.e2e.scenarios import SCENARIOS, Compared, Scenario, chosen
+from fastpath.bench.e2e.session import Plan, Session
+from fastpath.bench.e2e.site import Site
 from fastpath.errors import UsageError
 
 FIGURES = {  # contestant -> (kpps received in each round, µs p50)
@@ -155,6 +159,16 @@ def test_a_file_of_another_kind_is_refused(text: str, tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(UsageError, match="holds no results"):
         results.read(file)
+
+
+def test_a_figure_without_end_is_left_out(tmp_path: Path) -> None:
+    """Nothing arrived, so there is no CPU time of one datagram."""
+    nothing = Scenario("udp64", "", lambda *_: {"received_kpps": 0.0, "cpu_us_per_datagram": math.inf}, ())
+    plan = Plan((nothing,), ("wire",), Contestant("fastpath"), (), rounds=1, seconds=1)
+    session = Session(plan, lambda *_: None)
+    namespace = Namespace("h1", "")
+    session.measure(0, nothing, "fastpath", Site(namespace, namespace, namespace, namespace, "wire", tmp_path))
+    assert [one.figures for one in session.measurements] == [{"received_kpps": 0.0}]
 
 
 def test_rows_say_which_side_is_better(found: Results) -> None:
