@@ -41,6 +41,11 @@ def processor() -> str:
     return platform.machine()
 
 
+def congestion_control() -> str:
+    """TCP's congestion control, which new network namespaces take over from the machine (tcp(7))."""
+    return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+
+
 def commit() -> str:
     """The commit that this program is of; "+" where files were changed since, "" outside of a repository."""
 

@@ -30,6 +30,7 @@ class About(_Frozen):
     seconds: float
     rounds: int
     pinning: str
+    congestion: str  # TCP's congestion control
     counted: str
     order: str
     offloads: dict[str, dict[str, str]]  # underlay -> feature -> on/off

@@ -87,6 +87,7 @@ def notes(results: Results) -> list[str]:
         f"{about.cpu}, {about.cores} cores, Linux {about.kernel}",
         f"{about.rounds} rounds of {about.seconds:g} s; {about.order}",
         about.pinning,
+        f"TCP congestion control: {about.congestion}, as this machine is set",
         f"CPU: {about.counted}",
         *(f"skipped: {skipped.what}: {skipped.reason}" for skipped in results.skipped),
     ]

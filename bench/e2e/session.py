@@ -190,6 +190,7 @@ class Session:
                 seconds=plan.seconds,
                 rounds=plan.rounds,
                 pinning=traffic.PINNING,
+                congestion=machine.congestion_control(),
                 counted=machine.COUNTED,
                 order="A B and B A in turn; all set up anew in each round; ratios are formed within a round",
                 offloads=self.offloads,

@@ -62,6 +62,7 @@ def found() -> Results:
             seconds=2,
             rounds=3,
             pinning="pinned",
+            congestion="cubic",
             counted="all",
             order="A B, B A",
             offloads={"wire": {"tcp-segmentation-offload": "off"}},
