@@ -4,6 +4,7 @@
 import json
 import sys
 import time
+from dataclasses import fields
 from typing import Any
 
 import click
@@ -17,7 +18,9 @@ from fastpath.control.control_socket import device_names
 from fastpath.control.messages import DeviceInfo, FdbVerb
 from fastpath.control.one_line import one_line_errors
 from fastpath.control.tables import print_stats
+from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.errors import RefusedError
+from fastpath.offloads import Offloads
 from fastpath.version import VERSION
 
 STOP_TIMEOUT_S = 10.0
@@ -69,11 +72,31 @@ def vxlan() -> None:
     "[[no]learning] [ageing S] [maxaddress N] [mtu N] [netns NS]",
 )
 @click.option("-d", "--detach", "detached", is_flag=True, help="Return when the device is ready; it runs on.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that move frames.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Threads that move frames.  [default: one for two cores]")
+@click.option(
+    "--spin",
+    type=click.IntRange(0, MAX_SPIN_US),
+    default=DEFAULT_SPIN_US,
+    show_default=True,
+    help="Microseconds for which a worker looks for frames before it sleeps; 0 to sleep at once.",
+)
+@click.option("--pin", is_flag=True, help="Keep each worker on a core of its own.")
+@click.option(
+    "--source-ports",
+    type=click.IntRange(1, 1024),
+    default=8,
+    show_default=True,
+    help="UDP ports that each worker sends from, to tell flows apart.",
+)
+@click.option("--tso/--no-tso", default=True, help="TCP super-frames from the interface.")
+@click.option("--uso/--no-uso", default=True, help="UDP super-frames from the interface.")
+@click.option("--gso/--no-gso", default=True, help="Send packets for one remote in trains.")
+@click.option("--gro/--no-gro", default=True, help="Receive packets in trains.")
+@click.option("--merge/--no-merge", default=True, help="Merge frames of one flow on their way to the interface.")
 @click.argument("name")
 @click.argument("words", nargs=-1)
 @one_line_errors
-def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int) -> None:
+def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | None, **settings: Any) -> None:
     """Make a VXLAN device and run it until Ctrl-C.
 
     NAME becomes a network interface (a TAP) that can be put into a bridge or moved into a container's
@@ -85,7 +108,10 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int) -
       fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 remote 192.0.2.3 netns c1 -d
       fastpath vxlan add vx6 id 7 local 2001:db8::1 remote 2001:db8::2 dstport 8472 nolearning
     """
-    config = vxlan_config(name, words, workers=workers)
+    offloads = Offloads(**{field.name: settings.pop(field.name) for field in fields(Offloads)})
+    if workers is not None:
+        settings["workers"] = workers
+    config = vxlan_config(name, words, offloads=offloads, **settings)
     # Netlink and the HTTP server take longer to load than most commands take to run.
     from fastpath.control.run_device import detach, run  # noqa: PLC0415
 

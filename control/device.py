@@ -8,11 +8,16 @@ from fastpath import Engine, Port, Remote, UsageError
 from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.control.config import VxlanConfig
 from fastpath.control.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine
-from fastpath.control.netlink import move_link, path_mtu
+from fastpath.control.netlink import limit_super_frames, move_link, path_mtu
 from fastpath.errors import ConflictError
 
 FLOOD = "00:00:00:00:00:00"
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header
+
+
+def train_packets(mtu: int) -> int:
+    """How many packets with frames of full size one train carries: 65,507 bytes of UDP payload."""
+    return max(1, 65507 // (mtu + 14 + 8))
 
 
 class VxlanDevice:
@@ -28,7 +33,11 @@ class VxlanDevice:
             ipv6=config.ipv6,
             source_ports=config.srcport,
             ttl=config.ttl,
+            source_port_count=config.source_ports,
             fdb_entries=max(1 << 16, config.maxaddress),
+            spin=config.spin,
+            pin=config.pin,
+            offloads=config.offloads,
         )
         try:
             self.segment = self.engine.add_segment(
@@ -45,10 +54,11 @@ class VxlanDevice:
         """The interface. For another namespace it is made here, under a name that nobody has, and
         moved: a TAP that is opened inside a namespace would keep that namespace alive."""
         config = self.config
-        if config.netns is None:
-            return self.segment.add_tap(config.name, mtu=self.mtu)
-        port = self.segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=self.mtu)
-        move_link(port.name, config.netns, config.name)
+        name = config.name if config.netns is None else f"fp-{secrets.token_hex(5)}"
+        port = self.segment.add_tap(name, mtu=self.mtu)
+        limit_super_frames(name, train_packets(self.mtu), self.mtu)
+        if config.netns is not None:
+            move_link(port.name, config.netns, config.name)
         return port
 
     def _default_mtu(self) -> int:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What we ask the kernel over netlink. The only file that imports pyroute2."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -12,6 +13,8 @@ from fastpath.addresses import IPAddress, family_of
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
 ETHERNET_MTU = 1500
+TCP_HEADERS = 72  # IPv6 and TCP with timestamps
+MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
 
 
 def path_mtu(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> int:
@@ -43,6 +46,17 @@ def move_link(name: str, netns: str, new_name: str) -> None:
         raise RefusedError(f"cannot move the interface to {netns}: {os.strerror(error.code)}") from None
     finally:
         os.close(target)
+
+
+def limit_super_frames(name: str, segments: int, mtu: int) -> None:
+    """Have the kernel make TCP super-frames on an interface of so many segments at most, so that one train
+    carries each. Kernels that can't be told keep their limit of 64 KiB."""
+    smallest = mtu - TCP_HEADERS  # payload of a segment
+    if smallest <= 0:
+        return
+    size = min(65536, (segments + 1) * smallest - 1 + MAX_TCP_HEADER)
+    with contextlib.suppress(NetlinkError), IPRoute() as ipr:
+        ipr.link("set", index=socket.if_nametoindex(name), gso_max_size=size)
 
 
 def _route_mtu(ipr: IPRoute, remote: IPAddress) -> int | None:

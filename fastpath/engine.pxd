@@ -8,6 +8,9 @@ cdef class Engine:
     cdef readonly int udp_port
     cdef object lifecycle  # held to start, stop and close; the housekeeper is joined without it
     cdef object underlay
+    cdef readonly object offloads
+    cdef bint pin
+    cdef list cores  # that this process may use
     cdef list workers
     cdef list threads
     cdef dict _segments

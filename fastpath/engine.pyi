@@ -4,6 +4,7 @@ from typing import Final, Self
 
 from fastpath.addresses import IPAddress
 from fastpath.forwarder import Forwarder
+from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.port import Port
 from fastpath.segment import DEFAULT_AGEING, Segment
 from fastpath.stats import EngineStats
@@ -11,6 +12,8 @@ from fastpath.stats import EngineStats
 DEFAULT_UDP_PORT: Final = 4789
 DEFAULT_SOURCE_PORTS: Final = (49152, 65535)
 DEFAULT_FDB_ENTRIES: Final = 65536
+DEFAULT_SPIN_US: Final = 50
+MAX_SPIN_US: Final = 1000000
 
 class Engine:
     def __init__(
@@ -25,6 +28,9 @@ class Engine:
         ttl: int = 0,
         fdb_entries: int = DEFAULT_FDB_ENTRIES,
         strict: bool = False,
+        spin: int = DEFAULT_SPIN_US,
+        pin: bool = False,
+        offloads: Offloads = DEFAULT_OFFLOADS,
     ) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...

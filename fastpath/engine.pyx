@@ -20,6 +20,7 @@ from fastpath.addresses import family_of, parse_ip
 from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder import LearningBridge
 from fastpath.housekeeper import Housekeeper
+from fastpath.offloads import DEFAULT_OFFLOADS
 from fastpath.segment import DEFAULT_AGEING, flooded_remote_indices
 from fastpath.stats import EngineStats
 from fastpath.underlay import open_underlay
@@ -29,6 +30,7 @@ log = logging.getLogger("fastpath")
 DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
+DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
 
 
 def drain(int fd):
@@ -46,17 +48,23 @@ cdef class Engine:
     `workers` threads share the load; each sends from `source_port_count` UDP ports out of the inclusive
     range `source_ports`. `ttl` 0 means the route's. `fdb_entries` bounds the FDB of all segments.
     `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
+    `spin` is for how many microseconds a worker looks for work before it sleeps (0: not at all); `pin` keeps
+    each worker on a core of its own; `offloads` says what is left to the kernel (offloads.Offloads).
 
     Methods may be called from any thread. Errors are FastpathError, with one line for the user.
     """
 
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
-                 fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False):
+                 fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False, spin=DEFAULT_SPIN_US,
+                 bint pin=False, offloads=DEFAULT_OFFLOADS):
         udp_port, ttl, fdb_entries = index(udp_port), index(ttl), index(fdb_entries)
         self.local = parse_ip(local) if local is not None else None
         if not 1 <= udp_port <= 65535:
             raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
+        spin = index(spin)
+        if not 0 <= spin <= MAX_SPIN_US:
+            raise UsageError(f"spin {spin}: it must be between 0 and {MAX_SPIN_US} microseconds")
         if not 0 <= ttl <= 255:
             raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or 0 for the route's")
         family = family_of(self.local) if local is not None else (socket.AF_INET6 if ipv6 else socket.AF_INET)
@@ -64,9 +72,12 @@ cdef class Engine:
         self.attention = self.stop_requested = -1
         self.lifecycle = threading.RLock()
         self.tables = Tables(fdb_entries=fdb_entries, family=family, workers=workers)
+        self.offloads = offloads
+        self.pin = pin
+        self.cores = sorted(os.sched_getaffinity(0))
         self.underlay = open_underlay(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
-            pool_size=max(1, source_port_count), ttl=ttl,
+            pool_size=max(1, source_port_count), ttl=ttl, gro=offloads.gro,
         )
         self.workers = []
         self.threads = []
@@ -82,7 +93,8 @@ cdef class Engine:
                 self.workers.append(Worker(
                     self.tables, i, receive=self.underlay.receive[i].fileno(),
                     send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
-                    learned_udp_port=udp_port, attention=self.attention,
+                    learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
+                    merge=offloads.merge,
                 ))
         except BaseException:
             self.close()
@@ -118,7 +130,7 @@ cdef class Engine:
             if vni in self._segments:
                 raise ConflictError(f"there is a segment with VNI {vni} already")
             segment = Segment(
-                self.tables, self.workers, self.local, self.udp_port, vni, learning=learning, ageing=ageing,
+                self.tables, self.workers, self.offloads, self.local, self.udp_port, vni, learning=learning, ageing=ageing,
                 max_entries=max_entries, forwarder=forwarder if forwarder is not None else LearningBridge(),
             )
             self._segments[vni] = segment
@@ -141,7 +153,10 @@ cdef class Engine:
             drain(self.stop_requested)
             try:
                 for i, worker in enumerate(self.workers):
-                    thread = threading.Thread(target=worker.run, name=f"fastpath-{i}", daemon=True)
+                    thread = threading.Thread(
+                        target=worker.run, args=(self.cores[i % len(self.cores)] if self.pin else None,),
+                        name=f"fastpath-{i}", daemon=True,
+                    )
                     thread.start()
                     self.threads.append(thread)
                 self.housekeeper = Housekeeper(self.tidy, self.attention)

@@ -43,9 +43,23 @@ cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd_write(int fd, uint64_t value)
 
 
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()
+
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec *now)
+
+
 cdef extern from "wire.h" nogil:
     enum:
         FP_ETHERNET_SIZE
+        FP_VXLAN_SIZE
+    void fp_vxlan_write(uint8_t *header, uint32_t vni)
 
 
 cdef extern from "count.h" nogil:
@@ -54,16 +68,15 @@ cdef extern from "count.h" nogil:
         FP_DROP_runt
         FP_DROP_no_destination
         FP_DROP_bad_target
+        FP_DROP_ambiguous_train
+        FP_DROP_bad_super_frame
         FP_DROP_forwarder
-        FP_DROP_port_down
-        FP_DROP_port_full
-        FP_DROP_port_error
         FP_DROP_COUNT
         FP_EVENT_remotes_full
         FP_EVENT_flooded
         FP_EVENT_read_failed
-        FP_EVENT_checksum_completed
-        FP_EVENT_super_frame_inferred
+        FP_EVENT_merged
+        FP_EVENT_trains_received
         FP_EVENT_COUNT
     ctypedef uint64_t fp_counter
     void fp_count(fp_counter *counter, uint64_t by)
@@ -99,6 +112,12 @@ cdef extern from "flow.h" nogil:
 
 cdef extern from "checksum.h" nogil:
     uint64_t fp_checksum_add(uint64_t sum, const uint8_t *data, uint32_t length)
+    enum:
+        FP_CHECKSUM_PORTABLE
+        FP_CHECKSUM_AVX2
+        FP_CHECKSUM_AVX512
+    c_bool fp_checksum_has(int way)
+    uint64_t fp_checksum_by(int way, uint64_t sum, uint8_t *to, const uint8_t *from_, uint32_t length)
     uint16_t fp_checksum_fold(uint64_t sum)
     uint16_t fp_checksum(const uint8_t *data, uint32_t length)
     uint64_t fp_checksum_pseudo(const uint8_t *ip, uint8_t version, uint8_t protocol, uint32_t length)
@@ -124,6 +143,8 @@ cdef extern from "frame.h" nogil:
     struct fp_frame:
         uint8_t *data
         uint32_t length
+        uint32_t segments
+        uint32_t bytes
         fp_dest source
         fp_dest target
         uint32_t vni
@@ -131,6 +152,7 @@ cdef extern from "frame.h" nogil:
         uint16_t checksum_start
         uint16_t checksum_offset
         uint16_t gso_size
+        uint16_t headers
         uint8_t gso_type
         c_bool needs_checksum
         uint8_t outer_tos
@@ -187,6 +209,7 @@ cdef extern from "remote.h" nogil:
         uint16_t udp_port
     struct fp_remote:
         fp_address address
+        c_bool no_trains
         fp_traffic *traffic
     struct fp_remotes
     uint32_t fp_remotes_find(const fp_remotes *remotes, const fp_address *address)
@@ -224,6 +247,8 @@ cdef extern from "tables.h" nogil:
         uint32_t mtu
         fp_segment *segment
         c_bool gone
+        c_bool refuses_tcp
+        c_bool refuses_udp
         fp_traffic *traffic
         int fd[64]  # FP_WORKERS
     struct fp_tables:
@@ -257,6 +282,7 @@ cdef extern from "tables.h" nogil:
     void fp_drop(const fp_context *context, const fp_frame *frame, uint32_t reason)
     void fp_drop_out(const fp_context *context, const fp_frame *frame, uint32_t reason,
                      fp_traffic *traffic)
+    void fp_count_event(const fp_context *context, fp_segment *segment, uint32_t event, uint32_t times)
     void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
     void fp_count_in(const fp_context *context, const fp_frame *frame)
     void fp_count_out(const fp_context *context, const fp_frame *frame, fp_traffic *traffic)
@@ -265,6 +291,8 @@ cdef extern from "tables.h" nogil:
 cdef extern from "offload.h" nogil:
     void fp_vnet_read(const uint8_t *header, fp_frame *frame)
     c_bool fp_vnet_write(uint8_t *header, const fp_frame *frame, uint32_t mtu)
+    c_bool fp_offload_measure(fp_frame *frame)
+    c_bool fp_offload_infer(fp_frame *frame)
 
 
 cdef extern from "encap.h" nogil:
@@ -276,7 +304,29 @@ cdef extern from "encap.h" nogil:
 
 
 cdef extern from "decap.h" nogil:
+    uint32_t fp_train_unit(const fp_tables *tables, const uint8_t *data, uint32_t length, uint32_t size)
     uint32_t fp_decap(const fp_context *context, fp_frame *frame, c_bool strict)
+
+
+cdef extern from "split.h" nogil:
+    struct fp_split:
+        pass
+    void fp_split_begin(fp_split *split, const fp_frame *frame)
+    uint32_t fp_split_next(fp_split *split, uint8_t *to)
+
+
+cdef extern from "burst.h" nogil:
+    enum:
+        FP_SPARE_SIZE
+    struct fp_burst:
+        fp_frame frame[64]  # FP_BURST
+        uint32_t count
+        uint8_t *spare
+    void fp_burst_clear(fp_burst *burst)
+    void fp_burst_new_train(fp_burst *burst)
+    c_bool fp_burst_follow(fp_burst *burst, uint8_t *packet, uint32_t length)
+    void fp_burst_take(fp_burst *burst, const uint8_t *room_end)
+    uint32_t fp_burst_end(fp_burst *burst)
 
 
 cdef extern from "bridge.h" nogil:
@@ -285,21 +335,40 @@ cdef extern from "bridge.h" nogil:
 
 
 cdef extern from "tap.h" nogil:
-    int fp_tap_setup(int fd)
+    enum:
+        FP_TAP_ROOM
+    int fp_tap_setup(int fd, c_bool tcp, c_bool udp)
     int fp_tap_name(int fd, char *name)
     int fp_tap_mac(int fd, uint64_t *mac)
-    uint32_t fp_tap_read(int fd, fp_frame *frames, uint32_t room, int *error)
-    int fp_tap_write(int fd, fp_frame *frame, uint32_t mtu)
+    uint32_t fp_tap_read(int fd, fp_frame *frames, uint32_t room, uint8_t *memory, uint32_t size, int *error)
 
 
 cdef extern from "udp.h" nogil:
+    struct fp_arrival:
+        uint8_t *data
+        uint32_t length
+        uint32_t size
+        uint8_t tos
     struct fp_udp_in:
         sockaddr_storage from_ "from"[64]  # FP_BURST
+        fp_arrival arrival[64]
     struct fp_udp_out:
         int fd
         int family
-        uint32_t count
-    int fp_udp_receive(int fd, fp_udp_in *inlet, fp_frame *frames)
-    void fp_udp_queue(const fp_context *context, fp_udp_out *out, const fp_packet *packet,
-                      const fp_frame *frame, fp_remote *remote)
-    void fp_udp_flush(const fp_context *context, fp_udp_out *out)
+        c_bool gso
+    int fp_udp_receive(int fd, fp_udp_in *inlet, uint8_t *buffers, size_t stride, uint32_t room)
+
+
+cdef extern from "uplink.h" nogil:
+    enum:
+        FP_UPLINK_MEMORY
+    struct fp_uplink:
+        fp_udp_out *outlet
+        uint32_t outlets
+        uint8_t *memory
+    void fp_uplink_send(const fp_context *context, fp_uplink *uplink, fp_frame *frame, fp_remote *remote)
+    void fp_uplink_flush(const fp_context *context, fp_uplink *uplink)
+
+
+cdef extern from "downlink.h" nogil:
+    void fp_downlink_send(const fp_context *context, const fp_frame *frame, fp_port *port)

@@ -13,12 +13,20 @@ from libc.string cimport memcpy, memset
 
 from fastpath.kernels cimport (
     AF_INET,
+    FP_BURST,
     FP_EVENT_COUNT,
     FP_FRAME_SIZE,
     FP_HEADROOM,
+    FP_SPARE_SIZE,
+    fp_burst,
+    fp_burst_clear,
+    fp_burst_end,
+    fp_burst_take,
     fp_checksum,
     fp_checksum_add,
+    fp_checksum_by,
     fp_checksum_fold,
+    fp_checksum_has,
     fp_checksum_pseudo,
     fp_checksum_replace,
     fp_context,
@@ -47,13 +55,19 @@ from fastpath.kernels cimport (
     fp_fdb_value,
     fp_flow_parse,
     fp_frame,
+    fp_offload_infer,
+    fp_offload_measure,
     fp_packet,
     fp_segment,
     fp_segment_new,
     fp_segment_publish,
+    fp_split,
+    fp_split_begin,
+    fp_split_next,
     fp_tables,
     fp_tables_free,
     fp_tables_new,
+    fp_train_unit,
     fp_vnet_read,
     fp_vnet_write,
 )
@@ -109,6 +123,25 @@ def checksum_in_pieces(list pieces):
     return (<char *>&result)[:2]
 
 
+def checksum_ways():
+    """The numbers of the ways in which this processor can sum (enum fp_checksum_way)."""
+    return [way for way in range(3) if fp_checksum_has(way)]
+
+
+def checksum_move(int way, bytes data, uint32_t shift):
+    """Sum the data by one way while it is moved `shift` bytes to the front: (checksum, moved data)."""
+    cdef uint8_t *memory = <uint8_t *>malloc(shift + len(data) + 1)
+    cdef uint16_t result
+    if memory == NULL:
+        raise MemoryError
+    try:
+        memcpy(memory + shift, <const char *>data, len(data))
+        result = ~fp_checksum_fold(fp_checksum_by(way, 0, memory, memory + shift, len(data)))
+        return (<char *>&result)[:2], (<char *>memory)[:len(data)]
+    finally:
+        free(memory)
+
+
 def checksum_pseudo(bytes ip, int version, int protocol, uint32_t length):
     """The folded sum of the pseudo-header that belongs to the IP header `ip`, as two bytes."""
     if len(ip) < (20 if version == 4 else 40):
@@ -141,19 +174,90 @@ def parse(bytes frame):
                 bool(flow.fragment), flow.hash)
 
 
-def encap(bytes frame, uint32_t vni, bytes vnet=bytes(VNET_SIZE)):
-    """Encapsulate a frame that came from a TAP with this virtio-net header. `drop` is None or a reason."""
-    cdef _Buffer buffer = _Buffer(frame)
-    cdef fp_packet packet
-    cdef uint32_t completed = 0, drop
+cdef _Buffer _from_tap(bytes frame, bytes vnet):
     if len(vnet) != VNET_SIZE:
         raise ValueError(f"a virtio-net header has {VNET_SIZE} bytes")
+    cdef _Buffer buffer = _Buffer(frame)
     fp_vnet_read(<const uint8_t *><const char *>vnet, &buffer.frame)
     fp_flow_parse(buffer.frame.data, buffer.frame.length, &buffer.frame.flow)
+    return buffer
+
+
+def encap(bytes frame, uint32_t vni, bytes vnet=bytes(VNET_SIZE)):
+    """Encapsulate a frame that came from a TAP with this virtio-net header. `drop` is None or a reason."""
+    cdef _Buffer buffer = _from_tap(frame, vnet)
+    cdef fp_packet packet
+    cdef uint32_t completed = 0, drop
     drop = fp_encap(&buffer.frame, vni, &packet, &completed)
     if drop:
         return Encapsulated(fp_drop_name(drop).decode(), None, None, bool(completed))
     return Encapsulated(None, (<const char *>packet.data)[:packet.length], packet.tos, bool(completed))
+
+
+def split(bytes frame, bytes vnet):
+    """The segments of a super-frame; None where the virtio-net header contradicts it."""
+    cdef _Buffer buffer = _from_tap(frame, vnet)
+    cdef fp_split state
+    cdef uint8_t *segment
+    cdef uint32_t length, room
+    if not fp_offload_measure(&buffer.frame) or buffer.frame.gso_size == 0:
+        return None
+    room = buffer.frame.headers + min(buffer.frame.gso_size, buffer.frame.length - buffer.frame.headers)
+    result = []
+    fp_split_begin(&state, &buffer.frame)
+    while True:
+        segment = <uint8_t *>malloc(room)  # of just that size, for sanitizers
+        if segment == NULL:
+            raise MemoryError
+        try:
+            length = fp_split_next(&state, segment)
+            if length == 0:
+                assert len(result) == buffer.frame.segments and sum(map(len, result)) == buffer.frame.bytes
+                return result
+            result.append((<char *>segment)[:length])
+        finally:
+            free(segment)
+
+
+def merge(list frames, int gap=8):
+    """Merge frames of one remote that arrived together, `gap` bytes apart: (virtio-net header, frame, how
+    many frames it stands for), in the order in which a port gets them. At most FP_BURST of them."""
+    cdef fp_burst *burst = <fp_burst *>malloc(sizeof(fp_burst))
+    cdef size_t size = FP_HEADROOM + sum(gap + len(f) for f in frames)
+    cdef uint8_t *memory = <uint8_t *>malloc(size)
+    cdef uint8_t *spare = <uint8_t *>malloc(FP_SPARE_SIZE)
+    cdef uint8_t header[12]
+    cdef uint8_t *at = memory + FP_HEADROOM
+    cdef fp_frame *frame
+    try:
+        if burst == NULL or memory == NULL or spare == NULL:
+            raise MemoryError
+        if gap < 8 or len(frames) > FP_BURST:
+            raise ValueError("too close, or too many")
+        burst.spare = spare
+        fp_burst_clear(burst)
+        for data in frames:
+            frame = &burst.frame[burst.count]
+            memset(frame, 0, sizeof(fp_frame))
+            frame.data = at + gap
+            frame.length = frame.bytes = len(data)
+            frame.segments = 1
+            memcpy(frame.data, <const char *>data, len(data))
+            at = frame.data + frame.length
+            fp_flow_parse(frame.data, frame.length, &frame.flow)
+            fp_offload_infer(frame)
+            fp_burst_take(burst, memory + size)
+        fp_burst_end(burst)
+        result = []
+        for i in range(burst.count):
+            frame = &burst.frame[i]
+            fp_vnet_write(header, frame, 0xffffffff)
+            result.append(((<char *>header)[:VNET_SIZE], (<char *>frame.data)[:frame.length], frame.segments))
+        return result
+    finally:
+        free(burst)
+        free(memory)
+        free(spare)
 
 
 def vnet_for_port(bytes frame, int mtu):
@@ -162,6 +266,7 @@ def vnet_for_port(bytes frame, int mtu):
     cdef _Buffer buffer = _Buffer(frame)
     cdef uint8_t header[12]
     fp_flow_parse(buffer.frame.data, buffer.frame.length, &buffer.frame.flow)
+    fp_offload_measure(&buffer.frame)
     is_super = fp_vnet_write(header, &buffer.frame, mtu)
     return (<char *>header)[:VNET_SIZE], bool(is_super)
 
@@ -191,12 +296,18 @@ cdef class Decapsulator:
             free(<void *><size_t>address)
         fp_tables_free(self.tables)
 
-    def __call__(self, bytes payload, int outer_tos=0, bint strict=False):
+    def train_unit(self, bytes payload, uint32_t size):
+        """The size of the packets in a train, see fp_train_unit."""
+        cdef _Buffer buffer = _Buffer(payload, 0)
+        return fp_train_unit(self.tables, buffer.frame.data, buffer.frame.length, size)
+
+    def __call__(self, bytes payload, int outer_tos=0, bint strict=False, int gso_size=0):
         """Decapsulate one UDP payload. `events` are the numbers of the events noted (event.def)."""
         cdef _Buffer buffer = _Buffer(payload)
         cdef uint32_t drop
         before = [self.tables.tally[0].events[i] for i in range(FP_EVENT_COUNT)]
         buffer.frame.outer_tos = outer_tos
+        buffer.frame.gso_size = gso_size
         drop = fp_decap(&self.context, &buffer.frame, strict)
         noted = [i for i in range(FP_EVENT_COUNT) if self.tables.tally[0].events[i] != before[i]]
         return Decapsulated(

@@ -2,6 +2,7 @@
 from typing import Final, Self
 
 from fastpath.errors import FastpathError
+from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.stats import PortStats, Traffic
 from fastpath.tables import Tables
 
@@ -32,7 +33,9 @@ class Port:
     def stats(self) -> PortStats: ...
 
 class TapPort(Port):
-    def __new__(cls, tables: Tables, name: str, *, mtu: int, up: bool = False) -> Self: ...
+    def __new__(
+        cls, tables: Tables, name: str, *, mtu: int, up: bool = False, offloads: Offloads = DEFAULT_OFFLOADS
+    ) -> Self: ...
     @property
     def mac(self) -> int | None: ...
     def read_mac(self) -> int | None: ...

@@ -18,6 +18,7 @@ from fastpath.kernels cimport fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
+from fastpath.offloads import DEFAULT_OFFLOADS
 from fastpath.stats import PortStats, Traffic
 
 cdef extern from "<linux/if_tun.h>":
@@ -98,7 +99,7 @@ cdef class TapPort(Port):
     """A TAP interface, one queue for each worker. It is made in the present network namespace, stays
     ours wherever it is moved and however it is renamed, and vanishes when the port is closed."""
 
-    def __cinit__(self, Tables tables not None, str name not None, *, mtu, bint up=False):
+    def __cinit__(self, Tables tables not None, str name not None, *, mtu, bint up=False, offloads=DEFAULT_OFFLOADS):
         check_name(name)
         self.tables = tables
         self.first_name = name
@@ -106,13 +107,13 @@ cdef class TapPort(Port):
         self.queues = []
         self.mac = None
         try:
-            self._open(name, up)
+            self._open(name, up, offloads)
         except BaseException:
             self.shut()
             raise
         self.watched = [(worker, queue.fileno()) for worker, queue in enumerate(self.queues)]
 
-    def _open(self, name, up):
+    def _open(self, name, up, offloads):
         try:
             socket.if_nametoindex(name)
         except OSError:
@@ -124,7 +125,7 @@ cdef class TapPort(Port):
             for _ in range(self.tables.workers):
                 queue = pytun.TunTapDevice(name=name, flags=flags)
                 self.queues.append(queue)
-                failed = fp_tap_setup(queue.fileno())
+                failed = fp_tap_setup(queue.fileno(), offloads.tso, offloads.uso)
                 if failed:
                     raise RefusedError(f"cannot set up the interface {name}: {os.strerror(-failed)}")
             self.queues[0].mtu = self.mtu

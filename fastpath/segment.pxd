@@ -15,6 +15,7 @@ cdef class Segment:
     cdef dict _ports
     cdef list _remotes
     cdef list workers
+    cdef object offloads
     cdef object local
     cdef int default_udp_port
     cdef int check(self) except -1

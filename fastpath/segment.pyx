@@ -40,7 +40,7 @@ MAX_VNI = (1 << 24) - 1
 cdef class Segment:
     """Made by Engine.add_segment. Everything may be changed while frames flow."""
 
-    def __init__(self, Tables tables not None, list workers, local, int default_udp_port, vni, *,
+    def __init__(self, Tables tables not None, list workers, offloads, local, int default_udp_port, vni, *,
                  bint learning, ageing, max_entries, Forwarder forwarder not None):
         vni, ageing, max_entries = index(vni), index(ageing), index(max_entries)
         forwarder.usable()
@@ -57,6 +57,7 @@ cdef class Segment:
             raise RefusedError("not enough memory for another segment")
         self.tables = tables
         self.workers = workers
+        self.offloads = offloads
         self.local = local
         self.default_udp_port = default_udp_port
         self.vni = vni
@@ -160,7 +161,7 @@ cdef class Segment:
         another one, and renamed. `up` sets it up at once. Needs CAP_NET_ADMIN."""
         with self.tables.lock:
             self._check_port_name(name)
-            return self._attach(TapPort(self.tables, name, mtu=mtu, up=up))
+            return self._attach(TapPort(self.tables, name, mtu=mtu, up=up, offloads=self.offloads))
 
     def add_memory_port(self, str name, *, int mtu=1450):
         """Attach a port whose other side is in this process."""

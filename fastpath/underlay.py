@@ -5,6 +5,7 @@ One socket has one source port, and the source port is what routers and NICs spr
 (RFC 7348 section 5): so each worker sends from several sockets, chosen by the inner flow's hash.
 """
 
+import contextlib
 import errno
 import random
 import socket
@@ -17,6 +18,7 @@ from fastpath.errors import ConflictError, RefusedError, UsageError
 # Numbers from <linux/in.h>, <linux/in6.h> and <asm-generic/socket.h> that the socket module lacks.
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
 _IP_RECVTOS, _IPV6_RECVTCLASS = 13, 66
+_UDP_GRO = 104
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_MEMINFO = 33, 32, 55
 _MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is drops
 
@@ -52,18 +54,20 @@ def open_underlay(
     source_ports: tuple[int, int],
     pool_size: int,
     ttl: int,
+    gro: bool,
 ) -> Underlay:
     """Bind everything, or nothing and raise.
 
     `local` None listens on all addresses of `family`. `source_ports` is an inclusive range, `pool_size`
-    the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit.
+    the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit, `gro` that
+    packets may arrive in trains.
     """
     underlay = Underlay(family)
     everything = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  # `local` None asks for it
     address = str(local) if local is not None else everything
     try:
         for _ in range(workers):
-            underlay.receive.append(_receiver(family, address, udp_port, underlay.receive))
+            underlay.receive.append(_receiver(family, address, udp_port, underlay.receive, gro))
         ports = _candidates(source_ports, exclude=udp_port)
         for left in range(workers, 0, -1):
             fair = max(1, len(ports) // left)  # leave some for the other workers
@@ -88,7 +92,9 @@ def _set_buffer(sock: socket.socket, forced: int, plain: int, size: int) -> None
         sock.setsockopt(socket.SOL_SOCKET, plain, size)
 
 
-def _receiver(family: socket.AddressFamily, address: str, port: int, before: list[socket.socket]) -> socket.socket:
+def _receiver(
+    family: socket.AddressFamily, address: str, port: int, before: list[socket.socket], gro: bool
+) -> socket.socket:
     """A receiving socket. The first one is bound without SO_REUSEPORT, so that a port which somebody
     else uses, perhaps another fastpath, is noticed; the others then join it."""
     sock = _socket(family)
@@ -98,6 +104,9 @@ def _receiver(family: socket.AddressFamily, address: str, port: int, before: lis
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTOS, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
+        if gro:
+            with contextlib.suppress(OSError):  # before Linux 5.0 there is no such thing
+                sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         if before:
             before[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

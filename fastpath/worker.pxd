@@ -4,13 +4,14 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from fastpath.kernels cimport (
     epoll_event,
     fp_address,
+    fp_arrival,
+    fp_burst,
     fp_context,
     fp_frame,
     fp_list,
     fp_port,
-    fp_remote,
     fp_udp_in,
-    fp_udp_out,
+    fp_uplink,
 )
 from fastpath.tables cimport Tables
 
@@ -19,32 +20,43 @@ cdef class Worker:
     cdef Tables tables
     cdef fp_context context
     cdef bint strict
+    cdef bint merge
     cdef int learned_udp_port
     cdef int attention
     cdef int epoll
     cdef int wake
     cdef int udp
+    cdef uint64_t spin_ns
     cdef volatile bint stopping
     cdef fp_udp_in *inlet
-    cdef fp_udp_out *outlets
-    cdef uint32_t outlet_count
+    cdef fp_uplink uplink
+    cdef fp_burst *burst
     cdef uint8_t *buffers
+    cdef uint32_t room
+    cdef uint32_t handled  # frames and messages read in this turn
+    cdef uint64_t interval_ns  # between two of them, lately
+    cdef uint64_t no_spin_before
+    cdef fp_address last_address
+    cdef uint32_t last_index
     cdef epoll_event events[64]
-    cdef fp_frame frames[64]  # FP_BURST
 
+    cdef void allocate(self, list send, int family, bint gso) except *
+    cdef void loop(self) noexcept nogil
+    cdef void gather(self, uint64_t began, uint64_t ended) noexcept nogil
+    cdef uint64_t let_others(self, uint64_t now) noexcept nogil
     cdef int turn(self, int timeout_ms) noexcept nogil
     cdef void serve(self, uint64_t what) noexcept nogil
     cdef void from_port(self, uint32_t index) noexcept nogil
     cdef void from_underlay(self) noexcept nogil
-    cdef void find_source(self, fp_frame *frame, fp_address *from_, fp_address *last,
-                          uint32_t *last_index) noexcept nogil
-    cdef void forward(self, uint32_t count) noexcept nogil
+    cdef void refuse(self, const fp_arrival *arrival) noexcept nogil
+    cdef void arrive(self, fp_arrival *arrival, fp_address *from_) noexcept nogil
+    cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
+                   fp_address *from_, const uint8_t *room_end) noexcept nogil
+    cdef void find_source(self, fp_frame *frame, fp_address *from_) noexcept nogil
+    cdef void end_burst(self) noexcept nogil
+    cdef void forward(self) noexcept nogil
     cdef void deliver(self, fp_frame *frame) noexcept nogil
     cdef uint32_t flood(self, fp_frame *frame) noexcept nogil
     cdef uint32_t to_remotes(self, fp_frame *frame, const fp_list *remotes) noexcept nogil
-    cdef void to_port(self, fp_frame *frame, fp_port *port) noexcept nogil
-    cdef void to_remote(self, fp_frame *frame, fp_remote *remote) noexcept nogil
-    cdef void flush(self) noexcept nogil
-    cdef void reset(self) noexcept nogil
     cdef void forget(self, fp_port *port) noexcept nogil
     cdef void lost_port(self, fp_port *port) noexcept nogil

@@ -10,12 +10,13 @@ Everything here belongs to the worker's thread, except `watch`, `unwatch` and `s
 
 import os
 
-from libc.errno cimport EAGAIN, EBADFD, EIO, ENOBUFS, ENODEV, ENXIO, EPIPE
+from libc.errno cimport EBADFD, ENODEV, ENXIO, EPIPE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
 from fastpath.kernels cimport (
+    CLOCK_MONOTONIC,
     EFD_CLOEXEC,
     EFD_NONBLOCK,
     EPOLL_CLOEXEC,
@@ -31,24 +32,28 @@ from fastpath.kernels cimport (
     FP_DEST_REMOTE,
     FP_DROP_COUNT,
     FP_DROP_NONE,
+    FP_DROP_ambiguous_train,
+    FP_DROP_bad_super_frame,
     FP_DROP_bad_target,
     FP_DROP_forwarder,
     FP_DROP_no_destination,
-    FP_DROP_port_down,
-    FP_DROP_port_error,
-    FP_DROP_port_full,
     FP_DROP_runt,
     FP_ETHERNET_SIZE,
-    FP_EVENT_checksum_completed,
     FP_EVENT_flooded,
+    FP_EVENT_merged,
     FP_EVENT_read_failed,
     FP_EVENT_remotes_full,
-    FP_EVENT_super_frame_inferred,
+    FP_EVENT_trains_received,
     FP_FRAME_SIZE,
     FP_HEADROOM,
     FP_REMOTE_NONE,
     FP_REMOTES_LEARNED,
+    FP_SPARE_SIZE,
+    FP_TAP_ROOM,
+    FP_UPLINK_MEMORY,
+    FP_VXLAN_SIZE,
     aligned_alloc,
+    clock_gettime,
     epoll_create1,
     epoll_ctl,
     epoll_event,
@@ -58,23 +63,29 @@ from fastpath.kernels cimport (
     eventfd_write,
     fp_address,
     fp_address_from,
+    fp_arrival,
+    fp_burst,
+    fp_burst_clear,
+    fp_burst_end,
+    fp_burst_follow,
+    fp_burst_new_train,
+    fp_burst_take,
     fp_count,
+    fp_count_event,
     fp_count_in,
-    fp_count_out,
     fp_decap,
     fp_dest_index,
     fp_dest_kind,
     fp_dest_make,
+    fp_downlink_send,
     fp_drop,
-    fp_drop_out,
-    fp_encap,
     fp_forwarder,
     fp_frame,
     fp_group_get,
     fp_list,
     fp_note,
     fp_now,
-    fp_packet,
+    fp_offload_measure,
     fp_port,
     fp_port_get,
     fp_remote,
@@ -82,14 +93,16 @@ from fastpath.kernels cimport (
     fp_remotes_find,
     fp_remotes_get,
     fp_tap_read,
-    fp_tap_write,
+    fp_train_unit,
     fp_turn_begin,
     fp_turn_end,
-    fp_udp_flush,
     fp_udp_in,
     fp_udp_out,
-    fp_udp_queue,
     fp_udp_receive,
+    fp_uplink_flush,
+    fp_uplink_send,
+    sched_yield,
+    timespec,
 )
 from fastpath.tables cimport Tables
 
@@ -97,50 +110,91 @@ from fastpath.errors import RefusedError
 
 cdef enum:
     READY = 64  # events taken from one epoll_wait
-    # One frame's buffer. An odd number of cache lines, so that the buffers' first lines, which are
+    # One message's buffer. An odd number of cache lines, so that the buffers' first lines, which are
     # all that small frames use, spread over all sets of the cache.
     STRIDE = 1027 * 64
+    # Bytes read in one turn, about, so that they are still in the cache when they are sent.
+    READ_AT_ONCE = 64 << 10
+    # How a worker shares its core, see `loop`. All were found by measuring: docs/performance.md.
+    VAIN = 16  # times of looking for work without finding any, until it is not tried any more
+    TAKEN_NS = 250000  # somebody else had the core for longer than that:
+    AVOID_NS = 100000000  # for how long the worker then sleeps at once
+    GATHER = 48  # frames to gather
+    GATHER_BELOW_NS = 8000  # where they come at least that often
+    GATHER_NS = 50000  # and for no longer than that
+    MAX_INTERVAL_NS = 1 << 20
     UDP = 1 << 20  # what an event is about; a port's is the port's index, which is less
     WAKE = 1 << 21
 
 
+cdef uint64_t now_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
+
+
 cdef class Worker:
-    """One of the engine's workers. `receive` and `send` are the file descriptors of its own sockets."""
+    """One of the engine's workers. `receive` and `send` are the file descriptors of its own sockets.
+
+    `spin_us` is for how long it looks for work before it sleeps, in microseconds. `gso` says that packets
+    may be sent in trains, `merge` that frames from the underlay become super-frames.
+    """
 
     def __cinit__(self, Tables tables not None, int index, *, int receive, list send, int family,
-                  bint strict, int learned_udp_port, int attention):
+                  bint strict, int learned_udp_port, int attention, int spin_us, bint gso, bint merge):
         self.epoll = self.wake = -1
         self.tables = tables
         self.context.tables = tables.c
         self.context.worker = index
         self.strict = strict
+        self.merge = merge
         self.learned_udp_port = learned_udp_port
         self.attention = attention
+        self.spin_ns = <uint64_t>spin_us * 1000
         self.udp = receive
-        self.outlet_count = len(send)
+        self.room = FP_BURST
+        self.interval_ns = MAX_INTERVAL_NS
+        self.last_index = FP_REMOTE_NONE
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         self.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.epoll < 0 or self.wake < 0:
             raise RefusedError("no file descriptor is left for a worker: raise the limit (ulimit -n)")
-        self.inlet = <fp_udp_in *>calloc(1, sizeof(fp_udp_in))
-        self.outlets = <fp_udp_out *>calloc(len(send), sizeof(fp_udp_out))
-        self.buffers = <uint8_t *>aligned_alloc(64, FP_BURST * STRIDE)
-        if self.inlet == NULL or self.outlets == NULL or self.buffers == NULL:
-            raise MemoryError
-        for i, fd in enumerate(send):
-            self.outlets[i].fd = fd
-            self.outlets[i].family = family
-        assert FP_HEADROOM + FP_FRAME_SIZE <= STRIDE
+        self.allocate(send, family, gso)
         self.add(self.wake, WAKE)
         self.add(self.udp, UDP)
+
+    cdef void allocate(self, list send, int family, bint gso) except *:
+        cdef fp_udp_out *outlet
+        self.inlet = <fp_udp_in *>calloc(1, sizeof(fp_udp_in))
+        self.burst = <fp_burst *>calloc(1, sizeof(fp_burst))
+        self.uplink.outlets = len(send)
+        self.uplink.outlet = <fp_udp_out *>calloc(len(send), sizeof(fp_udp_out))
+        self.uplink.memory = <uint8_t *>aligned_alloc(64, FP_UPLINK_MEMORY)
+        self.buffers = <uint8_t *>aligned_alloc(64, FP_BURST * STRIDE)
+        if (self.inlet == NULL or self.burst == NULL or self.uplink.outlet == NULL or
+                self.uplink.memory == NULL or self.buffers == NULL):
+            raise MemoryError
+        self.burst.spare = <uint8_t *>aligned_alloc(64, FP_SPARE_SIZE)
+        if self.burst.spare == NULL:
+            raise MemoryError
+        for i, fd in enumerate(send):
+            outlet = &self.uplink.outlet[i]
+            outlet.fd = fd
+            outlet.family = family
+            outlet.gso = gso
+        assert FP_HEADROOM + FP_FRAME_SIZE <= STRIDE and READ_AT_ONCE + FP_TAP_ROOM <= FP_BURST * STRIDE
 
     def __dealloc__(self):
         if self.epoll >= 0:
             os.close(self.epoll)
         if self.wake >= 0:
             os.close(self.wake)
+        if self.burst != NULL:
+            free(self.burst.spare)
+        free(self.burst)
         free(self.inlet)
-        free(self.outlets)
+        free(self.uplink.outlet)
+        free(self.uplink.memory)
         free(self.buffers)
 
     def add(self, int fd, uint64_t what):
@@ -175,18 +229,6 @@ cdef class Worker:
             served = self.turn(0)
         return served
 
-    cdef void reset(self) noexcept nogil:
-        """Point every frame of the burst to its own buffer."""
-        cdef uint32_t i
-        for i in range(FP_BURST):
-            self.frames[i].data = self.buffers + i * STRIDE + FP_HEADROOM
-
-    cdef void flush(self) noexcept nogil:
-        cdef uint32_t i
-        for i in range(self.outlet_count):
-            if self.outlets[i].count != 0:
-                fp_udp_flush(&self.context, &self.outlets[i])
-
     cdef void forget(self, fp_port *port) noexcept nogil:
         cdef epoll_event event
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, port.fd[self.context.worker], &event)
@@ -197,33 +239,6 @@ cdef class Worker:
         self.forget(port)
         eventfd_write(self.attention, 1)
 
-    cdef void to_remote(self, fp_frame *frame, fp_remote *remote) noexcept nogil:
-        cdef fp_packet packet
-        cdef uint32_t completed = 0
-        cdef uint32_t reason = fp_encap(frame, frame.segment.vni, &packet, &completed)
-        if reason != FP_DROP_NONE:
-            fp_drop_out(&self.context, frame, reason, &remote.traffic[self.context.worker])
-            return
-        if completed:
-            fp_note(&self.context, frame, FP_EVENT_checksum_completed)
-        # One flow always takes the same source port.
-        cdef uint32_t outlet = <uint32_t>((<uint64_t>frame.flow.hash * self.outlet_count) >> 32)
-        fp_udp_queue(&self.context, &self.outlets[outlet], &packet, frame, remote)
-
-    cdef void to_port(self, fp_frame *frame, fp_port *port) noexcept nogil:
-        cdef int result = fp_tap_write(port.fd[self.context.worker], frame, port.mtu)
-        cdef uint32_t reason = FP_DROP_port_error
-        if result >= 0:
-            fp_count_out(&self.context, frame, &port.traffic[self.context.worker])
-            if result > 0:
-                fp_note(&self.context, frame, FP_EVENT_super_frame_inferred)
-            return
-        if result == -EIO or result == -EBADFD:
-            reason = FP_DROP_port_down
-        elif result == -EAGAIN or result == -ENOBUFS:
-            reason = FP_DROP_port_full
-        fp_drop_out(&self.context, frame, reason, &port.traffic[self.context.worker])
-
     cdef uint32_t to_remotes(self, fp_frame *frame, const fp_list *remotes) noexcept nogil:
         """Head-end replication; how many copies were made."""
         cdef fp_remote *remote
@@ -233,14 +248,12 @@ cdef class Worker:
         for i in range(remotes.count):
             remote = fp_remotes_get(self.context.tables.remotes, remotes.item[i])
             if remote != NULL:
-                self.to_remote(frame, remote)
+                fp_uplink_send(&self.context, &self.uplink, frame, remote)
                 copies += 1
         return copies
 
     cdef uint32_t flood(self, fp_frame *frame) noexcept nogil:
-        """To every port but the frame's own, and to the flood list unless the frame came from a remote.
-        Ports come first: the vnet header and the VXLAN header use the same headroom, and what goes to
-        remotes is only queued here."""
+        """To every port but the frame's own, and to the flood list unless the frame came from a remote."""
         cdef const fp_list *ports = frame.segment.ports
         cdef fp_port *port
         cdef uint32_t i, copies = 0
@@ -249,7 +262,7 @@ cdef class Worker:
                 continue
             port = fp_port_get(self.context.tables, ports.item[i])
             if port != NULL:
-                self.to_port(frame, port)
+                fp_downlink_send(&self.context, frame, port)
                 copies += 1
         if fp_dest_kind(frame.source) == FP_DEST_PORT:
             copies += self.to_remotes(frame, frame.segment.remotes)
@@ -267,13 +280,13 @@ cdef class Worker:
             if port == NULL:
                 fp_drop(&self.context, frame, FP_DROP_bad_target)
             else:
-                self.to_port(frame, port)
+                fp_downlink_send(&self.context, frame, port)
         elif kind == FP_DEST_REMOTE:
             remote = fp_remotes_get(self.context.tables.remotes, index)
             if remote == NULL:
                 fp_drop(&self.context, frame, FP_DROP_bad_target)
             else:
-                self.to_remote(frame, remote)
+                fp_uplink_send(&self.context, &self.uplink, frame, remote)
         elif kind == FP_DEST_FLOOD:
             if self.flood(frame) == 0:
                 fp_drop(&self.context, frame, FP_DROP_no_destination)
@@ -287,61 +300,122 @@ cdef class Worker:
         else:
             fp_drop(&self.context, frame, FP_DROP_bad_target)
 
-    cdef void forward(self, uint32_t count) noexcept nogil:
+    cdef void forward(self) noexcept nogil:
         """Ask the forwarder of each run of frames, then deliver them in order."""
+        cdef fp_frame *frames = self.burst.frame
         cdef const fp_forwarder *forwarder
-        cdef uint32_t first = 0, last, i
+        cdef uint32_t first = 0, last, i, count = self.burst.count
+        for i in range(count):
+            fp_count_in(&self.context, &frames[i])
         while first < count:
-            forwarder = self.frames[first].segment.forwarder
+            forwarder = frames[first].segment.forwarder
             last = first + 1
-            while last < count and self.frames[last].segment.forwarder == forwarder:
+            while last < count and frames[last].segment.forwarder == forwarder:
                 last += 1
-            forwarder.forward(forwarder, &self.context, &self.frames[first], last - first)
+            forwarder.forward(forwarder, &self.context, &frames[first], last - first)
             for i in range(first, last):
-                self.deliver(&self.frames[i])
+                self.deliver(&frames[i])
             first = last
-        self.flush()
+        fp_uplink_flush(&self.context, &self.uplink)
 
-    cdef void find_source(self, fp_frame *frame, fp_address *from_, fp_address *last,
-                          uint32_t *last_index) noexcept nogil:
+    cdef void find_source(self, fp_frame *frame, fp_address *from_) noexcept nogil:
         """Set the frame's source to the remote that it came from. Packets of one remote come in rows,
-        so the last one found is remembered."""
-        from_.udp_port = self.learned_udp_port  # its own source port says nothing about where it listens
-        if last_index[0] == FP_REMOTE_NONE or memcmp(from_.ip, last.ip, 16) != 0:
-            last[0] = from_[0]
-            last_index[0] = fp_remotes_find(self.context.tables.remotes, from_)
-        if last_index[0] == FP_REMOTE_NONE and frame.segment.learning:
-            last_index[0] = fp_remotes_add(self.context.tables.remotes, from_, FP_REMOTES_LEARNED)
-            if last_index[0] == FP_REMOTE_NONE:
+        so the last one found is remembered for the turn."""
+        if self.last_index == FP_REMOTE_NONE or memcmp(from_.ip, self.last_address.ip, 16) != 0:
+            self.last_address = from_[0]
+            self.last_index = fp_remotes_find(self.context.tables.remotes, from_)
+        if self.last_index == FP_REMOTE_NONE and frame.segment.learning:
+            self.last_index = fp_remotes_add(self.context.tables.remotes, from_, FP_REMOTES_LEARNED)
+            if self.last_index == FP_REMOTE_NONE:
                 fp_note(&self.context, frame, FP_EVENT_remotes_full)
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
-        if last_index[0] != FP_REMOTE_NONE:
-            frame.source = fp_dest_make(FP_DEST_REMOTE, last_index[0])
+        if self.last_index != FP_REMOTE_NONE:
+            frame.source = fp_dest_make(FP_DEST_REMOTE, self.last_index)
+
+    cdef void end_burst(self) noexcept nogil:
+        """Pass on what was taken so far."""
+        cdef fp_frame *frame
+        cdef uint32_t i
+        for i in range(self.burst.count):
+            frame = &self.burst.frame[i]
+            if frame.segments > 1 and frame.gso_size == 0:
+                fp_count_event(&self.context, frame.segment, FP_EVENT_merged, frame.segments - 1)
+        fp_burst_end(self.burst)
+        self.forward()
+        fp_burst_clear(self.burst)
+
+    cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
+                   fp_address *from_, const uint8_t *room_end) noexcept nogil:
+        """One packet: check it, strip it, and merge it into the frame before or keep it as the next."""
+        cdef fp_frame *frame = &self.burst.frame[self.burst.count]
+        cdef uint32_t reason
+        frame.data = packet
+        frame.length = length
+        frame.gso_size = super_size
+        frame.outer_tos = tos
+        frame.source = fp_dest_make(FP_DEST_NONE, 0)
+        reason = fp_decap(&self.context, frame, self.strict)
+        if reason != FP_DROP_NONE:
+            fp_drop(&self.context, frame, reason)
+            return
+        self.find_source(frame, from_)
+        if self.merge:
+            fp_burst_take(self.burst, room_end)
+        else:
+            self.burst.count += 1
+        if self.burst.count == FP_BURST:
+            self.end_burst()
+
+    cdef void refuse(self, const fp_arrival *arrival) noexcept nogil:
+        """Discard a whole message, whose packets can't be told apart."""
+        cdef fp_frame *frame = &self.burst.frame[self.burst.count]
+        frame.source = fp_dest_make(FP_DEST_NONE, 0)
+        frame.segment = NULL
+        frame.segments = (arrival.length - 1) // arrival.size + 1
+        fp_drop(&self.context, frame, FP_DROP_ambiguous_train)
+
+    cdef void arrive(self, fp_arrival *arrival, fp_address *from_) noexcept nogil:
+        """One message: a packet, or a train of packets. The buffer's end is room for merges."""
+        cdef const uint8_t *room_end = arrival.data + FP_VXLAN_SIZE + FP_FRAME_SIZE
+        cdef uint32_t unit = fp_train_unit(self.context.tables, arrival.data, arrival.length, arrival.size)
+        cdef uint32_t length, at = 0
+        cdef bint alone = unit == arrival.length
+        cdef uint32_t super_size = arrival.size if alone and arrival.size < arrival.length else 0
+        fp_burst_new_train(self.burst)
+        if unit == 0 and arrival.length != 0:
+            self.refuse(arrival)
+            return
+        if not alone:
+            fp_count(&self.context.tables.tally[self.context.worker].events[FP_EVENT_trains_received], 1)
+        while True:
+            length = min(unit, arrival.length - at)
+            if at == 0 or not self.merge or not fp_burst_follow(self.burst, arrival.data + at, length):
+                self.take(arrival.data + at, length, super_size, arrival.tos, from_, room_end)
+            at += length
+            if at >= arrival.length:
+                return
 
     cdef void from_underlay(self) noexcept nogil:
-        cdef fp_address from_, last
-        cdef uint32_t last_index = FP_REMOTE_NONE, kept = 0, reason
-        cdef fp_frame *frame
+        cdef fp_address from_
+        cdef uint64_t total = 0
         cdef int i, count
-        self.reset()
-        count = fp_udp_receive(self.udp, self.inlet, self.frames)
+        fp_burst_clear(self.burst)
+        count = fp_udp_receive(self.udp, self.inlet, self.buffers, STRIDE, self.room)
+        if count <= 0:
+            return
         for i in range(count):
-            frame = &self.frames[kept]
-            if <uint32_t>i != kept:
-                frame[0] = self.frames[i]
-            frame.source = fp_dest_make(FP_DEST_NONE, 0)
-            reason = fp_decap(&self.context, frame, self.strict)
-            if reason != FP_DROP_NONE:
-                fp_drop(&self.context, frame, reason)
-                continue
             fp_address_from(&from_, &self.inlet.from_[i])
-            self.find_source(frame, &from_, &last, &last_index)
-            fp_count_in(&self.context, frame)
-            kept += 1
-        self.forward(kept)
+            from_.udp_port = self.learned_udp_port  # its own says nothing about where it listens
+            self.arrive(&self.inlet.arrival[i], &from_)
+            total += self.inlet.arrival[i].length
+        self.handled += count
+        self.end_burst()
+        # As many messages next time as READ_AT_ONCE bytes probably are.
+        self.room = <uint32_t>max(1, min(<uint64_t>FP_BURST, READ_AT_ONCE * <uint64_t>count // (total + 1)))
 
     cdef void from_port(self, uint32_t index) noexcept nogil:
         cdef fp_port *port = fp_port_get(self.context.tables, index)
+        cdef fp_frame *frames = self.burst.frame
         cdef uint32_t i, count, kept = 0
         cdef fp_frame *frame
         cdef int error = 0
@@ -350,22 +424,26 @@ cdef class Worker:
         if port.gone:  # another worker noticed first; this one's queue would stay ready for ever
             self.forget(port)
             return
-        self.reset()
-        count = fp_tap_read(port.fd[self.context.worker], self.frames, FP_BURST, &error)
+        count = fp_tap_read(port.fd[self.context.worker], frames, FP_BURST, self.buffers,
+                            READ_AT_ONCE + FP_TAP_ROOM, &error)
         for i in range(count):
-            frame = &self.frames[kept]
+            frame = &frames[kept]
             if i != kept:
-                frame[0] = self.frames[i]
+                frame[0] = frames[i]
             frame.source = fp_dest_make(FP_DEST_PORT, index)
             frame.segment = port.segment
             frame.vni = 0
             frame.outer_tos = 0
+            frame.segments = 1
             if frame.length < FP_ETHERNET_SIZE:
                 fp_drop(&self.context, frame, FP_DROP_runt)
-                continue
-            fp_count_in(&self.context, frame)
-            kept += 1
-        self.forward(kept)
+            elif not fp_offload_measure(frame):
+                fp_drop(&self.context, frame, FP_DROP_bad_super_frame)
+            else:
+                kept += 1
+        self.handled += count
+        self.burst.count = kept
+        self.forward()
         if error == EBADFD or error == ENODEV or error == ENXIO or error == EPIPE:
             self.lost_port(port)
         elif error != 0:
@@ -386,16 +464,60 @@ cdef class Worker:
         cdef int i, count = epoll_wait(self.epoll, self.events, READY, timeout_ms)
         if count <= 0:
             return 0
+        self.handled = 0
         fp_turn_begin(self.context.tables, self.context.worker)
         self.context.now = fp_now(self.context.tables)
+        self.last_index = FP_REMOTE_NONE
         for i in range(count):
             self.serve(self.events[i].data.u64)
         fp_turn_end(self.context.tables, self.context.worker)
         return count
 
-    def run(self):
-        """Turn until `stop` is called. The body of the worker's thread."""
-        with nogil:
-            while not self.stopping:
+    cdef uint64_t let_others(self, uint64_t now) noexcept nogil:
+        """Let others have this core for a moment; returns the time after it. Where somebody took it for
+        long, it is no good to look for work here: to be woken is quicker than to get the core back."""
+        cdef uint64_t after
+        sched_yield()
+        after = now_ns()
+        if after - now > TAKEN_NS:
+            self.no_spin_before = after + AVOID_NS
+        return after
+
+    cdef void gather(self, uint64_t began, uint64_t ended) noexcept nogil:
+        """After a turn that began and ended then: where frames come thick and fast, let some gather before
+        the next one, since what is done for a frame costs less than what is done for a burst."""
+        cdef uint64_t now = ended
+        if self.handled == 0:
+            return
+        self.interval_ns = (3 * self.interval_ns + (ended - began) // self.handled) // 4
+        if self.interval_ns >= GATHER_BELOW_NS:
+            return
+        while now - ended < min(<uint64_t>GATHER_NS, GATHER * self.interval_ns) and now >= self.no_spin_before:
+            now = self.let_others(now)
+
+    cdef void loop(self) noexcept nogil:
+        """Turn, and look for work for a while before going to sleep: to be woken takes longer. There is no
+        point in that where it was in vain the last few times."""
+        cdef uint64_t now = now_ns(), since = now, slept
+        cdef uint32_t vain = 0
+        while not self.stopping:
+            if self.turn(0) != 0:
+                now = now_ns()
+                self.gather(since, now)
+                since = now
+            elif now - since < self.spin_ns and vain < VAIN and now >= self.no_spin_before:
+                now = self.let_others(now)
+            else:
+                slept = now_ns()
                 self.turn(-1)
+                since = now = now_ns()
+                self.interval_ns = MAX_INTERVAL_NS
+                vain = 0 if now - slept < self.spin_ns else vain + 1
+
+    def run(self, core=None):
+        """Turn until `stop` is called. The body of the worker's thread, which stays on `core`."""
+        if core is not None:
+            os.sched_setaffinity(0, [core])  # of this thread
+        with nogil:
+            self.loop()
         self.stopping = False

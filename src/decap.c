@@ -37,10 +37,42 @@ static enum fp_drop merge_ecn(const struct fp_context *context, struct fp_frame 
     return FP_DROP_NONE;
 }
 
+// Whether each `size` bytes begin with the VXLAN header of a segment that we have.
+static bool looks_like_train(const struct fp_tables *tables, const uint8_t *data, uint32_t length,
+                             uint32_t size) {
+    for (uint32_t at = size; at < length; at += size)
+        if (length - at < FP_VXLAN_SIZE || !(fp_vxlan_flags(data + at) & FP_VXLAN_FLAG_I) ||
+            fp_segment_find(tables, fp_vxlan_vni(data + at)) == NULL)
+            return false;
+    return true;
+}
+
+uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint32_t length,
+                       uint32_t size) {
+    struct fp_flow flow;
+    if (size == 0 || size >= length)
+        return length;
+    if (size <= FP_VXLAN_SIZE)
+        return size;
+    fp_flow_parse(data + FP_VXLAN_SIZE, length - FP_VXLAN_SIZE, &flow);
+    if (fp_offload_checksum_field(&flow) == 0 || FP_VXLAN_SIZE + flow.end != length)
+        return size;
+    return looks_like_train(tables, data, length, size) ? 0 : length;
+}
+
+// A packet with a super-frame: its headers say of which kind, its sender (by way of the kernel) the size.
+static bool measure(struct fp_frame *frame) {
+    if (frame->gso_size == 0)
+        return fp_offload_measure(frame);
+    frame->gso_type = fp_offload_gso_type(frame);
+    return frame->gso_type != 0 && fp_offload_measure(frame);
+}
+
 enum fp_drop fp_decap(const struct fp_context *context, struct fp_frame *frame, bool strict) {
     const uint8_t *header = fp_frame_at(frame, 0, FP_VXLAN_SIZE);
     frame->segment = NULL;
-    frame->gso_size = 0;
+    frame->segments = 1;
+    frame->bytes = frame->length;
     frame->gso_type = 0;
     frame->needs_checksum = false;
     if (header == NULL)
@@ -67,5 +99,5 @@ enum fp_drop fp_decap(const struct fp_context *context, struct fp_frame *frame, 
         return drop;
     if (fp_offload_infer(frame))
         fp_note(context, frame, FP_EVENT_checksum_inferred);
-    return FP_DROP_NONE;
+    return measure(frame) ? FP_DROP_NONE : FP_DROP_bad_super_frame;
 }

@@ -10,9 +10,17 @@
 #include "frame.h"
 #include "tables.h"
 
+// The size of the packets that stand one behind the other in `length` bytes which the kernel received as
+// a train of packets of `size` bytes (UDP_GRO; 0: not a train). It says the same of one packet that holds
+// a super-frame with that segment size, as the kernel's vxlan sends over a veth: then it is `length`, known
+// by the inner packet being just as long. Where it could be either, somebody lies: a frame about its
+// length, so as to read the ones behind it, or a payload that plays VXLAN headers. Then it is 0: discard.
+uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint32_t length,
+                       uint32_t size);
+
 // In: `frame->data` and `length` are a UDP payload of any content, `outer_tos` its TOS or traffic
-// class. Out, with FP_DROP_NONE: the inner frame, its VNI, segment and flow, its congestion mark
-// corrected, an unfinished checksum noted. Otherwise the reason to discard it (vni and segment are
+// class, `gso_size` the segment size where it holds a super-frame, else 0. Out, with FP_DROP_NONE: the inner frame, its VNI, segment and flow, its congestion mark
+// corrected, an unfinished checksum noted, measured (fp_offload_measure). Otherwise the reason to discard it (vni and segment are
 // set where they are known). `strict`: set reserved bits are a reason, not only an event.
 enum fp_drop fp_decap(const struct fp_context *context, struct fp_frame *frame, bool strict);
 

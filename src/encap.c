@@ -6,10 +6,13 @@
 
 enum { ECN_MASK = 3, ECT_0 = 2, CE = 3 };
 
+uint8_t fp_encap_tos(uint8_t inner) {
+    const uint8_t ecn = inner & ECN_MASK; // 0 where the frame holds no IP packet
+    return ecn == CE ? ECT_0 : ecn;
+}
+
 enum fp_drop fp_encap(struct fp_frame *frame, uint32_t vni, struct fp_packet *packet,
                       uint32_t *completed) {
-    if (frame->gso_size != 0)
-        return FP_DROP_super_frame;
     if (frame->length + FP_VXLAN_SIZE > FP_UDP4_PAYLOAD)
         return FP_DROP_too_big;
     if (frame->needs_checksum) {
@@ -21,7 +24,9 @@ enum fp_drop fp_encap(struct fp_frame *frame, uint32_t vni, struct fp_packet *pa
     fp_vxlan_write(header, vni);
     packet->data = header;
     packet->length = frame->length + FP_VXLAN_SIZE;
-    const uint8_t ecn = frame->flow.tos & ECN_MASK; // 0 where the frame holds no IP packet
-    packet->tos = ecn == CE ? ECT_0 : ecn;
+    packet->tos = fp_encap_tos(frame->flow.tos);
+    // What does not parse may lie about its length, and whoever receives a train of it and others might
+    // take those for its payload (see fp_train_unit).
+    packet->alone = frame->flow.version == 0;
     return FP_DROP_NONE;
 }

@@ -13,9 +13,10 @@
 
 enum {
     FP_BURST = 64, // frames handled in one turn, at most
-    FP_HEADROOM = 64, // writable bytes in front of a frame, for a VXLAN or a vnet header
+    FP_HEADROOM = 64, // bytes in front of a frame's buffer, for a vnet or a VXLAN header
     FP_FRAME_SIZE = 65600, // room for the largest IP packet with its Ethernet header and tags
     FP_UDP4_PAYLOAD = 65507, // the largest UDP payload over IPv4; IPv6 takes 20 more
+    FP_SUPER_HEADERS = 256, // Ethernet to transport headers of a super-frame, at most
 };
 
 // Where a frame comes from or goes to: a kind in the top 4 bits, an index (or reason) below.
@@ -47,8 +48,10 @@ static inline uint32_t fp_dest_index(fp_dest dest) {
 struct fp_segment;
 
 struct fp_frame {
-    uint8_t *data; // the Ethernet header; FP_HEADROOM bytes in front of it are ours
+    uint8_t *data; // the Ethernet header; FP_VXLAN_SIZE bytes in front of it are ours
     uint32_t length; // bytes from there, without the frame check sequence
+    uint32_t segments; // how many frames it stands for: more than 1 in a super-frame
+    uint32_t bytes; // the length of all those together
     fp_dest source; // set at entry
     fp_dest target; // set by the forwarder
     uint32_t vni; // of the packet it came in; 0 where it came from a port
@@ -58,6 +61,8 @@ struct fp_frame {
     uint16_t checksum_start; // the checksum covers everything from here,
     uint16_t checksum_offset; // and belongs this far behind checksum_start
     uint16_t gso_size; // payload bytes of each segment of a super-frame; 0: not one
+    uint16_t
+        headers; // of a super-frame: the bytes in front of the payload, repeated in each segment
     uint8_t gso_type; // VIRTIO_NET_HDR_GSO_*
     bool needs_checksum; // the checksum field holds the pseudo-header's sum only
 

@@ -6,6 +6,10 @@
 #include "checksum.h"
 #include "wire.h"
 
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5 // Linux 6.2
+#endif
+
 _Static_assert(sizeof(struct virtio_net_hdr_mrg_rxbuf) == FP_VNET_SIZE, "vnet header size");
 
 void fp_vnet_read(const uint8_t *header, struct fp_frame *frame) {
@@ -18,18 +22,64 @@ void fp_vnet_read(const uint8_t *header, struct fp_frame *frame) {
     frame->gso_size = vnet.hdr.gso_type != VIRTIO_NET_HDR_GSO_NONE ? vnet.hdr.gso_size : 0;
 }
 
+// The bytes in front of the payload of a TCP or UDP packet, or 0 where its headers are cut off.
+static uint32_t headers_of(const struct fp_frame *frame) {
+    const struct fp_flow *flow = &frame->flow;
+    uint32_t size = FP_UDP_SIZE;
+    if (flow->transport == 0)
+        return 0;
+    if (flow->protocol == FP_PROTOCOL_TCP) {
+        const uint8_t *tcp = fp_frame_at(frame, flow->transport, FP_TCP_SIZE);
+        size = tcp != NULL ? (uint32_t)(tcp[FP_TCP_OFFSET] >> 4) * 4 : 0;
+        if (size < FP_TCP_SIZE)
+            return 0;
+    }
+    return flow->transport + size <= flow->end ? flow->transport + size : 0;
+}
+
+uint8_t fp_offload_gso_type(const struct fp_frame *frame) {
+    const struct fp_flow *flow = &frame->flow;
+    if (flow->transport == 0)
+        return VIRTIO_NET_HDR_GSO_NONE;
+    if (flow->protocol == FP_PROTOCOL_UDP)
+        return VIRTIO_NET_HDR_GSO_UDP_L4;
+    if (flow->protocol != FP_PROTOCOL_TCP ||
+        fp_frame_at(frame, flow->transport, FP_TCP_SIZE) == NULL)
+        return VIRTIO_NET_HDR_GSO_NONE;
+    const bool ecn = frame->data[flow->transport + FP_TCP_FLAGS] & FP_TCP_CWR;
+    return (uint8_t)((flow->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6) |
+                     (ecn ? VIRTIO_NET_HDR_GSO_ECN : 0));
+}
+
+bool fp_offload_measure(struct fp_frame *frame) {
+    frame->segments = 1;
+    frame->bytes = frame->length;
+    frame->headers = 0;
+    if (frame->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+        return true;
+    const uint32_t headers = headers_of(frame);
+    const uint8_t type = fp_offload_gso_type(frame);
+    if (frame->gso_size == 0 || headers == 0 || headers > FP_SUPER_HEADERS ||
+        type == VIRTIO_NET_HDR_GSO_NONE || ((type ^ frame->gso_type) & ~VIRTIO_NET_HDR_GSO_ECN))
+        return false;
+    frame->length = frame->flow.end;
+    frame->headers = (uint16_t)headers;
+    const uint32_t payload = frame->length - headers;
+    if (payload > frame->gso_size)
+        frame->segments = (payload - 1) / frame->gso_size + 1;
+    frame->bytes = frame->length + (frame->segments - 1) * headers;
+    return true;
+}
+
 // The segment size of a TCP packet that is larger than `mtu`, or 0 where it is not one.
 static uint16_t segment_size(const struct fp_frame *frame, uint32_t mtu) {
     const struct fp_flow *flow = &frame->flow;
-    if (flow->protocol != FP_PROTOCOL_TCP || flow->transport == 0 ||
-        flow->end - flow->network <= mtu)
+    if (flow->protocol != FP_PROTOCOL_TCP || flow->end - flow->network <= mtu)
         return 0;
-    const uint8_t *tcp = fp_frame_at(frame, flow->transport, FP_TCP_SIZE);
-    if (tcp == NULL)
-        return 0;
-    const uint32_t headers =
-        (uint32_t)(flow->transport - flow->network) + (uint32_t)(tcp[FP_TCP_OFFSET] >> 4) * 4;
-    return headers < mtu ? (uint16_t)(mtu - headers) : 0;
+    const uint32_t headers = headers_of(frame);
+    return headers != 0 && headers - flow->network < mtu
+               ? (uint16_t)(mtu - (headers - flow->network))
+               : 0;
 }
 
 bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu) {
@@ -41,16 +91,12 @@ bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu) 
     }
     vnet.hdr.gso_type = frame->gso_type;
     vnet.hdr.gso_size = frame->gso_size;
-    const uint16_t size = frame->gso_size == 0 ? segment_size(frame, mtu) : 0;
+    vnet.hdr.hdr_len = frame->headers;
+    const uint16_t size = frame->gso_type == VIRTIO_NET_HDR_GSO_NONE ? segment_size(frame, mtu) : 0;
     if (size != 0) {
-        const uint8_t *tcp = frame->data + frame->flow.transport;
         vnet.hdr.gso_size = size;
-        vnet.hdr.gso_type =
-            frame->flow.version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
-        if (tcp[FP_TCP_FLAGS] & FP_TCP_CWR)
-            vnet.hdr.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
-        vnet.hdr.hdr_len =
-            (uint16_t)(frame->flow.transport + (uint32_t)(tcp[FP_TCP_OFFSET] >> 4) * 4);
+        vnet.hdr.gso_type = fp_offload_gso_type(frame);
+        vnet.hdr.hdr_len = (uint16_t)headers_of(frame);
     }
     memcpy(header, &vnet, sizeof vnet);
     return size != 0;
@@ -71,22 +117,20 @@ bool fp_offload_complete(struct fp_frame *frame) {
     return true;
 }
 
+uint16_t fp_offload_checksum_field(const struct fp_flow *flow) {
+    const uint16_t field = flow->protocol == FP_PROTOCOL_TCP   ? FP_TCP_CHECKSUM
+                           : flow->protocol == FP_PROTOCOL_UDP ? FP_UDP_CHECKSUM
+                                                               : 0;
+    return flow->transport != 0 && flow->transport + field + 2U <= flow->end ? field : 0;
+}
+
 bool fp_offload_infer(struct fp_frame *frame) {
     const struct fp_flow *flow = &frame->flow;
-    uint16_t offset;
-    if (flow->transport == 0)
-        return false;
-    if (flow->protocol == FP_PROTOCOL_TCP)
-        offset = FP_TCP_CHECKSUM;
-    else if (flow->protocol == FP_PROTOCOL_UDP)
-        offset = FP_UDP_CHECKSUM;
-    else
-        return false;
-    const uint32_t at = (uint32_t)flow->transport + offset;
-    if (at + sizeof(uint16_t) > flow->end)
+    const uint16_t field = fp_offload_checksum_field(flow);
+    if (field == 0)
         return false;
     uint16_t checksum;
-    memcpy(&checksum, frame->data + at, sizeof checksum);
+    memcpy(&checksum, frame->data + flow->transport + field, sizeof checksum);
     if (checksum == 0) // no UDP checksum, which is finished; and no pseudo-header sums up to 0
         return false;
     const uint64_t pseudo = fp_checksum_pseudo(frame->data + flow->network, flow->version,
@@ -99,6 +143,6 @@ bool fp_offload_infer(struct fp_frame *frame) {
             return false;
     frame->needs_checksum = true;
     frame->checksum_start = flow->transport;
-    frame->checksum_offset = offset;
+    frame->checksum_offset = field;
     return true;
 }

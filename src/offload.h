@@ -20,9 +20,20 @@ void fp_vnet_read(const uint8_t *header, struct fp_frame *frame);
 // those unsegmented. Returns true where that happened.
 bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu);
 
+// Set what follows from the parsed headers and gso_size: `segments`, `bytes` and `headers`. What stands
+// behind a super-frame's IP packet is cut off. False: gso_type and gso_size contradict the headers.
+bool fp_offload_measure(struct fp_frame *frame);
+
+// The gso_type that belongs to a super-frame's headers; 0 where they can't be those of one.
+uint8_t fp_offload_gso_type(const struct fp_frame *frame);
+
 // Finish the checksum that the kernel left open, in place; clears needs_checksum. False: the header
 // points outside of the frame.
 bool fp_offload_complete(struct fp_frame *frame);
+
+// The offset of the checksum field from the transport header, and 0 where there is none: neither TCP
+// nor UDP, or cut off.
+uint16_t fp_offload_checksum_field(const struct fp_flow *flow);
 
 // A packet from the underlay whose TCP or UDP checksum equals its pseudo-header's sum was never
 // finished by its sender (a kernel on the same machine, behind a veth). Notes that in `frame`;

@@ -97,6 +97,7 @@ static void fill(struct fp_remotes *remotes, uint32_t index, const struct fp_add
     struct fp_remote *remote = &remotes->remote[index];
     remote->address = *address;
     remote->traffic = &remotes->traffic[(size_t)index * remotes->workers];
+    atomic_store_explicit(&remote->no_trains, false, memory_order_relaxed);
     memset(&remote->to, 0, sizeof remote->to);
     if (remotes->family == AF_INET) {
         struct sockaddr_in *to = (struct sockaddr_in *)&remote->to;

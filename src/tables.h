@@ -52,6 +52,7 @@ struct fp_port {
     uint32_t mtu; // bytes of the IP packet, as `ip link` counts
     struct fp_segment *segment;
     _Atomic bool gone; // the interface was deleted; set by the worker that noticed
+    _Atomic bool refuses_tcp, refuses_udp; // super-frames: an old kernel (see downlink.c)
     struct fp_traffic *traffic; // one for each worker
     int fd[FP_WORKERS]; // each worker's own queue
 };
@@ -134,9 +135,18 @@ void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame,
                  struct fp_traffic *traffic);
 void fp_note(const struct fp_context *context, const struct fp_frame *frame, uint32_t event);
 
+// All of these count a super-frame as the frames that it stands for.
+
 // Count a frame that came in (with its source) or went out to `traffic`.
 void fp_count_in(const struct fp_context *context, const struct fp_frame *frame);
 void fp_count_out(const struct fp_context *context, const struct fp_frame *frame,
                   struct fp_traffic *traffic);
+// The same for so many frames of one segment together.
+void fp_count_sent(const struct fp_context *context, struct fp_segment *segment, uint32_t frames,
+                   uint64_t bytes, struct fp_traffic *traffic);
+void fp_count_unsent(const struct fp_context *context, struct fp_segment *segment, uint32_t frames,
+                     uint32_t reason, struct fp_traffic *traffic);
+void fp_count_event(const struct fp_context *context, struct fp_segment *segment, uint32_t event,
+                    uint32_t times);
 
 #endif

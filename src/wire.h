@@ -33,6 +33,7 @@ enum {
     FP_IPV4_SIZE = 20, // without options, RFC 791 section 3.1
     FP_IPV4_TOS = 1, //
     FP_IPV4_LENGTH = 2, //
+    FP_IPV4_ID = 4, //
     FP_IPV4_FRAGMENT = 6, // flags and fragment offset
     FP_IPV4_PROTOCOL = 9, //
     FP_IPV4_CHECKSUM = 10,
@@ -48,12 +49,18 @@ enum {
     FP_PROTOCOL_ICMPV6 = 58,
 
     FP_TCP_SIZE = 20, // without options, RFC 9293 section 3.1
+    FP_TCP_SEQUENCE = 4,
+    FP_TCP_ACKNOWLEDGMENT = 8,
     FP_TCP_OFFSET = 12,
     FP_TCP_FLAGS = 13,
     FP_TCP_CHECKSUM = 16,
+    FP_TCP_FIN = 0x01,
+    FP_TCP_PSH = 0x08,
+    FP_TCP_ACK = 0x10,
     FP_TCP_CWR = 0x80,
 
     FP_UDP_SIZE = 8, // RFC 768
+    FP_UDP_LENGTH = 4,
     FP_UDP_CHECKSUM = 6,
 };
 

@@ -135,6 +135,61 @@ def parse() -> dict[str, bytes]:
     }
 
 
+def split() -> dict[str, bytes]:
+    def super_frame(frame: Packet, gso_type: int, gso_size: int, times: int = 0) -> bytes:
+        return struct.pack(">BBHB", 1, gso_type, gso_size, times) + bytes(frame)
+
+    data = Raw(bytes(range(250)))
+    kinds: dict[str, tuple[Packet, int]] = {
+        "tcp4": (IP(**FOUR, flags="DF", id=65534) / TCP(sport=1, dport=2, flags="PAF", seq=4294967000) / data, 1),
+        "tcp4-cwr": (IP(**FOUR) / TCP(flags="ACE", options=[("Timestamp", (1, 2))]) / data, 0x81),
+        "tcp6": (IPv6(**SIX) / TCP(flags="PA") / data, 4),
+        "udp4": (IP(**FOUR, options=[b"\1\1\1\0"]) / UDP() / data, 5),
+        "udp6": (IPv6(**SIX) / IPv6ExtHdrDestOpt() / UDP() / data, 5),
+        "no-payload": (IP(**FOUR) / TCP(), 1),
+        "other-type": (IPv6(**SIX) / TCP() / data, 1),
+        "icmp": (IP(**FOUR) / ICMP() / data, 5),
+    }
+    seeds = {name: super_frame(ethernet() / ip, kind, 100) for name, (ip, kind) in kinds.items()}
+    tagged = ethernet() / Dot1AD(vlan=7) / Dot1Q(vlan=100) / IP(**FOUR, len=2040) / TCP() / Raw(bytes(500))
+    cut = bytes(ethernet() / IP(**FOUR, proto=6) / Raw(bytes(17)))
+    return seeds | {
+        "tagged-repeated": super_frame(tagged, 1, 7, 15),
+        "padded": super_frame(ethernet() / kinds["tcp4"][0] / Padding(bytes(9)), 1, 33),
+        "one-byte": super_frame(ethernet() / kinds["udp4"][0], 5, 1),
+        "no-size": super_frame(ethernet() / kinds["tcp4"][0], 1, 0),
+        "headers-cut": struct.pack(">BBHB", 1, 1, 100, 0) + cut,
+    }
+
+
+def merge() -> dict[str, bytes]:
+    """See `make` in fuzz_merge.c: the low two bits of a byte choose the stream."""
+    tcp4, tcp6, udp4, udp6 = 3, 1, 2, 0
+    has_size, has_flags, changes, cuts, pads, raw = 4, 8, 16, 32, 64, 128
+
+    def arrive(*frames: int, gap: int = 0, options: int = 0) -> bytes:
+        return bytes([gap, options, *frames])
+
+    damage = (tcp4 | changes, 100, 1)
+    return {
+        "tcp4": arrive(*[tcp4] * 20),
+        "tcp6": arrive(*[tcp6] * 20, gap=5),
+        "train": arrive(*[tcp4] * 20, options=2),
+        "train-damaged": arrive(tcp4, tcp4, *damage, tcp4, tcp4, udp4, udp4, options=3),
+        "udp4": arrive(*[udp4] * 48),
+        "udp6": arrive(*[udp6] * 20),
+        "mixed": arrive(*[tcp4, tcp6, udp4, udp6] * 12),
+        "push": arrive(tcp4, tcp4, tcp4 | has_flags, 8, tcp4, tcp4, tcp4 | has_flags, 1, tcp4),
+        "congestion": arrive(tcp4, tcp4 | has_flags, 0x80, tcp4, tcp4 | has_flags, 0x40, tcp4),
+        "short": arrive(tcp4, tcp4 | has_size, 0, 10, tcp4, tcp4 | has_size, 2, 100, tcp4 | has_size, 0, 0),
+        "damaged": arrive(tcp4, *damage, tcp4, tcp4, *damage, tcp4, options=1),
+        "changed": arrive(tcp4, tcp4 | changes, 22, 1, tcp4, tcp4 | changes, 15, 3, tcp4),
+        "cut-and-padded": arrive(udp4, udp4 | cuts, 5, udp4, udp4 | pads, 6, udp4),
+        "raw": arrive(tcp4, raw, 20, *range(20), tcp4),
+        "large": arrive(*[tcp4 | has_size, 2, 180] * 40, gap=63),
+    }
+
+
 LEARN, SET, RETIRE, AGE, RECLAIM, LOOKUP, SHARE, TIME = 0, 3, 4, 5, 6, 7, 8, 9
 
 
@@ -182,7 +237,7 @@ def remote() -> dict[str, bytes]:
 
 
 def main(directory: Path) -> None:
-    for target in (decap, parse, fdb, remote):
+    for target in (decap, parse, split, merge, fdb, remote):
         folder = directory / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in target().items():

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // storm COUNT SEED: so many packets, most of them damaged, into fp_decap. Every packet has to be
 // either accepted or counted as dropped for one reason, in what fp_decap returns and in the
-// counters alike.
+// counters alike. What is accepted goes through merge in bursts, and through split.
 //
 // Packets lie at the end of one heap block, and all of it in front of their headroom is poisoned:
 // the sanitizer sees what is too far on either side, as with a block for every packet, but faster.
@@ -13,8 +13,11 @@
 #include <sanitizer/asan_interface.h> // its macros are empty without the sanitizer
 
 #include "bed.h"
+#include "burst.h"
 #include "checksum.h"
 #include "decap.h"
+#include "offload.h"
+#include "split.h"
 #include "wire.h"
 
 enum {
@@ -202,6 +205,55 @@ static void make_seeds(void) {
     packet->bytes[5] = 1;
 }
 
+// ---- Streams: packets that follow each other, so that there is something to merge.
+
+enum { STREAMS = 4, STREAM_PAYLOAD = 40 };
+
+static struct packet streams[STREAMS]; // TCP and UDP over IPv4 and IPv6
+
+static void make_streams(void) {
+    const uint32_t before = seed_count;
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        const uint8_t protocol = i & 1 ? FP_PROTOCOL_TCP : FP_PROTOCOL_UDP;
+        struct packet *packet = begin(42, i & 2 ? FP_ETHERTYPE_IPV4 : FP_ETHERTYPE_IPV6);
+        uint8_t *ip = i & 2 ? ipv4(packet, protocol, 0) : ipv6(packet, protocol, 0);
+        transport(packet, ip, protocol, STREAM_PAYLOAD, FINISHED);
+        streams[i] = *packet;
+    }
+    seed_count = before; // they are no seeds
+}
+
+static void store_checksum(uint8_t *at, uint64_t sum) {
+    const uint16_t checksum = (uint16_t)~fp_checksum_fold(sum);
+    memcpy(at, &checksum, sizeof checksum);
+}
+
+// The next packet of a stream.
+static const struct packet *advance(uint32_t number) {
+    struct packet *packet = &streams[number];
+    uint8_t *ip = packet->bytes + packet->ip;
+    const bool four = number & 2, tcp = number & 1;
+    uint8_t *at = ip + (four ? FP_IPV4_SIZE : FP_IPV6_SIZE);
+    const uint32_t size = packet->size - (uint32_t)(at - packet->bytes);
+    if (four) {
+        fp_store_be16(ip + FP_IPV4_ID, (uint16_t)(fp_load_be16(ip + FP_IPV4_ID) + 1));
+        memset(ip + FP_IPV4_CHECKSUM, 0, 2);
+        store_checksum(ip + FP_IPV4_CHECKSUM, fp_checksum_add(0, ip, FP_IPV4_SIZE));
+    }
+    if (tcp) {
+        fp_store_be32(at + FP_TCP_SEQUENCE, fp_load_be32(at + FP_TCP_SEQUENCE) + STREAM_PAYLOAD);
+        at[FP_TCP_FLAGS] = below(16) == 0 ? FP_TCP_ACK | FP_TCP_PSH : FP_TCP_ACK;
+    }
+    const uint64_t word = random64();
+    memcpy(at + size - STREAM_PAYLOAD, &word, sizeof word);
+    uint8_t *field = at + (tcp ? FP_TCP_CHECKSUM : FP_UDP_CHECKSUM);
+    memset(field, 0, 2);
+    const uint8_t protocol = tcp ? FP_PROTOCOL_TCP : FP_PROTOCOL_UDP;
+    const uint64_t pseudo = fp_checksum_pseudo(ip, four ? 4 : 6, protocol, size);
+    store_checksum(field, fp_checksum_add(pseudo, at, size));
+    return packet;
+}
+
 // ---- Packets of all kinds.
 
 static uint8_t *block, *block_end; // the heap block at whose end they lie
@@ -227,6 +279,13 @@ static uint32_t copy_seed(uint8_t **packet) {
     *packet = place(seed->size);
     memcpy(*packet, seed->bytes, seed->size);
     return seed->size;
+}
+
+static uint32_t next_of_a_stream(uint8_t **packet) {
+    const struct packet *next = advance(below(STREAMS));
+    *packet = place(next->size);
+    memcpy(*packet, next->bytes, next->size);
+    return next->size;
 }
 
 static uint32_t truncated(uint8_t **packet) {
@@ -301,7 +360,7 @@ static void damage(uint8_t *packet, uint32_t size) {
 
 static uint32_t next_packet(uint8_t **packet) {
     uint32_t size;
-    switch (below(16)) {
+    switch (below(24)) {
     case 0:
         return copy_seed(packet);
     case 1:
@@ -327,6 +386,17 @@ static uint32_t next_packet(uint8_t **packet) {
     case 11:
         size = truncated(packet);
         break;
+    case 16:
+        size = next_of_a_stream(packet);
+        break;
+    case 17:
+    case 18:
+    case 19:
+    case 20:
+    case 21:
+    case 22:
+    case 23:
+        return next_of_a_stream(packet);
     default:
         size = copy_seed(packet);
         break;
@@ -376,6 +446,89 @@ static bool report(const struct bed *bed, const uint64_t *returned, uint64_t cou
     return agree;
 }
 
+// ---- Split and merge.
+
+enum { BURST_MEMORY = 1 << 18, SPLIT_MEMORY = FP_SUPER_HEADERS + 65536 };
+
+static struct fp_burst burst;
+static uint8_t *burst_memory, *split_end;
+static uint32_t burst_used;
+static uint64_t merged_count, split_count;
+
+static bool is_right(const uint8_t *frame, uint32_t length, const struct fp_flow *flow) {
+    const uint8_t *ip = frame + flow->network;
+    const uint32_t size = length - flow->transport;
+    const uint64_t sum = fp_checksum_pseudo(ip, flow->version, flow->protocol, size);
+    if (fp_checksum_fold(fp_checksum_add(sum, frame + flow->transport, size)) != 0xffff)
+        return false;
+    const uint32_t header = (ip[0] & 15) * 4U;
+    return flow->version == 6 || fp_checksum_fold(fp_checksum_add(0, ip, header)) == 0xffff;
+}
+
+// Every segment lies at the very end of its memory.
+static void split_up(const struct fp_frame *frame) {
+    uint32_t done = 0, segments = 0, bytes = 0;
+    struct fp_split split;
+    fp_split_begin(&split, frame);
+    for (;;) {
+        const uint32_t left = frame->length - frame->headers - done;
+        const uint32_t payload = left < frame->gso_size ? left : frame->gso_size;
+        uint8_t *to = split_end - frame->headers - payload;
+        const uint32_t length = fp_split_next(&split, to);
+        if (length == 0)
+            break;
+        CHECK(length == frame->headers + payload && is_right(to, length, &frame->flow));
+        CHECK(memcmp(to + frame->headers, frame->data + frame->headers + done, payload) == 0);
+        done += payload;
+        bytes += length;
+        segments++;
+    }
+    CHECK(segments == frame->segments && bytes == frame->bytes);
+    CHECK(done == frame->length - frame->headers);
+    split_count++;
+}
+
+// As if a port had handed it over as a super-frame.
+static void split_some(const struct fp_frame *frame) {
+    struct fp_frame copy = *frame;
+    copy.gso_type = fp_offload_gso_type(&copy);
+    copy.gso_size = (uint16_t)(1 + below(200));
+    if (copy.length > 256)
+        copy.gso_size = (uint16_t)(copy.gso_size + copy.length / 4);
+    if (below(4) == 0 && fp_offload_measure(&copy) && copy.gso_type != 0)
+        split_up(&copy);
+}
+
+// What the burst became is counted as all that came in.
+static void end_burst(const struct bed *bed) {
+    merged_count += fp_burst_end(&burst);
+    for (uint32_t i = 0; i < burst.count; i++) {
+        const struct fp_frame *frame = &burst.frame[i];
+        struct fp_frame copy = *frame;
+        check_flow(&frame->flow, frame->length);
+        fp_count_in(&bed->context, frame);
+        if (frame->segments == 1)
+            continue;
+        CHECK(fp_offload_measure(&copy) && copy.segments == frame->segments);
+        CHECK(copy.bytes == frame->bytes && copy.length == frame->length);
+        split_up(&copy);
+    }
+    fp_burst_clear(&burst);
+    burst_used = 0;
+}
+
+static void take(const struct bed *bed, const struct fp_frame *accepted) {
+    const uint32_t room = FP_HEADROOM + accepted->length;
+    struct fp_frame *frame = &burst.frame[burst.count];
+    *frame = *accepted;
+    frame->data = burst_memory + burst_used + FP_HEADROOM;
+    memcpy(frame->data, accepted->data, accepted->length);
+    burst_used += room;
+    fp_burst_take(&burst, burst_memory + BURST_MEMORY);
+    if (burst.count == FP_BURST || BURST_MEMORY - burst_used < FP_HEADROOM + 2 * MAX_SEED)
+        end_burst(bed);
+}
+
 static void run(struct bed *bed, uint64_t count, uint64_t *returned) {
     for (uint64_t i = 0; i < count; i++) {
         struct fp_frame frame = {0};
@@ -390,8 +543,10 @@ static void run(struct bed *bed, uint64_t count, uint64_t *returned) {
             continue;
         }
         check_flow(&frame.flow, frame.length);
-        fp_count_in(&bed->context, &frame);
+        split_some(&frame);
+        take(bed, &frame);
     }
+    end_burst(bed);
 }
 
 int main(int argc, char **argv) {
@@ -400,6 +555,13 @@ int main(int argc, char **argv) {
     struct bed bed;
     bed_new(&bed);
     make_seeds();
+    make_streams();
+    burst_memory = malloc(BURST_MEMORY);
+    burst.spare = malloc(FP_SPARE_SIZE);
+    uint8_t *split_memory = malloc(SPLIT_MEMORY);
+    CHECK(burst_memory != NULL && burst.spare != NULL && split_memory != NULL);
+    split_end = split_memory + SPLIT_MEMORY;
+    fp_burst_clear(&burst);
     const size_t size = HEADROOM + 2 * MAX_SEED; // two spliced
     block = malloc(size);
     CHECK(block != NULL);
@@ -415,8 +577,13 @@ int main(int argc, char **argv) {
                            (double)(end_time.tv_nsec - begin_time.tv_nsec) / 1e9;
     fprintf(stderr, "%.1f s\n", seconds); // not on stdout: that depends on COUNT and SEED only
     const bool agree = report(&bed, returned, count);
+    printf("%llu frames were merged into others, %llu super-frames were split\n",
+           (unsigned long long)merged_count, (unsigned long long)split_count);
     ASAN_UNPOISON_MEMORY_REGION(block, size);
     free(block);
+    free(burst_memory);
+    free(burst.spare);
+    free(split_memory);
     bed_free(&bed);
     return agree ? 0 : 1;
 }

@@ -25,11 +25,23 @@ from typing import Any
 from fastpath.bench.e2e import namespaces as base
 from fastpath.bench.e2e.namespaces import DEADLINE_S, ip, namespaces, wait_for
 
-__all__ = ["FASTPATH", "Lab", "Namespace", "ip", "listening", "namespaces", "remove_leftovers", "server", "wait_for"]
+__all__ = [
+    "DEADLINE_S",
+    "FASTPATH",
+    "Lab",
+    "Namespace",
+    "ip",
+    "listening",
+    "namespaces",
+    "remove_leftovers",
+    "server",
+    "wait_for",
+]
 
 PREFIX = "fpt-"
 FASTPATH = [sys.executable, "-m", "fastpath"]
 ETH_P_ALL = 3
+WIRE = "tso off gso off tx-udp-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off gro on"
 
 
 @dataclass
@@ -98,6 +110,13 @@ class Lab:
         ip("-n", self.switch.name, "link", "set", f"p{number}", "master", "br0", "up")
         host.address(f"192.0.2.{number}/24", f"2001:db8::{number}/64", device="u0")
         return host
+
+    def wire(self, *more: str) -> None:
+        """Make the underlay one of packets: nothing larger than the MTU crosses it, as with a network card that has
+        no offloads for tunnels. `more` are further words for `ethtool -K`."""
+        for number, host in enumerate(self.hosts, 1):
+            for namespace, device in ((host, "u0"), (self.switch, f"p{number}")):
+                namespace.run("ethtool", "-K", device, *WIRE.split(), *more)
 
     def close(self) -> None:
         """Kill what was started here, and remove the namespaces with all they hold."""

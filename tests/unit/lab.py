@@ -15,8 +15,18 @@ from typing import Any, NamedTuple, Self
 from fastpath import ConflictError, Engine, MemoryPort, Remote, Segment
 from tests.unit.twin import VNET, VXLAN_SIZE
 
+UDP_SEGMENT, GRO = 103, (socket.IPPROTO_UDP, 104)  # <linux/udp.h>
 DEADLINE_S = 30.0  # only a failure takes that long
-ENTRY_DROPS = ("short_packet", "no_vni_flag", "reserved_bits", "unknown_vni", "ecn_invalid", "runt")
+ENTRY_DROPS = (
+    "short_packet",
+    "no_vni_flag",
+    "reserved_bits",
+    "unknown_vni",
+    "ecn_invalid",
+    "ambiguous_train",
+    "runt",
+    "bad_super_frame",
+)
 
 
 def free_udp_port(address: str = "127.0.0.1") -> int:
@@ -44,6 +54,18 @@ def wait_until(what: Callable[[], object]) -> None:
     while not what():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.001)
+
+
+class Train(NamedTuple):
+    """What a far end received as one message (UDP_GRO): packets of `size` bytes, but for a shorter last one."""
+
+    payload: bytes
+    size: int
+    source_port: int
+
+    def frames(self) -> list[bytes]:
+        """The inner frames."""
+        return [self.payload[at : at + self.size][VXLAN_SIZE:] for at in range(0, len(self.payload), self.size)]
 
 
 class Packet(NamedTuple):
@@ -77,6 +99,31 @@ class FarEnd:
     def send(self, vni: int, frame: bytes, *, tos: int = 0, **header: int) -> None:
         """Send a frame in a VXLAN packet to the engine."""
         self.send_payload(vxlan(vni, frame, **header), tos=tos)
+
+    def send_train(self, vni: int, frames: list[bytes], size: int = 0) -> None:
+        """Send frames as one train (UDP_SEGMENT), all but the last of equal size."""
+        payloads = [vxlan(vni, frame) for frame in frames]
+        self.send_segmented(b"".join(payloads), size or len(payloads[0]), len(frames))
+
+    def send_segmented(self, payload: bytes, size: int, packets: int) -> None:
+        """Send any bytes as a train of packets of this size, in which the engine sees so many frames."""
+        control = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", size))]
+        self.sock.sendmsg([payload], control, 0, (str(self.lab.engine.local), self.lab.engine.udp_port))
+        self.lab.sent += packets
+
+    def receive_trains(self) -> list[Train]:
+        """What waits here, as the kernel hands it over. For a far end that called `gro`."""
+        result = []
+        while select.select([self.sock], [], [], 0)[0]:
+            data, ancillary, _, peer = self.sock.recvmsg(1 << 17, 128)
+            sizes = [int.from_bytes(value, "little") for level, kind, value in ancillary if (level, kind) == GRO]
+            result.append(Train(data, sizes[0] if sizes else len(data), peer[1]))
+            self.received += -(-len(data) // result[-1].size)
+        return result
+
+    def gro(self) -> None:
+        """From now on trains arrive as they were sent."""
+        self.sock.setsockopt(*GRO, 1)
 
     def send_payload(self, payload: bytes, *, tos: int = 0) -> None:
         """Send any UDP payload to the engine."""
@@ -142,10 +189,10 @@ class Lab:
         self.far_ends.append(FarEnd(self, address, udp_port))
         return self.far_ends[-1]
 
-    def send(self, port: MemoryPort, frame: bytes, *, vnet: bytes = bytes(VNET.size)) -> None:
-        """Hand a frame to the engine on a port."""
+    def send(self, port: MemoryPort, frame: bytes, *, vnet: bytes = bytes(VNET.size), segments: int = 1) -> None:
+        """Hand a frame to the engine on a port; a super-frame counts as its segments."""
         port.send(frame, vnet=vnet)
-        self.sent += 1
+        self.sent += segments
 
     def entered(self) -> int:
         """How many frames and packets the engine has taken in, kept or not."""

@@ -5,6 +5,7 @@ import random
 import struct
 from socket import inet_ntoa
 
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, in4_pseudoheader
@@ -83,3 +84,32 @@ def test_replace_follows_rfc1624(stored: bytes, before: bytes, after: bytes) -> 
 def test_replace_in_rfc1624s_own_example() -> None:
     # Section 4: HC 0xdd2f, m 0x5555, m' 0x3285 must give 0x0000, where equation 2 of RFC 1141 gave 0xffff.
     assert oneshot.checksum_replace(b"\xdd\x2f", b"\x55\x55", b"\x32\x85") == b"\x00\x00"
+
+
+@pytest.mark.parametrize("way", oneshot.checksum_ways())
+def test_every_way_at_every_length_and_shift(way: int) -> None:
+    """Sum and move in one pass: all ends of a block, and source and destination that overlap by any number of bytes."""
+    data = random.Random(7).randbytes(300)
+    for length in range(len(data) + 1):
+        expected = twin.checksum(data[:length]).to_bytes(2, "big"), data[:length]
+        for shift in (0, 1, 2, 3, 7, 8, 31, 32, 33, 63, 64, 65, 66, 128, 300):
+            assert oneshot.checksum_move(way, data[:length], shift) == expected, (length, shift)
+
+
+@pytest.mark.parametrize("way", oneshot.checksum_ways())
+def test_every_way_in_the_largest_frame(way: int) -> None:
+    for data in (b"\xff" * 65600, random.Random(8).randbytes(65599)):
+        expected = twin.checksum(data).to_bytes(2, "big"), data
+        for shift in (0, 8, 74, 1448, 65536):
+            assert oneshot.checksum_move(way, data, shift) == expected, shift
+
+
+@given(st.sampled_from(oneshot.checksum_ways()), st.binary(max_size=1000), st.integers(0, 1100))
+def test_every_way(way: int, data: bytes, shift: int) -> None:
+    assert oneshot.checksum_move(way, data, shift) == (twin.checksum(data).to_bytes(2, "big"), data)
+
+
+def test_the_portable_way_is_always_there() -> None:
+    ways = oneshot.checksum_ways()
+    assert ways[0] == 0
+    assert ways == sorted(set(ways))

@@ -37,7 +37,10 @@ def check_sums(engine: Engine) -> None:
         n: c for n, c in segment_drops.items() if n not in homeless
     }
     assert not any(segment_drops[name] for name in homeless)
-    assert worker_events == segment_events
+    alone = {"trains_received", "read_failed"}  # of no segment, or of several
+    assert {n: c for n, c in worker_events.items() if n not in alone} == {
+        n: c for n, c in segment_events.items() if n not in alone
+    }
     places = [port.traffic for port in stats.ports] + [remote.traffic for remote in stats.remotes]
     for name in ("rx_frames", "rx_bytes", "tx_frames", "tx_bytes"):
         assert getattr(workers, name) == getattr(segments, name) == sum(getattr(t, name) for t in places), name
@@ -127,13 +130,12 @@ def test_what_cannot_be_sent_to_a_remote(lab: Lab) -> None:
         segment.add_remote(far.address)
     data = frame(BROADCAST, A)
     lab.send(one, data, vnet=twin.VNET.pack(twin.NEEDS_CSUM, 0, 0, 0, 1000, 0, 0))
-    lab.send(one, data, vnet=twin.VNET.pack(0, twin.GSO_TCPV4, 0, 1000, 0, 0, 0))
     lab.send(one, data + bytes(65500))
     lab.poll()
     assert [len(far.receive()) for far in far_ends] == [0, 0]
-    assert len(drain(two)) == 3  # a port takes all of them
-    assert lab.drops() == {"bad_checksum_start": 2, "super_frame": 2, "too_big": 2}  # a copy each
-    assert [far.remote(segment).traffic for far in far_ends] == [Traffic(drops=3)] * 2
+    assert len(drain(two)) == 2  # a port takes both of them
+    assert lab.drops() == {"bad_checksum_start": 2, "too_big": 2}  # a copy each
+    assert [far.remote(segment).traffic for far in far_ends] == [Traffic(drops=2)] * 2
     check_sums(lab.engine)
 
 

@@ -15,7 +15,7 @@ MAX_TAGS, MAX_EXTENSIONS = 2, 8
 ETHERNET_SIZE, VXLAN_SIZE, MAX_UDP_PAYLOAD = 14, 8, 65507
 
 VNET = struct.Struct("=BBHHHHH")  # struct virtio_net_hdr_mrg_rxbuf, in the host's byte order
-NEEDS_CSUM, GSO_TCPV4, GSO_TCPV6, GSO_ECN = 1, 1, 4, 0x80
+NEEDS_CSUM, GSO_TCPV4, GSO_TCPV6, GSO_UDP, GSO_ECN = 1, 1, 4, 5, 0x80
 
 NOT_ECT, ECT_1, ECT_0, CE = range(4)
 # RFC 6040 figure 4: row is the arriving inner field, column the arriving outer one.
@@ -132,9 +132,7 @@ class Encapsulated(NamedTuple):
 
 def encap(frame: bytes, vni: int, vnet: bytes = bytes(VNET.size)) -> Encapsulated:
     """RFC 7348 section 5, for a frame that a TAP handed out with this virtio-net header."""
-    flags, gso_type, _, gso_size, start, offset, _ = VNET.unpack(vnet)
-    if gso_type and gso_size:
-        return Encapsulated("super_frame")
+    flags, _, _, _, start, offset, _ = VNET.unpack(vnet)
     if VXLAN_SIZE + len(frame) > MAX_UDP_PAYLOAD:
         return Encapsulated("too_big")
     tos = ENCAP_ECN[parse(frame).tos & 3]

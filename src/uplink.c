@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uplink.h"
+
+#include "encap.h"
+#include "split.h"
+#include "wire.h"
+
+void fp_uplink_flush(const struct fp_context *context, struct fp_uplink *uplink) {
+    for (uint32_t i = 0; i < uplink->outlets; i++)
+        if (uplink->outlet[i].trains != 0)
+            fp_udp_flush(context, &uplink->outlet[i]);
+    uplink->used = 0;
+}
+
+// One flow always takes the same source port.
+static struct fp_udp_out *outlet_of(const struct fp_uplink *uplink, const struct fp_frame *frame) {
+    return &uplink->outlet[((uint64_t)frame->flow.hash * uplink->outlets) >> 32];
+}
+
+static void send_split(const struct fp_context *context, struct fp_uplink *uplink,
+                       const struct fp_frame *frame, struct fp_remote *remote) {
+    const uint32_t vni = frame->segment->vni;
+    const uint32_t room = FP_VXLAN_SIZE + (uint32_t)frame->headers + frame->gso_size;
+    struct fp_packet packet = {.tos = fp_encap_tos(frame->flow.tos)};
+    struct fp_split split;
+    fp_split_begin(&split, frame);
+    for (;;) {
+        if (FP_UPLINK_MEMORY - uplink->used < room)
+            fp_uplink_flush(context, uplink);
+        uint8_t *to = uplink->memory + uplink->used;
+        const uint32_t length = fp_split_next(&split, to + FP_VXLAN_SIZE);
+        if (length == 0)
+            return;
+        fp_vxlan_write(to, vni);
+        packet.data = to;
+        packet.length = FP_VXLAN_SIZE + length;
+        uplink->used += packet.length;
+        fp_udp_queue(context, outlet_of(uplink, frame), &packet, frame->segment, remote);
+    }
+}
+
+void fp_uplink_send(const struct fp_context *context, struct fp_uplink *uplink,
+                    struct fp_frame *frame, struct fp_remote *remote) {
+    if (frame->gso_size != 0) {
+        if (FP_VXLAN_SIZE + frame->headers + frame->gso_size > FP_UDP4_PAYLOAD) {
+            fp_drop_out(context, frame, FP_DROP_too_big, &remote->traffic[context->worker]);
+            return;
+        }
+        fp_note(context, frame, FP_EVENT_split);
+        send_split(context, uplink, frame, remote);
+        return;
+    }
+    struct fp_packet packet;
+    uint32_t completed = 0;
+    const enum fp_drop reason = fp_encap(frame, frame->segment->vni, &packet, &completed);
+    if (reason != FP_DROP_NONE) {
+        fp_drop_out(context, frame, reason, &remote->traffic[context->worker]);
+        return;
+    }
+    if (completed)
+        fp_note(context, frame, FP_EVENT_checksum_completed);
+    fp_udp_queue(context, outlet_of(uplink, frame), &packet, frame->segment, remote);
+}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains and super-frames that a kernel refuses: what it takes arrives, what it doesn't is counted."""
+
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from fastpath import Engine, MemoryPort, Segment
+from fastpath.offloads import Offloads
+from tests.netns.hosts import DEADLINE_S, Lab, ip, wait_for
+from tests.unit import twin, twin_offload
+from tests.unit.streams import Stream, pattern
+
+TCP4, UDP4 = Stream(), Stream(protocol=twin.UDP)
+NETS = {"ipv4": ("192.0.2.", 20 + 8 + 8), "ipv6": ("2001:db8::", 40 + 8 + 8)}  # and the headers outside
+
+
+class Sender:
+    """An engine in h1 with a memory port, driven by the test."""
+
+    def __init__(self, lab: Lab, net: str, offloads: Offloads) -> None:
+        self.engine = lab.hosts[0].inside(partial(Engine, f"{net}1", offloads=offloads))
+        self.segment: Segment = self.engine.add_segment(42)
+        self.port: MemoryPort = self.segment.add_memory_port("m", mtu=1430)
+        self.remote = self.segment.add_remote(f"{net}2")
+        self.sent = 0
+
+    def send(self, vnet: bytes, frame: bytes, segments: int) -> None:
+        """Hand over a super-frame and let the engine serve it."""
+        self.port.send(frame, vnet=vnet)
+        self.sent += segments
+        end = time.monotonic() + DEADLINE_S
+        while self.port.traffic.rx_frames < self.sent:
+            assert time.monotonic() < end
+            self.engine.poll(0.01)
+
+    def events(self) -> dict[str, int]:
+        return self.engine.stats().workers[0].events
+
+    def drops(self) -> dict[str, int]:
+        return self.engine.stats().workers[0].drops
+
+
+@contextmanager
+def sender(lab: Lab, net: str, offloads: Offloads | None = None) -> Iterator[Sender]:
+    one = Sender(lab, net, offloads or Offloads())
+    with one.engine:
+        yield one
+
+
+@pytest.fixture(params=NETS)
+def underlay(request: pytest.FixtureRequest) -> tuple[str, int]:
+    return NETS[request.param]
+
+
+def neighbours(lab: Lab, net: str) -> None:
+    """h1 knows the way to h2: nothing waits for an answer."""
+    mac = lab.hosts[1].run("cat", "/sys/class/net/u0/address").stdout.strip()
+    ip("-n", lab.hosts[0].name, "neigh", "replace", f"{net}2", "lladdr", mac, "dev", "u0", "nud", "permanent")
+
+
+def test_a_path_with_a_smaller_mtu(two: Lab, underlay: tuple[str, int]) -> None:
+    """Segments that don't fit are counted, each of them; shorter ones pass, and later trains are trains again."""
+    net, outer = underlay
+    neighbours(two, net)
+    length = "32" if "." in net else "128"
+    ip("-n", two.hosts[0].name, *f"route add {net}2/{length} dev u0 mtu lock 1300".split())
+    with sender(two, net) as one:
+        vnet, frame = TCP4.super_frame(pattern(14100), 1390)  # ten that are too big, and a short one
+        one.send(vnet, frame, 11)
+        assert one.events()["train_refused"] == 1
+        assert one.drops() == {"too_big": 10}
+        assert one.remote.traffic.tx_frames == 1
+        assert one.remote.traffic.drops == 10
+        fits = 1300 - outer - TCP4.headers
+        vnet, frame = TCP4.super_frame(pattern(10 * fits), fits)
+        one.send(vnet, frame, 10)
+        assert one.events()["train_refused"] == 1
+        assert one.events()["trains"] == 1
+        assert one.remote.traffic.tx_frames == 11
+        vnet, frame = TCP4.super_frame(pattern(10 * fits), fits + 1)  # a byte too many
+        one.send(vnet, frame, 10)
+        assert one.drops() == {"too_big": 19}
+
+
+def test_an_underlay_without_checksum_offload(two: Lab, underlay: tuple[str, int]) -> None:
+    """A kernel before 6.11 refuses trains there (EIO), a later one finishes the checksums: every packet arrives."""
+    net, _ = underlay
+    neighbours(two, net)
+    two.hosts[0].run("ethtool", "-K", "u0", "tx", "off")
+    with sender(two, net) as one, two.hosts[1].inside(partial(Engine, f"{net}2")) as other:
+        segment = other.add_segment(42)
+        port = segment.add_memory_port("m")
+        other.start()
+        vnet, frame = TCP4.super_frame(pattern(13900), 1390)
+        for _ in range(2):
+            one.send(vnet, frame, 10)
+        assert one.remote.traffic.tx_frames == 20
+        assert one.drops() == {}
+        assert one.events().get("trains", 0) + one.events().get("train_refused", 0) in (1, 2)
+        wait_for(lambda: port.traffic.tx_frames == 20, "all of them arrive")
+        received = list(iter(port.receive_with_header, None))
+        parts = [part for header, data in received for part in (twin_offload.split(data, header) or [data])]
+        assert parts == (twin_offload.split(frame, vnet) or []) * 2
+
+
+def test_a_super_frame_that_a_port_refuses(two: Lab) -> None:
+    """The kernel takes no UDP super-frame of so many segments: they are handed over one by one. It still gets those
+    that it does take."""
+    with two.hosts[0].inside(partial(Engine, "192.0.2.1")) as engine:
+        segment = engine.add_segment(42)
+        memory = segment.add_memory_port("m")
+        tap = two.containers[0].inside(partial(segment.add_tap, "vx0", mtu=1450, up=True))
+        two.containers[0].address("10.0.0.2/24")
+        assert tap.mac is not None
+        destination = struct.pack(">Q", tap.mac)[2:]
+
+        def send(size: int, segments: int) -> None:
+            before = tap.traffic.tx_frames
+            vnet, frame = UDP4.super_frame(pattern(size * segments), size)
+            memory.send(destination + frame[6:], vnet=vnet)
+            end = time.monotonic() + DEADLINE_S
+            while tap.traffic.tx_frames < before + segments:
+                assert time.monotonic() < end, engine.stats().workers[0].drops
+                engine.poll(0.01)
+
+        send(100, 10)
+        assert "super_frame_refused" not in segment.stats.tally.events
+        send(100, 200)
+        assert segment.stats.tally.events["super_frame_refused"] == 1
+        send(100, 10)
+        assert segment.stats.tally.events["super_frame_refused"] == 1
+        assert "port_error" not in engine.stats().workers[0].drops
