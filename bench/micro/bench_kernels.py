@@ -55,6 +55,29 @@ def test_decap(benchmark: BenchmarkFixture, size: int, version: int) -> None:
     measure(benchmark, f"decap, {size} B frame, IPv{version}", lambda: frames.decap(2000), each=each)
 
 
+def super_frame(protocol: int, payload: int, size: int) -> tuple[bytes, bytes]:
+    """A frame of `payload` bytes in segments of `size`, and its virtio-net header (<linux/virtio_net.h>)."""
+    ethernet = bytes.fromhex("020000000002 020000000001 0800")
+    if protocol == 6:
+        transport, field, gso_type = struct.pack("!HHIIBBHHH", 40000, 5201, 1, 1, 5 << 4, 0x10, 512, 0, 0), 16, 1
+    else:
+        transport, field, gso_type = struct.pack("!HHHH", 40000, 53, 8 + payload, 0), 6, 5
+    total = 20 + len(transport) + payload
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 1, 0, 64, protocol, 0, b"\x0a\x09\0\x01", b"\x0a\x09\0\x02")
+    frame = ethernet + ip + transport
+    vnet = struct.pack("=BBHHHHH", 1, gso_type, len(frame), size, 34, field, 0)
+    return frame + bytes(n * 7 & 0xFF for n in range(payload)), vnet
+
+
+@pytest.mark.parametrize(("name", "protocol", "payload", "size"), [("TCP", 6, 61512, 1398), ("UDP", 17, 4032, 64)])
+def test_split_and_merge(benchmark: BenchmarkFixture, name: str, protocol: int, payload: int, size: int) -> None:
+    frame = loops.SuperFrame(*super_frame(protocol, payload, size))
+    assert frame.split_and_merge(1) == frame.segments, "something was not merged"
+    each = 200 * frame.segments
+    what = f"split and merge, {size} B {name} segment"
+    measure(benchmark, what, lambda: frame.split_and_merge(200), each=each, unit="segment", size=size)
+
+
 @pytest.mark.parametrize("entries", [1 << 10, 1 << 16, 1 << 20])
 def test_fdb_lookup(benchmark: BenchmarkFixture, entries: int) -> None:
     table = loops.Table(entries)

@@ -14,6 +14,13 @@ from fastpath.kernels cimport (
     FP_BURST,
     FP_DEST_REMOTE,
     FP_HEADROOM,
+    FP_SPARE_SIZE,
+    FP_VXLAN_SIZE,
+    fp_burst,
+    fp_burst_clear,
+    fp_burst_end,
+    fp_burst_follow,
+    fp_burst_take,
     fp_checksum_add,
     fp_context,
     fp_decap,
@@ -28,13 +35,19 @@ from fastpath.kernels cimport (
     fp_fdb_value,
     fp_flow_parse,
     fp_frame,
+    fp_offload_measure,
     fp_packet,
     fp_segment,
     fp_segment_new,
     fp_segment_publish,
+    fp_split,
+    fp_split_begin,
+    fp_split_next,
     fp_tables,
     fp_tables_free,
     fp_tables_new,
+    fp_vnet_read,
+    fp_vxlan_write,
 )
 
 BURST = FP_BURST
@@ -105,6 +118,96 @@ cdef class Frames:
                     failed += fp_decap(&self.context, &self.frames[i], False)
                     total += self.frames[i].length + self.frames[i].flow.hash
         assert failed == 0
+        return total
+
+
+cdef class SuperFrame:
+    """A super-frame that came from a TAP with this virtio-net header, and memory for its packets."""
+
+    cdef uint8_t *buffer
+    cdef uint8_t *packets
+    cdef fp_burst *burst
+    cdef fp_frame frame
+    cdef uint32_t lengths[256]
+    cdef readonly uint32_t segments
+
+    def __cinit__(self, bytes content, bytes vnet):
+        self.buffer = <uint8_t *>calloc(1, len(content))
+        self.packets = <uint8_t *>calloc(1, 1 << 18)
+        self.burst = <fp_burst *>calloc(1, sizeof(fp_burst))
+        if self.buffer == NULL or self.packets == NULL or self.burst == NULL:
+            raise MemoryError
+        self.burst.spare = <uint8_t *>calloc(1, FP_SPARE_SIZE)
+        memcpy(self.buffer, <const char *>content, len(content))
+        self.frame.data = self.buffer
+        self.frame.length = len(content)
+        fp_vnet_read(<const uint8_t *><const char *>vnet, &self.frame)
+        fp_flow_parse(self.buffer, self.frame.length, &self.frame.flow)
+        if not fp_offload_measure(&self.frame) or self.frame.segments > 256:
+            raise ValueError("not a super-frame, or too long a one")
+        self.segments = self.frame.segments
+
+    def __dealloc__(self):
+        if self.burst != NULL:
+            free(self.burst.spare)
+        free(self.burst)
+        free(self.packets)
+        free(self.buffer)
+
+    cdef uint64_t split_once(self) noexcept nogil:
+        """Packets one behind the other, as the uplink makes them."""
+        cdef fp_split split
+        cdef uint8_t *at = self.packets
+        cdef uint32_t i = 0, length
+        fp_split_begin(&split, &self.frame)
+        while True:
+            length = fp_split_next(&split, at + FP_VXLAN_SIZE)
+            if length == 0:
+                return <uint64_t>(at - self.packets)
+            fp_vxlan_write(at, 42)
+            self.lengths[i] = FP_VXLAN_SIZE + length
+            at += self.lengths[i]
+            i += 1
+
+    cdef uint32_t merge_once(self) noexcept nogil:
+        """Those packets as a train that arrived."""
+        cdef fp_frame *head = &self.burst.frame[0]
+        cdef uint8_t *at = self.packets
+        cdef uint32_t i
+        fp_burst_clear(self.burst)
+        for i in range(self.segments):
+            if i == 0:
+                head.data = at + FP_VXLAN_SIZE
+                head.length = head.bytes = self.lengths[0] - FP_VXLAN_SIZE
+                head.segments = 1
+                head.gso_size = head.gso_type = 0
+                head.needs_checksum = False
+                head.vni = 42
+                fp_flow_parse(head.data, head.length, &head.flow)
+                fp_burst_take(self.burst, self.packets + (1 << 18))
+            elif not fp_burst_follow(self.burst, at, self.lengths[i]):
+                return 0
+            at += self.lengths[i]
+        fp_burst_end(self.burst)
+        return head.segments
+
+    def split(self, uint32_t rounds):
+        """Split it again and again."""
+        cdef uint32_t j
+        cdef uint64_t total = 0
+        with nogil:
+            for j in range(rounds):
+                total += self.split_once()
+        return total
+
+    def split_and_merge(self, uint32_t rounds):
+        """Split it and merge the segments again; returns how many segments were merged."""
+        cdef uint32_t j
+        cdef uint64_t total = 0
+        with nogil:
+            for j in range(rounds):
+                self.split_once()
+                total += self.merge_once()
         return total
 
 
