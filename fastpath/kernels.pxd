@@ -329,6 +329,19 @@ cdef extern from "burst.h" nogil:
     uint32_t fp_burst_end(fp_burst *burst)
 
 
+cdef extern from "pace.h" nogil:
+    struct fp_pace:
+        uint64_t spin_ns
+        uint64_t interval_ns
+        uint64_t not_before
+        uint32_t vain
+    void fp_pace_init(fp_pace *pace, uint64_t spin_ns)
+    c_bool fp_pace_look(const fp_pace *pace, uint64_t since, uint64_t now)
+    uint64_t fp_pace_gather(fp_pace *pace, uint64_t since, uint64_t now, uint32_t frames)
+    void fp_pace_yielded(fp_pace *pace, uint64_t since, uint64_t now)
+    void fp_pace_slept(fp_pace *pace, uint64_t since, uint64_t now)
+
+
 cdef extern from "bridge.h" nogil:
     void fp_bridge_forward(const fp_forwarder *self, const fp_context *context,
                            fp_frame *frames, uint32_t count)

@@ -57,6 +57,12 @@ from fastpath.kernels cimport (
     fp_frame,
     fp_offload_infer,
     fp_offload_measure,
+    fp_pace,
+    fp_pace_gather,
+    fp_pace_init,
+    fp_pace_look,
+    fp_pace_slept,
+    fp_pace_yielded,
     fp_packet,
     fp_segment,
     fp_segment_new,
@@ -315,6 +321,28 @@ cdef class Decapsulator:
             None if drop else buffer.content(), bool(buffer.frame.needs_checksum),
             buffer.frame.checksum_start, buffer.frame.checksum_offset, noted,
         )
+
+
+cdef class Pace:
+    """How a worker shares its core. All times are nanoseconds."""
+
+    cdef fp_pace c
+
+    def __cinit__(self, uint64_t spin_ns):
+        fp_pace_init(&self.c, spin_ns)
+
+    def look(self, uint64_t since, uint64_t now):
+        return fp_pace_look(&self.c, since, now)
+
+    def gather(self, uint64_t since, uint64_t now, uint32_t frames):
+        """For how long frames may gather."""
+        return fp_pace_gather(&self.c, since, now, frames) - now
+
+    def yielded(self, uint64_t since, uint64_t now):
+        fp_pace_yielded(&self.c, since, now)
+
+    def slept(self, uint64_t since, uint64_t now):
+        fp_pace_slept(&self.c, since, now)
 
 
 cdef class FdbTable:

@@ -2,7 +2,8 @@
 """Snapshots of the engine's counters, summed over its workers.
 
 "rx" is what came into the engine from there, "tx" what left the engine to there. Bytes are those of
-inner frames. A flooded frame counts once as received and once for every copy that went out.
+inner frames; a super-frame counts as the frames that it stands for. A flooded frame counts once as
+received and once for every copy that went out.
 """
 
 from dataclasses import asdict, dataclass, field

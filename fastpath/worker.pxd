@@ -9,6 +9,7 @@ from fastpath.kernels cimport (
     fp_context,
     fp_frame,
     fp_list,
+    fp_pace,
     fp_port,
     fp_udp_in,
     fp_uplink,
@@ -26,7 +27,6 @@ cdef class Worker:
     cdef int epoll
     cdef int wake
     cdef int udp
-    cdef uint64_t spin_ns
     cdef volatile bint stopping
     cdef fp_udp_in *inlet
     cdef fp_uplink uplink
@@ -34,15 +34,13 @@ cdef class Worker:
     cdef uint8_t *buffers
     cdef uint32_t room
     cdef uint32_t handled  # frames and messages read in this turn
-    cdef uint64_t interval_ns  # between two of them, lately
-    cdef uint64_t no_spin_before
+    cdef fp_pace pace
     cdef fp_address last_address
     cdef uint32_t last_index
     cdef epoll_event events[64]
 
     cdef void allocate(self, list send, int family, bint gso) except *
     cdef void loop(self) noexcept nogil
-    cdef void gather(self, uint64_t began, uint64_t ended) noexcept nogil
     cdef uint64_t let_others(self, uint64_t now) noexcept nogil
     cdef int turn(self, int timeout_ms) noexcept nogil
     cdef void serve(self, uint64_t what) noexcept nogil

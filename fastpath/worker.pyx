@@ -86,6 +86,11 @@ from fastpath.kernels cimport (
     fp_note,
     fp_now,
     fp_offload_measure,
+    fp_pace_gather,
+    fp_pace_init,
+    fp_pace_look,
+    fp_pace_slept,
+    fp_pace_yielded,
     fp_port,
     fp_port_get,
     fp_remote,
@@ -115,14 +120,6 @@ cdef enum:
     STRIDE = 1027 * 64
     # Bytes read in one turn, about, so that they are still in the cache when they are sent.
     READ_AT_ONCE = 64 << 10
-    # How a worker shares its core, see `loop`. All were found by measuring: docs/performance.md.
-    VAIN = 16  # times of looking for work without finding any, until it is not tried any more
-    TAKEN_NS = 250000  # somebody else had the core for longer than that:
-    AVOID_NS = 100000000  # for how long the worker then sleeps at once
-    GATHER = 48  # frames to gather
-    GATHER_BELOW_NS = 8000  # where they come at least that often
-    GATHER_NS = 50000  # and for no longer than that
-    MAX_INTERVAL_NS = 1 << 20
     UDP = 1 << 20  # what an event is about; a port's is the port's index, which is less
     WAKE = 1 << 21
 
@@ -150,10 +147,9 @@ cdef class Worker:
         self.merge = merge
         self.learned_udp_port = learned_udp_port
         self.attention = attention
-        self.spin_ns = <uint64_t>spin_us * 1000
+        fp_pace_init(&self.pace, <uint64_t>spin_us * 1000)
         self.udp = receive
         self.room = FP_BURST
-        self.interval_ns = MAX_INTERVAL_NS
         self.last_index = FP_REMOTE_NONE
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         self.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
@@ -474,45 +470,31 @@ cdef class Worker:
         return count
 
     cdef uint64_t let_others(self, uint64_t now) noexcept nogil:
-        """Let others have this core for a moment; returns the time after it. Where somebody took it for
-        long, it is no good to look for work here: to be woken is quicker than to get the core back."""
+        """Let others have this core for a moment; returns the time after it."""
         cdef uint64_t after
         sched_yield()
         after = now_ns()
-        if after - now > TAKEN_NS:
-            self.no_spin_before = after + AVOID_NS
+        fp_pace_yielded(&self.pace, now, after)
         return after
 
-    cdef void gather(self, uint64_t began, uint64_t ended) noexcept nogil:
-        """After a turn that began and ended then: where frames come thick and fast, let some gather before
-        the next one, since what is done for a frame costs less than what is done for a burst."""
-        cdef uint64_t now = ended
-        if self.handled == 0:
-            return
-        self.interval_ns = (3 * self.interval_ns + (ended - began) // self.handled) // 4
-        if self.interval_ns >= GATHER_BELOW_NS:
-            return
-        while now - ended < min(<uint64_t>GATHER_NS, GATHER * self.interval_ns) and now >= self.no_spin_before:
-            now = self.let_others(now)
-
     cdef void loop(self) noexcept nogil:
-        """Turn, and look for work for a while before going to sleep: to be woken takes longer. There is no
-        point in that where it was in vain the last few times."""
-        cdef uint64_t now = now_ns(), since = now, slept
-        cdef uint32_t vain = 0
+        """Turn, and look for work for a while before going to sleep: to be woken takes longer."""
+        cdef uint64_t now = now_ns(), since = now, until
         while not self.stopping:
             if self.turn(0) != 0:
                 now = now_ns()
-                self.gather(since, now)
+                until = fp_pace_gather(&self.pace, since, now, self.handled)
                 since = now
-            elif now - since < self.spin_ns and vain < VAIN and now >= self.no_spin_before:
+                while now < until:
+                    now = self.let_others(now)
+            elif fp_pace_look(&self.pace, since, now):
                 now = self.let_others(now)
             else:
-                slept = now_ns()
+                since = now_ns()
                 self.turn(-1)
-                since = now = now_ns()
-                self.interval_ns = MAX_INTERVAL_NS
-                vain = 0 if now - slept < self.spin_ns else vain + 1
+                now = now_ns()
+                fp_pace_slept(&self.pace, since, now)
+                since = now
 
     def run(self, core=None):
         """Turn until `stop` is called. The body of the worker's thread, which stays on `core`."""
