@@ -32,6 +32,11 @@ class Row:
         return f"{self.ratio.median:.2f}× ({self.ratio.minimum:.2f}–{self.ratio.maximum:.2f})"
 
     @property
+    def median(self) -> str:
+        """The median alone."""
+        return "–" if self.ratio is None else f"{self.ratio.median:.2f}×"
+
+    @property
     def verdict(self) -> str:
         """`better`, `worse`, or nothing where the median is about 1."""
         if self.ratio is None or abs(self.ratio.median - 1) <= SAME:

@@ -8,7 +8,7 @@ python -m fastpath.bench.e2e.table README.md  put it between the two marks in th
 from pathlib import Path
 
 from fastpath.bench.e2e.results import read
-from fastpath.bench.e2e.rows import rows
+from fastpath.bench.e2e.rows import OFFERED, Row, rows
 from fastpath.bench.marks import Marks
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "e2e.json"
@@ -16,21 +16,30 @@ MARKS = Marks("end-to-end benchmarks")
 
 
 def render(file: Path = RESULTS) -> str:
-    """The table as Markdown: what each scenario is about, and request/response at the 99th percentile, too."""
+    """The table as Markdown: a line a scenario and underlay, a column a baseline. It has what each scenario is about,
+    and request/response at the 99th percentile, too; the spread is shown for the first baseline."""
     results = read(file)
     about = results.about
+    _, first, *others = (contestant.name for contestant in results.contestants)
     lines = [
-        f"{about.cpu}, {about.cores} cores, Linux {about.kernel.split('-')[0]}; {about.rounds} rounds of "
-        f"{about.seconds:g} s, median of the ratios (minimum–maximum):",
+        f"{about.cpu}, {about.cores} cores, Linux {about.kernel.split('-')[0]}, TCP with {about.congestion}; "
+        f"{about.rounds} rounds of {about.seconds:g} s, median of the ratios ours / theirs (↓: lower is better):",
         "",
-        "| scenario | underlay | against | ours | theirs | unit | ratio |",
-        "| --- | --- | --- | ---: | ---: | --- | ---: |",
+        f"| scenario | underlay | ours | {first} | ratio | {' | '.join(others)} |",
+        f"| --- | --- | ---: | ---: | ---: |{' ---: |' * len(others)}",
     ]
+    lines_of: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in rows(results):
         if row.main or row.unit == "µs p99":
-            unit = row.unit + (" (lower is better)" if row.lower_is_better else "")
-            words = (f"`{row.scenario}`", row.form, row.baseline, row.ours, row.theirs, unit, row.spread)
-            lines.append(f"| {' | '.join(words)} |")
+            lines_of.setdefault((row.scenario, row.form, row.unit), {})[row.baseline] = row
+    for (scenario, form, unit), by_baseline in lines_of.items():
+        row = next(iter(by_baseline.values()))
+        reference = by_baseline.get(first)
+        short = unit.removesuffix(OFFERED) + (" ↓" if row.lower_is_better else "")
+        words = [f"`{scenario}`", form, f"{row.ours.split(' of ')[0]} {short}"]
+        words += [reference.theirs.split(" of ")[0], f"**{reference.spread}**"] if reference else ["–", "–"]
+        words += [by_baseline[name].median if name in by_baseline else "–" for name in others]
+        lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines)
 
 

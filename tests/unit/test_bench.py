@@ -200,10 +200,9 @@ def test_the_readme_table_names_machine_and_ratios(found: Results, tmp_path: Pat
     file = tmp_path / "e2e.json"
     results.write(found, file)
     text = readme_table.render(file)
-    assert "Linux 6.18.1; 3 rounds of 2 s" in text
-    assert (
-        "| `udp64` | wire | kernel-bridge | 300 of 900 | 100 of 900 | kpps, received of offered | 2.90× (2.00–3.00) |"
-    ) in text
+    assert "Linux 6.18.1, TCP with cubic; 3 rounds of 2 s" in text
+    assert "| `udp64` | wire | 300 kpps | 100 | **2.90× (2.00–3.00)** |" in text
+    assert "| `rr` | wire | 40.0 µs p99 ↓ | 80.0 | **0.50× (0.50–0.50)** |" in text
 
 
 def test_the_picture_and_the_page_are_whole(found: Results, tmp_path: Path) -> None:
