@@ -33,7 +33,7 @@ static uint64_t portable(uint64_t sum, uint8_t *to, const uint8_t *from, uint32_
         from = to;
     }
     if (length < 32)
-        return add_rest(sum, from, length);
+        return add_rest(join(sum, 0), from, length); // folded first: it may be any number
     uint64_t lane[8] = {0};
     for (; length >= 32; from += 32, length -= 32) {
         uint32_t word[8];

@@ -132,6 +132,7 @@ def parse() -> dict[str, bytes]:
         "needs-checksum-at-end": vnet(1, start=len(partial4) - 2) + b"\1" + partial4,
         "needs-checksum-outside": vnet(1, start=len(partial4) - 1) + b"\1" + partial4,
         "super-frame": vnet(1, 1, 1400, 34, 16) + b"\2" + bytes(frames()["big-tcp4"]),
+        "short": vnet() + b"\0" + bytes(range(1, 15)),
     }
 
 
