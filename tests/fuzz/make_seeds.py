@@ -191,6 +191,22 @@ def merge() -> dict[str, bytes]:
     }
 
 
+def udp() -> dict[str, bytes]:
+    """A count, so many packets, then the kernel's answers: 0 takes all, 160 and more are errors (fuzz_udp.c)."""
+    eagain, eio, emsgsize = 160 + (4 - 160) % 9, 160 + (0 - 160) % 9, 160 + (1 - 160) % 9
+    same = [1] * 40
+    return {
+        "trains": bytes([1, 100, *[1] * 100, 0]),
+        "no-trains": bytes([0, 100, *[1] * 100, 0]),
+        "two-remotes": bytes([1, 80, *[1, 9] * 40, 0]),
+        "refused": bytes([1, 40, *same, eio, *[0] * 40, 40, *same, 0]),
+        "too-big": bytes([1, 5, 6, 6, 6, 6, 5, emsgsize, *[emsgsize] * 4, 0, 40, *same, 0]),
+        "full": bytes([1, 40, *same, eagain, 1, 0, 40, *same, eagain, 0]),
+        "partly": bytes([1, 8, 1, 17, 1, 17, 5, 6, 7, 0, 1, 2, 3]),
+        "large": bytes([1, 9, 7, 7, 7, 6, 6, 6, 5, 4, 0, 0]),
+    }
+
+
 LEARN, SET, RETIRE, AGE, RECLAIM, LOOKUP, SHARE, TIME = 0, 3, 4, 5, 6, 7, 8, 9
 
 
@@ -238,7 +254,7 @@ def remote() -> dict[str, bytes]:
 
 
 def main(directory: Path) -> None:
-    for target in (decap, parse, split, merge, fdb, remote):
+    for target in (decap, parse, split, merge, udp, fdb, remote):
         folder = directory / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in target().items():
