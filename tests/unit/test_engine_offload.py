@@ -378,6 +378,30 @@ def test_a_packet_with_a_super_frame_is_not_a_train(stream: Stream) -> None:
     assert (got.drop, got.needs_checksum) == (None, True)
 
 
+@pytest.mark.parametrize("stream", [*KINDS, UDP4.but(tags=(5,))], ids=[*IDS, "tagged"])  # type: ignore[arg-type]
+def test_a_packet_with_a_super_frame_arrives_whole(here: Place, stream: Stream) -> None:
+    """By loopback a train arrives as such a packet does: all bytes, and a segment size."""
+    lab, segment, port, far = here
+    vnet, frame = stream.super_frame(pattern(5000), 1000)
+    far.send_segmented(vxlan(42, frame), 1000, 5)
+    lab.poll()
+    assert received(port) == [(vnet, frame)]
+    assert lab.events() == {"learned": 1, "flooded": 1, "checksum_inferred": 1}
+    assert port.traffic.tx_frames == far.remote(segment).traffic.rx_frames == 5
+    check_sums(lab.engine)
+
+
+def test_a_packet_with_a_super_frame_to_no_port(here: Place) -> None:
+    """From remote to remote nothing goes, and it is counted as its segments."""
+    lab, segment, _, far = here
+    segment.fdb.set(THERE, far.remote(segment))
+    _, frame = UDP4.super_frame(pattern(5000), 1000)
+    far.send_segmented(vxlan(42, frame), 1000, 5)
+    lab.poll()
+    assert lab.drops() == {"split_horizon": 5}
+    check_sums(lab.engine)
+
+
 def test_a_train_is_a_train() -> None:
     for stream in KINDS:
         payloads = [vxlan(42, frame) for frame in stream.segments([100] * 5)]
