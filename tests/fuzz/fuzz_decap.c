@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bed.h"
 #include "bridge.h"
 #include "checksum.h"
 #include "decap.h"
 #include "encap.h"
 #include "offload.h"
+#include "offload_bed.h"
 #include "wire.h"
 
 enum { OPTION_STRICT = 1, OPTION_NO_LEARNING = 2 };
@@ -173,6 +173,30 @@ static void check_dropped(struct bed *bed, const struct fp_frame *frame, enum fp
     CHECK(bed_drops(bed, drop) == before + 1);
 }
 
+// As if the kernel had said that it is a train, or holds a super-frame, with segments of some size.
+static void check_segmented(struct bed *bed, const uint8_t *payload, uint32_t length, uint8_t tos) {
+    const uint32_t sizes[] = {1, 8, 9, 21, 40, length / 3, length / 2, length - 1, length, 1448};
+    for (uint32_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        void *memory;
+        struct fp_frame frame = {0};
+        frame.data = exact_copy(payload, length, FP_HEADROOM - FP_VXLAN_SIZE, &memory);
+        frame.length = length;
+        frame.outer_tos = tos;
+        frame.gso_size = (uint16_t)sizes[i];
+        const uint32_t unit = fp_train_unit(frame.data, length, sizes[i]);
+        CHECK(unit == length || (unit == sizes[i] && unit != 0 && unit < length));
+        if (fp_decap(&bed->context, &frame, false) == FP_DROP_NONE) {
+            // Not a train: it is a whole UDP or TCP packet, and can be split.
+            CHECK(unit != length || sizes[i] == 0 || sizes[i] >= length ||
+                  frame.length == length - FP_VXLAN_SIZE);
+            CHECK((frame.gso_size != 0) == (frame.gso_type != 0));
+            if (frame.gso_size != 0)
+                check_split(&frame);
+        }
+        free(memory);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct bed bed;
     if (bed.context.tables == NULL)
@@ -207,6 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check_dropped(&bed, &frame, drop);
     }
     free(memory);
+    check_segmented(&bed, input.at, (uint32_t)input.left, tos);
     bed_forget(&bed);
     return 0;
 }
