@@ -50,6 +50,7 @@ def wire(two: Lab) -> Iterator[tuple[Lab, socket.socket]]:
     """The lab, and a raw socket on h2's underlay."""
     for container in two.containers:
         quiet(container)
+    two.wire("gro", "off")  # a train would cross a veth in one piece
     with two.hosts[1].raw("u0") as sock:
         yield two, sock
 
