@@ -142,7 +142,8 @@ static void queue(struct bed *bed, struct fp_udp_out *out, uint8_t *arena, uint3
         return;
     sent->remote = what >> 3 & 1;
     sent->tos = what & 16 ? 2 : 0;
-    sent->alone = atomic_load(&remotes[sent->remote]->no_trains);
+    const bool alone = what & 128;
+    sent->alone = alone || atomic_load(&remotes[sent->remote]->no_trains);
     *used += what & 32 ? 8 : 0; // or right behind the one before
     uint8_t *data = arena + *used;
     for (uint32_t i = 0; i < sent->size; i++) // all of them differ
@@ -150,7 +151,8 @@ static void queue(struct bed *bed, struct fp_udp_out *out, uint8_t *arena, uint3
     *used += sent->size;
     sent->data = data;
     queued_count++;
-    const struct fp_packet packet = {.data = data, .length = sent->size, .tos = sent->tos};
+    const struct fp_packet packet = {
+        .data = data, .length = sent->size, .tos = sent->tos, .alone = alone};
     fp_udp_queue(&bed->context, out, &packet, bed->segment[what >> 6 & 1], remotes[sent->remote]);
 }
 

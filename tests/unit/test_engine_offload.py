@@ -476,6 +476,19 @@ def test_a_payload_that_plays_vxlan_headers() -> None:
     assert oneshot.Decapsulator([7]).train_unit(vxlan(42, shifted), 1000) == 8 + len(shifted)  # no VNI of ours
 
 
+def test_what_does_not_parse_travels_alone(here: Place) -> None:
+    """It may lie about its length to whoever receives it with others."""
+    lab, _, port, far = here
+    far.gro()
+    good = TCP4.segments([100] * 4)
+    bad = [lying(frame, 60000) for frame in good]
+    for frame in bad + good:
+        lab.send(port, frame)
+    lab.poll()
+    trains = [train.frames() for train in far.receive_trains()]
+    assert sorted(trains, key=len) == [*([frame] for frame in bad), good]
+
+
 def test_what_is_not_ip_is_a_train() -> None:
     payload = vxlan(42, bytes(12) + b"\x88\xb5" + bytes(400))
     for size in (9, 22, 100, 421):
