@@ -47,14 +47,6 @@ cdef extern from "<sched.h>" nogil:
     int sched_yield()
 
 
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int CLOCK_MONOTONIC
-    int clock_gettime(int clock, timespec *now)
-
-
 cdef extern from "wire.h" nogil:
     enum:
         FP_ETHERNET_SIZE
@@ -335,6 +327,7 @@ cdef extern from "pace.h" nogil:
         uint64_t interval_ns
         uint64_t not_before
         uint32_t vain
+    uint64_t fp_pace_clock()
     void fp_pace_init(fp_pace *pace, uint64_t spin_ns)
     c_bool fp_pace_look(const fp_pace *pace, uint64_t since, uint64_t now)
     uint64_t fp_pace_gather(fp_pace *pace, uint64_t since, uint64_t now, uint32_t frames)

@@ -16,7 +16,6 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
 from fastpath.kernels cimport (
-    CLOCK_MONOTONIC,
     EFD_CLOEXEC,
     EFD_NONBLOCK,
     EPOLL_CLOEXEC,
@@ -53,7 +52,6 @@ from fastpath.kernels cimport (
     FP_UPLINK_MEMORY,
     FP_VXLAN_SIZE,
     aligned_alloc,
-    clock_gettime,
     epoll_create1,
     epoll_ctl,
     epoll_event,
@@ -86,6 +84,7 @@ from fastpath.kernels cimport (
     fp_note,
     fp_now,
     fp_offload_measure,
+    fp_pace_clock,
     fp_pace_gather,
     fp_pace_init,
     fp_pace_look,
@@ -107,7 +106,6 @@ from fastpath.kernels cimport (
     fp_uplink_flush,
     fp_uplink_send,
     sched_yield,
-    timespec,
 )
 from fastpath.tables cimport Tables
 
@@ -122,12 +120,6 @@ cdef enum:
     READ_AT_ONCE = 64 << 10
     UDP = 1 << 20  # what an event is about; a port's is the port's index, which is less
     WAKE = 1 << 21
-
-
-cdef uint64_t now_ns() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
 
 
 cdef class Worker:
@@ -473,16 +465,16 @@ cdef class Worker:
         """Let others have this core for a moment; returns the time after it."""
         cdef uint64_t after
         sched_yield()
-        after = now_ns()
+        after = fp_pace_clock()
         fp_pace_yielded(&self.pace, now, after)
         return after
 
     cdef void loop(self) noexcept nogil:
         """Turn, and look for work for a while before going to sleep: to be woken takes longer."""
-        cdef uint64_t now = now_ns(), since = now, until
+        cdef uint64_t now = fp_pace_clock(), since = now, until
         while not self.stopping:
             if self.turn(0) != 0:
-                now = now_ns()
+                now = fp_pace_clock()
                 until = fp_pace_gather(&self.pace, since, now, self.handled)
                 since = now
                 while now < until:
@@ -490,9 +482,9 @@ cdef class Worker:
             elif fp_pace_look(&self.pace, since, now):
                 now = self.let_others(now)
             else:
-                since = now_ns()
+                since = fp_pace_clock()
                 self.turn(-1)
-                now = now_ns()
+                now = fp_pace_clock()
                 fp_pace_slept(&self.pace, since, now)
                 since = now
 

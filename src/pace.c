@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pace.h"
 
+#include <time.h>
+
 enum {
     VAIN = 16, // times of looking for work without finding any, until it is not tried any more
     TAKEN_NS = 250000, // somebody else had the core for longer than that:
@@ -10,6 +12,12 @@ enum {
     GATHER_NS = 50000, // and for no longer than that
     MAX_INTERVAL_NS = 1 << 20,
 };
+
+uint64_t fp_pace_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 void fp_pace_init(struct fp_pace *pace, uint64_t spin_ns) {
     *pace = (struct fp_pace){.spin_ns = spin_ns, .interval_ns = MAX_INTERVAL_NS};

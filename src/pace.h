@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pace: how a worker shares its core. When it sleeps, when it looks for work instead, and when it lets
-// frames gather. Times are nanoseconds of one clock, which the caller reads. docs/performance.md has the
-// measurements behind the numbers.
+// frames gather. Times are nanoseconds of one clock, which the caller reads, so that tests need none.
+// docs/performance.md has the measurements behind the numbers.
 #ifndef FP_PACE_H
 #define FP_PACE_H
 
@@ -14,6 +14,9 @@ struct fp_pace {
     uint64_t not_before; // the core is somebody else's until then
     uint32_t vain; // how many times in a row the worker slept for longer than it might have looked
 };
+
+// The machine's monotonic clock.
+uint64_t fp_pace_clock(void);
 
 void fp_pace_init(struct fp_pace *pace, uint64_t spin_ns);
 
