@@ -10,11 +10,6 @@
 enum { DONT_FRAGMENT = 0x4000, MAX_IP = 65535 };
 enum { MAX_UDP_SEGMENTS = 64 }; // UDP_MAX_SEGMENTS before Linux 6.9; a TAP refuses more
 
-static uint32_t header_size(const uint8_t *transport, uint8_t protocol) {
-    return protocol == FP_PROTOCOL_TCP ? (uint32_t)(transport[FP_TCP_OFFSET] >> 4) * 4
-                                       : FP_UDP_SIZE;
-}
-
 // Whether a TCP header's flags allow a merge at all: ACK, and perhaps PSH or FIN.
 static bool plain_flags(uint8_t flags) {
     return (flags & (uint8_t)~(FP_TCP_PSH | FP_TCP_FIN)) == FP_TCP_ACK;
@@ -37,13 +32,12 @@ void fp_merge_begin(struct fp_merge *merge, struct fp_frame *head, const uint8_t
         flow->end != head->length || head->needs_checksum || head->gso_type != 0 ||
         fp_offload_checksum_field(flow) == 0)
         return;
-    const uint32_t headers = flow->transport + header_size(transport, flow->protocol);
-    if (headers >= flow->end || headers > FP_SUPER_HEADERS)
+    const uint32_t headers = fp_offload_headers(head);
+    if (headers == 0 || headers >= flow->end || headers > FP_SUPER_HEADERS)
         return;
     if (flow->protocol == FP_PROTOCOL_TCP) {
         const uint8_t flags = transport[FP_TCP_FLAGS];
-        if (headers < flow->transport + (uint32_t)FP_TCP_SIZE || !plain_flags(flags) ||
-            (flags & (FP_TCP_PSH | FP_TCP_FIN)))
+        if (!plain_flags(flags) || (flags & (FP_TCP_PSH | FP_TCP_FIN)))
             return;
     } else if (transport[FP_UDP_CHECKSUM] == 0 && transport[FP_UDP_CHECKSUM + 1] == 0) {
         return; // no checksum: there is nothing to verify, and a super-frame would get one

@@ -22,8 +22,7 @@ void fp_vnet_read(const uint8_t *header, struct fp_frame *frame) {
     frame->gso_size = vnet.hdr.gso_type != VIRTIO_NET_HDR_GSO_NONE ? vnet.hdr.gso_size : 0;
 }
 
-// The bytes in front of the payload of a TCP or UDP packet, or 0 where its headers are cut off.
-static uint32_t headers_of(const struct fp_frame *frame) {
+uint32_t fp_offload_headers(const struct fp_frame *frame) {
     const struct fp_flow *flow = &frame->flow;
     uint32_t size = FP_UDP_SIZE;
     if (flow->transport == 0)
@@ -57,7 +56,7 @@ bool fp_offload_measure(struct fp_frame *frame) {
     frame->headers = 0;
     if (frame->gso_type == VIRTIO_NET_HDR_GSO_NONE)
         return true;
-    const uint32_t headers = headers_of(frame);
+    const uint32_t headers = fp_offload_headers(frame);
     const uint8_t type = fp_offload_gso_type(frame);
     if (frame->gso_size == 0 || headers == 0 || headers > FP_SUPER_HEADERS ||
         type == VIRTIO_NET_HDR_GSO_NONE || ((type ^ frame->gso_type) & ~VIRTIO_NET_HDR_GSO_ECN))
@@ -76,7 +75,7 @@ static uint16_t segment_size(const struct fp_frame *frame, uint32_t mtu) {
     const struct fp_flow *flow = &frame->flow;
     if (flow->protocol != FP_PROTOCOL_TCP || flow->end - flow->network <= mtu)
         return 0;
-    const uint32_t headers = headers_of(frame);
+    const uint32_t headers = fp_offload_headers(frame);
     return headers != 0 && headers - flow->network < mtu
                ? (uint16_t)(mtu - (headers - flow->network))
                : 0;
@@ -96,7 +95,7 @@ bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu) 
     if (size != 0) {
         vnet.hdr.gso_size = size;
         vnet.hdr.gso_type = fp_offload_gso_type(frame);
-        vnet.hdr.hdr_len = (uint16_t)headers_of(frame);
+        vnet.hdr.hdr_len = (uint16_t)fp_offload_headers(frame);
     }
     memcpy(header, &vnet, sizeof vnet);
     return size != 0;

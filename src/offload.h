@@ -27,6 +27,10 @@ bool fp_offload_measure(struct fp_frame *frame);
 // The gso_type that belongs to a super-frame's headers; 0 where they can't be those of one.
 uint8_t fp_offload_gso_type(const struct fp_frame *frame);
 
+// The bytes in front of the payload of a TCP or UDP packet, from the Ethernet header on; 0 where its
+// headers are cut off.
+uint32_t fp_offload_headers(const struct fp_frame *frame);
+
 // Finish the checksum that the kernel left open, in place; clears needs_checksum. False: the header
 // points outside of the frame.
 bool fp_offload_complete(struct fp_frame *frame);
