@@ -104,10 +104,6 @@ cdef extern from "flow.h" nogil:
 
 cdef extern from "checksum.h" nogil:
     uint64_t fp_checksum_add(uint64_t sum, const uint8_t *data, uint32_t length)
-    enum:
-        FP_CHECKSUM_PORTABLE
-        FP_CHECKSUM_AVX2
-        FP_CHECKSUM_AVX512
     c_bool fp_checksum_has(int way)
     uint64_t fp_checksum_by(int way, uint64_t sum, uint8_t *to, const uint8_t *from_, uint32_t length)
     uint16_t fp_checksum_fold(uint64_t sum)
@@ -201,7 +197,6 @@ cdef extern from "remote.h" nogil:
         uint16_t udp_port
     struct fp_remote:
         fp_address address
-        c_bool no_trains
         fp_traffic *traffic
     struct fp_remotes
     uint32_t fp_remotes_find(const fp_remotes *remotes, const fp_address *address)
@@ -239,8 +234,6 @@ cdef extern from "tables.h" nogil:
         uint32_t mtu
         fp_segment *segment
         c_bool gone
-        c_bool refuses_tcp
-        c_bool refuses_udp
         fp_traffic *traffic
         int fd[64]  # FP_WORKERS
     struct fp_tables:
@@ -272,12 +265,9 @@ cdef extern from "tables.h" nogil:
     void fp_turn_end(fp_tables *tables, uint32_t worker)
     void fp_synchronize(fp_tables *tables)
     void fp_drop(const fp_context *context, const fp_frame *frame, uint32_t reason)
-    void fp_drop_out(const fp_context *context, const fp_frame *frame, uint32_t reason,
-                     fp_traffic *traffic)
     void fp_count_event(const fp_context *context, fp_segment *segment, uint32_t event, uint32_t times)
     void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
     void fp_count_in(const fp_context *context, const fp_frame *frame)
-    void fp_count_out(const fp_context *context, const fp_frame *frame, fp_traffic *traffic)
 
 
 cdef extern from "offload.h" nogil:
@@ -323,10 +313,7 @@ cdef extern from "burst.h" nogil:
 
 cdef extern from "pace.h" nogil:
     struct fp_pace:
-        uint64_t spin_ns
-        uint64_t interval_ns
-        uint64_t not_before
-        uint32_t vain
+        pass
     uint64_t fp_pace_clock()
     void fp_pace_init(fp_pace *pace, uint64_t spin_ns)
     c_bool fp_pace_look(const fp_pace *pace, uint64_t since, uint64_t now)
