@@ -12,10 +12,10 @@ from rich.console import Console
 
 from fastpath.bench.e2e.command import bench
 from fastpath.control import fdb_words
-from fastpath.control.client import Client
-from fastpath.control.config import vxlan_config
-from fastpath.control.control_socket import device_names
-from fastpath.control.messages import DeviceInfo, FdbVerb
+from fastpath.control.device.client import Client
+from fastpath.control.device.config import vxlan_config
+from fastpath.control.device.control_socket import device_names
+from fastpath.control.device.messages import DeviceInfo, FdbVerb
 from fastpath.control.one_line import one_line_errors
 from fastpath.control.tables import print_stats
 from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
@@ -113,7 +113,7 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | 
         settings["workers"] = workers
     config = vxlan_config(name, words, offloads=offloads, **settings)
     # Netlink and the HTTP server take longer to load than most commands take to run.
-    from fastpath.control.run_device import detach, run  # noqa: PLC0415
+    from fastpath.control.device.run import detach, run  # noqa: PLC0415
 
     if detached:
         detach(config)

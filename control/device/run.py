@@ -11,10 +11,10 @@ from collections.abc import Callable
 from aiohttp import web
 
 from fastpath import Port
-from fastpath.control.api import application
-from fastpath.control.config import VxlanConfig
-from fastpath.control.control_socket import control_socket, socket_directory
-from fastpath.control.device import VxlanDevice
+from fastpath.control.device.api import application
+from fastpath.control.device.config import VxlanConfig
+from fastpath.control.device.control_socket import control_socket, socket_directory
+from fastpath.control.device.vxlan import VxlanDevice
 from fastpath.control.stop_signals import StopSignals
 from fastpath.errors import FastpathError, RefusedError
 

@@ -6,8 +6,8 @@ import secrets
 
 from fastpath import Engine, Port, Remote, UsageError
 from fastpath.addresses import format_mac, is_group, parse_mac
-from fastpath.control.config import VxlanConfig
-from fastpath.control.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine
+from fastpath.control.device.config import VxlanConfig
+from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine
 from fastpath.control.netlink import limit_super_frames, move_link, path_mtu
 from fastpath.errors import ConflictError
 

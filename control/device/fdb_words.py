@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastpath.addresses import format_mac, parse_mac
-from fastpath.control.config import Word, read_words
-from fastpath.control.messages import FdbChange, FdbFlush, FdbLine, FdbState, FdbVerb
+from fastpath.control.device.config import Word, read_words
+from fastpath.control.device.messages import FdbChange, FdbFlush, FdbLine, FdbState, FdbVerb
 from fastpath.errors import UsageError
 
 _DEV = {"dev": Word(1, hint="dev NAME")}

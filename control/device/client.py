@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 from pydantic import BaseModel
 
-from fastpath.control.control_socket import is_running, socket_path
-from fastpath.control.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
+from fastpath.control.device.control_socket import is_running, socket_path
+from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
 from fastpath.errors import RefusedError, UsageError
 
 TIMEOUT_S = 10.0

@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from fastpath.control.device import VxlanDevice
-from fastpath.control.messages import FdbChange, FdbFlush
+from fastpath.control.device.messages import FdbChange, FdbFlush
+from fastpath.control.device.vxlan import VxlanDevice
 from fastpath.errors import FastpathError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
