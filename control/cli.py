@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from fastpath.bench.e2e.command import bench
-from fastpath.control import fdb_words
+from fastpath.control.device import fdb_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.config import vxlan_config
 from fastpath.control.device.control_socket import device_names

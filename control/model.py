@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network, Endpoint, Sandbox and Peer: the Container Network Model as all hosts share it, and as the
+store keeps it in JSON (docs/store.md)."""
+
+import ipaddress
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from fastpath.addresses import IPAddress, format_mac, is_group, parse_mac
+
+MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
+OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
+        raise ValueError("a name has 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first")
+    return text
+
+
+def _mac(text: str) -> str:
+    mac = parse_mac(text)
+    if mac == 0 or is_group(mac):
+        raise ValueError(f"{text} is not the address of one interface")
+    return format_mac(mac)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Mac = Annotated[str, AfterValidator(_mac)]
+Driver = Literal["overlay", "macvlan"]
+Layout = Literal["direct", "bridge"]
+Vni = Annotated[int, Field(ge=MIN_VNI, le=MAX_VNI)]
+Mtu = Annotated[int, Field(ge=68, le=65521)]
+
+
+class Model(BaseModel):
+    """The base: frozen, and strict about what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Subnet(Model):
+    """A pool of addresses, and the one that is kept for the gateway."""
+
+    pool: IPNetwork
+    gateway: IPAddress
+
+    @model_validator(mode="after")
+    def _gateway_within(self) -> Self:
+        if self.gateway not in self.pool:
+            raise ValueError(f"the gateway {self.gateway} is not in the subnet {self.pool}")
+        return self
+
+
+class Network(Model):
+    """One container subnet (or one for each family) and one VNI. `mtu` is the containers', None: what the
+    underlay leaves."""
+
+    name: Name
+    driver: Driver = "overlay"
+    vni: Vni | None
+    subnets: tuple[Subnet, ...]
+    mtu: Mtu | None = None
+    layout: Layout = "direct"
+    internal: bool = False
+    options: dict[str, str] = {}
+
+
+class Sandbox(Model):
+    """A network namespace: its path, and its inode, since a path may come to name another one."""
+
+    path: str
+    inode: int
+
+
+class Endpoint(Model):
+    """A sandbox's place in a network. `host` says whose it is; that host's daemon alone may change it.
+
+    joining: claimed, its interface may be half made · ready · leaving: its interface may be half gone
+    """
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    network: Name
+    host: Name
+    mac: Mac
+    addresses: tuple[IPInterface, ...]
+    sandbox: Sandbox
+    ifname: str = "eth0"
+    state: Literal["joining", "ready", "leaving"] = "joining"
+
+
+class Peer(Model):
+    """A host that runs a daemon. Its key goes with its lease. `id` tells two hosts of one name apart, `mtu`
+    is the largest IP packet that leaves it, in bytes."""
+
+    host: Name
+    id: str
+    vtep: IPAddress
+    udp_port: Annotated[int, Field(ge=1, le=65535)] = 4789
+    mtu: Annotated[int, Field(ge=68)]
+    version: str
