@@ -38,7 +38,7 @@ class NetworkCreate(Model):
     mtu: Mtu | None = None
     layout: Layout = "direct"
     internal: bool = False
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
 
 
 class NetworkInfo(Model):

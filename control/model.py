@@ -68,7 +68,7 @@ class Network(Model):
     mtu: Mtu | None = None
     layout: Layout = "direct"
     internal: bool = False
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
 
 
 class Sandbox(Model):
