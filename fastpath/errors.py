@@ -16,3 +16,7 @@ class ConflictError(FastpathError):
 
 class RefusedError(FastpathError):
     """The kernel said no: missing privilege, no such address on this host, no memory."""
+
+
+class NotFoundError(UsageError):
+    """There is nothing of that name."""

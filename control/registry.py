@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks and endpoints in the store. Every change is one transaction, so two hosts never get one address,
+MAC address, subnet or VNI, and a daemon that is killed leaves nothing half written.
+
+An endpoint's life: `joining` (claimed) → its interface is made → `ready` → `leaving` → its interface is removed
+→ the keys are deleted. Whoever finds one on the way, after a crash, goes on.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from ipaddress import ip_address
+from typing import Literal
+
+from pydantic import ValidationError
+
+from fastpath.addresses import IPAddress
+from fastpath.control import ipam, keys
+from fastpath.control.ipam import Pool
+from fastpath.control.messages import EndpointCreate, NetworkCreate
+from fastpath.control.model import Endpoint, IPInterface, IPNetwork, Network, Sandbox
+from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
+from fastpath.errors import ConflictError, NotFoundError, UsageError
+
+ATTEMPTS = 200  # lost races in a row before somebody is told; each was won by another host
+SPREAD_AFTER = 3  # lost races after which an address is chosen at random
+
+
+async def _attempts(what: str) -> AsyncIterator[int]:
+    """Count attempts at a transaction that others may win first, and wait a little between them."""
+    for attempt in range(ATTEMPTS):
+        yield attempt
+        await asyncio.sleep(random.random() * min(0.1, 0.002 * (attempt + 1)))  # noqa: S311  # only to part rivals
+    raise ConflictError(f"{what}: other hosts were first {ATTEMPTS} times, try again")
+
+
+class Registry:
+    """Networks and endpoints, on behalf of one host."""
+
+    def __init__(self, store: Store, host: str, pool: Pool) -> None:
+        self._store = store
+        self._host = host
+        self._pool = pool
+
+    async def create_network(
+        self, request: NetworkCreate, reserved: Sequence[tuple[IPNetwork, str]] = ()
+    ) -> tuple[Network, int]:
+        """The network, and the revision it was written at. `reserved` are subnets that are in use on this host, and
+        by whom. Raises UsageError, ConflictError."""
+        async for _ in _attempts(f"network {request.name}"):
+            guard = await self._store.get(keys.NETWORKS_GUARD)
+            others = [read_network(item) for item in (await self._store.list(keys.NETWORKS)).items]
+            network = self._plan_network(request, [other for other in others if other is not None], reserved)
+            key = keys.network(network.name)
+            revision = await self._store.commit(
+                [Compare(keys.NETWORKS_GUARD, guard.revision if guard else 0), Compare(key)],
+                [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
+            )
+            if revision is not None:
+                return network, revision
+        raise AssertionError("unreachable")
+
+    def _plan_network(
+        self, request: NetworkCreate, others: Sequence[Network], reserved: Sequence[tuple[IPNetwork, str]]
+    ) -> Network:
+        for other in others:
+            if other.name == request.name:
+                raise ConflictError(f"there is a network {other.name} already: choose another name")
+            if request.vni is not None and other.vni == request.vni:
+                raise ConflictError(f"VNI {request.vni} belongs to the network {other.name}: choose another one")
+        taken = [(subnet.pool, f"the network {other.name}") for other in others for subnet in other.subnets]
+        pools = list(request.subnets)
+        if not pools:
+            pools = [ipam.choose_subnet(self._pool, [pool for pool, _ in [*taken, *reserved]])]
+        for pool in pools:
+            ipam.check_subnet(pool, [*taken, *reserved])
+        vni = request.vni
+        if vni is None:
+            vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})
+        return Network(
+            name=request.name,
+            driver=request.driver,
+            vni=vni,
+            subnets=ipam.make_subnets(pools, request.gateways),
+            mtu=request.mtu,
+            layout=request.layout,
+            internal=request.internal,
+            options=request.options,
+        )
+
+    async def remove_network(self, name: str) -> int:
+        """The revision at which it went. Raises NotFoundError, and ConflictError where it has endpoints."""
+        async for _ in _attempts(f"network {name}"):
+            item, _ = await self._network(name)
+            revision = await self._store.commit(
+                [
+                    Compare(item.key, item.revision),
+                    Compare(keys.endpoints(name), prefix=True),
+                    Compare(keys.addresses(name), prefix=True),
+                ],
+                [Delete(item.key)],
+            )
+            if revision is not None:
+                return revision
+            users = (await self._store.list(keys.endpoints(name))).items
+            if users:
+                hosts = sorted({end.host for user in users if (end := read_endpoint(user)) is not None})
+                raise ConflictError(
+                    f"the network {name} has {len(users)} endpoint{'s' if len(users) > 1 else ''} "
+                    f"on {', '.join(hosts) or 'unknown hosts'}: remove them first, see `fastpath endpoint ls {name}`"
+                )
+        raise AssertionError("unreachable")
+
+    async def create_endpoint(self, request: EndpointCreate, sandbox: Sandbox) -> tuple[Endpoint, int]:
+        """Claim addresses and a MAC address: the endpoint, `joining`, and the revision. Raises NotFoundError,
+        UsageError, ConflictError."""
+        identity = secrets.token_hex(8)
+        async for attempt in _attempts(f"an endpoint in {request.network}"):
+            item, network = await self._network(request.network)
+            listing = await self._store.list(keys.addresses(network.name))
+            taken = {ip_address(found.key.rpartition("/")[2]) for found in listing.items}
+            addresses = _choose_addresses(network, request.addresses, taken, spread=attempt >= SPREAD_AFTER)
+            mac = request.mac or ipam.mac_for(addresses)
+            endpoint = Endpoint(
+                id=identity,
+                network=network.name,
+                host=self._host,
+                mac=mac,
+                addresses=addresses,
+                sandbox=sandbox,
+                ifname=request.name,
+            )
+            if await self._store.get(keys.mac(network.name, mac)) is not None:
+                raise ConflictError(f"the MAC address {mac} is taken in the network {network.name}: choose another one")
+            claims = _claims(endpoint)
+            revision = await self._store.commit(
+                [Compare(item.key, item.revision), *(Compare(key) for key in claims)],
+                [*(Put(key, identity.encode()) for key in claims), Put(_key(endpoint), to_json(endpoint))],
+            )
+            if revision is not None:
+                return endpoint, revision
+        raise AssertionError("unreachable")
+
+    async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
+        """Write the endpoint's new state: the revision. None where the endpoint is no longer there."""
+        async for _ in _attempts(f"endpoint {endpoint.id}"):
+            item = await self._store.get(_key(endpoint))
+            found = read_endpoint(item) if item is not None else None
+            if item is None or found is None:
+                return None
+            if found.state == state or (found.state == "leaving" and state == "ready"):
+                return item.revision
+            changed = found.model_copy(update={"state": state})
+            revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
+            if revision is not None:
+                return revision
+        raise AssertionError("unreachable")
+
+    async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
+        """Delete the endpoint and give back what it claimed: the revision. None where it was not there, or, with
+        `only_without_peer`, where its host is (again) registered."""
+        async for _ in _attempts(f"endpoint {endpoint.id}"):
+            item = await self._store.get(_key(endpoint))
+            if item is None:
+                return None
+            compares = [Compare(item.key, item.revision)]
+            if only_without_peer:
+                if await self._store.get(keys.peer(endpoint.host)) is not None:
+                    return None
+                compares.append(Compare(keys.peer(endpoint.host)))
+            revision = await self._store.commit(
+                compares, [Delete(item.key), *(Delete(key) for key in _claims(endpoint))]
+            )
+            if revision is not None:
+                return revision
+        raise AssertionError("unreachable")
+
+    async def _network(self, name: str) -> tuple[Item, Network]:
+        item = await self._store.get(keys.network(name)) if "/" not in name else None
+        network = read_network(item) if item is not None else None
+        if item is None or network is None:
+            raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
+        return item, network
+
+
+def to_json(model: Network | Endpoint) -> bytes:
+    """As the store keeps it."""
+    return model.model_dump_json().encode()
+
+
+def read_network(item: Item) -> Network | None:
+    """The network, or None where the value cannot be read."""
+    try:
+        return Network.model_validate_json(item.value)
+    except ValidationError:
+        return None
+
+
+def read_endpoint(item: Item) -> Endpoint | None:
+    """The endpoint, or None where the value cannot be read."""
+    try:
+        return Endpoint.model_validate_json(item.value)
+    except ValidationError:
+        return None
+
+
+def _key(endpoint: Endpoint) -> str:
+    return keys.endpoint(endpoint.network, endpoint.id)
+
+
+def _claims(endpoint: Endpoint) -> list[str]:
+    return [
+        *(keys.address(endpoint.network, address.ip) for address in endpoint.addresses),
+        keys.mac(endpoint.network, endpoint.mac),
+    ]
+
+
+def _choose_addresses(
+    network: Network, wanted: Sequence[IPAddress], taken: set[IPAddress], *, spread: bool
+) -> tuple[IPInterface, ...]:
+    left = list(wanted)
+    chosen = []
+    for subnet in network.subnets:
+        own = [address for address in left if address in subnet.pool]
+        if len(own) > 1:
+            raise UsageError(
+                f"{own[0]} and {own[1]} are both in {subnet.pool}: an endpoint has one address of a subnet"
+            )
+        if own:
+            left.remove(own[0])
+            chosen.append(ipam.ask_for_address(subnet, own[0], taken))
+        else:
+            chosen.append(ipam.choose_address(subnet, taken, spread=spread))
+    if left:
+        pools = ", ".join(str(subnet.pool) for subnet in network.subnets)
+        raise UsageError(f"{left[0]} is not in the network {network.name}, which has {pools}")
+    return tuple(chosen)
