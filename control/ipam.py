@@ -38,7 +38,7 @@ def choose_subnet(pool: Pool, taken: Iterable[IPNetwork]) -> IPNetwork:
         at = max(at, (last // size + 1) * size)
     if at + size - 1 > end:
         raise ConflictError(
-            f"the pool {pool.network} has no free /{pool.prefix} left: remove a network, give --subnet, or a larger pool"
+            f"the pool {pool.network} has no free /{pool.prefix}: remove a network, or give --subnet or a larger pool"
         )
     address = type(pool.network.network_address)(at)
     return ip_network(f"{address}/{pool.prefix}")

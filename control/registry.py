@@ -8,7 +8,6 @@ An endpoint's life: `joining` (claimed) → its interface is made → `ready` �
 
 import asyncio
 import random
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_address
 from typing import Literal
@@ -112,10 +111,9 @@ class Registry:
                 )
         raise AssertionError("unreachable")
 
-    async def create_endpoint(self, request: EndpointCreate, sandbox: Sandbox) -> tuple[Endpoint, int]:
+    async def create_endpoint(self, identity: str, request: EndpointCreate, sandbox: Sandbox) -> tuple[Endpoint, int]:
         """Claim addresses and a MAC address: the endpoint, `joining`, and the revision. Raises NotFoundError,
         UsageError, ConflictError."""
-        identity = secrets.token_hex(8)
         async for attempt in _attempts(f"an endpoint in {request.network}"):
             item, network = await self._network(request.network)
             listing = await self._store.list(keys.addresses(network.name))

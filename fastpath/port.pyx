@@ -187,6 +187,11 @@ cdef class MemoryPort(Port):
             raise UsageError(f"a virtio-net header has {VNET_SIZE} bytes, not {len(vnet)}")
         self.outer.send(bytes(vnet) + bytes(frame))
 
+    def fileno(self):
+        """What to wait on for a frame to be received."""
+        self.check()
+        return self.outer.fileno()
+
     def receive(self):
         """The next frame that the engine sent to this port, or None."""
         received = self.receive_with_header()

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastpath.control.unix_socket import listen
 from fastpath.errors import ConflictError, RefusedError
 from fastpath.port import check_name
 
@@ -65,7 +66,7 @@ def control_socket(name: str) -> Iterator[socket.socket]:
     except OSError as error:
         raise RefusedError(f"cannot create {path}: {error.strerror}") from None
     try:
-        with _listen(path) as sock:
+        with listen(path) as sock:
             yield sock
     finally:
         path.unlink(missing_ok=True)
@@ -100,18 +101,3 @@ def _acquire(name: str) -> int:
         except FileNotFoundError:
             pass
         os.close(lock)  # it was removed before it was locked: the name is free, take a new file
-
-
-def _listen(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    before = os.umask(0o177)
-    try:
-        sock.bind(str(path))
-        sock.listen()
-    except OSError as error:
-        sock.close()
-        raise RefusedError(f"cannot listen on {path}: {error}") from None
-    finally:
-        os.umask(before)
-    return sock

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath daemon`: wires the parts together, and ends them in order.
+
+    store ── mirror ──┬── reconciler ── host_state ── overlay driver, engine     this host as the store says
+                      ├── membership                                            this host's key and lease
+                      ├── reaper                                                what dead hosts had
+                      └── prober                                                do the peers' data paths answer
+    api ── operations ── registry ── store                                      what users ask for
+
+The engine's workers run beside all this and wait for none of it. At start the interfaces that a predecessor left
+are taken over first, by what it kept on disk; the store may be away.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from fastpath import Engine, Port
+from fastpath.control import metrics, netlink, notify
+from fastpath.control.api import Api
+from fastpath.control.cache import Cache
+from fastpath.control.config import DaemonConfig
+from fastpath.control.gateway import GatewayBridge
+from fastpath.control.host_state import HostState
+from fastpath.control.ipam import Pool
+from fastpath.control.logs import set_up_logs
+from fastpath.control.membership import Membership
+from fastpath.control.mirror import Changes, Mirror
+from fastpath.control.model import Peer
+from fastpath.control.operations import Operations
+from fastpath.control.overlay import Overlay
+from fastpath.control.peers import admit, usable_peers
+from fastpath.control.probe import Prober
+from fastpath.control.reaper import Reaper
+from fastpath.control.reconciler import Reconciler
+from fastpath.control.registry import Registry
+from fastpath.control.state_dir import StateDir
+from fastpath.control.stop_signals import StopSignals
+from fastpath.control.store import StoreOptions, open_store
+from fastpath.control.store.interface import UnavailableError
+from fastpath.control.underlay import Underlay
+from fastpath.control.underlay_watch import resolve_vtep, underlay_mtu, watch_underlay
+from fastpath.control.unix_socket import listening_socket
+from fastpath.control.view import View
+from fastpath.errors import FastpathError
+from fastpath.version import VERSION
+
+log = logging.getLogger(__name__)
+
+ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
+
+
+def run(config: DaemonConfig) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP. Interfaces, leases and the store's entries stay, for a successor.
+    Raises FastpathError where it cannot start."""
+    set_up_logs(config.log_format, config.log_level)
+    with StopSignals() as signals, StateDir(config.state_dir) as state, listening_socket(config.socket) as sock:
+        try:
+            asyncio.run(Daemon(config, state).run(signals, sock))
+        except BaseExceptionGroup as group:  # of the tasks that run beside each other
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+
+
+class Daemon:
+    """All parts of it. Made in the event loop's thread, before the loop runs."""
+
+    def __init__(self, config: DaemonConfig, state: StateDir) -> None:
+        self._config = config
+        vtep, _ = resolve_vtep(config.vtep)
+        self._engine = Engine(
+            str(vtep),
+            udp_port=config.udp_port,
+            workers=config.workers,
+            source_port_count=config.source_ports,
+            fdb_entries=ENTRIES,
+            neighbour_entries=ENTRIES,
+            known_only=config.known_peers_only,
+            spin=config.spin,
+            pin=config.pin,
+            offloads=config.engine_offloads,
+        )
+        self._underlay = Underlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
+        self._cache = Cache(state.cache, config.store_url)
+        self._mirror = Mirror(self._cache, self._changed)
+        self._gateway = GatewayBridge(config.gateway_address) if config.gateway_bridge else None
+        self._host_state = HostState(config.host, Overlay(self._engine, config.host, self._gateway))
+        self._reconciler = Reconciler(
+            config.host, self._mirror, self._host_state, self._peers, self._underlay.container_mtu
+        )
+        self._prober = Prober(self._engine, config.host)
+        self._membership: Membership | None = None
+        self._peer_problems: list[str] = []
+        self._vtep_problem: str | None = None
+
+    async def run(self, signals: StopSignals, sock: socket.socket) -> None:
+        """Take over, join the others, serve; until a signal."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        signals.then(lambda: loop.call_soon_threadsafe(stop.set))
+        try:
+            await self._take_over(loop)
+            await self._serve(sock, stop)
+        finally:
+            signals.then(lambda: None)
+            self._reconciler.close()
+            self._engine.close()
+            self._cache.close()
+
+    async def _take_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make this host what it was when the last daemon ended; frames flow from here on."""
+
+        def port_gone(_: Port) -> None:
+            loop.call_soon_threadsafe(self._reconciler.look_at_everything)
+
+        self._engine.on_port_gone(port_gone)
+        self._mirror.load()
+        self._meet_peers()
+        self._engine.start()
+        await self._reconciler.everything()
+
+    async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
+        config = self._config
+        store = open_store(config.store_url, StoreOptions(**config.store.credentials()))
+        try:
+            registry = Registry(store, config.host, Pool(config.pool, config.pool_prefix))
+            membership = self._membership = Membership(store, config.lease_ttl, self._describe)
+            self._reconciler.registry = registry
+            reaper = Reaper(config.host, self._mirror, registry, config.grace)
+            operations = Operations(config.host, self._mirror, registry, self._reconciler, netlink.routed_subnets)
+            view = View(
+                underlay=self._underlay,
+                store=config.store_url,
+                probe_interval=config.probe_interval,
+                engine=self._engine,
+                mirror=self._mirror,
+                reconciler=self._reconciler,
+                prober=self._prober,
+                reaper=reaper,
+                more=self._problems,
+            )
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(job, name=name)
+                    for name, job in (
+                        ("mirror", self._mirror.run(store)),
+                        ("reconciler", self._reconciler.run(config.reconcile_interval)),
+                        ("prober", self._prober.run(config.probe_interval)),
+                        ("reaper", reaper.run()),
+                        ("underlay", watch_underlay(self._underlay_changed)),
+                        ("watchdog", notify.watchdog()),
+                    )
+                ]
+                async with self._faces(operations, view, sock):
+                    with contextlib.suppress(UnavailableError):  # it goes on trying
+                        await self._registered(membership, stop)
+                    running.append(tasks.create_task(membership.run(), name="membership"))
+                    notify.ready(f"{config.host} at {self._underlay.vtep}, {len(self._mirror.networks)} networks")
+                    log.info("ready: host %s, VTEP %s, store %s", config.host, self._underlay.vtep, config.store_url)
+                    await stop.wait()
+                    notify.stopping()
+                    log.info("ending; interfaces stay for the next daemon")
+                for task in running:
+                    task.cancel()
+        finally:
+            await store.close()
+
+    async def _registered(self, membership: Membership, stop: asyncio.Event) -> None:
+        """Register, unless a signal comes first."""
+        registering = asyncio.ensure_future(membership.register())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({registering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if registering.done():
+                await registering
+        finally:
+            registering.cancel()
+            stopping.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _faces(self, operations: Operations, view: View, sock: socket.socket) -> AsyncIterator[None]:
+        """The control socket, and the metrics where they are wanted."""
+        api = Api(operations, view, self._reconciler, lambda: self._engine.stats().as_dict())
+        runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, sock).start()
+            async with metrics.serve(self._config.metrics, self._engine, view, self._reconciler):
+                yield
+        finally:
+            await runner.cleanup()
+
+    def _describe(self) -> Peer:
+        return Peer(
+            host=self._config.host,
+            id=self._underlay.host_id,
+            vtep=self._underlay.vtep,
+            udp_port=self._config.udp_port,
+            mtu=self._underlay.mtu,
+            version=VERSION,
+        )
+
+    def _peers(self) -> dict[str, Peer]:
+        return usable_peers(self._mirror.peers.values(), self._config.host, self._underlay.vtep, self._config.udp_port)[
+            0
+        ]
+
+    def _changed(self, changes: Changes) -> None:
+        """The store says something new."""
+        if changes.peers:
+            self._meet_peers()
+            own = self._mirror.peers.get(self._config.host)
+            if self._membership is not None and own is None and self._config.host in changes.peers:
+                self._membership.lost()
+        self._reconciler.changed(changes)
+
+    def _meet_peers(self) -> None:
+        peers, self._peer_problems = usable_peers(
+            self._mirror.peers.values(), self._config.host, self._underlay.vtep, self._config.udp_port
+        )
+        admit(self._engine, peers.values())
+        self._prober.set_peers({host: peer.vtep for host, peer in peers.items()})
+        if self._underlay.measured(self._underlay.mtu, peers.values()):
+            self._reconciler.look_at_everything()
+
+    async def _underlay_changed(self) -> None:
+        """Links, addresses or routes of this host are not what they were."""
+        peers = self._peers()
+        try:
+            vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._config.vtep)
+            self._vtep_problem = (
+                f"this host's VTEP address is {vtep} now, {self._underlay.vtep} is in use: restart the daemon"
+                if vtep != self._underlay.vtep
+                else None
+            )
+        except FastpathError as error:
+            self._vtep_problem = str(error)
+        remotes = tuple(peer.vtep for peer in peers.values())
+        mtu = await self._reconciler.in_thread(underlay_mtu, self._underlay.vtep, remotes)
+        own = mtu != self._underlay.mtu
+        self._underlay.measured(mtu, peers.values())
+        if own and self._membership is not None:
+            self._membership.changed()
+        self._reconciler.look_at_everything()
+
+    def _problems(self) -> list[str]:
+        """What the other parts do not tell themselves."""
+        found = list(self._peer_problems)
+        if self._vtep_problem is not None:
+            found.append(self._vtep_problem)
+        if self._membership is not None and self._membership.problem is not None:
+            found.append(self._membership.problem)
+        return found

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This host's place among the peers: its key in the store, kept alive by a lease.
+
+A daemon that ends leaves the key: its containers' interfaces stay, and a successor takes over within the
+lease's time. One that does not come back vanishes everywhere when the lease ends.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from fastpath.control import keys
+from fastpath.control.model import Peer
+from fastpath.control.store.interface import Compare, Item, LeaseGoneError, Put, Store, UnavailableError
+from fastpath.errors import ConflictError, FastpathError
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class Membership:
+    """Keeps what `describe` returns in the store, for ever. `changed` says that it returns something else."""
+
+    def __init__(self, store: Store, ttl: int, describe: Callable[[], Peer]) -> None:
+        self.problem: str | None = None
+        self.registered = asyncio.Event()
+        self._store = store
+        self._ttl = ttl
+        self._describe = describe
+        self._changed = asyncio.Event()
+        self._lease = 0
+        self._written: tuple[Peer, int] | None = None
+
+    def changed(self) -> None:
+        """What `describe` returns is different now: write it soon."""
+        self._changed.set()
+
+    def lost(self) -> None:
+        """The key is not in the store, though nobody here removed it: write it again soon."""
+        self._written = None
+        self._changed.set()
+
+    async def register(self) -> None:
+        """Write the key. Raises ConflictError where another host has the name or the VTEP, UnavailableError."""
+        if not self._lease:
+            self._lease = await self._store.grant(self._ttl)
+        peer = self._describe()
+        key = keys.peer(peer.host)
+        for _ in range(10):
+            item = await self._store.get(key)
+            self._check_own(peer, item)
+            await self._check_vtep(peer)
+            try:
+                revision = await self._store.commit(
+                    [Compare(key, item.revision if item else 0)],
+                    [Put(key, peer.model_dump_json().encode(), self._lease)],
+                )
+            except LeaseGoneError:
+                self._lease = await self._store.grant(self._ttl)
+                continue
+            if revision is not None:
+                self._written = (peer, self._lease)
+                self.problem = None
+                self.registered.set()
+                return
+        raise UnavailableError("this host's key in the store keeps changing: is there another host of its name?")
+
+    def _check_own(self, peer: Peer, item: Item | None) -> None:
+        other = _read(item) if item is not None else None
+        if other is not None and other.id != peer.id:
+            raise ConflictError(
+                f"another host is registered as {peer.host} (VTEP {other.vtep}): give this one another name "
+                f"(host in fastpath.toml); if it was this one, it is forgotten within {self._ttl} s"
+            )
+
+    async def _check_vtep(self, peer: Peer) -> None:
+        for item in (await self._store.list(keys.PEERS)).items:
+            other = _read(item)
+            if other is not None and other.host != peer.host and other.vtep == peer.vtep:
+                raise ConflictError(
+                    f"the host {other.host} has the VTEP address {peer.vtep} too: choose another (vtep)"
+                )
+
+    async def run(self) -> None:
+        """Keep the key, whatever happens to the store."""
+        while True:
+            wait = self._ttl / 3
+            try:
+                if self._lease and not await self._store.keep_alive(self._lease):
+                    log.warning("this host's lease ran out: registering again")
+                    self._lease = 0
+                if self._written != (self._describe(), self._lease):
+                    await self.register()
+            except UnavailableError:
+                wait = RETRY_S
+            except FastpathError as error:
+                self.problem = str(error)
+                log.error("%s", error)
+                wait = min(wait, 10 * RETRY_S)
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                continue
+
+
+def _read(item: Item) -> Peer | None:
+    try:
+        return Peer.model_validate_json(item.value)
+    except ValidationError:
+        return None

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the store says, as this host last heard it: networks, endpoints, peers.
+
+It lists once, then follows the store's events; after a gap that the store no longer knows it lists again and
+compares. While the store is away everything stays as it was. Nobody but this file changes it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from fastpath.control import keys
+from fastpath.control.cache import Cache
+from fastpath.control.model import Endpoint, Network, Peer
+from fastpath.control.store.interface import CompactedError, Event, Listing, Store, UnavailableError
+from fastpath.errors import FastpathError
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+@dataclass
+class Changes:
+    """What is not what it was: networks and peers by name, endpoints as (network, id)."""
+
+    networks: set[str] = field(default_factory=set)
+    endpoints: set[tuple[str, str]] = field(default_factory=set)
+    peers: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.networks or self.endpoints or self.peers)
+
+
+class Mirror:
+    """Call `load` first, then let `run` run. `on_change` is called in the event loop."""
+
+    def __init__(self, cache: Cache | None, on_change: Callable[[Changes], None]) -> None:
+        self.networks: dict[str, Network] = {}
+        self.endpoints: dict[str, dict[str, Endpoint]] = {}
+        self.peers: dict[str, Peer] = {}
+        self.unreadable: dict[str, str] = {}
+        self.revision = 0
+        self._problem: str | None = None
+        self.synced = asyncio.Event()  # the store was listed since we started
+        self._store: Store | None = None
+        self._cache = cache
+        self._on_change = on_change
+        self._revisions: dict[str, int] = {}
+        self._moved = asyncio.Condition()
+
+    @property
+    def answering(self) -> bool:
+        """Whether the store answers at present."""
+        return self._store is not None and self._store.problem is None
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the store, in one line; None where nothing is."""
+        return self._problem or (self._store.problem if self._store is not None else None)
+
+    def load(self) -> None:
+        """Begin with what a predecessor kept on disk."""
+        if self._cache is None:
+            return
+        listing = self._cache.load()
+        self._take(Event(item.key, item.value, item.revision) for item in listing.items)
+        self.revision = listing.revision
+
+    def local_endpoints(self, host: str) -> list[Endpoint]:
+        """The endpoints of one host."""
+        return [end for members in self.endpoints.values() for end in members.values() if end.host == host]
+
+    async def reached(self, revision: int) -> None:
+        """Wait until the mirror shows what was committed at `revision`."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.revision >= revision)
+
+    async def run(self, store: Store) -> None:
+        """Follow the store, for ever."""
+        self._store = store
+        while True:
+            try:
+                await self._list(store)
+                await self._follow(store)
+            except CompactedError:
+                log.info("the store no longer knows what happened since revision %d: listing again", self.revision)
+            except UnavailableError:
+                await asyncio.sleep(RETRY_S)
+            except FastpathError as error:
+                self._problem = str(error)
+                log.error("%s", error)
+                await asyncio.sleep(10 * RETRY_S)
+
+    async def _list(self, store: Store) -> None:
+        listing = await store.list(keys.OBJECTS)
+        if self.networks and not listing.items and await store.get(keys.NETWORKS_GUARD) is None:
+            # Not a network that was removed: somebody emptied the store, or it is another one.
+            self._problem = (
+                "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
+                "the state directory to begin anew"
+            )
+            raise UnavailableError(self._problem)
+        self._problem = None
+        found = {item.key for item in listing.items}
+        gone = [Event(key, None, listing.revision) for key in self._revisions if key not in found]
+        changes = self._take([*gone, *(Event(item.key, item.value, item.revision) for item in listing.items)])
+        if self._cache is not None:
+            await self._keep(self._cache.replace, listing)
+        await self._moved_to(listing.revision, changes)
+        if not self.synced.is_set():
+            log.info("in sync with the store at revision %d", listing.revision)
+            self.synced.set()
+
+    async def _follow(self, store: Store) -> None:
+        stream = store.watch(keys.OBJECTS, self.revision)
+        async with contextlib.aclosing(stream):  # type: ignore[type-var]
+            async for batch in stream:
+                changes = self._take(batch.events)
+                if self._cache is not None and batch.events:
+                    await self._keep(self._cache.apply, batch.revision, batch.events)
+                await self._moved_to(batch.revision, changes)
+
+    async def _keep(self, write: Callable[..., None], *what: Listing | int | tuple[Event, ...]) -> None:
+        try:
+            await asyncio.to_thread(write, *what)
+        except sqlite3.Error as error:
+            log.warning("the state directory's copy of the store cannot be written: %s", error)
+
+    async def _moved_to(self, revision: int, changes: Changes) -> None:
+        async with self._moved:
+            self.revision = revision
+            if changes:
+                self._on_change(changes)
+            self._moved.notify_all()
+
+    def _take(self, events: Iterable[Event]) -> Changes:
+        changes = Changes()
+        for event in events:
+            if event.value is not None and self._revisions.get(event.key) == event.revision:
+                continue
+            if event.value is None:
+                self._revisions.pop(event.key, None)
+                self.unreadable.pop(event.key, None)
+            else:
+                self._revisions[event.key] = event.revision
+            try:
+                self._change(event, changes)
+                self.unreadable.pop(event.key, None)
+            except ValueError as error:
+                # What was known under the key stays: a network must not go because of a slip of the pen.
+                self.unreadable[event.key] = _short(error)
+                log.error("the store's %s cannot be read and is ignored: %s", event.key, _short(error))
+        return changes
+
+    def _change(self, event: Event, changes: Changes) -> None:
+        if event.key.startswith(keys.NETWORKS):
+            name = event.key.removeprefix(keys.NETWORKS)
+            changes.networks.add(name)
+            if event.value is None:
+                self.networks.pop(name, None)
+            else:
+                self.networks[name] = Network.model_validate_json(event.value)
+        elif event.key.startswith(keys.ENDPOINTS):
+            name, _, identity = event.key.removeprefix(keys.ENDPOINTS).partition("/")
+            changes.endpoints.add((name, identity))
+            if event.value is None:
+                self.endpoints.get(name, {}).pop(identity, None)
+                if not self.endpoints.get(name):
+                    self.endpoints.pop(name, None)
+            else:
+                endpoint = Endpoint.model_validate_json(event.value)
+                if (endpoint.network, endpoint.id) != (name, identity):
+                    raise ValueError("its value names another endpoint than its key")
+                self.endpoints.setdefault(name, {})[identity] = endpoint
+        elif event.key.startswith(keys.PEERS):
+            name = event.key.removeprefix(keys.PEERS)
+            changes.peers.add(name)
+            if event.value is None:
+                self.peers.pop(name, None)
+            else:
+                self.peers[name] = Peer.model_validate_json(event.value)
+
+
+def _short(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg']}"
+    return str(error)

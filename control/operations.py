@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users ask a daemon for. Each either happens whole or leaves nothing; the faces (api.py) only translate."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+
+from fastpath.control import sandbox
+from fastpath.control.messages import EndpointCreate, NetworkCreate
+from fastpath.control.mirror import Mirror
+from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
+from fastpath.control.reconciler import Reconciler
+from fastpath.control.registry import Registry
+from fastpath.control.store.interface import UnavailableError
+from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
+from fastpath.port import check_name
+
+log = logging.getLogger(__name__)
+
+CATCH_UP_S = 10.0  # until the mirror shows what we committed ourselves
+
+
+class Operations:
+    """Create and remove networks and endpoints. `reserved` tells which subnets this host's own routes use."""
+
+    def __init__(
+        self,
+        host: str,
+        mirror: Mirror,
+        registry: Registry,
+        reconciler: Reconciler,
+        reserved: Callable[[], Sequence[tuple[IPNetwork, str]]],
+    ) -> None:
+        self._host = host
+        self._mirror = mirror
+        self._registry = registry
+        self._reconciler = reconciler
+        self._reserved = reserved
+        self._creating = asyncio.Lock()
+
+    async def create_network(self, request: NetworkCreate) -> Network:
+        """Make a network, for all hosts."""
+        if request.driver != "overlay":
+            raise UsageError(f"this version has no {request.driver} networks: leave --driver out, or give overlay")
+        if request.options:
+            raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
+        reserved = await self._reconciler.in_thread(self._reserved)
+        network, revision = await self._registry.create_network(request, reserved)
+        await self._caught_up(revision)
+        log.info("network %s created: VNI %s, %s", network.name, network.vni, _pools(network))
+        return network
+
+    async def remove_network(self, name: str) -> None:
+        """Remove a network that has no endpoints."""
+        await self._caught_up(await self._registry.remove_network(name))
+        log.info("network %s removed", name)
+
+    async def create_endpoint(self, request: EndpointCreate) -> Endpoint:
+        """Join a sandbox of this host to a network: addresses first, in the store, then the interface."""
+        check_name(request.name)
+        async with self._creating:
+            where = await self._reconciler.in_thread(sandbox.resolve, request.sandbox)
+            self._check_free(where, request)
+            identity = secrets.token_hex(8)
+            try:
+                endpoint, revision = await self._registry.create_endpoint(identity, request, where)
+                await self._caught_up(revision)
+            except UnavailableError:
+                self._reconciler.abandoned.add(identity)  # the commit may have happened
+                raise
+        try:
+            await self._reconciler.endpoint(endpoint)
+        except BaseException:
+            await self._undo(endpoint)
+            raise
+        ready = endpoint.model_copy(update={"state": "ready"})
+        try:
+            revision_ready = await self._registry.set_state(endpoint, "ready")
+        except UnavailableError:
+            self._reconciler.look_at_everything()  # which writes it once the store is back
+            return ready
+        if revision_ready is None:
+            raise ConflictError(f"endpoint {endpoint.id} was removed while it was made")
+        await self._caught_up(revision_ready)
+        log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
+        return ready
+
+    async def remove_endpoint(self, beginning: str) -> None:
+        """Remove an endpoint of this host, named by its id or the beginning of it."""
+        endpoint = self._find(beginning)
+        if endpoint.host != self._host:
+            raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
+        await self._registry.set_state(endpoint, "leaving")
+        await self._reconciler.remove_endpoint(endpoint)
+        revision = await self._registry.delete_endpoint(endpoint)
+        if revision is not None:
+            await self._caught_up(revision)
+        log.info("endpoint %s removed", endpoint.id)
+
+    def _find(self, beginning: str) -> Endpoint:
+        found = [
+            endpoint
+            for members in self._mirror.endpoints.values()
+            for endpoint in members.values()
+            if beginning and endpoint.id.startswith(beginning)
+        ]
+        if not found:
+            raise NotFoundError(f"there is no endpoint {beginning}: see `fastpath endpoint ls`")
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} endpoints have an id that begins with {beginning}: give more of it")
+        return found[0]
+
+    def _check_free(self, where: Sandbox, request: EndpointCreate) -> None:
+        for endpoint in self._mirror.local_endpoints(self._host):
+            if endpoint.sandbox.inode != where.inode:
+                continue
+            if endpoint.network == request.network:
+                raise ConflictError(f"{request.sandbox} is in the network {request.network} already, as {endpoint.id}")
+            if endpoint.ifname == request.name:
+                raise ConflictError(
+                    f"{request.name} in {request.sandbox} is its interface in {endpoint.network}: give another --name"
+                )
+
+    async def _undo(self, endpoint: Endpoint) -> None:
+        self._reconciler.abandoned.add(endpoint.id)
+        try:
+            await self._registry.set_state(endpoint, "leaving")
+            await self._reconciler.remove_endpoint(endpoint)
+            await self._registry.delete_endpoint(endpoint)
+        except FastpathError as error:
+            log.warning("endpoint %s is undone at the next pass: %s", endpoint.id, error)
+            self._reconciler.look_at_everything()
+        else:
+            self._reconciler.abandoned.discard(endpoint.id)
+
+    async def _caught_up(self, revision: int) -> None:
+        try:
+            await asyncio.wait_for(self._mirror.reached(revision), CATCH_UP_S)
+        except TimeoutError:
+            raise UnavailableError(
+                f"the store took the change (revision {revision}) but does not tell of it: see `fastpath status`"
+            ) from None
+
+
+def _pools(network: Network) -> str:
+    return ", ".join(str(subnet.pool) for subnet in network.subnets)

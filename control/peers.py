@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the endpoints and peers that the store knows to what the engine knows: flood list, FDB, neighbours.
+
+`Wanted` says how a network should be, `NetworkSync` makes it so in one segment: one endpoint at a time as events
+come, or all of it, compared with what the engine really has. So nothing is flooded for a known endpoint, and a
+question for its address is answered on the asker's host.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fastpath import Engine, Port, Remote, Segment
+from fastpath.addresses import IPAddress
+from fastpath.control.model import Endpoint, Peer
+from fastpath.errors import ConflictError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the engine is told of one endpoint. `vtep` None: it is behind this host's `port`; with `port` None too
+    its interface's own address is known to the engine already."""
+
+    mac: str
+    addresses: tuple[IPAddress, ...]
+    vtep: IPAddress | None = None
+    port: Port | None = None
+
+
+class NetworkSync:
+    """One network in one engine. All methods are called from one thread at a time."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self._entries: dict[str, Entry] = {}
+        self._vteps: Counter[IPAddress] = Counter()
+
+    @property
+    def vteps(self) -> frozenset[IPAddress]:
+        """The VTEPs that have endpoints of this network."""
+        return frozenset(self._vteps)
+
+    def set(self, identity: str, entry: Entry | None) -> None:
+        """One endpoint is so now, or is no more."""
+        before = self._entries.get(identity)
+        if before == entry:
+            return
+        if entry is not None:
+            self._program(entry)  # first: it may raise, and nothing is counted then
+            self._flood_to(entry.vtep)
+            self._entries[identity] = entry
+        else:
+            del self._entries[identity]
+        if before is not None:
+            self._withdraw(before, entry)
+            self._spare(before.vtep)
+
+    def sync(self, wanted: Mapping[str, Entry]) -> int:
+        """All endpoints are so now; what the engine has is compared and repaired. Returns how many repairs
+        were needed of what had been programmed before."""
+        for identity in [known for known in self._entries if known not in wanted]:
+            self.set(identity, None)
+        for identity, entry in wanted.items():
+            self.set(identity, entry)
+        return self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
+
+    def _program(self, entry: Entry) -> None:
+        to: Port | Remote | None = entry.port
+        if entry.vtep is not None:
+            to = self.segment.remote(entry.vtep)
+        if to is not None:
+            self.segment.fdb.set(entry.mac, to)
+        for address in entry.addresses:
+            self.segment.neighbours.set(address, entry.mac)
+
+    def _withdraw(self, before: Entry, after: Entry | None) -> None:
+        if after is None or after.mac != before.mac or (after.vtep is None and after.port is None):
+            self._forget_mac(before.mac)
+        for address in before.addresses:
+            if after is None or address not in after.addresses:
+                self.segment.neighbours.delete(address)
+
+    def _forget_mac(self, mac: str) -> None:
+        found = self.segment.fdb.get(mac)
+        if found is not None and found.static and not found.local:
+            self.segment.fdb.delete(mac)
+
+    def _flood_to(self, vtep: IPAddress | None) -> None:
+        if vtep is None:
+            return
+        self._vteps[vtep] += 1
+        if self._vteps[vtep] == 1 and self.segment.remote(vtep) not in self.segment.remotes:
+            self.segment.add_remote(vtep)
+
+    def _spare(self, vtep: IPAddress | None) -> None:
+        if vtep is None:
+            return
+        self._vteps[vtep] -= 1
+        if self._vteps[vtep] <= 0:
+            del self._vteps[vtep]
+            if self.segment.remote(vtep) in self.segment.remotes:
+                self.segment.remove_remote(vtep)
+
+    def _repair_flood_list(self) -> int:
+        actual = {remote.address for remote in self.segment.remotes}
+        for vtep in actual - self.vteps:
+            self.segment.remove_remote(vtep)
+        for vtep in self.vteps - actual:
+            self.segment.add_remote(vtep)
+        return len(actual ^ self.vteps)
+
+    def _repair_fdb(self) -> int:
+        repairs = 0
+        actual = {entry.mac: entry.to for entry in self.segment.fdb if entry.static and not entry.local}
+        for entry in self._entries.values():
+            to = self.segment.remote(entry.vtep) if entry.vtep is not None else entry.port
+            found = actual.pop(entry.mac, ())
+            if to is not None and found != (to,):
+                self.segment.fdb.set(entry.mac, to)
+                repairs += 1
+        for mac in actual:
+            self.segment.fdb.delete(mac)
+        return repairs + len(actual)
+
+    def _repair_neighbours(self) -> int:
+        actual = dict(self.segment.neighbours)
+        wanted = {address: entry.mac for entry in self._entries.values() for address in entry.addresses}
+        if actual == wanted:
+            return 0
+        for address in actual.keys() - wanted.keys():
+            self.segment.neighbours.delete(address)
+        wrong = [(address, mac) for address, mac in wanted.items() if actual.get(address) != mac]
+        for address, mac in wrong:
+            self.segment.neighbours.set(address, mac)
+        return len(actual.keys() - wanted.keys()) + len(wrong)
+
+
+def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> Entry | None:
+    """What the engine of `host` should know of an endpoint: None where its host is no peer at present, or it is
+    on its way out. `port` is where a local one's frames come from, if its address isn't the port's own."""
+    addresses = tuple(address.ip for address in endpoint.addresses)
+    if endpoint.state == "leaving":
+        return None
+    if endpoint.host == host:
+        return Entry(endpoint.mac, addresses, port=port)
+    peer = peers.get(endpoint.host)
+    return Entry(endpoint.mac, addresses, vtep=peer.vtep) if peer is not None else None
+
+
+def usable_peers(peers: Iterable[Peer], host: str, vtep: IPAddress, udp_port: int) -> tuple[dict[str, Peer], list[str]]:
+    """The other hosts that this one can talk to, by name, and a sentence for each that it cannot."""
+    found: dict[str, Peer] = {}
+    problems = []
+    for peer in peers:
+        if peer.host == host:
+            continue
+        if peer.vtep.version != vtep.version:
+            problems.append(
+                f"{peer.host} has the VTEP {peer.vtep}, which is not of the family of {vtep}: use one for all"
+            )
+        elif peer.udp_port != udp_port:
+            problems.append(
+                f"{peer.host} listens on UDP port {peer.udp_port}, this host on {udp_port}: use one for all"
+            )
+        elif peer.vtep == vtep:
+            problems.append(f"{peer.host} has this host's own VTEP {vtep}: give each host an address of its own")
+        else:
+            found[peer.host] = peer
+    return found, problems
+
+
+def admit(engine: Engine, peers: Iterable[Peer]) -> None:
+    """Let the peers, and nobody else, send to us."""
+    wanted = {peer.vtep for peer in peers}
+    admitted = {remote.address for remote in engine.admitted}
+    for address in admitted - wanted:
+        engine.dismiss(address)
+    for address in wanted - admitted:
+        try:
+            engine.admit(address)
+        except ConflictError as error:
+            log.error("%s is not let in: %s", address, error)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a peer's data path answer, and how fast? A question goes out as a frame of a segment of our own, through the
+engine, the underlay and the peer's engine to its daemon, which sends it back.
+
+The frame: Ethernet with a local experimental EtherType (IEEE 802, 88-B5), then `MAGIC`, one byte that says question
+or answer, and eight bytes that the asker chose.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastpath import Engine
+from fastpath.addresses import IPAddress, format_mac
+from fastpath.errors import FastpathError
+
+PROBE_VNI = 1  # networks begin at 256
+ETHERTYPE = b"\x88\xb5"
+MAGIC = b"fastpath probe 1"
+QUESTION, ANSWER = b"\x01", b"\x02"
+NONCE_SIZE = 8
+LENGTH = 14 + len(MAGIC) + 1 + NONCE_SIZE
+AT_ONCE = 64  # frames taken from the port before the loop may do something else
+
+
+@dataclass
+class Pulse:
+    """What is known of one peer's data path. Times are time.monotonic's."""
+
+    vtep: IPAddress
+    since: float
+    nonce: bytes = b""
+    asked: float = 0.0
+    answered: float | None = None
+    round_trip: float | None = None
+
+    def silent(self, now: float, patience: float) -> bool:
+        """Whether nothing was heard for so many seconds."""
+        return now - (self.answered if self.answered is not None else self.since) > patience
+
+
+def probe_mac(host: str) -> bytes:
+    """The MAC address of a host's daemon in the probes' segment: locally administered, from the host's name."""
+    return b"\x02\xfa" + hashlib.sha256(host.encode()).digest()[:4]
+
+
+class Prober:
+    """Asks every peer at intervals, and answers those who ask. Belongs to the event loop's thread."""
+
+    def __init__(self, engine: Engine, host: str) -> None:
+        self.pulses: dict[str, Pulse] = {}
+        self._mac = probe_mac(host)
+        self._segment = engine.add_segment(PROBE_VNI, learning=False)
+        self._port = self._segment.add_memory_port("probe")
+        self._segment.fdb.set(format_mac(int.from_bytes(self._mac)), self._port)
+
+    def set_peers(self, vteps: Mapping[str, IPAddress]) -> None:
+        """Ask these hosts from now on."""
+        for host in [known for known, pulse in self.pulses.items() if vteps.get(known) != pulse.vtep]:
+            del self.pulses[host]
+            self._forget(probe_mac(host))
+        for host, vtep in vteps.items():
+            if host not in self.pulses:
+                self._segment.fdb.set(format_mac(int.from_bytes(probe_mac(host))), self._segment.remote(vtep))
+                self.pulses[host] = Pulse(vtep, time.monotonic())
+
+    async def run(self, interval: float) -> None:
+        """Ask, for ever."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._port.fileno(), self.receive)
+        try:
+            while True:
+                self.ask()
+                await asyncio.sleep(interval)
+        finally:
+            loop.remove_reader(self._port.fileno())
+
+    def ask(self) -> None:
+        """Send every peer a question."""
+        for host, pulse in self.pulses.items():
+            pulse.nonce, pulse.asked = secrets.token_bytes(NONCE_SIZE), time.monotonic()
+            self._send(probe_mac(host), QUESTION + pulse.nonce)
+
+    def receive(self) -> None:
+        """Take what arrived."""
+        for _ in range(AT_ONCE):
+            frame = self._port.receive()
+            if frame is None:
+                return
+            self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
+        body = frame[14:LENGTH]
+        if len(frame) < LENGTH or frame[12:14] != ETHERTYPE or not body.startswith(MAGIC):
+            return
+        kind, nonce = body[len(MAGIC) : -NONCE_SIZE], body[-NONCE_SIZE:]
+        if kind == QUESTION:
+            self._send(frame[6:12], ANSWER + nonce)
+            return
+        for pulse in self.pulses.values():
+            if kind == ANSWER and secrets.compare_digest(pulse.nonce, nonce):
+                pulse.answered = time.monotonic()
+                pulse.round_trip = pulse.answered - pulse.asked
+                pulse.nonce = secrets.token_bytes(NONCE_SIZE)  # one answer for one question
+
+    def _send(self, to: bytes, body: bytes) -> None:
+        try:
+            self._port.send(to + self._mac + ETHERTYPE + MAGIC + body)
+        except BlockingIOError:
+            return  # the engine is behind; the next probe tells
+
+    def _forget(self, mac: bytes) -> None:
+        try:
+            self._segment.fdb.delete(format_mac(int.from_bytes(mac)))
+        except FastpathError:
+            return  # its remote was dismissed and forgotten meanwhile

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes this host as the store says it should be: links, segments, FDB. At start, on every event, and on a slow
+timer, by the same code, which compares and repairs; so it does not matter what a crash left half done.
+
+The event loop decides what to look at (`_Turn`), one thread of its own touches kernel and engine (`HostState`):
+netlink calls may take milliseconds, and the loop keeps the lease alive meanwhile.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+from fastpath.control.host_state import HostState, NetworkPlan
+from fastpath.control.mirror import Changes, Mirror
+from fastpath.control.model import Endpoint, Peer
+from fastpath.control.registry import Registry
+from fastpath.control.store.interface import UnavailableError
+from fastpath.errors import FastpathError
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+GATHER_S = 0.01  # events that come within this time are handled together
+SOON_S = 1.0  # until what failed is tried again
+LIVENESS_S = 5.0  # between looks at whether sandboxes still exist
+
+
+@dataclass
+class Dirty:
+    """What to look at next."""
+
+    everything: bool = False
+    networks: set[str] = field(default_factory=set)
+    endpoints: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Reconciler:
+    """`changed` takes what the mirror says; `run` does the work; `endpoint` does one endpoint at once."""
+
+    def __init__(
+        self,
+        host: str,
+        mirror: Mirror,
+        state: HostState,
+        peers: Callable[[], dict[str, Peer]],
+        mtu: Callable[[], int],
+    ) -> None:
+        # What went wrong at the last look, by (network, endpoint's id or ""); cleared by the next that succeeds.
+        self.problems: dict[tuple[str, str], str] = {}
+        # Endpoints whose creation failed, which the store may not know yet.
+        self.abandoned: set[str] = set()
+        self.registry: Registry | None = None  # None while the store was not opened yet
+        self.repairs = 0
+        self.passes = 0
+        self._host = host
+        self._mirror = mirror
+        self._state = state
+        self._peers = peers
+        self._mtu = mtu
+        self._dirty = Dirty(everything=True)
+        self._wake = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fastpath-kernel")
+
+    # What the rest of the daemon calls.
+
+    def changed(self, changes: Changes) -> None:
+        """Networks, endpoints or peers are not what they were."""
+        self._dirty.networks |= changes.networks
+        self._dirty.endpoints |= changes.endpoints
+        for name, members in self._mirror.endpoints.items() if changes.peers else ():
+            if any(endpoint.host in changes.peers for endpoint in members.values()):
+                self._dirty.networks.add(name)
+        self._wake.set()
+
+    def look_at_everything(self) -> None:
+        """Something on this host changed: compare all of it, soon."""
+        self._dirty.everything = True
+        self._wake.set()
+
+    async def run(self, interval: float) -> None:
+        """Reconcile, for ever; everything at least every `interval` seconds."""
+        last = time.monotonic()
+        while True:
+            await self._sleep(interval if not self.problems else min(interval, SOON_S))
+            dirty, self._dirty = self._dirty, Dirty()
+            if dirty.everything or self.problems or time.monotonic() - last >= interval:
+                await self.everything()
+                last = time.monotonic()
+            else:
+                await self._some(dirty)
+
+    async def everything(self) -> None:
+        """Compare all there is, and repair."""
+        async with self._lock:
+            here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
+            here |= await self.in_thread(self._state.networks_here)
+            for gone in [key for key in self.problems if key[0] not in here]:
+                del self.problems[gone]
+            for name in here:
+                await self._network(name)
+            if self._mirror.synced.is_set():
+                await self._strays()
+            self.passes += 1
+
+    async def endpoint(self, endpoint: Endpoint) -> None:
+        """Make one local endpoint so now. Raises FastpathError where that fails."""
+        async with self._lock:
+            plan = self._plan(endpoint.network)
+            if plan is not None:
+                await self.in_thread(self._state.ensure_endpoint, plan, endpoint)
+
+    async def remove_endpoint(self, endpoint: Endpoint) -> None:
+        """Remove one local endpoint's interface now. Raises FastpathError where that fails."""
+        async with self._lock:
+            await self.in_thread(self._state.remove_endpoint, endpoint)
+            if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
+                await self.in_thread(self._state.remove_network, endpoint.network)
+
+    async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function in the thread that touches kernel and engine."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """End the thread, once what it does is done."""
+        self._thread.shutdown(wait=True)
+
+    # Within.
+
+    async def _sleep(self, interval: float) -> None:
+        deadline = time.monotonic() + interval
+        while not self._wake.is_set() and (left := deadline - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(left, LIVENESS_S))
+            except TimeoutError:
+                if await self._some_died():
+                    return
+        await asyncio.sleep(GATHER_S)
+        self._wake.clear()
+
+    async def _some_died(self) -> bool:
+        dead = await self.in_thread(self._state.dead_endpoints)
+        self._dirty.networks |= {endpoint.network for endpoint in dead}
+        return bool(dead)
+
+    def _here(self, name: str) -> list[Endpoint]:
+        return [e for e in self._mirror.endpoints.get(name, {}).values() if e.host == self._host]
+
+    def _plan(self, name: str) -> NetworkPlan | None:
+        """How the network should be on this host; None where it should not be."""
+        network = self._mirror.networks.get(name)
+        members = self._mirror.endpoints.get(name, {})
+        if network is None or not any(endpoint.host == self._host for endpoint in members.values()):
+            return None
+        mtu = network.mtu if network.mtu is not None else self._mtu()
+        endpoints = tuple(
+            e if e.id not in self.abandoned else e.model_copy(update={"state": "leaving"}) for e in members.values()
+        )
+        return NetworkPlan(network, mtu, endpoints, self._peers())
+
+    async def _some(self, dirty: Dirty) -> None:
+        async with self._lock:
+            active = await self.in_thread(self._state.networks_here)
+            local = await self.in_thread(self._state.endpoints_here)
+            for name, identity in dirty.endpoints:
+                endpoint = self._mirror.endpoints.get(name, {}).get(identity)
+                if identity in local or (endpoint is not None and endpoint.host == self._host):
+                    dirty.networks.add(name)
+            for name in dirty.networks:
+                if name in active or self._here(name):
+                    await self._network(name)
+            others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks]
+            for name in {name for name, _ in others}:
+                changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
+                await self._guarded(name, self._state.set_endpoints, name, changed, self._peers())
+
+    async def _network(self, name: str) -> None:
+        """One network: its segment, its local endpoints, what is known of the others."""
+        plan = self._plan(name)
+        if plan is None:
+            await self._guarded(name, self._state.remove_network, name)
+            return
+        outcome = await self._guarded(name, self._state.reconcile, plan)
+        if outcome is None:
+            return
+        self.repairs += outcome.repairs
+        for key in [key for key in self.problems if key[0] == name]:
+            del self.problems[key]
+        for identity, why in outcome.failed.items():
+            log.error("%s", why)
+            self.problems[name, identity] = why
+        await self._tell_store(outcome.made, outcome.removed)
+
+    async def _tell_store(self, made: list[Endpoint], removed: list[Endpoint]) -> None:
+        """Write what became of local endpoints; what fails is written at a later pass."""
+        if self.registry is None:
+            return  # everything is looked at again once there is one
+        for endpoint in made:
+            await self._written(endpoint, self.registry.set_state(endpoint, "ready"))
+        for endpoint in removed:
+            await self._written(endpoint, self.registry.delete_endpoint(endpoint))
+            if (endpoint.network, endpoint.id) not in self.problems:
+                self.abandoned.discard(endpoint.id)
+
+    async def _written(self, endpoint: Endpoint, writing: Coroutine[None, None, int | None]) -> None:
+        key = (endpoint.network, endpoint.id)
+        try:
+            await writing
+        except UnavailableError as error:
+            self.problems[key] = f"the store does not know yet what became of endpoint {endpoint.id}: {error}"
+        except FastpathError as error:
+            self.problems[key] = str(error)
+
+    async def _strays(self) -> None:
+        networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
+        found = await self._guarded("", self._state.remove_strays, self._mirror.local_endpoints(self._host), networks)
+        for sentence in found or ():
+            log.warning("%s", sentence)
+
+    async def _guarded(self, name: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Call it in the thread; what goes wrong becomes a problem, which the next pass clears or repeats."""
+        try:
+            result = await self.in_thread(function, *args, **kwargs)
+        except (FastpathError, OSError) as error:
+            if self.problems.get((name, "")) != str(error):
+                log.error("%s: %s", name or "clearing up", error)
+            self.problems[name, ""] = str(error)
+            return None
+        self.problems.pop((name, ""), None)
+        return result

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's directory: who we are, a lock so that there is one of us, the copy of the store."""
+
+import contextlib
+import fcntl
+import os
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fastpath.errors import ConflictError, RefusedError
+
+
+class StateDir:
+    """While it is entered, the directory is ours alone. Raises ConflictError where another daemon has it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._stack as stack:
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                stack.callback(os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.host_id = self._read_host_id()
+            except BlockingIOError:
+                raise ConflictError(
+                    f"a fastpath daemon with the state directory {self.path} runs already: stop it, or give another "
+                    "--state-dir"
+                ) from None
+            except OSError as error:
+                raise RefusedError(f"cannot use the state directory {self.path}: {error.strerror}") from None
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def cache(self) -> Path:
+        """The file of the mirror's copy."""
+        return self.path / "mirror.db"
+
+    def _read_host_id(self) -> str:
+        """A name for this installation, made once: it tells two hosts of one name apart."""
+        file = self.path / "host-id"
+        with contextlib.suppress(FileNotFoundError):
+            if text := file.read_text(encoding="ascii").strip():
+                return text
+        text = uuid.uuid4().hex
+        fresh = file.with_suffix(".new")
+        fresh.write_text(text + "\n", encoding="ascii")
+        fresh.replace(file)
+        return text

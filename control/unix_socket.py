@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A listening unix socket that only its owner can open, in place of one whose owner was killed."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastpath.errors import ConflictError, RefusedError
+
+
+@contextlib.contextmanager
+def listening_socket(path: Path) -> Iterator[socket.socket]:
+    """Listen there; at the end the socket is gone. Raises ConflictError where somebody listens already."""
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedError(f"cannot create {path.parent}: {error.strerror}") from None
+    if _answers(path):
+        raise ConflictError(f"somebody listens on {path} already, perhaps a fastpath daemon: give another --socket")
+    sock = listen(path)
+    try:
+        yield sock
+    finally:
+        sock.close()
+        path.unlink(missing_ok=True)
+
+
+def listen(path: Path) -> socket.socket:
+    """A new socket, in place of what may lie there."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        path.unlink(missing_ok=True)
+        sock.bind(str(path))
+        sock.listen()
+    except OSError as error:
+        sock.close()
+        raise RefusedError(f"cannot listen on {path}: {error.strerror or error}") from None
+    finally:
+        os.umask(before)
+    return sock
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
