@@ -5,7 +5,7 @@ A revision is a positive whole number that grows with every commit, one for all 
 is that of the commit that last put it. Values are bytes, keys are text that begins with "/".
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -99,7 +99,7 @@ class Store(Protocol):
         """Do all changes at once if all conditions hold: the revision. None, and nothing is done, where one
         does not hold. A put with a lease that is gone raises LeaseGoneError."""
 
-    def watch(self, prefix: str, after: int) -> AsyncIterator[Events]:
+    def watch(self, prefix: str, after: int) -> AsyncGenerator[Events, None]:
         """What happens under `prefix` after revision `after`, for ever: an outage of the store only makes it
         wait, and nothing is skipped. Raises CompactedError where a part is no longer known (also for an `after`
         that the store has not reached: its data was replaced by older ones), UsageError where we may not watch.

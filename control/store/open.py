@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the URL of a store to the store."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict
+
+from fastpath.control.store.interface import Store
+from fastpath.errors import UsageError
+
+HINT = "write sqlite:///PATH, or etcd://HOST:PORT[,HOST:PORT…]"
+ETCD_PORT = 2379
+
+
+class StoreOptions(BaseModel):
+    """How to prove who we are, and how the store has to: etcd's only. `ca`, `cert` and `key` are PEM files; any of
+    them means TLS."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    user: str | None = None
+    password: str | None = None
+    password_file: Path | None = None
+
+
+def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # noqa: B008 – it is frozen
+    """The store at `url`. Nothing is opened before it is first used, so that one that is not there yet is an
+    UnavailableError of that use. UsageError for a URL that is none."""
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme == "sqlite":
+        # Imported when it is known which one: a daemon with a file needs no gRPC.
+        from fastpath.control.store.sqlite import SqliteStore  # noqa: PLC0415
+
+        return SqliteStore(_path(url, rest, options))
+    raise UsageError(f'"{url}" is no store: {HINT}')
+
+
+def _path(url: str, rest: str, options: StoreOptions) -> Path | None:
+    if options != StoreOptions():
+        raise UsageError(f'the store "{url}" is a file: certificates and passwords go with etcd:// only')
+    path = unquote(rest)
+    if not re.fullmatch(r"/+[^/\0][^\0]*[^/\0]|/+[^/\0]", path):
+        raise UsageError(f'"{url}" names no file: write sqlite:///var/lib/fastpath/store.db, with three slashes')
+    return None if path == "/:memory:" else Path("/" + path.lstrip("/"))
