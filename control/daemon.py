@@ -40,8 +40,8 @@ from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
 from fastpath.control.state_dir import StateDir
 from fastpath.control.stop_signals import StopSignals
-from fastpath.control.store import StoreOptions, open_store
 from fastpath.control.store.interface import UnavailableError
+from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.control.underlay import Underlay
 from fastpath.control.underlay_watch import resolve_vtep, underlay_mtu, watch_underlay
 from fastpath.control.unix_socket import listening_socket

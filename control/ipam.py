@@ -3,9 +3,10 @@
 
 import itertools
 import random
+import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
 
 from fastpath.addresses import IPAddress
 from fastpath.control.model import MAX_VNI, MIN_VNI, IPInterface, IPNetwork, Subnet
@@ -128,8 +129,10 @@ def _interface(pool: IPNetwork, number: int) -> IPInterface:
     return IPv6Interface((number, pool.prefixlen))
 
 
-def mac_for(addresses: Sequence[IPInterface]) -> str:
-    """02:42 and the IPv4 address, as Docker's overlay has it; else 02:43 and the end of the IPv6 address."""
+def mac_for(addresses: Sequence[IPInterface], *, at_random: bool = False) -> str:
+    """02:42 and the IPv4 address, as Docker's overlay has it; 02:43 and the end of the IPv6 address where there is no
+    other; 02:44 and random bytes for whoever found that taken."""
     first = addresses[0].ip
-    prefix = bytes((0x02, 0x42 if isinstance(first, IPv4Address) else 0x43))
-    return (prefix + first.packed[-4:]).hex(":")
+    if at_random:
+        return (b"\x02\x44" + secrets.token_bytes(4)).hex(":")
+    return ((b"\x02\x42" if first.version == 4 else b"\x02\x43") + first.packed[-4:]).hex(":")

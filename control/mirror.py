@@ -119,7 +119,7 @@ class Mirror:
 
     async def _follow(self, store: Store) -> None:
         stream = store.watch(keys.OBJECTS, self.revision)
-        async with contextlib.aclosing(stream):  # type: ignore[type-var]
+        async with contextlib.aclosing(stream):
             async for batch in stream:
                 changes = self._take(batch.events)
                 if self._cache is not None and batch.events:

@@ -23,7 +23,7 @@ from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
 ATTEMPTS = 200  # lost races in a row before somebody is told; each was won by another host
-SPREAD_AFTER = 3  # lost races after which an address is chosen at random
+SPREAD_AFTER = 3  # lost races after which addresses are chosen at random
 
 
 async def _attempts(what: str) -> AsyncIterator[int]:
@@ -119,7 +119,7 @@ class Registry:
             listing = await self._store.list(keys.addresses(network.name))
             taken = {ip_address(found.key.rpartition("/")[2]) for found in listing.items}
             addresses = _choose_addresses(network, request.addresses, taken, spread=attempt >= SPREAD_AFTER)
-            mac = request.mac or ipam.mac_for(addresses)
+            mac = request.mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER)
             endpoint = Endpoint(
                 id=identity,
                 network=network.name,
@@ -129,7 +129,7 @@ class Registry:
                 sandbox=sandbox,
                 ifname=request.name,
             )
-            if await self._store.get(keys.mac(network.name, mac)) is not None:
+            if request.mac and await self._store.get(keys.mac(network.name, mac)) is not None:
                 raise ConflictError(f"the MAC address {mac} is taken in the network {network.name}: choose another one")
             claims = _claims(endpoint)
             revision = await self._store.commit(
