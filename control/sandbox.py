@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -43,11 +43,17 @@ def is_alive(sandbox: Sandbox) -> bool:
 def inside(where: str | Sandbox, function: Callable[[], T]) -> T:
     """Call a function in a short-lived thread that entered the namespace, and return what it returns. Sockets
     and files that it opens belong there. Raises ConflictError where a Sandbox is not the one it was."""
-    path = where if isinstance(where, str) else where.path
-    with contextlib.closing(_open(path)) as namespace:
+    with opened(where) as fd:
+        return _Visit(lambda: calls.enter_namespace(fd), function).outcome(_path(where))
+
+
+@contextlib.contextmanager
+def opened(where: str | Sandbox) -> Iterator[int]:
+    """A file descriptor of the namespace. Raises as `inside` does."""
+    with contextlib.closing(_open(_path(where))) as namespace:
         if isinstance(where, Sandbox) and namespace.inode != where.inode:
-            raise ConflictError(f"the sandbox {path} was removed, and another one has its name now")
-        return _Visit(lambda: calls.enter_namespace(namespace.fd), function).outcome(path)
+            raise ConflictError(f"the sandbox {where.path} was removed, and another one has its name now")
+        yield namespace.fd
 
 
 def ensure_namespace(name: str, prepare: Callable[[], object]) -> Sandbox:
@@ -75,6 +81,10 @@ def remove_namespace(name: str) -> None:
         while True:
             calls.unmount(str(path))
     path.unlink(missing_ok=True)
+
+
+def _path(where: str | Sandbox) -> str:
+    return where if isinstance(where, str) else where.path
 
 
 class _Namespace:
