@@ -16,6 +16,7 @@ cdef class Port:
 cdef class TapPort(Port):
     cdef list queues
     cdef str first_name
+    cdef bint persistent
     cdef public object mac  # as the FDB has it; kept by the segment
 
 

@@ -20,6 +20,7 @@ from fastpath.tables cimport Tables, sum_traffic
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.offloads import DEFAULT_OFFLOADS
 from fastpath.stats import PortStats, Traffic
+from fastpath.tun_info import tun_info
 
 cdef extern from "<linux/if_tun.h>":
     int IFF_TAP
@@ -95,44 +96,106 @@ def check_name(name):
         raise UsageError(f'"{shown}" cannot be an interface name: 1 to 15 characters, no space, slash, colon or percent')
 
 
+def check_free(name):
+    """Raises ConflictError where there is an interface of that name."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return
+    raise ConflictError(f"an interface named {name} exists already: choose another name")
+
+
+def in_use(name):
+    return ConflictError(f"the interface {name} is in use by another process: stop it first")
+
+
+def check_adoptable(name):
+    """Raises ConflictError unless `name` is a TAP such as a TapPort leaves behind, and nobody has it open: a
+    TAP of several queues would give one to whoever asks, and each would get a part of the frames."""
+    info = tun_info(name)
+    if info is None or not info.tap:
+        raise ConflictError(f"the interface {name} is no TAP: it cannot be taken over")
+    if info.packet_information or not info.vnet_header or not info.multi_queue:
+        raise ConflictError(f"the TAP {name} was not made by fastpath: it lacks multi_queue and vnet_hdr, or has pi")
+    if info.queues:
+        raise in_use(name)
+    if not info.persistent:
+        raise ConflictError(f"the TAP {name} is about to vanish: it is not persistent")
+
+
 cdef class TapPort(Port):
     """A TAP interface, one queue for each worker. It is made in the present network namespace, stays
-    ours wherever it is moved and however it is renamed, and vanishes when the port is closed."""
+    ours wherever it is moved and however it is renamed, and vanishes when the port is closed, unless it
+    is `persist`ent. `adopt` takes over a persistent one, which is there already."""
 
-    def __cinit__(self, Tables tables not None, str name not None, *, mtu, bint up=False, offloads=DEFAULT_OFFLOADS):
+    def __cinit__(self, Tables tables not None, str name not None, *, mtu=None, bint up=False,
+                  offloads=DEFAULT_OFFLOADS, bint adopt=False):
         check_name(name)
         self.tables = tables
         self.first_name = name
-        self.mtu = check_mtu(mtu)
         self.queues = []
         self.mac = None
+        self.persistent = adopt
+        if adopt:
+            check_adoptable(name)
+        else:
+            self.mtu = check_mtu(mtu)
+            check_free(name)
         try:
-            self._open(name, up, offloads)
+            self._open(name, offloads)
+            if adopt:
+                self._check_alone(name)
+                self.mtu = self.queues[0].mtu
+            else:
+                self.queues[0].mtu = self.mtu
+            if up:
+                self.queues[0].up()
+        except pytun.Error as error:
+            self.shut()
+            raise explain_tap_error(error, name) from None
         except BaseException:
             self.shut()
             raise
         self.watched = [(worker, queue.fileno()) for worker, queue in enumerate(self.queues)]
 
-    def _open(self, name, up, offloads):
-        try:
-            socket.if_nametoindex(name)
-        except OSError:
-            pass
-        else:
-            raise ConflictError(f"an interface named {name} exists already: choose another name")
+    def _open(self, name, offloads):
         flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE
+        for _ in range(self.tables.workers):
+            queue = pytun.TunTapDevice(name=name, flags=flags)
+            self.queues.append(queue)
+            failed = fp_tap_setup(queue.fileno(), offloads.tso, offloads.uso)
+            if failed:
+                raise RefusedError(f"cannot set up the interface {name}: {os.strerror(-failed)}")
+
+    def _check_alone(self, name):
+        """That what was taken over is what was looked at before: not deleted meanwhile, and thereby made
+        anew; not opened by another process as well."""
+        info = tun_info(name)
+        if info is None or not info.persistent:
+            raise ConflictError(f"the interface {name} was deleted meanwhile")
+        if info.queues != len(self.queues):
+            raise in_use(name)
+
+    @property
+    def persist(self):
+        """Whether the interface stays when the port is closed, or its process ends (TUNSETPERSIST). To
+        remove it for good, set this to False, then remove the port."""
+        return self.persistent
+
+    @persist.setter
+    def persist(self, bint value):
+        self.check()
         try:
-            for _ in range(self.tables.workers):
-                queue = pytun.TunTapDevice(name=name, flags=flags)
-                self.queues.append(queue)
-                failed = fp_tap_setup(queue.fileno(), offloads.tso, offloads.uso)
-                if failed:
-                    raise RefusedError(f"cannot set up the interface {name}: {os.strerror(-failed)}")
-            self.queues[0].mtu = self.mtu
-            if up:
-                self.queues[0].up()
+            self.queues[0].persist(value)
         except pytun.Error as error:
-            raise explain_tap_error(error, name) from None
+            raise explain_tap_error(error, self.name) from None
+        self.persistent = value
+
+    def mtu_changed(self, mtu):
+        """Somebody gave the interface this MTU; it cannot be asked from another namespace."""
+        self.check()
+        self.mtu = check_mtu(mtu)
+        self.c.mtu = self.mtu
 
     @property
     def name(self):
@@ -150,7 +213,7 @@ cdef class TapPort(Port):
         return None
 
     cdef int shut(self) except -1:
-        """With the last queue the interface vanishes."""
+        """With the last queue the interface vanishes, unless it is persistent."""
         for queue in self.queues:
             queue.close()
         self.queues.clear()

@@ -163,6 +163,14 @@ cdef class Segment:
             self._check_port_name(name)
             return self._attach(TapPort(self.tables, name, mtu=mtu, up=up, offloads=self.offloads))
 
+    def adopt_tap(self, str name):
+        """Take over a TAP that an earlier process left in the present network namespace (TapPort.persist):
+        with its MTU, addresses and connections. It keeps that namespace alive until the port is closed.
+        Raises ConflictError where it is no such TAP, or another process has it open."""
+        with self.tables.lock:
+            self.check()
+            return self._attach(TapPort(self.tables, name, offloads=self.offloads, adopt=True))
+
     def add_memory_port(self, str name, *, int mtu=1450):
         """Attach a port whose other side is in this process."""
         with self.tables.lock:

@@ -49,7 +49,7 @@ struct fp_segment {
 
 struct fp_port {
     uint32_t index;
-    uint32_t mtu; // bytes of the IP packet, as `ip link` counts
+    _Atomic uint32_t mtu; // bytes of the IP packet, as `ip link` counts; control may change it
     struct fp_segment *segment;
     _Atomic bool gone; // the interface was deleted; set by the worker that noticed
     _Atomic bool refuses_tcp, refuses_udp; // super-frames: an old kernel (see downlink.c)

@@ -8,16 +8,11 @@ from fastpath import Engine, Port, Remote, UsageError
 from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.control.device.config import VxlanConfig
 from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine
-from fastpath.control.netlink import limit_super_frames, move_link, path_mtu
+from fastpath.control.netlink import Links, move_link, path_mtu
 from fastpath.errors import ConflictError
 
 FLOOD = "00:00:00:00:00:00"
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header
-
-
-def train_packets(mtu: int) -> int:
-    """How many packets with frames of full size one train carries: 65,507 bytes of UDP payload."""
-    return max(1, 65507 // (mtu + 14 + 8))
 
 
 class VxlanDevice:
@@ -56,7 +51,8 @@ class VxlanDevice:
         config = self.config
         name = config.name if config.netns is None else f"fp-{secrets.token_hex(5)}"
         port = self.segment.add_tap(name, mtu=self.mtu)
-        limit_super_frames(name, train_packets(self.mtu), self.mtu)
+        with Links() as links:
+            links.limit_super_frames(links.get(name), self.mtu)
         if config.netns is not None:
             move_link(port.name, config.netns, config.name)
         return port

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The direct layout: the sandbox's interface is our TAP.
+
+It is made in the daemon's own namespace and moved, since a TAP that is opened inside a sandbox keeps that alive. Until
+it is complete it vanishes with this process, so that nobody finds half of one; then it is made persistent. One that an
+earlier process left has to be opened in the sandbox, which does keep the namespace alive: that such a sandbox is gone
+shows by its path (sandbox.is_alive).
+"""
+
+import secrets
+
+from fastpath import Engine, Segment, TapPort
+from fastpath.control import marks, sandbox, sysctl
+from fastpath.control.model import Endpoint
+from fastpath.control.netlink import Link, Links
+from fastpath.errors import ConflictError
+
+
+def is_usable(port: TapPort | None) -> bool:
+    """Whether the port's interface is still there."""
+    return port is not None and not port.removed and not port.gone and port.read_mac() is not None
+
+
+def discard(engine: Engine, port: TapPort) -> None:
+    """Remove a port and its interface, wherever that is. No error where either is gone."""
+    if port.removed:
+        return
+    if is_usable(port):
+        port.persist = False
+    engine.segments[port.vni].remove_port(port)
+
+
+def ensure_in_sandbox(links: Links, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
+    """The sandbox's interface, of either layout: its name, alias, addresses, MTU, and that it is up."""
+    link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
+    links.limit_super_frames(link, mtu)
+    if any(address.version == 6 for address in endpoint.addresses):
+        sysctl.ensure(f"ipv6/conf/{link.name}/disable_ipv6", 0)
+    links.ensure_addresses(link, endpoint.addresses)
+    links.ensure(link, up=True)
+
+
+def name_taken(endpoint: Endpoint) -> ConflictError:
+    """What to say when the sandbox has another interface of the endpoint's name."""
+    return ConflictError(f"an interface named {endpoint.ifname} exists already in {endpoint.sandbox.path}")
+
+
+class DirectLayout:
+    """The TAPs of this layout, by endpoint."""
+
+    def __init__(self, engine: Engine, host: str) -> None:
+        self._engine = engine
+        self._host = host
+        self._ports: dict[str, TapPort] = {}
+
+    def ensure(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """The endpoint's TAP, complete: made, taken over, or repaired. What was made is undone on failure."""
+        port = self._ports.get(endpoint.id)
+        there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint)) is not None
+        if port is not None and (not there or not is_usable(port) or port.vni != segment.vni):
+            self.release(endpoint.id, keep_interface=there)
+            port = None
+        if port is None and not there:
+            port = self._make(segment, endpoint, mtu)
+        try:
+            port = sandbox.inside(endpoint.sandbox, lambda: self._complete(segment, endpoint, mtu, port))
+            if not port.persist:
+                port.persist = True
+            segment.refresh()
+        except BaseException:
+            if not there and port is not None:
+                discard(self._engine, port)
+            raise
+        self._ports[endpoint.id] = port
+        return port
+
+    def _find(self, endpoint: Endpoint) -> Link | None:
+        """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises
+        ConflictError where the name belongs to something else."""
+        alias = marks.of_endpoint(self._host, endpoint.id)
+        with Links() as links:
+            there = links.all()
+        ours = next((link for link in there if link.alias == alias and link.kind == "tun"), None)
+        if any(link.name == endpoint.ifname for link in there if link != ours):
+            raise name_taken(endpoint)
+        return ours
+
+    def _make(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """A TAP, marked, in the sandbox under its final name."""
+        port = segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=mtu)
+        try:
+            with Links() as links, sandbox.opened(endpoint.sandbox) as target:
+                link = links.get(port.name)
+                links.change(link, ifalias=marks.of_endpoint(self._host, endpoint.id), address=endpoint.mac)
+                links.move(link, target, endpoint.sandbox.path, endpoint.ifname)
+        except BaseException:
+            discard(self._engine, port)
+            raise
+        return port
+
+    def _complete(self, segment: Segment, endpoint: Endpoint, mtu: int, port: TapPort | None) -> TapPort:
+        """In the sandbox: what the TAP still lacks."""
+        link = self._find(endpoint)
+        if link is None:
+            raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
+        if port is None:
+            port = segment.adopt_tap(link.name)
+            self._ports[endpoint.id] = port
+        with Links() as links:
+            ensure_in_sandbox(links, link, endpoint, mtu, marks.of_endpoint(self._host, endpoint.id))
+        if port.mtu != mtu:
+            port.mtu_changed(mtu)
+        return port
+
+    def remove(self, endpoint: Endpoint) -> None:
+        """The TAP goes, wherever it is."""
+        self.release(endpoint.id)
+        if not sandbox.is_alive(endpoint.sandbox):
+            return  # its interfaces went with it
+
+        def delete() -> None:
+            with Links() as links:
+                for link in links.all():
+                    if link.alias == marks.of_endpoint(self._host, endpoint.id):
+                        links.delete(link)
+
+        sandbox.inside(endpoint.sandbox, delete)
+
+    def release(self, identity: str, *, keep_interface: bool = False) -> None:
+        """Let go of an endpoint's port, if there is one, and of its interface, unless that is to be kept."""
+        port = self._ports.pop(identity, None)
+        if port is None or port.removed:
+            return
+        if keep_interface:
+            self._engine.segments[port.vni].remove_port(port)
+        else:
+            discard(self._engine, port)
