@@ -3,23 +3,36 @@
 
 import click
 
-from fastpath.bench.e2e.command import bench
-from fastpath.control.device import commands as device
+from fastpath.control.command_kinds import LazyGroup
 from fastpath.version import VERSION
 
+# Where each command is, and its line in the list. What a command needs is loaded when it is called.
+COMMANDS = {
+    "daemon": ("fastpath.control.commands.daemon:daemon", "Run this host's part of the overlay."),
+    "status": ("fastpath.control.commands.status:status", "Is all well, and if not, what is not."),
+    "network": ("fastpath.control.commands.network:network", "Networks that the containers of all hosts share."),
+    "endpoint": ("fastpath.control.commands.endpoint:endpoint", "The places of containers in a network."),
+    "peers": ("fastpath.control.commands.status:peers", "List the other hosts."),
+    "vxlan": ("fastpath.control.device.commands:vxlan", "VXLAN devices, in the words of `ip link`."),
+    "fdb": ("fastpath.control.commands.fdb:fdb", "Forwarding databases, in the words of `bridge fdb`."),
+    "stats": ("fastpath.control.commands.stats:stats", "Counters, and why frames were discarded."),
+    "bench": ("fastpath.bench.e2e.command:bench", "Compare with other overlays, side by side."),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def main() -> None:
     """fastpath: VXLAN with its data plane in userspace.
 
     \b
-    Example:
+    A device:
       fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 -d
       fastpath fdb show dev vx0
       fastpath stats vx0
+    \b
+    An overlay, with `fastpath daemon` on every host:
+      fastpath network create blue
+      fastpath endpoint create blue --sandbox c1
+      fastpath status
     """
-
-
-for command in (device.vxlan, device.fdb, device.stats, bench):
-    main.add_command(command)

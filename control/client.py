@@ -17,6 +17,7 @@ from fastpath.control.messages import (
 from fastpath.control.model import Endpoint
 from fastpath.control.places import SOCKET
 from fastpath.control.unix_http import UnixClient
+from fastpath.errors import UsageError
 
 # The daemon gives up on its store after some seconds, and may try a commit several times; then there are
 # namespaces and interfaces to make. This long, something is wrong.
@@ -81,8 +82,10 @@ class DaemonClient(UnixClient):
 
 
 def _part(text: str) -> str:
-    """A name as one part of a URL; the dots, too, of what would lead elsewhere."""
-    return urllib.parse.quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
+    """A name as one part of a URL."""
+    if not text.strip("."):  # which would lead elsewhere
+        raise UsageError(f'"{text}" cannot be a name')
+    return urllib.parse.quote(text, safe="")
 
 
 def _query(network: str | None) -> str:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath vxlan`, `fdb` and `stats`: what people type about devices."""
+"""`fastpath vxlan` and `fastpath fdb`, but for `fdb show`: what people type about devices."""
 
 import json
-import sys
 import time
 from dataclasses import fields
 from typing import Any
 
 import click
-from rich.console import Console
 
 from fastpath.control.command_kinds import Words
 from fastpath.control.device import fdb_words
@@ -17,7 +15,6 @@ from fastpath.control.device.config import vxlan_config
 from fastpath.control.device.control_socket import device_names
 from fastpath.control.device.messages import DeviceInfo, FdbVerb
 from fastpath.control.one_line import one_line_errors
-from fastpath.control.tables import print_stats
 from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.errors import RefusedError
 from fastpath.offloads import Offloads
@@ -196,45 +193,3 @@ def fdb_flush(words: tuple[str, ...]) -> None:
     """
     device, message = fdb_words.read_flush(words)
     Client(device).fdb_flush(message)
-
-
-@fdb.command("show", cls=Words, usage="[dev NAME]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, as `bridge -json fdb` does.")
-@click.option("-s", "--statistics", is_flag=True, help="Show for how many seconds an address was not heard of.")
-@click.argument("words", nargs=-1)
-@one_line_errors
-def fdb_show(words: tuple[str, ...], as_json: bool, statistics: bool) -> None:
-    """Show the entries of one device or of all that run in this network namespace.
-
-    \b
-    Example:
-      fastpath fdb show dev vx0
-    """
-    device = fdb_words.read_show(words)
-    names = [device] if device is not None else device_names()
-    lines = [line for name in names for line in Client(name).fdb_show()]
-    if as_json:
-        click.echo(fdb_words.format_json(lines, name_device=device is None))
-        return
-    for line in lines:
-        click.echo(fdb_words.format_line(line, name_device=device is None, statistics=statistics))
-
-
-@click.command(cls=Words, usage="[NAME]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.argument("name", required=False)
-@one_line_errors
-def stats(name: str | None, as_json: bool) -> None:
-    """Show the counters of one device, or of all that run in this network namespace: traffic by port,
-    remote, segment and worker, and every reason for which a frame was discarded.
-
-    \b
-    Example:
-      fastpath stats vx0 --json
-    """
-    found = {device: Client(device).stats() for device in ([name] if name is not None else device_names())}
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for device, numbers in found.items():
-        print_stats(Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 140), device, numbers)
