@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables for people, of what programs read as JSON."""
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -10,6 +12,23 @@ from rich.table import Table
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 
 _NUMBERS = ("rx_frames", "rx_bytes", "tx_frames", "tx_bytes", "drops")
+
+
+def console(width: int) -> Console:
+    """Standard output: as wide as the terminal, or `width` where it is none. Text is shown as it is, whatever
+    it looks like."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Console(width=None if terminal else width, markup=False, emoji=False, highlight=False)
+
+
+def print_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A line for each thing; never folded where no terminal limits it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console(10_000).print(table)
 
 
 def _table(title: str, *columns: str, numbers: tuple[str, ...] = _NUMBERS) -> Table:
@@ -33,8 +52,9 @@ def _sum(tallies: list[dict[str, Any]], what: str) -> dict[str, int]:
     return total
 
 
-def print_stats(console: Console, device: str, stats: dict[str, Any]) -> None:
-    """Counters of one device, with a sentence for everything that happened."""
+def print_stats(device: str, stats: dict[str, Any]) -> None:
+    """Counters of one device, or of the daemon, with a sentence for everything that happened."""
+    out = console(140)
     traffic = _table(f"{device}: traffic, seen from the engine", "what", "where")
     for port in stats["ports"]:
         traffic.add_row("port", port["name"] + (" (gone)" if port["gone"] else ""), *_traffic(port["traffic"]))
@@ -44,24 +64,22 @@ def print_stats(console: Console, device: str, stats: dict[str, Any]) -> None:
         traffic.add_row("segment", f"VNI {segment['vni']}", *_traffic(segment["tally"]["traffic"]))
     for index, worker in enumerate(stats["workers"]):
         traffic.add_row("worker", str(index), *_traffic(worker["traffic"]))
-    console.print(traffic)
+    out.print(traffic)
 
     drops = _sum(stats["workers"], "drops")
     if stats["socket_overflows"]:
         drops["socket_overflow"] = stats["socket_overflows"]
     sentences = DROP_SENTENCES | {"socket_overflow": "packets came faster than the workers read them"}
-    _print_counts(console, f"{device}: discarded", drops, sentences, "nothing was discarded")
-    _print_counts(console, f"{device}: noted", _sum(stats["workers"], "events"), EVENT_SENTENCES, "nothing to note")
-    console.print(f"FDB: {stats['fdb_entries']:,} of at most {stats['fdb_limit']:,} entries")
+    _print_counts(out, f"{device}: discarded", drops, sentences, "nothing was discarded")
+    _print_counts(out, f"{device}: noted", _sum(stats["workers"], "events"), EVENT_SENTENCES, "nothing to note")
+    out.print(f"FDB: {stats['fdb_entries']:,} of at most {stats['fdb_limit']:,} entries")
 
 
-def _print_counts(
-    console: Console, title: str, counts: dict[str, int], sentences: dict[str, str], otherwise: str
-) -> None:
+def _print_counts(out: Console, title: str, counts: dict[str, int], sentences: dict[str, str], otherwise: str) -> None:
     if not counts:
-        console.print(f"{title}: {otherwise}\n", highlight=False)
+        out.print(f"{title}: {otherwise}\n")
         return
     table = _table(title, "name", "what happened", numbers=("count",))
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
         table.add_row(name, sentences[name], f"{count:,}")
-    console.print(table)
+    out.print(table)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The words and the output of bridge(8), `bridge fdb`."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ _STATES: dict[str, FdbState] = {
 
 CHANGE_WORDS = _DEV | _DST | {"self": Word(0)} | {state: Word(0) for state in _STATES}
 FLUSH_WORDS = _DEV | _DST | {"self": Word(0), "permanent": Word(0), "static": Word(0), "dynamic": Word(0)}
-SHOW_WORDS = _DEV
+SHOW_WORDS = _DEV | {"network": Word(1, hint="network NAME")}
 
 
 def _device(found: dict[str, list[str]]) -> str:
@@ -66,10 +65,12 @@ def read_flush(words: Sequence[str]) -> tuple[str, FdbFlush]:
     return _device(found), FdbFlush(dst=_dst(found), port=_port(found), state=_state(found))
 
 
-def read_show(words: Sequence[str]) -> str | None:
-    """`[dev NAME]` -> the device, or None for all."""
+def read_show(words: Sequence[str]) -> tuple[str | None, str | None]:
+    """`[dev NAME | network NAME]` -> (device, network), either None, or both for all. Raises UsageError."""
     found = read_words(words, SHOW_WORDS)
-    return found["dev"][0] if "dev" in found else None
+    if len(found) > 1:
+        raise UsageError("dev and network exclude each other: give one of them")
+    return next(iter(found.get("dev", [])), None), next(iter(found.get("network", [])), None)
 
 
 def format_line(line: FdbLine, *, name_device: bool, statistics: bool = False) -> str:
@@ -84,8 +85,7 @@ def format_line(line: FdbLine, *, name_device: bool, statistics: bool = False) -
     return " ".join([*parts, *line.flags, *([line.state] if line.state else [])])
 
 
-def format_json(lines: Sequence[FdbLine], *, name_device: bool) -> str:
-    """The same as `bridge -json fdb show`."""
+def as_rows(lines: Sequence[FdbLine], *, name_device: bool) -> list[dict[str, Any]]:
+    """The same as `bridge -json fdb show` has them."""
     omit = set() if name_device else {"ifname"}
-    rows: list[dict[str, Any]] = [line.model_dump(mode="json", exclude_none=True, exclude=omit) for line in lines]
-    return json.dumps(rows)
+    return [line.model_dump(mode="json", exclude_none=True, exclude=omit) for line in lines]

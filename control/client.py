@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands' side of the daemon's socket: a method for each route of messages.py."""
+
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+from fastpath.control.messages import (
+    EndpointCreate,
+    NetworkCreate,
+    NetworkDetail,
+    NetworkInfo,
+    OverlayFdbLine,
+    PeerInfo,
+    Status,
+)
+from fastpath.control.model import Endpoint
+from fastpath.control.places import SOCKET
+from fastpath.control.unix_http import UnixClient
+from fastpath.errors import UsageError
+
+# The daemon gives up on its store after some seconds, and may try a commit several times; then there are
+# namespaces and interfaces to make. This long, something is wrong.
+CHANGE_TIMEOUT_S = 60.0
+
+
+class DaemonClient(UnixClient):
+    """Talks to the daemon on `path`. Every method raises FastpathError, with the daemon's own words where it
+    refuses, AbsentError where no daemon runs."""
+
+    def __init__(self, path: Path = SOCKET) -> None:
+        super().__init__(
+            path,
+            who="the fastpath daemon",
+            absent=f"no fastpath daemon answers on {path}: start it with `fastpath daemon`",
+        )
+
+    def status(self) -> Status:
+        """Is all well, and if not, what is not."""
+        return self.read_one(Status, self.call("GET", "/v1/status"))
+
+    def networks(self) -> list[NetworkInfo]:
+        """All networks."""
+        return self.read_all(NetworkInfo, self.call("GET", "/v1/networks"))
+
+    def network(self, name: str) -> NetworkDetail:
+        """One network and its endpoints."""
+        return self.read_one(NetworkDetail, self.call("GET", f"/v1/networks/{_part(name)}"))
+
+    def create_network(self, network: NetworkCreate) -> NetworkInfo:
+        """Make a network; it as it became."""
+        return self.read_one(NetworkInfo, self.call("POST", "/v1/networks", network, CHANGE_TIMEOUT_S))
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network that has no endpoints."""
+        self.call("DELETE", f"/v1/networks/{_part(name)}", timeout=CHANGE_TIMEOUT_S)
+
+    def endpoints(self, network: str | None = None) -> list[Endpoint]:
+        """The endpoints of one network or of all, on all hosts."""
+        return self.read_all(Endpoint, self.call("GET", "/v1/endpoints" + _query(network)))
+
+    def create_endpoint(self, endpoint: EndpointCreate) -> Endpoint:
+        """Make an endpoint on this host; it as it became."""
+        return self.read_one(Endpoint, self.call("POST", "/v1/endpoints", endpoint, CHANGE_TIMEOUT_S))
+
+    def remove_endpoint(self, identity: str) -> None:
+        """Remove an endpoint of this host, by its id or the beginning of it."""
+        self.call("DELETE", f"/v1/endpoints/{_part(identity)}", timeout=CHANGE_TIMEOUT_S)
+
+    def peers(self) -> list[PeerInfo]:
+        """The other hosts."""
+        return self.read_all(PeerInfo, self.call("GET", "/v1/peers"))
+
+    def fdb(self, network: str | None = None) -> list[OverlayFdbLine]:
+        """The FDB entries of one network or of all."""
+        return self.read_all(OverlayFdbLine, self.call("GET", "/v1/fdb" + _query(network)))
+
+    def stats(self) -> dict[str, Any]:
+        """stats.EngineStats.as_dict() of the daemon's engine."""
+        answer: dict[str, Any] = self.call("GET", "/v1/stats")
+        return answer
+
+
+def _part(text: str) -> str:
+    """A name as one part of a URL."""
+    if not text.strip("."):  # which would lead elsewhere
+        raise UsageError(f'"{text}" cannot be a name')
+    return urllib.parse.quote(text, safe="")
+
+
+def _query(network: str | None) -> str:
+    return "?" + urllib.parse.urlencode({"network": network}) if network is not None else ""

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath endpoint`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastpath.control.client import DaemonClient
+from fastpath.control.commands.options import build, for_each, json_option, print_json, socket_option
+from fastpath.control.messages import EndpointCreate
+from fastpath.control.one_line import one_line_errors
+from fastpath.errors import UsageError
+from fastpath.port import check_name
+
+WORDS = {"network": "network", "sandbox": "--sandbox", "name": "--name", "addresses": "--ip", "mac": "--mac"}
+
+
+@click.group()
+def endpoint() -> None:
+    """Endpoints: the places of containers, or of other network namespaces, in a network.
+
+    \b
+    Example:
+      fastpath endpoint create blue --sandbox c1
+    """
+
+
+@endpoint.command("create")
+@click.option("--sandbox", required=True, metavar="NS", help="A namespace: a name as in `ip netns`, or a path.")
+@click.option("--name", default="eth0", show_default=True, help="Of the interface there.")
+@click.option("--ip", "addresses", multiple=True, metavar="ADDRESS", help="Of each subnet.  [default: a free one]")
+@click.option("--mac", metavar="ADDRESS", help="[default: it follows from the IPv4 address]")
+@json_option
+@socket_option
+@click.argument("network")
+@one_line_errors
+def create(sandbox: str, name: str, as_json: bool, socket: Path, **more: Any) -> None:
+    """Put a network namespace of this host into a network, and print its addresses there.
+
+    \b
+    Examples:
+      fastpath endpoint create blue --sandbox c1
+      fastpath endpoint create blue --sandbox /proc/4711/ns/net --name eth1 --ip 10.1.0.5
+    """
+    check_name(name)
+    message = build(EndpointCreate, WORDS, sandbox=_sandbox(sandbox), name=name, **more)
+    made = DaemonClient(socket).create_endpoint(message)
+    if as_json:
+        print_json(made)
+        return
+    for address in made.addresses:
+        click.echo(str(address))
+
+
+def _sandbox(text: str) -> str:
+    """Such that it means the same to the daemon, which runs elsewhere."""
+    if not text:
+        raise UsageError('--sandbox "" cannot be: give a name as in `ip netns`, or a path')
+    if "/" not in text:
+        return text
+    path = str(Path(text).absolute())
+    if path.startswith(("/proc/self/", "/proc/thread-self/")):
+        raise UsageError(f"--sandbox {path} is the namespace of this command, which ends: name the process by its id")
+    return path
+
+
+@endpoint.command("ls")
+@json_option
+@socket_option
+@click.argument("network", required=False)
+@one_line_errors
+def ls(network: str | None, as_json: bool, socket: Path) -> None:
+    """List the endpoints of a network, or of all, on all hosts.
+
+    \b
+    Example:
+      fastpath endpoint ls blue
+    """
+    endpoints = DaemonClient(socket).endpoints(network)
+    if as_json:
+        print_json(endpoints)
+        return
+    from fastpath.control.tables import print_list  # noqa: PLC0415  # rich takes a while to load
+
+    print_list(
+        ("id", "network", "addresses", "mac", "host", "interface", "sandbox", "state"),
+        [
+            (
+                each.id,
+                each.network,
+                " ".join(str(address) for address in each.addresses),
+                each.mac,
+                each.host,
+                each.ifname,
+                each.sandbox.path,
+                each.state,
+            )
+            for each in endpoints
+        ],
+    )
+
+
+@endpoint.command("rm")
+@socket_option
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@one_line_errors
+def rm(ids: tuple[str, ...], socket: Path) -> None:
+    """Remove endpoints of this host, each by its id or the beginning of it.
+
+    \b
+    Example:
+      fastpath endpoint rm 1f0c
+    """
+    client = DaemonClient(socket)
+
+    def remove(identity: str) -> None:
+        client.remove_endpoint(identity)
+        click.echo(identity)
+
+    for_each(ids, remove)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands' side of every control socket: JSON over HTTP on a unix socket.
+
+http.client and not aiohttp, which takes longer to load than most commands take to run.
+"""
+
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
+
+DEFAULT_TIMEOUT_S = 10.0
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class AbsentError(UsageError):
+    """Nobody listens on the socket."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket, where HTTPConnection would look up a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(os.fspath(self._path))
+
+
+class UnixClient:
+    """Asks whoever listens on `path`: `who` names it in errors, `absent` is the error where nobody listens."""
+
+    def __init__(self, path: Path, *, who: str, absent: str) -> None:
+        self.path = path
+        self._who = who
+        self._absent = absent
+
+    def call(self, method: str, target: str, body: BaseModel | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Any:
+        """One request, and the JSON that answers it. `timeout` is for how many seconds nothing may come.
+        Raises FastpathError; an error of the other side is told in its own words."""
+        data = body.model_dump_json() if body is not None else None
+        connection = _Connection(self.path, timeout)
+        try:
+            connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
+            response = connection.getresponse()
+            answer = response.read()
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            raise AbsentError(self._absent) from None
+        except PermissionError:
+            raise RefusedError(f"no permission to open {self.path}: run as root") from None
+        except (TimeoutError, BlockingIOError):  # the latter: it does not even accept connections
+            raise RefusedError(
+                f"{self._who} does not answer within {timeout:.0f} s: see what its process does"
+            ) from None
+        except OSError as error:
+            raise RefusedError(f"{self._who} did not answer on {self.path}: {error.strerror or error}") from None
+        except http.client.HTTPException:
+            raise RefusedError(f"what listens on {self.path} is not {self._who}: it does not speak HTTP") from None
+        finally:
+            connection.close()
+        return self._read(response.status, answer)
+
+    def _read(self, status: int, answer: bytes) -> Any:
+        try:
+            value = json.loads(answer)
+        except ValueError:
+            value = None
+            if status == http.HTTPStatus.OK:
+                raise RefusedError(f"{self._who} answered with something that is not JSON") from None
+        if status == http.HTTPStatus.OK:
+            return value
+        if not isinstance(value, dict) or not isinstance(value.get("error"), str):
+            reason = http.client.responses.get(status, "unknown")
+            raise RefusedError(f"{self._who} answered {status} ({reason}): is it of another version?")
+        raise _error_of(status)(value["error"])
+
+    def read_one(self, model: type[M], answer: Any) -> M:
+        """The answer as what it should be. Raises FastpathError where it is something else."""
+        try:
+            return model.model_validate(answer)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or model.__name__
+            raise RefusedError(
+                f"{self._who} answered in a way that is not understood here ({where}: {first['msg'].lower()}): "
+                "is it of another version?"
+            ) from None
+
+    def read_all(self, model: type[M], answer: Any) -> list[M]:
+        """The same for a list."""
+        return [self.read_one(model, each) for each in (answer if isinstance(answer, list) else [answer])]
+
+
+def _error_of(status: int) -> type[FastpathError]:
+    if status in (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.NOT_FOUND):
+        return UsageError
+    return ConflictError if status == http.HTTPStatus.CONFLICT else RefusedError
