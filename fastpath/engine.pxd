@@ -6,6 +6,8 @@ cdef class Engine:
     cdef Tables tables
     cdef readonly object local
     cdef readonly int udp_port
+    cdef readonly bint known_only
+    cdef dict _admitted  # address -> [Remote]
     cdef object lifecycle  # held to start, stop and close; the housekeeper is joined without it
     cdef object underlay
     cdef readonly object offloads

@@ -6,12 +6,14 @@ from fastpath.addresses import IPAddress
 from fastpath.forwarder import Forwarder
 from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.port import Port
+from fastpath.remote import Remote
 from fastpath.segment import DEFAULT_AGEING, Segment
 from fastpath.stats import EngineStats
 
 DEFAULT_UDP_PORT: Final = 4789
 DEFAULT_SOURCE_PORTS: Final = (49152, 65535)
 DEFAULT_FDB_ENTRIES: Final = 65536
+DEFAULT_NEIGHBOUR_ENTRIES: Final = 65536
 DEFAULT_SPIN_US: Final = 50
 MAX_SPIN_US: Final = 1000000
 
@@ -27,7 +29,9 @@ class Engine:
         source_port_count: int = 8,
         ttl: int = 0,
         fdb_entries: int = DEFAULT_FDB_ENTRIES,
+        neighbour_entries: int = DEFAULT_NEIGHBOUR_ENTRIES,
         strict: bool = False,
+        known_only: bool = False,
         spin: int = DEFAULT_SPIN_US,
         pin: bool = False,
         offloads: Offloads = DEFAULT_OFFLOADS,
@@ -38,6 +42,12 @@ class Engine:
     def local(self) -> IPAddress | None: ...
     @property
     def udp_port(self) -> int: ...
+    @property
+    def known_only(self) -> bool: ...
+    @property
+    def admitted(self) -> tuple[Remote, ...]: ...
+    def admit(self, address: str | IPAddress, udp_port: int | None = None) -> Remote: ...
+    def dismiss(self, address: str | IPAddress, udp_port: int | None = None) -> None: ...
     @property
     def segments(self) -> dict[int, Segment]: ...
     @property

@@ -9,14 +9,17 @@ import socket
 import threading
 from operator import index
 
+from libc.stdint cimport uint8_t
+
 from fastpath import fdb as fdb_module
 from fastpath import remote as remote_module
-from fastpath.kernels cimport fp_clock_advance, fp_fdb_entries, fp_fdb_used
+from fastpath.kernels cimport fp_clock_advance, fp_directory_delete, fp_fdb_entries, fp_fdb_used
+from fastpath.remote cimport Remote
 from fastpath.segment cimport Segment
 from fastpath.tables cimport Tables, sum_tallies
 from fastpath.worker cimport Worker
 
-from fastpath.addresses import family_of, parse_ip
+from fastpath.addresses import family_of, parse_ip, to_wire
 from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder import LearningBridge
 from fastpath.housekeeper import Housekeeper
@@ -30,6 +33,7 @@ log = logging.getLogger("fastpath")
 DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
+DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
 DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
 
 
@@ -46,8 +50,10 @@ cdef class Engine:
 
     `local` is an address of this host; None listens on all addresses of one family, IPv4 unless `ipv6`.
     `workers` threads share the load; each sends from `source_port_count` UDP ports out of the inclusive
-    range `source_ports`. `ttl` 0 means the route's. `fdb_entries` bounds the FDB of all segments.
+    range `source_ports`. `ttl` 0 means the route's. `fdb_entries` and `neighbour_entries` bound the FDB and
+    the neighbours of all segments.
     `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
+    `known_only` drops packets from all VTEPs but those that `admit` was called for.
     `spin` is for how many microseconds a worker looks for work before it sleeps (0: not at all); `pin` keeps
     each worker on a core of its own; `offloads` says what is left to the kernel (offloads.Offloads).
 
@@ -56,9 +62,11 @@ cdef class Engine:
 
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
-                 fdb_entries=DEFAULT_FDB_ENTRIES, bint strict=False, spin=DEFAULT_SPIN_US,
-                 bint pin=False, offloads=DEFAULT_OFFLOADS):
-        udp_port, ttl, fdb_entries = index(udp_port), index(ttl), index(fdb_entries)
+                 fdb_entries=DEFAULT_FDB_ENTRIES, neighbour_entries=DEFAULT_NEIGHBOUR_ENTRIES,
+                 bint strict=False, bint known_only=False, spin=DEFAULT_SPIN_US, bint pin=False,
+                 offloads=DEFAULT_OFFLOADS):
+        udp_port, ttl = index(udp_port), index(ttl)
+        fdb_entries, neighbour_entries = index(fdb_entries), index(neighbour_entries)
         self.local = parse_ip(local) if local is not None else None
         if not 1 <= udp_port <= 65535:
             raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
@@ -71,7 +79,11 @@ cdef class Engine:
         self.udp_port = udp_port
         self.attention = self.stop_requested = -1
         self.lifecycle = threading.RLock()
-        self.tables = Tables(fdb_entries=fdb_entries, family=family, workers=workers)
+        self.tables = Tables(
+            fdb_entries=fdb_entries, neighbour_entries=neighbour_entries, family=family, workers=workers,
+        )
+        self.known_only = known_only
+        self._admitted = {}
         self.offloads = offloads
         self.pin = pin
         self.cores = sorted(os.sched_getaffinity(0))
@@ -93,7 +105,7 @@ cdef class Engine:
                 self.workers.append(Worker(
                     self.tables, i, receive=self.underlay.receive[i].fileno(),
                     send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
-                    learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
+                    known_only=known_only, learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
                     merge=offloads.merge,
                 ))
         except BaseException:
@@ -143,6 +155,35 @@ cdef class Engine:
                 raise ConflictError(f"there is no segment with VNI {segment.vni}")
             del self._segments[segment.vni]
             segment.close()
+
+    @property
+    def admitted(self):
+        """The VTEPs that may send to us, where the engine is `known_only`."""
+        return tuple(remote for remotes in self._admitted.values() for remote in remotes)
+
+    def admit(self, address, udp_port=None):
+        """Take packets from this VTEP, wherever it sends them from; it listens on `udp_port`, the engine's
+        by default. Returns its Remote. Raises ConflictError when it is admitted already."""
+        cdef Remote remote = self._vtep(address, udp_port)
+        with self.tables.lock:
+            others = self._admitted.get(remote.address, [])
+            if remote in others:
+                raise ConflictError(f"{remote.address} is admitted already")
+            self._publish_admitted(remote.address, [*others, remote])
+        return remote
+
+    def dismiss(self, address, udp_port=None):
+        """From the return of this call on, take no packets from this VTEP. What was learned from it is
+        forgotten; flood lists and static entries stay. Raises ConflictError when it is not admitted."""
+        cdef Remote remote = self._vtep(address, udp_port)
+        with self.tables.lock:
+            others = self._admitted.get(remote.address, [])
+            if remote not in others:
+                raise ConflictError(f"{remote.address} is not admitted")
+            self._publish_admitted(remote.address, [other for other in others if other != remote])
+            self.tables.synchronize()  # from here on nothing more is learned from it
+            for segment in self._segments.values():
+                segment.fdb.flush(remote)
 
     def start(self):
         """Start the workers, and a thread that ages FDB entries and looks after interfaces."""
@@ -283,10 +324,36 @@ cdef class Engine:
         if self.underlay is None:
             raise ConflictError("the engine was closed")
 
+    def _vtep(self, address, udp_port):
+        """The Remote that `admit` or `dismiss` is about."""
+        self._check_open()
+        if not self.known_only:
+            raise ConflictError("this engine takes packets from everybody: make it with known_only=True")
+        remote = Remote(self.tables, address, udp_port if udp_port is not None else self.udp_port)
+        if remote.address == self.local and remote.udp_port == self.udp_port:
+            raise UsageError(f"{remote.address} is this VTEP itself: name the others only")
+        return remote
+
+    def _publish_admitted(self, address, list remotes):
+        """Tell the workers which of these remotes stands for their address. The source port of a packet
+        says nothing, so it is the one with the engine's UDP port, or else the first."""
+        cdef bytes ip = to_wire(address)
+        cdef Remote chosen
+        if remotes:
+            chosen = min(remotes, key=lambda remote: remote.udp_port != self.udp_port)
+            for remote in remotes:
+                (<Remote>remote).ensure()
+            self.tables.enter(self.tables.c.admitted, 0, ip, chosen.ensure())
+            self._admitted[address] = remotes
+        else:
+            fp_directory_delete(self.tables.c.admitted, 0, <const uint8_t *><const char *>ip)
+            del self._admitted[address]
+
     def _forget_unused_remotes(self):
-        """Remove remotes that no flood list and no FDB entry named, now and the last time: a worker may
-        have just added one that it is about to learn from."""
+        """Remove remotes that are not admitted and that no flood list and no FDB entry named, now and the
+        last time: a worker may have just added one that it is about to learn from."""
         named = fdb_module.remote_indices(self.tables) | flooded_remote_indices(list(self._segments.values()))
+        named |= {(<Remote>remote).ensure() for remote in self.admitted}
         unused = remote_module.indices(self.tables) - named
         doomed = unused & self.unused_remotes
         if doomed:

@@ -61,10 +61,10 @@ cdef extern from "count.h" nogil:
         FP_DROP_no_destination
         FP_DROP_bad_target
         FP_DROP_ambiguous_train
+        FP_DROP_unknown_vtep
         FP_DROP_bad_super_frame
         FP_DROP_forwarder
         FP_DROP_COUNT
-        FP_EVENT_remotes_full
         FP_EVENT_flooded
         FP_EVENT_read_failed
         FP_EVENT_merged
@@ -190,7 +190,6 @@ cdef extern from "remote.h" nogil:
     enum:
         FP_REMOTES
         FP_REMOTES_LIMIT
-        FP_REMOTES_LEARNED
         FP_REMOTE_NONE
     struct fp_address:
         uint8_t ip[16]
@@ -204,7 +203,20 @@ cdef extern from "remote.h" nogil:
     fp_remote *fp_remotes_get(const fp_remotes *remotes, uint32_t index)
     void fp_remotes_retire(fp_remotes *remotes, uint32_t index)
     void fp_remotes_reclaim(fp_remotes *remotes, uint32_t index)
-    void fp_address_from(fp_address *address, const sockaddr_storage *from_)
+
+
+cdef extern from "directory.h" nogil:
+    struct fp_directory
+    struct fp_directory_entry:
+        uint32_t segment
+        uint8_t ip[16]
+        uint64_t number
+    uint64_t fp_directory_get(const fp_directory *directory, uint32_t segment, const uint8_t *ip)
+    c_bool fp_directory_set(fp_directory *directory, uint32_t segment, const uint8_t *ip, uint64_t number, c_bool *added)
+    c_bool fp_directory_delete(fp_directory *directory, uint32_t segment, const uint8_t *ip)
+    void fp_directory_reclaim(fp_directory *directory)
+    c_bool fp_directory_next(const fp_directory *directory, uint32_t *cursor, fp_directory_entry *entry)
+    uint32_t fp_directory_used(const fp_directory *directory)
 
 
 cdef extern from "tables.h" nogil:
@@ -239,13 +251,15 @@ cdef extern from "tables.h" nogil:
     struct fp_tables:
         fp_fdb *fdb
         fp_remotes *remotes
+        fp_directory *neighbours
+        fp_directory *admitted
         uint32_t workers
         fp_tally tally[64]  # FP_WORKERS
     struct fp_context:
         fp_tables *tables
         uint32_t worker
         uint32_t now
-    fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family, uint32_t workers)
+    fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint64_t seed, int family, uint32_t workers)
     void fp_tables_free(fp_tables *tables)
     fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers)
     fp_port *fp_port_new(uint32_t index, fp_segment *segment, uint32_t mtu, uint32_t workers)
@@ -268,6 +282,15 @@ cdef extern from "tables.h" nogil:
     void fp_count_event(const fp_context *context, fp_segment *segment, uint32_t event, uint32_t times)
     void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
     void fp_count_in(const fp_context *context, const fp_frame *frame)
+
+
+cdef extern from "source.h" nogil:
+    struct fp_source:
+        c_bool known_only
+        uint16_t udp_port
+    void fp_source_forget(fp_source *source)
+    c_bool fp_source_look(const fp_context *context, fp_source *source, const sockaddr_storage *from_)
+    void fp_source_mark(const fp_context *context, fp_source *source, fp_frame *frame)
 
 
 cdef extern from "offload.h" nogil:

@@ -286,7 +286,7 @@ cdef class Decapsulator:
 
     def __cinit__(self, vnis):
         self.segments = []
-        self.tables = fp_tables_new(16, 0, AF_INET, 1)
+        self.tables = fp_tables_new(16, 16, 0, AF_INET, 1)
         if self.tables == NULL:
             raise MemoryError
         self.context.tables = self.tables

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-from fastpath.kernels cimport fp_list, fp_tables, fp_tally, fp_traffic
+from libc.stdint cimport uint32_t, uint64_t
+
+from fastpath.kernels cimport fp_directory, fp_list, fp_tables, fp_tally, fp_traffic
 
 
 cdef class Tables:
@@ -12,6 +14,7 @@ cdef class Tables:
     cdef readonly object group_indices
     cdef int synchronize(self) except -1
     cdef int reclaim(self) except -1
+    cdef bint enter(self, fp_directory *directory, uint32_t segment, bytes ip, uint64_t number) except -1
 
 
 cdef fp_list *new_list(items) except NULL

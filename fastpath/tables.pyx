@@ -4,7 +4,7 @@
 import secrets
 import threading
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 
 from fastpath.kernels cimport (
@@ -14,7 +14,12 @@ from fastpath.kernels cimport (
     FP_GROUPS,
     FP_PORTS,
     FP_WORKERS,
+    c_bool,
     fp_counter_read,
+    fp_directory,
+    fp_directory_reclaim,
+    fp_directory_set,
+    fp_directory_used,
     fp_drop_name,
     fp_drop_sentence,
     fp_event_name,
@@ -64,12 +69,14 @@ class Indices:
 cdef class Tables:
     """The shared tables of one engine. `lock` is control's: workers never take it."""
 
-    def __cinit__(self, *, fdb_entries, int family, int workers):
+    def __cinit__(self, *, fdb_entries, neighbour_entries, int family, int workers):
         if not 1 <= workers <= FP_WORKERS:
             raise UsageError(f"{workers} workers: the number must be between 1 and {FP_WORKERS}")
         if not 1 <= fdb_entries <= 1 << 26:
             raise UsageError(f"an FDB of {fdb_entries} entries: the number must be between 1 and {1 << 26}")
-        self.c = fp_tables_new(fdb_entries, secrets.randbits(64), family, workers)
+        if not 1 <= neighbour_entries <= 1 << 26:
+            raise UsageError(f"{neighbour_entries} neighbours: the number must be between 1 and {1 << 26}")
+        self.c = fp_tables_new(fdb_entries, neighbour_entries, secrets.randbits(64), family, workers)
         if self.c == NULL:
             raise RefusedError("not enough memory for the engine's tables")
         self.family = family
@@ -89,11 +96,22 @@ cdef class Tables:
         return 0
 
     cdef int reclaim(self) except -1:
-        """Make the FDB slots that were retired before this call usable again."""
+        """Make what was taken out of the FDB and the directories before this call usable again."""
         with nogil:
             fp_synchronize(self.c)
             fp_fdb_reclaim(self.c.fdb)
+            fp_directory_reclaim(self.c.neighbours)
+            fp_directory_reclaim(self.c.admitted)
         return 0
+
+    cdef bint enter(self, fp_directory *directory, uint32_t segment, bytes ip, uint64_t number) except -1:
+        """Add or change an entry of a directory; whether it is new. `ip` is as addresses.to_wire has it."""
+        cdef c_bool added = False
+        for _ in range(2):
+            if fp_directory_set(directory, segment, <const uint8_t *><const char *>ip, number, &added):
+                return added
+            self.reclaim()  # what was deleted lately may be what is missing
+        raise ConflictError(f"there are {fp_directory_used(directory)} neighbours already, which is the limit")
 
 
 cdef fp_list *new_list(items) except NULL:

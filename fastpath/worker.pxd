@@ -3,7 +3,6 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastpath.kernels cimport (
     epoll_event,
-    fp_address,
     fp_arrival,
     fp_burst,
     fp_context,
@@ -11,6 +10,7 @@ from fastpath.kernels cimport (
     fp_list,
     fp_pace,
     fp_port,
+    fp_source,
     fp_udp_in,
     fp_uplink,
 )
@@ -22,7 +22,7 @@ cdef class Worker:
     cdef fp_context context
     cdef bint strict
     cdef bint merge
-    cdef int learned_udp_port
+    cdef fp_source source  # of the last message
     cdef int attention
     cdef int epoll
     cdef int wake
@@ -35,8 +35,6 @@ cdef class Worker:
     cdef uint32_t room
     cdef uint32_t handled  # frames and messages read in this turn
     cdef fp_pace pace
-    cdef fp_address last_address
-    cdef uint32_t last_index
     cdef epoll_event events[64]
 
     cdef void allocate(self, list send, int family, bint gso) except *
@@ -46,11 +44,10 @@ cdef class Worker:
     cdef void serve(self, uint64_t what) noexcept nogil
     cdef void from_port(self, uint32_t index) noexcept nogil
     cdef void from_underlay(self) noexcept nogil
-    cdef void refuse(self, const fp_arrival *arrival) noexcept nogil
-    cdef void arrive(self, fp_arrival *arrival, fp_address *from_) noexcept nogil
+    cdef void refuse(self, const fp_arrival *arrival, uint32_t reason) noexcept nogil
+    cdef void arrive(self, fp_arrival *arrival) noexcept nogil
     cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
-                   fp_address *from_, const uint8_t *room_end) noexcept nogil
-    cdef void find_source(self, fp_frame *frame, fp_address *from_) noexcept nogil
+                   const uint8_t *room_end) noexcept nogil
     cdef void end_burst(self) noexcept nogil
     cdef void forward(self) noexcept nogil
     cdef void deliver(self, fp_frame *frame) noexcept nogil

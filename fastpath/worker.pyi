@@ -13,6 +13,7 @@ class Worker:
         send: list[int],
         family: int,
         strict: bool,
+        known_only: bool,
         learned_udp_port: int,
         attention: int,
         spin_us: int,

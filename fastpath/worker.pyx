@@ -11,9 +11,8 @@ Everything here belongs to the worker's thread, except `watch`, `unwatch` and `s
 import os
 
 from libc.errno cimport EBADFD, ENODEV, ENXIO, EPIPE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp
 
 from fastpath.kernels cimport (
     EFD_CLOEXEC,
@@ -37,16 +36,14 @@ from fastpath.kernels cimport (
     FP_DROP_forwarder,
     FP_DROP_no_destination,
     FP_DROP_runt,
+    FP_DROP_unknown_vtep,
     FP_ETHERNET_SIZE,
     FP_EVENT_flooded,
     FP_EVENT_merged,
     FP_EVENT_read_failed,
-    FP_EVENT_remotes_full,
     FP_EVENT_trains_received,
     FP_FRAME_SIZE,
     FP_HEADROOM,
-    FP_REMOTE_NONE,
-    FP_REMOTES_LEARNED,
     FP_SPARE_SIZE,
     FP_TAP_ROOM,
     FP_UPLINK_MEMORY,
@@ -59,8 +56,6 @@ from fastpath.kernels cimport (
     eventfd,
     eventfd_read,
     eventfd_write,
-    fp_address,
-    fp_address_from,
     fp_arrival,
     fp_burst,
     fp_burst_clear,
@@ -93,9 +88,10 @@ from fastpath.kernels cimport (
     fp_port,
     fp_port_get,
     fp_remote,
-    fp_remotes_add,
-    fp_remotes_find,
     fp_remotes_get,
+    fp_source_forget,
+    fp_source_look,
+    fp_source_mark,
     fp_tap_read,
     fp_train_unit,
     fp_turn_begin,
@@ -126,23 +122,25 @@ cdef class Worker:
     """One of the engine's workers. `receive` and `send` are the file descriptors of its own sockets.
 
     `spin_us` is for how long it looks for work before it sleeps, in microseconds. `gso` says that packets
-    may be sent in trains, `merge` that frames from the underlay become super-frames.
+    may be sent in trains, `merge` that frames from the underlay become super-frames. `known_only` refuses
+    packets from all but the admitted remotes.
     """
 
     def __cinit__(self, Tables tables not None, int index, *, int receive, list send, int family,
-                  bint strict, int learned_udp_port, int attention, int spin_us, bint gso, bint merge):
+                  bint strict, bint known_only, int learned_udp_port, int attention, int spin_us, bint gso,
+                  bint merge):
         self.epoll = self.wake = -1
         self.tables = tables
         self.context.tables = tables.c
         self.context.worker = index
         self.strict = strict
         self.merge = merge
-        self.learned_udp_port = learned_udp_port
+        self.source.known_only = known_only
+        self.source.udp_port = <uint16_t>learned_udp_port
         self.attention = attention
         fp_pace_init(&self.pace, <uint64_t>spin_us * 1000)
         self.udp = receive
         self.room = FP_BURST
-        self.last_index = FP_REMOTE_NONE
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         self.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.epoll < 0 or self.wake < 0:
@@ -306,20 +304,6 @@ cdef class Worker:
             first = last
         fp_uplink_flush(&self.context, &self.uplink)
 
-    cdef void find_source(self, fp_frame *frame, fp_address *from_) noexcept nogil:
-        """Set the frame's source to the remote that it came from. Packets of one remote come in rows,
-        so the last one found is remembered for the turn."""
-        if self.last_index == FP_REMOTE_NONE or memcmp(from_.ip, self.last_address.ip, 16) != 0:
-            self.last_address = from_[0]
-            self.last_index = fp_remotes_find(self.context.tables.remotes, from_)
-        if self.last_index == FP_REMOTE_NONE and frame.segment.learning:
-            self.last_index = fp_remotes_add(self.context.tables.remotes, from_, FP_REMOTES_LEARNED)
-            if self.last_index == FP_REMOTE_NONE:
-                fp_note(&self.context, frame, FP_EVENT_remotes_full)
-        frame.source = fp_dest_make(FP_DEST_NONE, 0)
-        if self.last_index != FP_REMOTE_NONE:
-            frame.source = fp_dest_make(FP_DEST_REMOTE, self.last_index)
-
     cdef void end_burst(self) noexcept nogil:
         """Pass on what was taken so far."""
         cdef fp_frame *frame
@@ -333,7 +317,7 @@ cdef class Worker:
         fp_burst_clear(self.burst)
 
     cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
-                   fp_address *from_, const uint8_t *room_end) noexcept nogil:
+                   const uint8_t *room_end) noexcept nogil:
         """One packet: check it, strip it, and merge it into the frame before or keep it as the next."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         cdef uint32_t reason
@@ -346,7 +330,7 @@ cdef class Worker:
         if reason != FP_DROP_NONE:
             fp_drop(&self.context, frame, reason)
             return
-        self.find_source(frame, from_)
+        fp_source_mark(&self.context, &self.source, frame)
         if self.merge:
             fp_burst_take(self.burst, room_end)
         else:
@@ -354,15 +338,17 @@ cdef class Worker:
         if self.burst.count == FP_BURST:
             self.end_burst()
 
-    cdef void refuse(self, const fp_arrival *arrival) noexcept nogil:
-        """Discard a whole message, whose packets can't be told apart."""
+    cdef void refuse(self, const fp_arrival *arrival, uint32_t reason) noexcept nogil:
+        """Discard a whole message, without a look at its packets."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
         frame.segment = NULL
-        frame.segments = (arrival.length - 1) // arrival.size + 1
-        fp_drop(&self.context, frame, FP_DROP_ambiguous_train)
+        frame.segments = 1
+        if 0 < arrival.size < arrival.length:
+            frame.segments = (arrival.length - 1) // arrival.size + 1
+        fp_drop(&self.context, frame, reason)
 
-    cdef void arrive(self, fp_arrival *arrival, fp_address *from_) noexcept nogil:
+    cdef void arrive(self, fp_arrival *arrival) noexcept nogil:
         """One message: a packet, or a train of packets. The buffer's end is room for merges."""
         cdef const uint8_t *room_end = arrival.data + FP_VXLAN_SIZE + FP_FRAME_SIZE
         cdef uint32_t unit = fp_train_unit(self.context.tables, arrival.data, arrival.length, arrival.size)
@@ -371,20 +357,19 @@ cdef class Worker:
         cdef uint32_t super_size = arrival.size if alone and arrival.size < arrival.length else 0
         fp_burst_new_train(self.burst)
         if unit == 0 and arrival.length != 0:
-            self.refuse(arrival)
+            self.refuse(arrival, FP_DROP_ambiguous_train)
             return
         if not alone:
             fp_count(&self.context.tables.tally[self.context.worker].events[FP_EVENT_trains_received], 1)
         while True:
             length = min(unit, arrival.length - at)
             if at == 0 or not self.merge or not fp_burst_follow(self.burst, arrival.data + at, length):
-                self.take(arrival.data + at, length, super_size, arrival.tos, from_, room_end)
+                self.take(arrival.data + at, length, super_size, arrival.tos, room_end)
             at += length
             if at >= arrival.length:
                 return
 
     cdef void from_underlay(self) noexcept nogil:
-        cdef fp_address from_
         cdef uint64_t total = 0
         cdef int i, count
         fp_burst_clear(self.burst)
@@ -392,9 +377,10 @@ cdef class Worker:
         if count <= 0:
             return
         for i in range(count):
-            fp_address_from(&from_, &self.inlet.from_[i])
-            from_.udp_port = self.learned_udp_port  # its own says nothing about where it listens
-            self.arrive(&self.inlet.arrival[i], &from_)
+            if fp_source_look(&self.context, &self.source, &self.inlet.from_[i]):
+                self.arrive(&self.inlet.arrival[i])
+            else:
+                self.refuse(&self.inlet.arrival[i], FP_DROP_unknown_vtep)
             total += self.inlet.arrival[i].length
         self.handled += count
         self.end_burst()
@@ -455,7 +441,7 @@ cdef class Worker:
         self.handled = 0
         fp_turn_begin(self.context.tables, self.context.worker)
         self.context.now = fp_now(self.context.tables)
-        self.last_index = FP_REMOTE_NONE
+        fp_source_forget(&self.source)
         for i in range(count):
             self.serve(self.events[i].data.u64)
         fp_turn_end(self.context.tables, self.context.worker)

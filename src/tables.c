@@ -22,7 +22,8 @@ static void *new_aligned(size_t size) {
     return memory;
 }
 
-struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family, uint32_t workers) {
+struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint64_t seed,
+                                int family, uint32_t workers) {
     if (workers < 1 || workers > FP_WORKERS)
         return NULL;
     struct fp_tables *tables = new_aligned(sizeof *tables);
@@ -31,7 +32,10 @@ struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family,
     tables->workers = workers;
     tables->fdb = fp_fdb_new(fdb_entries, seed);
     tables->remotes = fp_remotes_new(family, workers, ~seed);
-    if (tables->fdb == NULL || tables->remotes == NULL) {
+    tables->neighbours = fp_directory_new(neighbours, seed);
+    tables->admitted = fp_directory_new(FP_REMOTES_LIMIT, seed);
+    if (tables->fdb == NULL || tables->remotes == NULL || tables->neighbours == NULL ||
+        tables->admitted == NULL) {
         fp_tables_free(tables);
         return NULL;
     }
@@ -45,6 +49,8 @@ void fp_tables_free(struct fp_tables *tables) {
         free(tables->vni_page[i]);
     fp_fdb_free(tables->fdb);
     fp_remotes_free(tables->remotes);
+    fp_directory_free(tables->neighbours);
+    fp_directory_free(tables->admitted);
     free(tables);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the workers of one engine share: segments, ports, remotes, groups and the FDB.
+// What the workers of one engine share: segments, ports, remotes, groups, the FDB and the directories.
 //
 // Owner: control (Python, holding the engine's lock) creates, publishes, withdraws and frees. Workers
 // only read, but for the FDB and the remotes, which they also add to. Nothing is locked: a pointer that
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "count.h"
+#include "directory.h"
 #include "fdb.h"
 #include "frame.h"
 #include "remote.h"
@@ -62,6 +63,8 @@ struct fp_vni_page;
 struct fp_tables {
     struct fp_fdb *fdb;
     struct fp_remotes *remotes;
+    struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
+    struct fp_directory *admitted; // (0, address) -> remote, see source.h
     uint32_t workers;
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now
     _Atomic(struct fp_vni_page *) vni_page[1 << 12]; // by the upper half of the VNI
@@ -80,7 +83,9 @@ struct fp_context {
     uint32_t now; // seconds on the engine's clock
 };
 
-struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint64_t seed, int family, uint32_t workers);
+// `fdb_entries` and `neighbours` bound the FDB and the neighbours of all segments.
+struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint64_t seed,
+                                int family, uint32_t workers);
 void fp_tables_free(struct fp_tables *tables);
 
 struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers);
@@ -114,6 +119,12 @@ static inline const struct fp_list *fp_group_get(const struct fp_tables *tables,
     if (index >= FP_GROUPS)
         return NULL;
     return atomic_load_explicit(&tables->group[index], memory_order_acquire);
+}
+
+// The remote that packets from this address are taken to come from, or FP_REMOTE_NONE where it is not
+// admitted.
+static inline uint32_t fp_admitted_find(const struct fp_tables *tables, const uint8_t *ip) {
+    return (uint32_t)fp_directory_get(tables->admitted, 0, ip);
 }
 
 // Seconds on the engine's clock: the machine's monotonic one, plus an offset that tests use to let

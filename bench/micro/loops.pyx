@@ -68,7 +68,7 @@ cdef class Frames:
         self.length = len(content)
         self.stride = ((self.length + FP_HEADROOM) // 64 + 2) * 64 + 64
         self.buffers = <uint8_t *>calloc(FP_BURST, self.stride)
-        self.tables = fp_tables_new(64, 1, AF_INET, 1)
+        self.tables = fp_tables_new(64, 64, 1, AF_INET, 1)
         self.segment = fp_segment_new(1, vni, 1)
         if self.buffers == NULL or self.tables == NULL or self.segment == NULL:
             raise MemoryError

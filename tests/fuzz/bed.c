@@ -23,7 +23,7 @@ static uint32_t add_remote(struct bed *bed, uint8_t last_byte) {
 
 void bed_new(struct bed *bed) {
     memset(bed, 0, sizeof *bed);
-    struct fp_tables *tables = fp_tables_new(64, 0, AF_INET, 1);
+    struct fp_tables *tables = fp_tables_new(64, 64, 0, AF_INET, 1);
     CHECK(tables != NULL);
     bed->context.tables = tables;
     bed->here = add_remote(bed, 1);

@@ -164,7 +164,7 @@ static void check_counts(void) {
 
 int main(int count, char **arguments) {
     rounds = count > 1 ? (uint32_t)strtoul(arguments[1], NULL, 10) : 20000;
-    tables = fp_tables_new(ENTRIES, 12345, AF_INET, WORKERS);
+    tables = fp_tables_new(ENTRIES, ENTRIES, 12345, AF_INET, WORKERS);
     segment = fp_segment_new(SEGMENT, 42, WORKERS);
     CHECK(tables != NULL && segment != NULL);
     atomic_store(&fp_fdb_share(tables->fdb, SEGMENT)->ageing, 3);

@@ -18,6 +18,7 @@ from tests.unit.twin import VNET, VXLAN_SIZE
 UDP_SEGMENT, GRO = 103, (socket.IPPROTO_UDP, 104)  # <linux/udp.h>
 DEADLINE_S = 30.0  # only a failure takes that long
 ENTRY_DROPS = (
+    "unknown_vtep",
     "short_packet",
     "no_vni_flag",
     "reserved_bits",

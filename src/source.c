@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "source.h"
+
+#include <string.h>
+
+bool fp_source_look(const struct fp_context *context, struct fp_source *source,
+                    const struct sockaddr_storage *from) {
+    const struct fp_tables *tables = context->tables;
+    struct fp_address address;
+    fp_address_from(&address, from);
+    if (!source->valid || memcmp(address.ip, source->address.ip, sizeof address.ip) != 0) {
+        address.udp_port = source->udp_port;
+        source->valid = true;
+        source->address = address;
+        source->remote = source->known_only ? fp_admitted_find(tables, address.ip)
+                                            : fp_remotes_find(tables->remotes, &address);
+    }
+    return source->remote != FP_REMOTE_NONE || !source->known_only;
+}
+
+void fp_source_mark(const struct fp_context *context, struct fp_source *source,
+                    struct fp_frame *frame) {
+    struct fp_remotes *remotes = context->tables->remotes;
+    frame->source = fp_dest_make(FP_DEST_NONE, 0);
+    if (source->remote == FP_REMOTE_NONE &&
+        atomic_load_explicit(&frame->segment->learning, memory_order_relaxed)) {
+        source->remote = fp_remotes_add(remotes, &source->address, FP_REMOTES_LEARNED);
+        if (source->remote == FP_REMOTE_NONE)
+            fp_note(context, frame, FP_EVENT_remotes_full);
+    }
+    if (source->remote != FP_REMOTE_NONE)
+        frame->source = fp_dest_make(FP_DEST_REMOTE, source->remote);
+}
