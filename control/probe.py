@@ -24,6 +24,7 @@ QUESTION, ANSWER = b"\x01", b"\x02"
 NONCE_SIZE = 8
 LENGTH = 14 + len(MAGIC) + 1 + NONCE_SIZE
 AT_ONCE = 64  # frames taken from the port before the loop may do something else
+EAGER_S = 1.0  # between questions to a peer that never answered, as it may only be starting
 
 
 @dataclass
@@ -36,6 +37,10 @@ class Pulse:
     asked: float = 0.0
     answered: float | None = None
     round_trip: float | None = None
+
+    def due(self, now: float, interval: float) -> bool:
+        """Whether it is time to ask."""
+        return now - self.asked >= (interval if self.answered is not None else min(interval, EAGER_S))
 
     def silent(self, now: float, patience: float) -> bool:
         """Whether nothing was heard for so many seconds."""
@@ -73,16 +78,18 @@ class Prober:
         loop.add_reader(self._port.fileno(), self.receive)
         try:
             while True:
-                self.ask()
-                await asyncio.sleep(interval)
+                self.ask(interval)
+                await asyncio.sleep(min(interval, EAGER_S))
         finally:
             loop.remove_reader(self._port.fileno())
 
-    def ask(self) -> None:
-        """Send every peer a question."""
+    def ask(self, interval: float) -> None:
+        """Send a question to every peer that was not asked for so many seconds."""
+        now = time.monotonic()
         for host, pulse in self.pulses.items():
-            pulse.nonce, pulse.asked = secrets.token_bytes(NONCE_SIZE), time.monotonic()
-            self._send(probe_mac(host), QUESTION + pulse.nonce)
+            if pulse.due(now, interval):
+                pulse.nonce, pulse.asked = secrets.token_bytes(NONCE_SIZE), now
+                self._send(probe_mac(host), QUESTION + pulse.nonce)
 
     def receive(self) -> None:
         """Take what arrived."""

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mirror: what a host knows of the store, also without it."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from fastpath.control import keys
+from fastpath.control.cache import Cache
+from fastpath.control.model import Endpoint
+from fastpath.control.store.interface import CompactedError, Delete, Event, Events, Listing, Put, UnavailableError
+from fastpath.control.store.sqlite import SqliteStore
+from tests.unit.sites import Host, until, with_hosts
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@contextlib.asynccontextmanager
+async def following(host: Host) -> AsyncIterator[None]:
+    task = asyncio.create_task(host.mirror.run(host.store))
+    try:
+        await host.mirror.synced.wait()
+        yield
+    finally:
+        task.cancel()
+
+
+def test_what_one_host_writes_all_see(file: Path) -> None:
+    async def play(hosts: list[Host]) -> Endpoint:
+        network = await hosts[0].network("early")
+        async with following(hosts[1]):
+            assert hosts[1].mirror.networks == {"early": network}
+            await hosts[0].network("web")
+            endpoint = await hosts[0].endpoint("web", "0" * 16)
+            await until(lambda: hosts[1].mirror.endpoints.get("web") == {endpoint.id: endpoint})
+            assert hosts[1].mirror.local_endpoints("h1") == [endpoint]
+            assert hosts[1].mirror.local_endpoints("h2") == []
+            await hosts[0].registry.delete_endpoint(endpoint)
+            await hosts[0].registry.remove_network("web")
+            await until(lambda: set(hosts[1].mirror.networks) == {"early"} and not hosts[1].mirror.endpoints)
+            assert any(("web", endpoint.id) in changes.endpoints for changes in hosts[1].changes)
+            return endpoint
+
+    with_hosts(file, 2, play)
+
+
+def test_reached_waits_for_what_we_wrote_ourselves(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        async with following(hosts[0]):
+            for n in range(20):
+                network = await hosts[0].network(f"n{n}")
+                item = await hosts[0].store.get(keys.network(network.name))
+                await hosts[0].mirror.reached(item.revision if item else 1 << 60)
+                assert hosts[0].mirror.networks[network.name] == network
+
+    with_hosts(file, 1, play)
+
+
+def test_a_value_that_cannot_be_read_is_told_and_changes_nothing(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        network = await hosts[0].network("web")
+        endpoint = await hosts[0].endpoint("web", "0" * 16)
+        async with following(hosts[1]):
+            key = keys.network("web")
+            half = network.model_dump_json().encode()[:40]
+            wrong = endpoint.model_copy(update={"id": "1" * 16}).model_dump_json().encode()
+            await hosts[0].store.commit(
+                [], [Put(key, half), Put(keys.peer("h9"), b"\xff"), Put(keys.endpoint("web", "0" * 16), wrong)]
+            )
+            await until(lambda: len(hosts[1].mirror.unreadable) == 3)
+            assert hosts[1].mirror.networks == {"web": network}
+            assert hosts[1].mirror.endpoints["web"] == {endpoint.id: endpoint}
+            assert hosts[1].mirror.peers == {}
+            await hosts[0].store.commit([], [Put(key, network.model_dump_json().encode()), Delete(keys.peer("h9"))])
+            await until(lambda: len(hosts[1].mirror.unreadable) == 1)
+
+    with_hosts(file, 2, play)
+
+
+def test_a_successor_knows_without_the_store_what_the_last_one_knew(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+
+    async def first(hosts: list[Host]) -> Endpoint:
+        await hosts[0].network("web")
+        async with following(hosts[0]):
+            await hosts[0].network("gone")
+            endpoint = await hosts[0].endpoint("web", "0" * 16)
+            revision = await hosts[0].registry.remove_network("gone")
+            await hosts[0].mirror.reached(revision)
+        return endpoint
+
+    async def second(hosts: list[Host]) -> None:
+        hosts[0].mirror.load()
+        assert set(hosts[0].mirror.networks) == {"web"}
+        assert hosts[0].mirror.endpoints["web"] == {endpoint.id: endpoint}
+        assert not hosts[0].mirror.synced.is_set()
+
+    endpoint = with_hosts(file, 1, first, cache=kept)
+    with_hosts(file, 1, second, cache=kept)
+
+
+def test_what_changed_meanwhile_is_compared(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+
+    async def first(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        async with following(hosts[0]):
+            pass
+
+    async def meanwhile(hosts: list[Host]) -> None:
+        await hosts[0].network("db")
+        await hosts[0].registry.remove_network("web")
+
+    async def then(hosts: list[Host]) -> None:
+        hosts[0].mirror.load()
+        async with following(hosts[0]):
+            assert set(hosts[0].mirror.networks) == {"db"}
+            assert hosts[0].changes[0].networks == {"db", "web"}
+
+    with_hosts(file, 1, first, cache=kept)
+    with_hosts(file, 1, meanwhile)
+    with_hosts(file, 1, then, cache=kept)
+
+
+def test_the_copy_of_another_store_is_not_used(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(7, [Event("/a", b"1", 7)])
+    cache.close()
+    same = Cache(kept, "etcd://one:2379")
+    assert same.load().revision == 7
+    same.close()
+    other = Cache(kept, "etcd://two:2379")
+    assert other.load() == Listing(0, ())
+    other.close()
+
+
+def test_a_damaged_copy_is_made_anew(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    kept.write_bytes(b"this is no database" * 1000)
+    cache = Cache(kept, "etcd://one:2379")
+    assert cache.load() == Listing(0, ())
+    cache.close()
+    with sqlite3.connect(kept) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+class Scripted(SqliteStore):
+    """A store whose watches end as the script says."""
+
+    def __init__(self, file: Path, script: list[Exception | Callable[[], Awaitable[None]]]) -> None:
+        super().__init__(file)
+        self.script = script
+        self.lists = 0
+
+    async def list(self, prefix: str) -> Listing:
+        self.lists += prefix == keys.OBJECTS
+        return await super().list(prefix)
+
+    async def watch(self, prefix: str, after: int) -> AsyncGenerator[Events, None]:
+        while self.script:
+            step = self.script.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            await step()
+        async for batch in super().watch(prefix, after):
+            yield batch
+
+
+@pytest.mark.parametrize("error", [CompactedError("gone"), UnavailableError("away")])
+def test_after_a_gap_it_lists_again(file: Path, error: Exception) -> None:
+    async def play(hosts: list[Host]) -> None:
+        async def meanwhile() -> None:
+            await hosts[1].network("db")
+            await hosts[1].registry.remove_network("web")
+
+        await hosts[1].network("web")
+        store = Scripted(file, [meanwhile, error])
+        task = asyncio.create_task(hosts[0].mirror.run(store))
+        await until(lambda: set(hosts[0].mirror.networks) == {"db"})
+        await until(lambda: store.lists == 2)
+        assert hosts[0].changes[-1].networks == {"db", "web"}
+        task.cancel()
+        await store.close()
+
+    with_hosts(file, 2, play)
+
+
+def test_a_store_that_lost_everything_takes_nothing_from_us(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+
+    async def first(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        async with following(hosts[0]):
+            pass
+
+    async def then(hosts: list[Host]) -> None:
+        hosts[0].mirror.load()
+        task = asyncio.create_task(hosts[0].mirror.run(hosts[0].store))
+        await until(lambda: hosts[0].mirror.trouble is not None)
+        assert "lost all its data" in str(hosts[0].mirror.trouble)
+        assert set(hosts[0].mirror.networks) == {"web"}
+        task.cancel()
+
+    with_hosts(file, 1, first, cache=kept)
+    for path in _parts(file):
+        path.unlink(missing_ok=True)
+    with_hosts(file, 1, then, cache=kept)
+
+
+def _parts(file: Path) -> Sequence[Path]:
+    return [file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm"))]
+
+
+def test_the_last_network_may_be_removed(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        async with following(hosts[0]):
+            await hosts[1].registry.remove_network("web")
+            await until(lambda: not hosts[0].mirror.networks)
+
+    with_hosts(file, 2, play)
