@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the URL of a store to the store."""
 
+import ipaddress
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -37,7 +38,26 @@ def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # no
         from fastpath.control.store.sqlite import SqliteStore  # noqa: PLC0415
 
         return SqliteStore(_path(url, rest, options))
+    if separator and scheme == "etcd":
+        from fastpath.control.store.etcd import EtcdStore  # noqa: PLC0415
+
+        return EtcdStore([_address(url, text) for text in rest.split(",")], options)
     raise UsageError(f'"{url}" is no store: {HINT}')
+
+
+def _address(url: str, text: str) -> str:
+    """HOST:PORT, with the host of IPv6 in brackets."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?", text)
+    if not found:
+        raise UsageError(f'"{url}" is no store: {HINT}; IPv6 in brackets: etcd://[2001:db8::1]:2379')
+    v6, host, port = found[1], found[2], int(found[3] or ETCD_PORT)
+    try:
+        name = f"[{ipaddress.IPv6Address(v6)}]" if v6 else host
+    except ValueError:
+        raise UsageError(f'"{url}": {v6} is no IPv6 address') from None
+    if not 1 <= port <= 65535:
+        raise UsageError(f'"{url}": {port} is no port')
+    return f"{name}:{port}"
 
 
 def _path(url: str, rest: str, options: StoreOptions) -> Path | None:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to the members of an etcd cluster: one gRPC channel each, and the choice of one that is connected.
+
+A channel for each member, rather than one for all, since gRPC has no single target for IPv4, IPv6 and names together,
+and checks a certificate against the member's own name only so.
+"""
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Before gRPC is imported. It tells its own troubles on stderr otherwise; ours say the same in one line. And no handler
+# of its shall run at a fork: what this process forks becomes another program at once.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import grpc
+import grpc.aio
+from aetcd import rpc
+
+from fastpath.control.store.interface import UnavailableError
+from fastpath.control.store.open import StoreOptions
+from fastpath.errors import UsageError
+
+LOOK_SECONDS = 0.02  # between two looks at connections that are being made
+LAST_SECONDS = 0.5  # what is kept of a deadline for a call that says why there is no connection
+
+OPTIONS = [
+    ("grpc.enable_http_proxy", 0),  # etcd is never behind the proxy that the environment names for the web
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # Back within a second of etcd's return, after an outage of any length.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.min_reconnect_backoff_ms", 2000),  # in truth the time that one attempt has
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # A member that is gone without a word is noticed within ten seconds. etcd takes pings more often than every 5 s
+    # (--grpc-keepalive-min-time), or without a call, for an attack.
+    ("grpc.keepalive_time_ms", 7000),
+    ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+]
+
+
+class Member:
+    """A member of the cluster, and the calls that it takes."""
+
+    def __init__(self, address: str, credentials: Any):
+        self.address = address
+        target = f"dns:///{address}"  # addresses are understood as such
+        if credentials is None:
+            self.channel: Any = grpc.aio.insecure_channel(target, options=OPTIONS)
+        else:
+            self.channel = grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+        self.kv = rpc.KVStub(self.channel)
+        self.lease = rpc.LeaseStub(self.channel)
+        self.watch = rpc.WatchStub(self.channel)
+        self.auth = rpc.AuthStub(self.channel)
+
+    def connected(self) -> bool:
+        """Whether it is; it begins to connect where it is not."""
+        return bool(self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY)
+
+
+class Cluster:
+    """The members, the preferred one first. Channels are made by the loop that uses them, when it first does."""
+
+    def __init__(self, addresses: Sequence[str], options: StoreOptions):
+        self._addresses = addresses
+        self._credentials = _credentials(options)
+        self._members: list[Member] = []
+        self.closed = False
+
+    async def connected(self, end: float) -> Member:
+        """A member that we are connected with, or at `end`, by time.monotonic(), any one: calling it tells why."""
+        while True:
+            if self.closed:
+                raise UnavailableError("the store is closed")
+            if not self._members:
+                self._members = [Member(address, self._credentials) for address in self._addresses]
+            # All begin to connect, so that one that is dead costs no time.
+            for member in [member for member in self._members if member.connected()]:
+                return member
+            if time.monotonic() >= end - LAST_SECONDS:
+                return self._members[0]
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def avoid(self, member: Member) -> None:
+        """Prefer all others from now on."""
+        self._members.sort(key=lambda other: other is member)
+
+    async def close(self) -> None:
+        """Close all connections. What waits for an answer gets a CancelledError."""
+        self.closed = True
+        for member in self._members:
+            await member.channel.close()
+
+
+def _credentials(options: StoreOptions) -> Any:
+    if not (options.ca or options.cert or options.key):
+        return None
+    if not options.ca:
+        raise UsageError("TLS to etcd needs the CA's certificate, too: `ca`")
+    if bool(options.cert) != bool(options.key):
+        raise UsageError("a client certificate for etcd needs both `cert` and `key`")
+    ca = _read(options.ca)
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(options.ca)
+    except ssl.SSLError:
+        raise UsageError(f"{options.ca} is no PEM file with certificates") from None
+    if not (options.cert and options.key):
+        return grpc.ssl_channel_credentials(ca)
+    cert, key = _read(options.cert), _read(options.key)
+    try:
+        context.load_cert_chain(options.cert, options.key, password="")
+    except (ssl.SSLError, ValueError):  # gRPC itself would fail without a word
+        message = f"{options.cert} and {options.key} are not a certificate and its key, in PEM and without a passphrase"
+        raise UsageError(message) from None
+    return grpc.ssl_channel_credentials(ca, key, cert)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
