@@ -14,6 +14,7 @@ from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
 from fastpath.forwarder import Forwarder, Hub, LearningBridge
+from fastpath.neighbours import Neighbours
 from fastpath.port import MemoryPort, Port, TapPort
 from fastpath.remote import Remote
 from fastpath.segment import Segment
@@ -34,6 +35,7 @@ __all__ = [
     "Hub",
     "LearningBridge",
     "MemoryPort",
+    "Neighbours",
     "Port",
     "RefusedError",
     "Remote",

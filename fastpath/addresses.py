@@ -9,6 +9,7 @@ from fastpath.errors import UsageError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _MAC = re.compile(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){5}|[0-9a-fA-F]{2}(-[0-9a-fA-F]{2}){5}")
 
 
@@ -41,10 +42,25 @@ def parse_ip(text: str | IPAddress) -> IPAddress:
         raise UsageError(f"{address} is no address of a host: leave local out to listen on all")
     if isinstance(address, ipaddress.IPv6Address) and address.is_link_local:
         raise UsageError(f"{address} is link-local, which a VTEP cannot use: give a routable address")
-    if address == ipaddress.IPv4Address("255.255.255.255"):
+    if address == _BROADCAST:
         raise UsageError(f"{address} is the broadcast address: name each remote")
     if address.is_multicast:
         raise UsageError(f"{address} is a multicast address: fastpath replicates at the sender, name each remote")
+    return address
+
+
+def parse_host(text: str | IPAddress) -> IPAddress:
+    """The IPv4 or IPv6 unicast address of a host in a segment, link-local ones too. Raises UsageError."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise UsageError(f'"{text}" is not an IP address: write it like 10.0.0.5 or fd00::5') from None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise UsageError(f"{address} has a zone, which means nothing in a segment: leave it out")
+        address = address.ipv4_mapped or address
+    if address.is_multicast or address.is_unspecified or address.is_loopback or address == _BROADCAST:
+        raise UsageError(f"{address} is not the address of one host")
     return address
 
 

@@ -238,6 +238,7 @@ cdef extern from "tables.h" nogil:
         uint32_t vni
         const fp_forwarder *forwarder
         c_bool learning
+        uint32_t neighbours
         const fp_list *remotes
         const fp_list *ports
         fp_tally tally[1]  # one for each worker
@@ -282,6 +283,10 @@ cdef extern from "tables.h" nogil:
     void fp_count_event(const fp_context *context, fp_segment *segment, uint32_t event, uint32_t times)
     void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
     void fp_count_in(const fp_context *context, const fp_frame *frame)
+
+
+cdef extern from "respond.h" nogil:
+    uint64_t FP_NEIGHBOUR_ROUTER
 
 
 cdef extern from "source.h" nogil:

@@ -2,6 +2,7 @@
 from fastpath.fdb cimport Fdb
 from fastpath.forwarder cimport Forwarder
 from fastpath.kernels cimport fp_segment
+from fastpath.neighbours cimport Neighbours
 from fastpath.port cimport Port
 from fastpath.tables cimport Tables
 
@@ -11,6 +12,7 @@ cdef class Segment:
     cdef fp_segment *c
     cdef readonly int vni
     cdef readonly Fdb fdb
+    cdef readonly Neighbours neighbours
     cdef Forwarder _forwarder
     cdef dict _ports
     cdef list _remotes

@@ -4,6 +4,7 @@ from typing import Final
 from fastpath.addresses import IPAddress
 from fastpath.fdb import Fdb
 from fastpath.forwarder import Forwarder
+from fastpath.neighbours import Neighbours
 from fastpath.port import MemoryPort, Port, TapPort
 from fastpath.remote import Remote
 from fastpath.stats import SegmentStats
@@ -31,6 +32,8 @@ class Segment:
     def vni(self) -> int: ...
     @property
     def fdb(self) -> Fdb: ...
+    @property
+    def neighbours(self) -> Neighbours: ...
     @property
     def ports(self) -> tuple[Port, ...]: ...
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB."""
+"""Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB, its neighbours."""
 
 from operator import index
 
@@ -25,6 +25,7 @@ from fastpath.kernels cimport (
     fp_segment_set_ports,
     fp_segment_set_remotes,
 )
+from fastpath.neighbours cimport neighbours_of
 from fastpath.port cimport MemoryPort, Port, TapPort
 from fastpath.remote cimport Remote
 from fastpath.tables cimport Tables, list_items, new_list, sum_tallies
@@ -64,6 +65,7 @@ cdef class Segment:
         self._ports = {}
         self._remotes = []
         self.fdb = Fdb(tables, place, self._ports)
+        self.neighbours = neighbours_of(tables, self.c)
         cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, place)
         share.limit = max_entries
         share.ageing = ageing
@@ -205,6 +207,7 @@ cdef class Segment:
             self.tables.synchronize()
             self.fdb.closed = True
             self.fdb.retire(0, False)
+            self.neighbours.close()
             for mac in list(self.fdb.groups):
                 self.fdb.drop_group(mac)
             self.tables.reclaim()

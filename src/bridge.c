@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bridge.h"
 
+#include "respond.h"
 #include "wire.h"
 
 static inline fp_dest drop(uint32_t reason) {
@@ -62,8 +63,20 @@ static uint32_t admit(const struct fp_context *context, struct fp_frame *frame, 
     return learn(context, frame, key);
 }
 
-static fp_dest decide(const struct fp_frame *frame, fp_dest found) {
+// Whether the frame may be a question that we can answer.
+static inline bool may_ask(const struct fp_frame *frame, uint64_t key) {
+    return fp_mac_is_multicast(key) &&
+           atomic_load_explicit(&frame->segment->neighbours, memory_order_relaxed) != 0;
+}
+
+static fp_dest decide(const struct fp_context *context, struct fp_frame *frame, uint64_t key,
+                      fp_dest found) {
     const bool from_port = fp_dest_kind(frame->source) == FP_DEST_PORT;
+    if (from_port && may_ask(frame, key)) {
+        const fp_dest answer = fp_respond(context, frame);
+        if (fp_dest_kind(answer) != FP_DEST_NONE)
+            return answer;
+    }
     switch (fp_dest_kind(found)) {
     case FP_DEST_PORT:
         return found == frame->source ? drop(FP_DROP_same_port) : found;
@@ -94,6 +107,7 @@ void fp_bridge_forward(const struct fp_forwarder *self, const struct fp_context 
         reason[i] = admit(context, &frames[i], source[i]);
     fp_fdb_lookup(context->tables->fdb, destination, count, found);
     for (uint32_t i = 0; i < count; i++)
-        frames[i].target =
-            reason[i] != FP_DROP_NONE ? drop(reason[i]) : decide(&frames[i], found[i].dest);
+        frames[i].target = reason[i] != FP_DROP_NONE
+                               ? drop(reason[i])
+                               : decide(context, &frames[i], destination[i], found[i].dest);
 }

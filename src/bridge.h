@@ -2,7 +2,7 @@
 // The learning bridge: the forwarder that a segment has unless it is given another one.
 //
 // It learns where source addresses are and sends each frame to its destination's port or remote, or
-// floods. Split horizon: what came from a remote never goes to a remote, since every VTEP of a segment
+// floods; questions after neighbours that control told us of are answered (respond.h). Split horizon: what came from a remote never goes to a remote, since every VTEP of a segment
 // reaches every other one directly.
 #ifndef FP_BRIDGE_H
 #define FP_BRIDGE_H

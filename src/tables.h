@@ -42,6 +42,7 @@ struct fp_segment {
     uint32_t index; // in FDB keys
     uint32_t vni;
     _Atomic bool learning;
+    _Atomic uint32_t neighbours; // how many it has in the directory of that name
     _Atomic(const struct fp_forwarder *) forwarder;
     _Atomic(const struct fp_list *) remotes; // the flood list: indices of remotes
     _Atomic(const struct fp_list *) ports; // indices of all ports of the segment

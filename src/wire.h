@@ -89,6 +89,11 @@ static inline uint64_t fp_load_mac(const uint8_t *at) {
     return ((uint64_t)fp_load_be16(at) << 32) | fp_load_be32(at + 2);
 }
 
+static inline void fp_store_mac(uint8_t *at, uint64_t mac) {
+    fp_store_be16(at, (uint16_t)(mac >> 32));
+    fp_store_be32(at + 2, (uint32_t)mac);
+}
+
 static inline int fp_mac_is_multicast(uint64_t mac) {
     return (mac >> 40) & 1;
 }
