@@ -126,6 +126,12 @@ class DirectLayout:
 
         sandbox.inside(endpoint.sandbox, delete)
 
+    def remove_network(self, segment: Segment) -> None:
+        """Every TAP on the segment goes."""
+        for identity, port in list(self._ports.items()):
+            if port.removed or port.vni == segment.vni:
+                self.release(identity)
+
     def release(self, identity: str, *, keep_interface: bool = False) -> None:
         """Let go of an endpoint's port, if there is one, and of its interface, unless that is to be kept."""
         port = self._ports.pop(identity, None)

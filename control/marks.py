@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """By what we know our own interfaces and namespaces again, after a restart or a crash: names, and the ifalias."""
 
+import hashlib
+import ipaddress
 import re
 
-from fastpath.control.model import Endpoint, Network
+from fastpath.control.model import Endpoint, IPInterface, Network
 
 VXLAN, BRIDGE = "vxlan0", "br0"  # in a network's namespace, as Docker's overlay has it
 
@@ -38,3 +40,36 @@ def namespace_name(host: str, network: Network) -> str:
 def veth_name(endpoint: Endpoint) -> str:
     """The end of an endpoint's veth that is in the network's namespace."""
     return f"veth{endpoint.id[:11]}"
+
+
+def gateway_addresses(network: Network) -> list[IPInterface]:
+    """What br0 has, on every host the same."""
+    return [ipaddress.ip_interface(f"{subnet.gateway}/{subnet.pool.prefixlen}") for subnet in network.subnets]
+
+
+def gateway_mac(network: Network) -> str:
+    """br0's, on every host the same, so that a container may move between hosts: 02:42 and the gateway's IPv4
+    address, as containers have it; else from the network's name."""
+    packed = next((s.gateway.packed for s in network.subnets if s.gateway.version == 4), None)
+    if packed is None:
+        packed = hashlib.sha256(network.name.encode()).digest()[:4]
+    return (b"\x02\x42" + packed).hex(":")
+
+
+def of_gateway(host: str) -> str:
+    """The ifalias of the gateway bridge, and of a sandbox's interface to it."""
+    return f"fastpath:{host}:gateway"
+
+
+def of_gateway_port(host: str, address: ipaddress.IPv4Address) -> str:
+    """The ifalias of the bridge's end of a veth to a sandbox, which has the address."""
+    return f"{of_gateway(host)}:{address}"
+
+
+def gateway_address(host: str, alias: str) -> ipaddress.IPv4Address | None:
+    """The inverse, or None."""
+    prefix = of_gateway(host) + ":"
+    try:
+        return ipaddress.IPv4Address(alias.removeprefix(prefix)) if alias.startswith(prefix) else None
+    except ValueError:
+        return None

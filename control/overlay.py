@@ -5,38 +5,122 @@ Every method brings about what it says, whatever is there already: nothing, all 
 was killed in between. All are for one thread at a time, and not for the event loop's.
 """
 
+from collections.abc import Iterable
+
 from fastpath import Engine, Port, Segment
+from fastpath.control import marks, sandbox, strays
+from fastpath.control.gateway import GatewayBridge
+from fastpath.control.layout_bridge import BridgeLayout
 from fastpath.control.layout_direct import DirectLayout
-from fastpath.control.model import Endpoint, Network
+from fastpath.control.model import Endpoint, Network, Sandbox
+from fastpath.control.netlink import Links
 from fastpath.errors import UsageError
 
 
 class Overlay:
-    """The networks of driver "overlay" on this host."""
+    """The networks of driver "overlay" on this host, whose name is in the marks of what is made. Without a gateway,
+    containers reach their networks only."""
 
-    def __init__(self, engine: Engine, host: str) -> None:
+    def __init__(self, engine: Engine, host: str, gateway: GatewayBridge | None = None) -> None:
         self._engine = engine
+        self._host = host
+        self._gateway = gateway
         self._direct = DirectLayout(engine, host)
+        self._bridge = BridgeLayout(engine, host)
+        self._internal: set[str] = set()  # endpoints of internal networks
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
-        """The network's segment in the engine, and what its layout needs."""
-        return self._segment(network)
+        """The network's segment in the engine; in the bridge layout its namespace, too. `mtu` is the containers'."""
+        segment = self._segment(network)
+        if network.layout == "bridge":
+            self._bridge.ensure_network(segment, network, mtu)
+        return segment
 
     def remove_network(self, network: Network) -> None:
-        """The segment goes, with every port that is still on it."""
+        """Segment and namespace go, with what is left of the endpoints."""
+        if network.layout == "bridge":
+            self._bridge.remove_network(network)
         segment = self._engine.segments.get(_vni(network))
         if segment is not None:
+            self._direct.remove_network(segment)
             self._engine.remove_segment(segment)
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
         """The endpoint's interface in its sandbox, complete; returns the port that its frames come from. `mtu` is
         the interface's. Raises ConflictError where the sandbox is gone, or has another interface of that name:
         nothing is changed then."""
-        return self._direct.ensure(self._segment(network), endpoint, mtu)
+        if network.internal:
+            self._internal.add(endpoint.id)
+        try:
+            self._ensure_way_out(network, endpoint)
+            return self._ensure_interface(network, endpoint, mtu)
+        except BaseException:
+            self._leave_gateway(endpoint.sandbox)
+            raise
+
+    def _ensure_way_out(self, network: Network, endpoint: Endpoint) -> None:
+        if self._gateway is None:
+            return
+        if not network.internal:
+            self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
+        elif not self._leads_outside(endpoint.sandbox):
+            self._gateway.remove_sandbox(endpoint.sandbox)
+        elif self._gateway.has_sandbox(endpoint.sandbox):
+            self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
+
+    def _leave_gateway(self, where: Sandbox) -> None:
+        """Unless another endpoint needs the way out."""
+        if self._gateway is not None and not self._leads_outside(where):
+            self._gateway.remove_sandbox(where)
+
+    def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
+        segment = self._segment(network)
+        if network.layout == "direct":
+            return self._direct.ensure(segment, endpoint, mtu)
+        port = self._bridge.port(network) or self._bridge.ensure_network(segment, network, mtu)
+        self._bridge.ensure_endpoint(network, endpoint, mtu)
+        return port
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """The interface goes. No error where it, or its sandbox, is gone already."""
-        self._direct.remove(endpoint)
+        """The interface goes, and with the sandbox's last one its way to the gateway. No error where it, or its
+        sandbox, is gone already."""
+        if network.layout == "direct":
+            self._direct.remove(endpoint)
+        else:
+            self._bridge.remove_endpoint(network, endpoint)
+        self._internal.discard(endpoint.id)
+        self._leave_gateway(endpoint.sandbox)
+
+    def _leads_outside(self, where: Sandbox) -> bool:
+        """Whether the sandbox has an endpoint of a network that is not internal."""
+        if not sandbox.is_alive(where):
+            return False
+
+        def endpoints() -> set[str]:
+            with Links() as links:
+                found = (marks.endpoint_id(self._host, link.alias) for link in links.all())
+                return {identity for identity in found if identity is not None}
+
+        return bool(sandbox.inside(where, endpoints) - self._internal)
+
+    def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
+        """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
+        Returns what was done, in sentences. It looks into every namespace, so call it once, at the start."""
+        wanted, networks = list(wanted), list(networks)
+        bridged = {network.name for network in networks if network.layout == "bridge"}
+        said = strays.remove_half_made_names(self._host)
+        for namespace, name in strays.network_namespaces(self._host).items():
+            if name in bridged:
+                here = [endpoint for endpoint in wanted if endpoint.network == name]
+                said += strays.remove_veths(self._host, namespace, here)
+            elif self._bridge.remove_namespace(namespace, name):
+                said.append(f"removed the network namespace {namespace}: nothing wants it")
+        said += strays.remove_links(self._host, wanted)
+        if self._gateway is not None:
+            internal = {network.name for network in networks if network.internal}
+            outside = [endpoint.sandbox for endpoint in wanted if endpoint.network not in internal]
+            said += self._gateway.remove_strays(outside)
+        return said
 
     def _segment(self, network: Network) -> Segment:
         vni = _vni(network)

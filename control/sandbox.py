@@ -40,6 +40,15 @@ def is_alive(sandbox: Sandbox) -> bool:
         return False
 
 
+def exists(path: str) -> bool:
+    """Whether the path names a network namespace."""
+    try:
+        with contextlib.closing(_open(path)):
+            return True
+    except UsageError:
+        return False
+
+
 def inside(where: str | Sandbox, function: Callable[[], T]) -> T:
     """Call a function in a short-lived thread that entered the namespace, and return what it returns. Sockets
     and files that it opens belong there. Raises ConflictError where a Sandbox is not the one it was."""

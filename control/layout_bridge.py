@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge layout, as Docker's overlay has it: a namespace for each network, in it br0 with the gateway's address,
+vxlan0 (our TAP), and one end of a veth for each endpoint, whose other end is the sandbox's interface.
+
+The namespace gets its name when it is marked as ours. What is in it is ours by that, whatever step a process was
+killed at: a veth comes into being with both ends in place, so there is no third place to look for one.
+"""
+
+import secrets
+
+from fastpath import Engine, Segment, TapPort
+from fastpath.control import marks, sandbox, sysctl
+from fastpath.control.layout_direct import discard, ensure_in_sandbox, is_usable, name_taken
+from fastpath.control.model import Endpoint, Network, Sandbox
+from fastpath.control.netlink import Link, Links
+from fastpath.errors import ConflictError
+
+
+class BridgeLayout:
+    """The namespaces of this layout, and the TAP in each."""
+
+    def __init__(self, engine: Engine, host: str) -> None:
+        self._engine = engine
+        self._host = host
+        self._taps: dict[str, tuple[Sandbox, TapPort]] = {}
+
+    def ensure_network(self, segment: Segment, network: Network, mtu: int) -> TapPort:
+        """The network's namespace with br0 and vxlan0; returns the latter's port."""
+        namespace = self._namespace(network)
+        held = self._taps.get(network.name)
+        if held is not None and (held[0] != namespace or not is_usable(held[1]) or held[1].vni != segment.vni):
+            self._release(network)
+            held = None
+        sandbox.inside(namespace, lambda: _ensure_bridge(network, mtu))
+        port = held[1] if held is not None else self._open_tap(segment, network, namespace, mtu)
+        sandbox.inside(namespace, lambda: _ensure_tap(mtu))
+        if not port.persist:
+            port.persist = True
+        if port.mtu != mtu:
+            port.mtu_changed(mtu)
+        segment.refresh()
+        return port
+
+    def port(self, network: Network) -> TapPort | None:
+        """The network's, if it is in order as far as can be told without a look at the namespace."""
+        held = self._taps.get(network.name)
+        usable = held is not None and is_usable(held[1]) and sandbox.is_alive(held[0])
+        return held[1] if held is not None and usable else None
+
+    def _namespace(self, network: Network) -> Sandbox:
+        """Raises ConflictError where its name belongs to something else."""
+        name = marks.namespace_name(self._host, network)
+        mark = marks.of_network(self._host, network.name)
+        namespace = sandbox.ensure_namespace(name, lambda: _prepare(mark))
+        if sandbox.inside(namespace, _mark) != mark:
+            raise ConflictError(f"the network namespace {name} is not fastpath's: rename it (ip netns), or the network")
+        return namespace
+
+    def _open_tap(self, segment: Segment, network: Network, namespace: Sandbox, mtu: int) -> TapPort:
+        def take_over() -> TapPort | None:
+            with Links() as links:
+                there = links.find(marks.VXLAN) is not None
+            return segment.adopt_tap(marks.VXLAN) if there else None
+
+        port = sandbox.inside(namespace, take_over)
+        if port is None:
+            port = segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=mtu)
+            try:
+                with Links() as links, sandbox.opened(namespace) as target:
+                    links.move(links.get(port.name), target, namespace.path, marks.VXLAN)
+            except BaseException:
+                discard(self._engine, port)
+                raise
+        self._taps[network.name] = (namespace, port)
+        return port
+
+    def remove_network(self, network: Network) -> None:
+        """The namespace goes, with all that is in it."""
+        self._release(network)
+        self.remove_namespace(marks.namespace_name(self._host, network), network.name)
+
+    def remove_namespace(self, name: str, network_name: str) -> bool:
+        """Remove a network's namespace if it is there and ours; whether it was."""
+        path = str(sandbox.NAMED / name)
+        mark = marks.of_network(self._host, network_name)
+        if not sandbox.exists(path) or sandbox.inside(path, _mark) != mark:
+            return False
+
+        def empty() -> None:  # the veths' other ends go now, not when the kernel comes round to it
+            with Links() as links:
+                for link in links.all():
+                    if link.kind in ("veth", "tun"):
+                        links.delete(link)
+
+        sandbox.inside(path, empty)
+        sandbox.remove_namespace(name)
+        return True
+
+    def _release(self, network: Network) -> None:
+        held = self._taps.pop(network.name, None)
+        if held is not None:
+            discard(self._engine, held[1])
+
+    def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
+        """The veth between the endpoint's sandbox and br0. What was made is undone on failure."""
+        namespace = self._namespace(network)
+        alias = marks.of_endpoint(self._host, endpoint.id)
+        inner = sandbox.inside(namespace, lambda: _find(marks.veth_name(endpoint)))
+        outer = sandbox.inside(endpoint.sandbox, lambda: _other_end(endpoint, alias, inner))
+        if outer is None:
+            inner = sandbox.inside(namespace, lambda: _add_veth(endpoint, mtu))
+
+        def complete() -> None:
+            link = _other_end(endpoint, alias, inner)
+            if link is None:
+                raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
+            with Links() as links:
+                ensure_in_sandbox(links, link, endpoint, mtu, alias)
+
+        try:
+            sandbox.inside(namespace, lambda: _ensure_inner_end(endpoint, alias, mtu))
+            sandbox.inside(endpoint.sandbox, complete)
+        except BaseException:
+            if outer is None:
+                self.remove_endpoint(network, endpoint)
+            raise
+
+    def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        """The veth goes, both ends."""
+        path = str(sandbox.NAMED / marks.namespace_name(self._host, network))
+        if sandbox.exists(path) and sandbox.inside(path, _mark) == marks.of_network(self._host, network.name):
+            sandbox.inside(path, lambda: _delete(marks.veth_name(endpoint)))
+
+
+def _prepare(mark: str) -> None:
+    """A new namespace, before it gets its name."""
+    with Links() as links:
+        links.ensure(links.get("lo"), alias=mark, up=True)
+    sysctl.ensure("ipv6/conf/default/disable_ipv6", 1)  # nothing but br0 has addresses here
+    for family in ("iptables", "ip6tables", "arptables"):  # a bridge that asks the packet filter is slow
+        sysctl.ensure(f"bridge/bridge-nf-call-{family}", 0)
+
+
+def _mark() -> str:
+    with Links() as links:
+        return links.get("lo").alias
+
+
+def _find(name: str) -> Link | None:
+    with Links() as links:
+        return links.find(name)
+
+
+def _delete(name: str) -> None:
+    with Links() as links:
+        link = links.find(name)
+        if link is not None:
+            links.delete(link)
+
+
+def _ensure_bridge(network: Network, mtu: int) -> None:
+    mac = marks.gateway_mac(network)
+    with Links() as links:
+        link = links.find(marks.BRIDGE) or links.add_bridge(marks.BRIDGE)
+        link = links.ensure(link, mac=mac, mtu=mtu)
+        links.limit_super_frames(link, mtu)
+        if any(subnet.gateway.version == 6 for subnet in network.subnets):
+            sysctl.ensure(f"ipv6/conf/{marks.BRIDGE}/disable_ipv6", 0)
+        links.ensure_addresses(link, marks.gateway_addresses(network))
+        links.ensure(link, up=True)
+
+
+def _ensure_tap(mtu: int) -> None:
+    with Links() as links:
+        link = links.get(marks.VXLAN)
+        link = links.ensure(link, mtu=mtu, master=links.get(marks.BRIDGE).index)
+        links.limit_super_frames(link, mtu)
+        links.ensure(link, up=True)
+
+
+def _other_end(endpoint: Endpoint, alias: str, inner: Link | None) -> Link | None:
+    """The sandbox's end of this veth, if it has one. Raises ConflictError where its name belongs to something else."""
+    with Links() as links:
+        there = links.all()
+    ours = None
+    if inner is not None:
+        pair = (inner.peer, inner.index)
+        ours = next(
+            (link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)),
+            None,
+        )
+    if any(link.name == endpoint.ifname for link in there if link != ours):
+        raise name_taken(endpoint)
+    return ours
+
+
+def _add_veth(endpoint: Endpoint, mtu: int) -> Link:
+    """Both ends at once. One that was there without an end in the sandbox makes room."""
+    name = marks.veth_name(endpoint)
+    _delete(name)
+    with Links() as links, sandbox.opened(endpoint.sandbox) as target:
+        return links.add_veth(name, mtu, endpoint.ifname, endpoint.mac, target)
+
+
+def _ensure_inner_end(endpoint: Endpoint, alias: str, mtu: int) -> None:
+    with Links() as links:
+        link = links.get(marks.veth_name(endpoint))
+        link = links.ensure(link, alias=alias, mtu=mtu, master=links.get(marks.BRIDGE).index)
+        links.limit_super_frames(link, mtu)
+        links.ensure(link, up=True)

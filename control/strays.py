@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process that was killed left behind, in whatever namespace. Only what bears this host's mark is touched."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from fastpath.control import marks, sandbox
+from fastpath.control.model import Endpoint
+from fastpath.control.netlink import Link, Links
+from fastpath.errors import FastpathError
+
+DIRECTORIES = (sandbox.NAMED, Path("/run/docker/netns"))
+HALF_MADE_S = 60  # a file without a namespace this old is nobody's work in progress
+
+
+def namespaces(more: Iterable[str] = ()) -> dict[int, str]:
+    """Every network namespace that can be found, by inode, each with one path to it."""
+    found: dict[int, str] = {}
+    for path in (*more, *_paths()):
+        with contextlib.suppress(FastpathError):
+            found.setdefault(sandbox.resolve(path).inode, path)
+    return found
+
+
+def _paths() -> Iterator[str]:
+    for directory in DIRECTORIES:
+        with contextlib.suppress(OSError):
+            yield from (str(path) for path in directory.iterdir())
+    seen = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        path = f"{process}/ns/net"
+        with contextlib.suppress(OSError):
+            if (link := os.readlink(path)) not in seen:
+                seen.add(link)
+                yield path
+
+
+def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
+    """Remove interfaces of endpoints that are not wanted, or that are wanted in another sandbox."""
+    sandboxes = {endpoint.id: endpoint.sandbox for endpoint in wanted}
+    removed = []
+    for inode, path in namespaces(place.path for place in sandboxes.values()).items():
+
+        def is_stray(link: Link, is_network: bool, here: int = inode) -> bool:
+            identity = marks.endpoint_id(host, link.alias)
+            if identity is None:
+                return False
+            place = sandboxes.get(identity)
+            return place is None or (place.inode != here and not is_network)
+
+        with contextlib.suppress(FastpathError):  # a namespace that has just gone
+            removed += [f"removed {name} in {path}: nothing wants it" for name in _remove(path, host, is_stray)]
+    return removed
+
+
+def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[str]:
+    """In a network's namespace: remove veths of no endpoint, also such as nobody came to mark."""
+    names = {marks.veth_name(endpoint) for endpoint in wanted}
+    path = str(sandbox.NAMED / namespace)
+
+    def is_stray(link: Link, is_network: bool) -> bool:
+        return is_network and link.kind == "veth" and link.name not in names
+
+    if not sandbox.exists(path):
+        return []
+    return [f"removed {name} in {namespace}: nothing wants it" for name in _remove(path, host, is_stray)]
+
+
+def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> list[str]:
+    def remove() -> list[str]:
+        with Links() as links:
+            there = links.all()
+            is_network = any(link.name == "lo" and marks.network_name(host, link.alias) for link in there)
+            strays = [link for link in there if is_stray(link, is_network)]
+            for link in strays:
+                links.delete(link)
+        return [link.name for link in strays]
+
+    return sandbox.inside(path, remove)
+
+
+def network_namespaces(host: str) -> dict[str, str]:
+    """The namespaces of networks of this host: name as in `ip netns`, and the network's name."""
+    found = {}
+    for path in sorted(sandbox.NAMED.glob(f"fastpath-{host}-*")):
+
+        def mark() -> str:
+            with Links() as links:
+                return links.get("lo").alias
+
+        with contextlib.suppress(FastpathError):
+            name = marks.network_name(host, sandbox.inside(str(path), mark))
+            if name is not None:
+                found[path.name] = name
+    return found
+
+
+def remove_half_made_names(host: str) -> list[str]:
+    """Files that were to become names of namespaces."""
+    removed = []
+    for path in sorted(sandbox.NAMED.glob(f"fastpath-{host}-*")):
+        with contextlib.suppress(OSError):
+            if not sandbox.exists(str(path)) and time.time() - path.stat().st_mtime > HALF_MADE_S:
+                path.unlink()
+                removed.append(f"removed {path}: it names no namespace")
+    return removed
