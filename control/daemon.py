@@ -88,7 +88,7 @@ class Daemon:
         self._underlay = Underlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
         self._mirror = Mirror(self._cache, self._changed)
-        self._gateway = GatewayBridge(config.gateway_address) if config.gateway_bridge else None
+        self._gateway = GatewayBridge(config.host, str(config.gateway_address)) if config.gateway_bridge else None
         self._host_state = HostState(config.host, Overlay(self._engine, config.host, self._gateway))
         self._reconciler = Reconciler(
             config.host, self._mirror, self._host_state, self._peers, self._underlay.container_mtu
