@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from fastpath import Engine, Port
-from fastpath.control import metrics, netlink, notify
+from fastpath.control import metrics, notify
 from fastpath.control.api import Api
 from fastpath.control.cache import Cache
 from fastpath.control.config import DaemonConfig
@@ -43,7 +43,7 @@ from fastpath.control.stop_signals import StopSignals
 from fastpath.control.store.interface import UnavailableError
 from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.control.underlay import Underlay
-from fastpath.control.underlay_watch import resolve_vtep, underlay_mtu, watch_underlay
+from fastpath.control.underlay_watch import UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
 from fastpath.control.unix_socket import listening_socket
 from fastpath.control.view import View
 from fastpath.errors import FastpathError
@@ -132,7 +132,7 @@ class Daemon:
             membership = self._membership = Membership(store, config.lease_ttl, self._describe)
             self._reconciler.registry = registry
             reaper = Reaper(config.host, self._mirror, registry, config.grace)
-            operations = Operations(config.host, self._mirror, registry, self._reconciler, netlink.routed_subnets)
+            operations = Operations(config.host, self._mirror, registry, self._reconciler, routed_subnets)
             view = View(
                 underlay=self._underlay,
                 store=config.store_url,
@@ -152,7 +152,7 @@ class Daemon:
                         ("reconciler", self._reconciler.run(config.reconcile_interval)),
                         ("prober", self._prober.run(config.probe_interval)),
                         ("reaper", reaper.run()),
-                        ("underlay", watch_underlay(self._underlay_changed)),
+                        ("underlay", self._follow_underlay()),
                         ("watchdog", notify.watchdog()),
                     )
                 ]
@@ -228,8 +228,20 @@ class Daemon:
         if self._underlay.measured(self._underlay.mtu, peers.values()):
             self._reconciler.look_at_everything()
 
-    async def _underlay_changed(self) -> None:
-        """Links, addresses or routes of this host are not what they were."""
+    async def _follow_underlay(self) -> None:
+        """Look again whenever links, addresses or routes of this host change."""
+        changed = asyncio.Event()
+        watch = UnderlayWatch(changed.set)
+        watch.start()
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                await self._look_at_underlay()
+        finally:
+            watch.close()
+
+    async def _look_at_underlay(self) -> None:
         peers = self._peers()
         try:
             vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._config.vtep)
@@ -242,11 +254,10 @@ class Daemon:
             self._vtep_problem = str(error)
         remotes = tuple(peer.vtep for peer in peers.values())
         mtu = await self._reconciler.in_thread(underlay_mtu, self._underlay.vtep, remotes)
-        own = mtu != self._underlay.mtu
-        self._underlay.measured(mtu, peers.values())
-        if own and self._membership is not None:
+        if mtu != self._underlay.mtu and self._membership is not None:
             self._membership.changed()
-        self._reconciler.look_at_everything()
+        if self._underlay.measured(mtu, peers.values()):
+            self._reconciler.look_at_everything()
 
     def _problems(self) -> list[str]:
         """What the other parts do not tell themselves."""

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterable
 
 from fastpath.addresses import IPAddress, parse_ip
-from fastpath.control.model import IPInterface
+from fastpath.control.model import IPInterface, IPNetwork
 from fastpath.control.netlink import Link, Links, path_mtu
 from fastpath.errors import FastpathError, RefusedError, UsageError
 
@@ -44,6 +44,18 @@ def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
 def underlay_mtu(vtep: IPAddress, remotes: Iterable[IPAddress] = ()) -> int:
     """The largest IP packet, in bytes, that gets from here to each of the remotes, as far as this host knows."""
     return path_mtu(vtep, tuple(remotes))
+
+
+def routed_subnets() -> list[tuple[IPNetwork, str]]:
+    """The subnets that this host has routes to, and by what: no network of containers may overlap them."""
+    with Links() as links:
+        names = {link.index: link.name for link in links.all()}
+        return [
+            (route["dst"], f"this host's routes (by {names.get(route['oif'], 'no interface')})")
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for route in links.routes(family)
+            if route["dst"].prefixlen > 0 and not route["dst"].is_link_local and not route["dst"].is_multicast
+        ]
 
 
 def _default_link(links: Links) -> Link:
