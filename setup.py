@@ -39,7 +39,7 @@ kernels = (
     "fpkernels",
     {
         "sources": sorted(str(path) for path in Path("src").glob("*.c")),
-        "depends": headers,
+        "obj_deps": {"": headers},
         "cflags": ["-fPIC", *compile_args, *WARNINGS, *(["-Werror"] if wanted("FASTPATH_STRICT") else [])],
     },
 )

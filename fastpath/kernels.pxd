@@ -66,6 +66,7 @@ cdef extern from "count.h" nogil:
         FP_DROP_forwarder
         FP_DROP_COUNT
         FP_EVENT_flooded
+        FP_EVENT_unknown_unicast
         FP_EVENT_read_failed
         FP_EVENT_merged
         FP_EVENT_trains_received

@@ -42,6 +42,7 @@ from fastpath.kernels cimport (
     FP_EVENT_merged,
     FP_EVENT_read_failed,
     FP_EVENT_trains_received,
+    FP_EVENT_unknown_unicast,
     FP_FRAME_SIZE,
     FP_HEADROOM,
     FP_SPARE_SIZE,
@@ -253,6 +254,8 @@ cdef class Worker:
         if fp_dest_kind(frame.source) == FP_DEST_PORT:
             copies += self.to_remotes(frame, frame.segment.remotes)
         fp_note(&self.context, frame, FP_EVENT_flooded)
+        if not frame.data[0] & 1:  # no group address (IEEE 802, I/G bit)
+            fp_note(&self.context, frame, FP_EVENT_unknown_unicast)
         return copies
 
     cdef void deliver(self, fp_frame *frame) noexcept nogil:

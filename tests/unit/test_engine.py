@@ -30,7 +30,7 @@ def test_unicast_after_learning(lab: Lab) -> None:
     assert drain(two) == [frame(B, A)]
     assert drain(one) == []
     assert far.receive() == []
-    assert lab.events() == {"learned": 2, "flooded": 1}
+    assert lab.events() == {"learned": 2, "flooded": 1, "unknown_unicast": 1}
 
 
 def test_remotes_are_learned(lab: Lab) -> None:

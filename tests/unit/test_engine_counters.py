@@ -192,7 +192,7 @@ def test_super_frames_are_inferred(lab: Lab) -> None:
     header, received = port.receive_with_header() or (b"", b"")
     assert received == data
     assert twin.VNET.unpack(header)[1:4] == (twin.GSO_TCPV4, 54, 1410)
-    assert lab.events() == {"learned": 1, "flooded": 1, "super_frame_inferred": 1}
+    assert lab.events() == {"learned": 1, "flooded": 1, "unknown_unicast": 1, "super_frame_inferred": 1}
 
 
 def test_traffic_to_the_byte(lab: Lab) -> None:

@@ -61,7 +61,7 @@ def test_a_super_frame_leaves_as_its_segments(here: Place, stream: Stream) -> No
     lab.send(port, frame, vnet=vnet, segments=len(expected))
     lab.poll()
     assert [packet.frame for packet in far.receive()] == expected
-    assert lab.events() == {"learned": 1, "flooded": 1, "split": 1, "trains": 1}
+    assert lab.events() == {"learned": 1, "flooded": 1, "unknown_unicast": 1, "split": 1, "trains": 1}
     size = sum(map(len, expected))
     assert port.traffic == Traffic(rx_frames=len(expected), rx_bytes=size)
     assert far.remote(segment).traffic == Traffic(tx_frames=len(expected), tx_bytes=size)
@@ -153,7 +153,7 @@ def test_from_port_to_port_it_stays_whole(lab: Lab, stream: Stream) -> None:
     lab.send(one, frame, vnet=vnet, segments=44)
     lab.poll()
     assert received(two) == [(vnet, frame)]
-    assert lab.events() == {"learned": 1, "flooded": 1}
+    assert lab.events() == {"learned": 1, "flooded": 1, "unknown_unicast": 1}
     assert one.traffic.rx_frames == two.traffic.tx_frames == 44
     assert one.traffic.rx_bytes == two.traffic.tx_bytes == len(frame) + 43 * stream.headers
     check_sums(lab.engine)
@@ -229,7 +229,13 @@ def test_a_train_becomes_a_super_frame(here: Place, stream: Stream) -> None:
     far.send_train(42, segments)
     lab.poll()
     assert received(port) == [(vnet, frame)]
-    assert lab.events() == {"learned": 1, "flooded": 1, "trains_received": 1, "merged": len(segments) - 1}
+    assert lab.events() == {
+        "learned": 1,
+        "flooded": 1,
+        "unknown_unicast": 1,
+        "trains_received": 1,
+        "merged": len(segments) - 1,
+    }
     size = sum(map(len, segments))
     assert port.traffic == Traffic(tx_frames=len(segments), tx_bytes=size)
     assert far.remote(segment).traffic == Traffic(rx_frames=len(segments), rx_bytes=size)
@@ -386,7 +392,7 @@ def test_a_packet_with_a_super_frame_arrives_whole(here: Place, stream: Stream) 
     far.send_segmented(vxlan(42, frame), 1000, 5)
     lab.poll()
     assert received(port) == [(vnet, frame)]
-    assert lab.events() == {"learned": 1, "flooded": 1, "checksum_inferred": 1}
+    assert lab.events() == {"learned": 1, "flooded": 1, "unknown_unicast": 1, "checksum_inferred": 1}
     assert port.traffic.tx_frames == far.remote(segment).traffic.rx_frames == 5
     check_sums(lab.engine)
 

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlay as its users see it: hosts with daemons, containers, one store."""
+
+import json
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from fastpath.errors import FastpathError
+from tests.netns.hosts import Namespace, ip, wait_for
+from tests.system.site import HostDaemon, Site, pinged, site
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Site]:
+    with site(2, tmp_path) as made:
+        made.start()
+        yield made
+
+
+def links(where: Namespace) -> dict[str, dict[str, object]]:
+    return {link["ifname"]: link for link in json.loads(ip("-n", where.name, "-d", "-json", "address"))}
+
+
+def quiet(container: Namespace) -> None:
+    """No router solicitations, multicast reports and the like."""
+    container.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+
+
+@pytest.mark.parametrize("layout", ["direct", "bridge"])
+def test_two_containers_on_two_hosts(two: Site, layout: str) -> None:
+    h1, h2 = two.daemons
+    c1, c2 = two.containers
+    for container in (c1, c2):
+        quiet(container)
+    made = h1.network("web", subnets=["10.9.0.0/24"], layout=layout)
+    assert (made.network.vni, made.mtu) == (256, 1450)
+    assert [info.network.name for info in h2.client.networks()] == ["web"]
+    first, second = h1.join(c1, "web"), h2.join(c2, "web")
+    assert [str(end.addresses[0]) for end in (first, second)] == ["10.9.0.2/24", "10.9.0.3/24"]
+    wait_for(lambda: len(h1.client.fdb("web")) >= 3, "h1 knows h2's endpoint")
+
+    before = h1.counters()
+    assert pinged(c1, "10.9.0.3") == 3
+    assert pinged(c2, "10.9.0.2") == 3
+    after = h1.counters()
+    # Nothing is flooded for an address that the store knows, and ARP is answered on the asker's host.
+    assert after.get("unknown_unicast", 0) == 0
+    assert after.get("flooded", 0) == before.get("flooded", 0)
+    assert after["answered"] > before.get("answered", 0)
+
+    eth0 = links(c1)["eth0"]
+    assert (eth0["mtu"], eth0["address"]) == (1450, "02:42:0a:09:00:02")
+    for daemon, endpoint in ((h1, first), (h2, second)):
+        with pytest.raises(FastpathError, match=r"the network web has \d endpoint"):
+            daemon.client.remove_network("web")
+        daemon.client.remove_endpoint(endpoint.id)
+    h2.client.remove_network("web")
+    for daemon, container in ((h1, c1), (h2, c2)):
+        assert set(links(container)) == {"lo"}
+        wait_for(lambda d=daemon: d.client.networks() == [], "the network is gone")  # type: ignore[misc]
+        assert daemon.client.fdb() == []
+        assert not [name for name in links(daemon.host) if name.startswith("fp")], links(daemon.host)
+        assert daemon.healthy()
+
+
+def test_both_families_and_two_networks_in_one_container(two: Site) -> None:
+    h1, h2 = two.daemons
+    c1, c2 = two.containers
+    h1.network("web", subnets=["10.9.0.0/24", "fd00:9::/64"])
+    h1.network("db", subnets=["10.8.0.0/24"], internal=True)
+    for daemon, container in ((h1, c1), (h2, c2)):
+        daemon.join(container, "web")
+        daemon.join(container, "db", name="db0", addresses=[f"10.8.0.{daemon.vtep[-1]}0"])
+    assert pinged(c1, "10.9.0.3") == 3
+    assert pinged(c1, "fd00:9::3") == 3
+    assert pinged(c1, "10.8.0.20") == 3
+    assert set(links(c1)) == {"lo", "eth0", "eth1", "db0"}  # eth1 leads outside
+
+
+def test_what_a_stranger_sends_is_dropped_and_counted(two: Site) -> None:
+    h1, _ = two.daemons
+    c1, _ = two.containers
+    stranger = two.lab.switch
+    stranger.ip("address add 192.0.2.66/24 dev br0")
+    h1.network("web", subnets=["10.9.0.0/24"])
+    h1.join(c1, "web")
+    frame = bytes.fromhex("02420a090002 020000000066 0800") + bytes(46)
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for payload in (b"\x08\0\0\0\0\x01\0\0" + frame, b"rubbish", b""):
+                sock.sendto(payload, ("192.0.2.1", 4789))
+
+    before = h1.counters().get("unknown_vtep", 0)
+    stranger.inside(send)
+    wait_for(lambda: h1.counters().get("unknown_vtep", 0) >= before + 3, "they are counted")
+    assert [line.mac for line in h1.client.fdb("web") if line.mac.startswith("02:00")] == []
+
+
+def state(daemon: HostDaemon) -> tuple[object, ...]:
+    return (daemon.client.networks(), daemon.client.endpoints(), set(links(daemon.host)))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("network create web", "there is a network web already"),
+        ("network create x --vni 256", "VNI 256 belongs to the network web"),
+        ("network create x --subnet 10.9.0.128/25", r"overlaps 10.9.0.0/24 of the network web"),
+        ("network create x --subnet 192.0.2.0/25", r"overlaps 192.0.2.0/24 of this host's routes"),
+        ("network create x --subnet 10.7.0.0/24 --gateway 10.6.0.1", "in none of the subnets"),
+        ("network create x/y", "name"),
+        ("network create x --mtu 12", "mtu"),
+        ("network create x --driver macvlan", "no macvlan networks"),
+        ("network create x -o colour=red", 'no option "colour"'),
+        ("network rm web", "the network web has 1 endpoint on h1"),
+        ("network rm nix", "there is no network nix"),
+        ("network inspect nix", "there is no network nix"),
+        ("endpoint create nix --sandbox {c2}", "there is no network nix"),
+        ("endpoint create web --sandbox nix", "no network namespace"),
+        ("endpoint create web --sandbox {c1}", "is in the network web already"),
+        ("endpoint create db --sandbox {c1} --name eth0", "give another --name"),
+        ("endpoint create db --sandbox {c1} --name lo", "lo"),
+        ("endpoint create web --sandbox {c2} --ip 10.9.0.2", "the address 10.9.0.2 is taken"),
+        ("endpoint create web --sandbox {c2} --ip 10.9.0.1", "is the gateway"),
+        ("endpoint create web --sandbox {c2} --ip 10.8.0.1", "is not in the network web"),
+        ("endpoint create web --sandbox {c2} --mac 02:42:0a:09:00:02", "the MAC address 02:42:0a:09:00:02 is taken"),
+        ("endpoint create web --sandbox {c2} --mac 01:00:00:00:00:01", "01:00:00:00:00:01"),
+        ("endpoint create tiny --sandbox {c2}", "the subnet 10.5.0.0/30 is full"),
+        ("endpoint rm 00000", "there is no endpoint 00000"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_changes_nothing(one_with_networks: Site, words: str, message: str) -> None:
+    h1 = one_with_networks.daemons[0]
+    c1, c2 = one_with_networks.containers[0], one_with_networks.lab.switch
+    before = state(h1)
+    done = h1.host.fastpath(*words.format(c1=c1.name, c2=c2.name).split(), "--socket", str(h1.socket), check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("fastpath: ")
+    assert message in done.stderr
+    assert state(h1) == before
+    assert h1.healthy()
+
+
+@pytest.fixture(scope="module")
+def one_with_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(1, tmp_path_factory.mktemp("site")) as made:
+        made.start()
+        h1 = made.daemons[0]
+        h1.network("web", subnets=["10.9.0.0/24"])
+        h1.network("db", subnets=["10.8.0.0/24"])
+        h1.network("tiny", subnets=["10.5.0.0/30"])
+        h1.join(made.containers[0], "web")
+        h1.join(made.containers[0], "tiny", name="tiny0")
+        yield made
+
+
+def test_a_daemon_that_is_not_running(tmp_path: Path) -> None:
+    with site(1, tmp_path) as made:
+        h1 = made.daemons[0]
+        for words in ("network ls", "network create x", "endpoint ls", "peers", "status"):
+            done = h1.host.fastpath(*words.split(), "--socket", str(h1.socket), check=False)
+            assert done.returncode == 2
+            assert done.stderr == (
+                f"fastpath: no fastpath daemon answers on {h1.socket}: start it with `fastpath daemon`\n"
+            )
+
+
+def test_a_second_daemon_on_the_same_host_is_refused(two: Site) -> None:
+    h1 = two.daemons[0]
+    done = h1.host.fastpath("daemon", "--config", str(h1.config), check=False)
+    assert done.returncode == 2
+    assert "runs already" in done.stderr
+    done = h1.host.fastpath(
+        "daemon",
+        "--config",
+        str(h1.config),
+        "--state-dir",
+        str(two.folder / "other"),
+        "--socket",
+        str(two.folder / "other.sock"),
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "UDP port 4789 on 192.0.2.1 is in use" in done.stderr
+    assert h1.healthy()
+
+
+def test_a_host_of_the_same_name_is_refused(two: Site) -> None:
+    text = two.daemons[1].config.read_text().replace('"h2"', '"h1"').replace("/h2/", "/h9/")
+    two.daemons[1].stop()
+    (two.folder / "h9").mkdir()
+    two.daemons[1].config.write_text(text)
+    done = two.daemons[1].host.fastpath("daemon", "--config", str(two.daemons[1].config), check=False)
+    assert done.returncode == 2
+    assert "another host is registered as h1 (VTEP 192.0.2.1)" in done.stderr
+    assert two.daemons[0].answers()
+
+
+def test_containers_follow_the_underlays_mtu(two: Site) -> None:
+    h1, h2 = two.daemons
+    h1.network("web", subnets=["10.9.0.0/24"])
+    h1.network("fixed", subnets=["10.8.0.0/24"], mtu=1300)
+    h1.join(two.containers[0], "web")
+    h2.join(two.containers[1], "web")
+    h2.join(two.containers[1], "fixed", name="fixed0")
+    h1.host.ip("link set u0 mtu 1400")  # one host's matters to all
+    for container in two.containers:
+        wait_for(lambda c=container: links(c)["eth0"]["mtu"] == 1350, "the MTU follows")  # type: ignore[misc]
+    assert links(two.containers[1])["fixed0"]["mtu"] == 1300
+    assert h2.client.network("web").mtu == 1350
+    assert pinged(two.containers[0], "10.9.0.3") == 3
+    h1.host.ip("link set u0 mtu 1500")
+    for container in two.containers:
+        wait_for(lambda c=container: links(c)["eth0"]["mtu"] == 1450, "the MTU follows back")  # type: ignore[misc]
+
+
+def test_drift_is_repaired(two: Site) -> None:
+    h1, h2 = two.daemons
+    c1, c2 = two.containers
+    h1.network("web", subnets=["10.9.0.0/24"])
+    h1.join(c1, "web")
+    h2.join(c2, "web")
+    for damage in (
+        "link delete eth0",
+        "link set eth0 down",
+        "address del 10.9.0.2/24 dev eth0",
+        "link set eth0 mtu 900",
+        "link set eth0 address 02:00:00:00:00:99",
+    ):
+        c1.ip(damage)
+        wait_for(lambda: pinged(c1, "10.9.0.3", 1) and links(c1)["eth0"]["mtu"] == 1450, f"after {damage}")
+        assert links(c1)["eth0"]["address"] == "02:42:0a:09:00:02"
+
+
+def test_a_sandbox_that_went_away_gives_back_what_it_had(two: Site) -> None:
+    h1, h2 = two.daemons
+    h1.network("web", subnets=["10.9.0.0/24"])
+    gone = Namespace.add("fpt-", "gone")
+    h1.join(gone, "web", addresses=["10.9.0.77"])
+    h1.kill()  # its successor takes the interface over, and holds the namespace by that
+    h1.start()
+    wait_for(lambda: len(h2.client.fdb("web")) == 0 and h2.client.endpoints("web"), "h2 knows")
+    gone.remove()
+    wait_for(lambda: h2.client.endpoints() == [], "the endpoint is gone")
+    again = h2.join(two.containers[1], "web", addresses=["10.9.0.77"])
+    assert again.addresses[0].ip == ip_address("10.9.0.77")
+    wait_for(lambda: all(not name.startswith("fp") for name in links(h1.host)), "no gateway is left")
+    h1.healthy()
+
+
+def test_the_settings_for_mixed_networks_let_everybody_in(tmp_path: Path) -> None:
+    with site(1, tmp_path, settings="known_peers_only = false\n") as made:
+        made.start()
+        h1 = made.daemons[0]
+        h1.network("web", subnets=["10.9.0.0/24"], vni=300)
+        h1.join(made.containers[0], "web")
+        kernel = made.lab.switch
+        kernel.ip("address add 192.0.2.66/24 dev br0")
+        kernel.ip("link add vx0 type vxlan id 300 local 192.0.2.66 remote 192.0.2.1 dstport 4789")
+        kernel.address("10.9.0.9/24")
+        assert pinged(kernel, "10.9.0.2") == 3
