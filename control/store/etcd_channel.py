@@ -43,6 +43,7 @@ OPTIONS = [
     # (--grpc-keepalive-min-time), or without a call, for an attack.
     ("grpc.keepalive_time_ms", 7000),
     ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.http2.ping_timeout_ms", 3000),  # what newer gRPC goes by
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
