@@ -11,13 +11,14 @@ import grpc.aio
 from aetcd import rpc
 
 from fastpath.control.store.etcd_channel import Cluster, Member
-from fastpath.control.store.etcd_errors import denied, explained, stale
+from fastpath.control.store.etcd_errors import denied, explained, stale, unsent
 from fastpath.control.store.interface import UnavailableError
 from fastpath.control.store.open import StoreOptions
 from fastpath.errors import FastpathError, UsageError
 
 CALL_SECONDS = 5.0  # for an answer from any member
 ATTEMPT_SECONDS = 3.0  # for one from a member that we are connected with
+CONNECT_SECONDS = 0.5  # for a connection; after it, a call tells why there is none, and it is tried again
 PAUSE_SECONDS = 0.05
 
 Metadata = tuple[tuple[str, str], ...]
@@ -92,7 +93,7 @@ class Calls:
     async def _call(self, method: Callable[[Member], Any], request: Any, repeat: bool) -> Any:
         end, renewed = time.monotonic() + CALL_SECONDS, False
         while True:
-            member = await self.cluster.connected(end)
+            member = await self.cluster.connected(min(end, time.monotonic() + CONNECT_SECONDS))
             metadata: Metadata = ()
             try:
                 metadata = await self.metadata(member, end)
@@ -107,7 +108,7 @@ class Calls:
                 meaning = self.explained(error, member)
                 if isinstance(meaning, UnavailableError):
                     self.cluster.avoid(member)
-                    if repeat and time.monotonic() < end - PAUSE_SECONDS:
+                    if (repeat or unsent(error)) and time.monotonic() < end - PAUSE_SECONDS:
                         await asyncio.sleep(PAUSE_SECONDS)
                         continue
                 raise meaning from None

@@ -6,17 +6,11 @@ and checks a certificate against the member's own name only so.
 """
 
 import asyncio
-import os
 import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-# Before gRPC is imported. It tells its own troubles on stderr otherwise; ours say the same in one line. And no handler
-# of its shall run at a fork: what this process forks becomes another program at once.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import grpc.aio
@@ -26,8 +20,7 @@ from fastpath.control.store.interface import UnavailableError
 from fastpath.control.store.open import StoreOptions
 from fastpath.errors import UsageError
 
-LOOK_SECONDS = 0.02  # between two looks at connections that are being made
-LAST_SECONDS = 0.5  # what is kept of a deadline for a call that says why there is no connection
+LOOK_SECONDS = 0.03  # between two looks at connections that are being made
 
 OPTIONS = [
     ("grpc.enable_http_proxy", 0),  # etcd is never behind the proxy that the environment names for the web
@@ -43,6 +36,7 @@ OPTIONS = [
     # (--grpc-keepalive-min-time), or without a call, for an attack.
     ("grpc.keepalive_time_ms", 7000),
     ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.http2.ping_timeout_ms", 3000),  # what newer gRPC goes by
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
@@ -79,7 +73,7 @@ class Cluster:
         self.closed = False
 
     async def connected(self, end: float) -> Member:
-        """A member that we are connected with, or at `end`, by time.monotonic(), any one: calling it tells why."""
+        """A member that we are connected with; at `end`, by time.monotonic(), any: a call tells what is wrong."""
         while True:
             if self.closed:
                 raise UnavailableError("the store is closed")
@@ -88,7 +82,7 @@ class Cluster:
             # All begin to connect, so that one that is dead costs no time.
             for member in [member for member in self._members if member.connected()]:
                 return member
-            if time.monotonic() >= end - LAST_SECONDS:
+            if time.monotonic() >= end:
                 return self._members[0]
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -99,8 +93,8 @@ class Cluster:
     async def close(self) -> None:
         """Close all connections. What waits for an answer gets a CancelledError."""
         self.closed = True
-        for member in self._members:
-            await member.channel.close()
+        while self._members:
+            await self._members.pop().channel.close()
 
 
 def _credentials(options: StoreOptions) -> Any:

@@ -11,17 +11,25 @@ from fastpath.errors import FastpathError, UsageError
 
 Code = grpc.StatusCode
 
-# Found in the error's own words, first match: what the caller is told.
+# Found in the error's own words, first match: what the caller is told. {0} is what the brackets match.
 BY_WORDS: list[tuple[str, type[FastpathError], str]] = [
     (
-        "CERTIFICATE_VERIFY_FAILED",
+        r"CERTIFICATE_VERIFY_FAILED:? ?([^:]*)",
         UsageError,
-        "the certificate of etcd at {address} is not one of our CA's, or has run out: {end}",
+        "the certificate of etcd at {address} does not fit our CA: {0}",
     ),
-    ("is not in peer certificate", UsageError, "the certificate of etcd at {address} does not have that name"),
-    ("database space exceeded", UnavailableError, "etcd has no space left: compact it, defragment it, end its alarm"),
-    ("authentication failed", UsageError, "etcd refuses the password of {user}"),
-    ("user name is empty", UsageError, "etcd wants a user and a password, or a client certificate that names a user"),
+    (r"Hostname Verification|not in peer cert", UsageError, "the certificate of etcd at {address} has other names"),
+    (r"Unwrap failed", UnavailableError, "etcd at {address} does not accept our client certificate, or wants one"),
+    (r"Handshake read failed", UnavailableError, "etcd at {address} does not speak TLS, or ended it at once"),
+    (
+        r"failed to connect.*Socket closed",
+        UnavailableError,
+        "etcd at {address} closes the connection: does it want TLS?",
+    ),
+    (r"Domain name not found", UnavailableError, "there is no host of the name in {address}"),
+    (r"database space exceeded", UnavailableError, "etcd has no space left: compact it, defragment it, end its alarm"),
+    (r"authentication failed", UsageError, "etcd refuses the password of {user}"),
+    (r"user name is empty", UsageError, "etcd wants a user and a password, or a client certificate that names a user"),
 ]
 BY_CODE: dict[grpc.StatusCode, tuple[type[FastpathError], str]] = {
     Code.PERMISSION_DENIED: (UsageError, "etcd does not permit {user} to read and write /fastpath/v1/: grant a role"),
@@ -35,29 +43,31 @@ def explained(error: grpc.aio.AioRpcError, address: str, user: str | None) -> Fa
     """UsageError where etcd, or our own check of its certificate, refuses; UnavailableError for all else."""
     words = str(error.details())
     kind, text = BY_CODE.get(error.code(), (UnavailableError, "etcd at {address}: {details}"))
-    for phrase, its_kind, its_text in BY_WORDS:
-        if phrase in words:
-            kind, text = its_kind, its_text
+    groups: tuple[str, ...] = ()
+    for pattern, its_kind, its_text in BY_WORDS:
+        if found := re.search(pattern, words, re.DOTALL):
+            kind, text, groups = its_kind, its_text, found.groups()
             break
-    return kind(
-        text.format(
-            address=address,
-            user=f'user "{user}"' if user else "us, without a user,",
-            details=_short(words),
-            end=words.rpartition(": ")[2],
-        )
-    )
+    return kind(text.format(*groups, address=address, user=_who(user), details=_short(words)))
 
 
 def denied(user: str | None) -> FastpathError:
     """The role of the user is not enough."""
-    text = BY_CODE[Code.PERMISSION_DENIED][1]
-    return UsageError(text.format(user=f'user "{user}"' if user else "us, without a user,"))
+    return UsageError(BY_CODE[Code.PERMISSION_DENIED][1].format(user=_who(user)))
 
 
 def stale(error: grpc.aio.AioRpcError) -> bool:
     """Whether another token would help: etcd forgets one after a time, and when it starts."""
     return error.code() is Code.UNAUTHENTICATED or "revision of auth store is old" in str(error.details())
+
+
+def unsent(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the question never left, for want of a connection."""
+    return error.code() is Code.UNAVAILABLE and "failed to connect to all addresses" in str(error.details())
+
+
+def _who(user: str | None) -> str:
+    return f'user "{user}"' if user else "us, without a user,"
 
 
 def _short(words: str) -> str:

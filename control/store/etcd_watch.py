@@ -11,7 +11,7 @@ import grpc.aio
 from aetcd import rpc
 
 from fastpath.control.store.checks import prefix_end
-from fastpath.control.store.etcd_calls import ATTEMPT_SECONDS, CALL_SECONDS, Calls, Metadata
+from fastpath.control.store.etcd_calls import ATTEMPT_SECONDS, CONNECT_SECONDS, Calls, Metadata
 from fastpath.control.store.etcd_channel import Member
 from fastpath.control.store.etcd_errors import stale
 from fastpath.control.store.interface import CompactedError, Event, Events, UnavailableError
@@ -32,8 +32,8 @@ class Follower:
     async def follow(self) -> AsyncGenerator[Events, None]:
         """What happens, until the connection breaks: UnavailableError. See Store.watch for the other errors."""
         await self._check_data()
-        end = time.monotonic() + CALL_SECONDS
-        member = await self._calls.cluster.connected(end)
+        end = time.monotonic() + ATTEMPT_SECONDS
+        member = await self._calls.cluster.connected(time.monotonic() + CONNECT_SECONDS)
         stream: Any = None
         metadata: Metadata = ()
         try:

@@ -2,6 +2,7 @@
 """From the URL of a store to the store."""
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -39,10 +40,18 @@ def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # no
 
         return SqliteStore(_path(url, rest, options))
     if separator and scheme == "etcd":
+        _quiet_grpc()
         from fastpath.control.store.etcd import EtcdStore  # noqa: PLC0415
 
         return EtcdStore([_address(url, text) for text in rest.split(",")], options)
     raise UsageError(f'"{url}" is no store: {HINT}')
+
+
+def _quiet_grpc() -> None:
+    """Before gRPC is imported. It tells its own troubles on stderr otherwise; ours say the same in one line. And no
+    handler of its shall run at a fork: what a daemon forks becomes another program at once."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 def _address(url: str, text: str) -> str:
