@@ -13,6 +13,8 @@ from typing import Any
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
+    ICMPv6ND_NS,
+    ICMPv6NDOptSrcLLAddr,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
@@ -163,6 +165,45 @@ def split() -> dict[str, bytes]:
     }
 
 
+def respond() -> dict[str, bytes]:
+    """See the options in fuzz_respond.c; 10.0.0.N and fd00::N are neighbours for N of 1, 2, 3 and 5."""
+    other_port, unfinished, repaired, super_frame = 1, 2, 4, 8
+
+    def ask(options: int, question: Packet) -> bytes:
+        return bytes([options]) + bytes(question)
+
+    def arp(target: str, source: str = "10.0.0.9", **fields: Any) -> Packet:
+        request = ARP(hwsrc=OTHER, psrc=source, pdst=target, **fields)
+        return ethernet(destination="ff:ff:ff:ff:ff:ff") / request
+
+    def solicit(last: int, source: str = "fd00::9") -> Packet:
+        to = ethernet(destination=f"33:33:ff:00:00:{last:02x}")
+        return to / IPv6(src=source, dst=f"ff02::1:ff00:{last:x}", hlim=255) / ICMPv6ND_NS(tgt=f"fd00::{last:x}")
+
+    mine = ICMPv6NDOptSrcLLAddr(lladdr=OTHER)
+    return {
+        "arp": ask(0, arp("10.0.0.2")),
+        "arp-padded": ask(0, arp("10.0.0.3") / Padding(bytes(18))),
+        "arp-probe": ask(0, arp("10.0.0.2", "0.0.0.0")),  # noqa: S104
+        "arp-same-port": ask(0, arp("10.0.0.1")),
+        "arp-other-port": ask(other_port, arp("10.0.0.1")),
+        "arp-nowhere": ask(0, arp("10.0.0.5")),
+        "arp-reply": ask(0, arp("10.0.0.2", op=2)),
+        "arp-announcement": ask(0, arp("10.0.0.2", "10.0.0.2")),
+        "nd": ask(repaired, solicit(2) / mine),
+        "nd-router": ask(0, solicit(3) / mine),
+        "nd-bare": ask(repaired, solicit(2)),
+        "nd-probe": ask(repaired, solicit(2, "::")),
+        "nd-options": ask(repaired, solicit(2) / Raw(b"\x0e\x01abcdef") / mine),
+        "nd-empty-option": ask(repaired, solicit(2) / Raw(bytes(8))),
+        "nd-cut-option": ask(repaired, solicit(2) / Raw(b"\x05\x02" + bytes(6))),
+        "nd-unfinished": ask(unfinished, solicit(2) / mine),
+        "nd-same-port": ask(0, solicit(1) / mine),
+        "nd-super-frame": ask(super_frame, solicit(2) / mine),
+        "nd-padded": ask(0, solicit(2) / Padding(bytes(9))),
+    }
+
+
 def merge() -> dict[str, bytes]:
     """See `make` in fuzz_merge.c: the low two bits of a byte choose the stream."""
     tcp4, tcp6, udp4, udp6 = 3, 1, 2, 0
@@ -253,9 +294,23 @@ def remote() -> dict[str, bytes]:
     }
 
 
-def main(directory: Path) -> None:
-    for target in (decap, parse, split, merge, udp, fdb, remote):
-        folder = directory / target.__name__
+def directory() -> dict[str, bytes]:
+    put, delete, reclaim, walk = 0, 1, 2, 3
+
+    def each(operation: int, keys: range) -> bytes:
+        return b"".join(bytes([operation, key]) for key in keys)
+
+    few, many = range(8), range(40)
+    return {
+        "fill": b"\x17" + each(put, many) + bytes([walk]) + each(delete, many) + bytes([reclaim]) + each(put, many),
+        "one": b"\0" + each(put, few) + each(delete, few) + each(put, few) + bytes([reclaim]) + each(put, few),
+        "change": b"\x07" + each(put, few) * 2 + bytes([delete, 3, delete, 5, put, 5, reclaim, put, 5, put, 3, walk]),
+    }
+
+
+def main(seeds: Path) -> None:
+    for target in (decap, parse, respond, split, merge, udp, fdb, remote, directory):
+        folder = seeds / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in target().items():
             (folder / name).write_bytes(content)
