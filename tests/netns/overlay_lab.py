@@ -119,13 +119,14 @@ def remove_namespaces(prefix: str) -> None:
 
 
 def exactly(*places: str) -> Any:
-    """Everything that `ip` says of namespaces, for "nothing changed"; but for clocks."""
+    """Everything that `ip` says of namespaces, for "nothing changed"; but for clocks, and operstate, which is
+    UNKNOWN until a carrier was lost once."""
 
     def still(value: Any) -> Any:
         if isinstance(value, list):
             return [still(each) for each in value]
         if isinstance(value, dict):
-            return {key: still(each) for key, each in value.items() if not key.endswith("timer")}
+            return {key: still(each) for key, each in value.items() if not key.endswith("timer") and key != "operstate"}
         return value
 
     words = (["address"], ["route"], ["-6", "route"], ["neighbour", "show", "nud", "permanent"])

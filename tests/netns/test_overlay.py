@@ -70,7 +70,7 @@ def test_ensure_twice_changes_nothing_and_a_restart_neither(two: Lab, layout: La
         assert exactly(*places) == before
         daemon.restart()
         daemon.ensure(net, end)
-        import time; time.sleep(1); assert exactly(*places) == before
+        wait_for(lambda: exactly(*places) == before, "all is as it was, and the kernel has noticed the carrier")
         assert daemon.do(lambda: daemon.overlay.remove_strays([end], [net])) == []
         assert exactly(*places) == before
 

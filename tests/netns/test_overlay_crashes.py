@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fastpath import Engine
-from fastpath.control import gateway, namespace_calls, packet_filter, sandbox, sysctl
+from fastpath.control import layout_bridge, layout_direct, namespace_calls, packet_filter, sandbox, sysctl
+from fastpath.control.gateway import GatewayBridge
 from fastpath.control.model import Endpoint, Layout, Network
 from fastpath.control.netlink import links
 from fastpath.control.overlay import Overlay
@@ -17,6 +18,7 @@ from tests.netns.hosts import Lab, wait_for
 from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, network, ours
 
 CRASHED, ENDED = 17, 18
+Body = Callable[[Overlay, GatewayBridge, Network, Endpoint, "Fuse"], None]
 
 
 class Fuse:
@@ -42,9 +44,12 @@ class Fuse:
             (namespace_calls, "unmount"),
             (sysctl, "ensure"),
             (packet_filter, "masquerade"),
+            (packet_filter, "remove"),
+            (layout_direct, "discard"),
+            (layout_bridge, "discard"),
         ):
             setattr(holder, name, self.step(getattr(holder, name)))
-        fuse, real = self, links.IPRoute
+        fuse, real = self, vars(links)["IPRoute"]
 
         class Fused:
             """IPRoute, whose changes count."""
@@ -59,10 +64,10 @@ class Fuse:
                 counted = fuse.step(found)
                 return lambda *words, **more: (found if words[0] in ("get", "dump") else counted)(*words, **more)
 
-        links.IPRoute = Fused  # type: ignore[attr-defined]
+        vars(links)["IPRoute"] = Fused
 
 
-def in_child(daemon: Daemon, steps: int, body: Callable[[Overlay], object]) -> int:
+def in_child(daemon: Daemon, steps: int, body: Body, net: Network, end: Endpoint) -> int:
     """Call `body` in a process that is killed after so many steps; its exit status. No thread but this one runs
     here, so that a fork is safe."""
     child = os.fork()
@@ -71,11 +76,10 @@ def in_child(daemon: Daemon, steps: int, body: Callable[[Overlay], object]) -> i
     try:
         with sandbox.opened(f"/run/netns/{daemon.host.name}") as fd:
             namespace_calls.enter_namespace(fd)
-        Fuse(steps).light()
+        fuse = Fuse(steps)
         engine = Engine("127.0.0.1", udp_port=4799)
-        bridge = gateway.GatewayBridge(daemon.name)
-        bridge.ensure()
-        body(Overlay(engine, daemon.name, bridge))
+        bridge = GatewayBridge(daemon.name)
+        body(Overlay(engine, daemon.name, bridge), bridge, net, end, fuse)
         os._exit(ENDED)  # as if killed: nothing is closed
     except BaseException:
         traceback.print_exc()
@@ -83,43 +87,40 @@ def in_child(daemon: Daemon, steps: int, body: Callable[[Overlay], object]) -> i
         os._exit(1)
 
 
-def ensure(net: Network, end: Endpoint) -> Callable[[Overlay], object]:
-    return lambda overlay: (overlay.ensure_network(net, MTU), overlay.ensure_endpoint(net, end, MTU))
+def ensure(overlay: Overlay, gateway_bridge: GatewayBridge, net: Network, end: Endpoint, fuse: Fuse) -> None:
+    fuse.light()
+    gateway_bridge.ensure()
+    overlay.ensure_network(net, MTU)
+    overlay.ensure_endpoint(net, end, MTU)
 
 
-def remove(net: Network, end: Endpoint) -> Callable[[Overlay], object]:
-    def body(overlay: Overlay) -> None:
-        ensure(net, end)(overlay)
-        overlay.remove_endpoint(net, end)
-        overlay.remove_network(net)
+def remove(overlay: Overlay, gateway_bridge: GatewayBridge, net: Network, end: Endpoint, fuse: Fuse) -> None:
+    gateway_bridge.ensure()
+    overlay.ensure_network(net, MTU)
+    overlay.ensure_endpoint(net, end, MTU)
+    fuse.light()
+    overlay.remove_endpoint(net, end)
+    overlay.remove_network(net)
+    gateway_bridge.remove()
 
-    return body
 
-
-def then_ensure(daemon: Daemon, net: Network, end: Endpoint, reference: object, what: str) -> None:
-    assert daemon.gateway is not None
+def then_ensure(daemon: Daemon, net: Network, end: Endpoint) -> None:
     daemon.ensure(net, end)
-    assert ours(daemon, CONTAINER[0]) == reference, what
-    then_remove(daemon, net, end, reference, what)
 
 
-def then_remove(daemon: Daemon, net: Network, end: Endpoint, reference: object, what: str) -> None:
+def then_remove(daemon: Daemon, net: Network, end: Endpoint) -> None:
     daemon.remove(net, end)
     daemon.remove_network(net)
 
 
-def then_strays(daemon: Daemon, net: Network, end: Endpoint, reference: object, what: str) -> None:
+def then_strays(daemon: Daemon, net: Network, end: Endpoint) -> None:
     daemon.do(lambda: daemon.overlay.remove_strays([], []))
-
-
-CONTAINER: list[Any] = []
-NEXT = [then_ensure, then_remove, then_strays]
 
 
 @pytest.mark.parametrize("layout", ["direct", "bridge"])
 @pytest.mark.parametrize("body", [ensure, remove])
 def test_nothing_is_left_whatever_the_step(
-    two: Lab, layout: Layout, body: Callable[[Network, Endpoint], Callable[[Overlay], object]], monkeypatch: Any
+    two: Lab, layout: Layout, body: Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = network(layout)
     monkeypatch.setattr("fastpath.control.strays.HALF_MADE_S", -1)
@@ -128,7 +129,6 @@ def test_nothing_is_left_whatever_the_step(
         daemon = running.pop(0)
         running.clear()
         container = two.containers[0]
-        CONTAINER[:] = [container]
         end = endpoint(container, 1, net, daemon.name)
         before = ours(daemon, container)
         daemon.ensure(net, end)
@@ -137,15 +137,18 @@ def test_nothing_is_left_whatever_the_step(
         daemon.remove_network(net)
         assert ours(daemon, container) == before
         daemon.close()
-        for following in NEXT:
+        for following in (then_ensure, then_remove, then_strays):
             steps, status = 0, CRASHED
             while status == CRASHED:
                 steps += 1
-                status = in_child(daemon, steps, body(net, end))
-                what = f"{following.__name__} after {steps} steps of {body.__name__}"
+                status = in_child(daemon, steps, body, net, end)
+                what = f"{following.__name__} after {steps} steps of {body}"
                 assert status in (CRASHED, ENDED), what
                 daemon.start()
-                following(daemon, net, end, reference, what)
+                following(daemon, net, end)
+                if following is then_ensure:
+                    assert ours(daemon, container) == reference, what
+                    then_remove(daemon, net, end)
                 wait_for(lambda: ours(daemon, container) == before, what)
                 daemon.close()
-            assert steps > 10
+            assert steps > (15 if body is ensure else 2)
