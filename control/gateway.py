@@ -152,7 +152,7 @@ class GatewayBridge:
             if bridge is None or bridge.alias not in ("", self._alias):
                 return
             links.delete(bridge)
-        packet_filter.remove()
+        packet_filter.remove(BRIDGE)
 
 
 def _port_name(where: Sandbox) -> str:

@@ -83,7 +83,10 @@ class BridgeLayout:
         """Remove a network's namespace if it is there and ours; whether it was."""
         path = str(sandbox.NAMED / name)
         mark = marks.of_network(self._host, network_name)
-        if not sandbox.exists(path) or sandbox.inside(path, _mark) != mark:
+        if not sandbox.exists(path):
+            sandbox.remove_namespace(name)  # a file may be left, of a name half given or half taken away
+            return False
+        if sandbox.inside(path, _mark) != mark:
             return False
 
         def empty() -> None:  # the veths' other ends go now, not when the kernel comes round to it
@@ -179,16 +182,15 @@ def _ensure_tap(mtu: int) -> None:
 
 
 def _other_end(endpoint: Endpoint, alias: str, inner: Link | None) -> Link | None:
-    """The sandbox's end of this veth, if it has one. Raises ConflictError where its name belongs to something else."""
+    """The sandbox's end of this veth, if it has one. One that lost its other end, with the network's namespace, goes
+    now: the kernel takes its time. Raises ConflictError where the name belongs to something else."""
+    pair = (inner.peer, inner.index) if inner is not None else None
     with Links() as links:
         there = links.all()
-    ours = None
-    if inner is not None:
-        pair = (inner.peer, inner.index)
-        ours = next(
-            (link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)),
-            None,
-        )
+        ours = next((link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)), None)
+        for link in [link for link in there if link.alias == alias and link != ours]:
+            links.delete(link)
+            there.remove(link)
     if any(link.name == endpoint.ifname for link in there if link != ours):
         raise name_taken(endpoint)
     return ours

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one nftables table of ours, replaced as a whole, so that there is nothing to compare."""
+"""The one nftables table of ours, replaced as a whole, so that there is nothing to compare; and the chain that Docker
+keeps for others, where a drop of Docker's can be avoided."""
 
 import ipaddress
 import subprocess
@@ -7,8 +8,9 @@ import subprocess
 from fastpath.errors import RefusedError
 
 TABLE = "ip fastpath"
+_DOCKERS = "DOCKER-USER"  # what Docker goes through before it drops
 
-# An accept here does not undo a drop in another table: see docs/overlay.md for hosts that forward nothing by default.
+# An accept here does not undo a drop in another table: docs/overlay.md, for hosts that forward nothing by default.
 _RULES = """\
 add table {table}
 delete table {table}
@@ -31,11 +33,27 @@ table {table} {{
 def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
     """What containers behind the bridge send to the outside leaves with the host's address. Raises RefusedError."""
     _nft(_RULES.format(table=TABLE, bridge=bridge, network=network))
+    if _iptables("-S", _DOCKERS):
+        for way in ("-i", "-o"):
+            rule = (_DOCKERS, way, bridge, "-j", "ACCEPT")
+            if not _iptables("-C", *rule):
+                _iptables("-I", *rule)
 
 
-def remove() -> None:
-    """The table goes, if it is there."""
+def remove(bridge: str) -> None:
+    """All of it goes, if it is there."""
     _nft(f"add table {TABLE}\ndelete table {TABLE}\n")
+    if _iptables("-S", _DOCKERS):
+        for way in ("-i", "-o"):
+            _iptables("-D", _DOCKERS, way, bridge, "-j", "ACCEPT")
+
+
+def _iptables(*words: str) -> bool:
+    """Whether it succeeded. Docker cannot do without iptables, and by it alone the rules fit either of its kinds."""
+    try:
+        return subprocess.run(["iptables", "-w", *words], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def _nft(commands: str) -> None:

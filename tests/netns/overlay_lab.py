@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a daemon does with the overlay driver, on the hosts of a Lab, without a daemon: two engines in one process, since
-sockets and TAPs belong to the namespace of the thread that makes them."""
+"""What a daemon does with the overlay driver, on the hosts of a Lab, without a daemon: two engines in one process,
+since sockets and TAPs belong to the namespace of the thread that makes them."""
 
 import contextlib
 import ipaddress
@@ -119,11 +119,18 @@ def remove_namespaces(prefix: str) -> None:
 
 
 def exactly(*places: str) -> Any:
-    """Everything that `ip` says of namespaces, for "nothing changed"."""
-    return [
-        (json.loads(ip("-n", name, "-d", "-json", "address")), json.loads(ip("-n", name, "-d", "-json", "route")))
-        for name in places
-    ]
+    """Everything that `ip` says of namespaces, for "nothing changed"; but for clocks, and operstate, which is
+    UNKNOWN until a carrier was lost once."""
+
+    def still(value: Any) -> Any:
+        if isinstance(value, list):
+            return [still(each) for each in value]
+        if isinstance(value, dict):
+            return {key: still(each) for key, each in value.items() if not key.endswith("timer") and key != "operstate"}
+        return value
+
+    words = (["address"], ["route"], ["-6", "route"], ["neighbour", "show", "nud", "permanent"])
+    return {name: [still(json.loads(ip("-n", name, "-d", "-json", *w) or "[]")) for w in words] for name in places}
 
 
 def summary(name: str) -> Any:

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlay driver, killed after any step: what the next process does brings all in order."""
+
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastpath import Engine
+from fastpath.control import layout_bridge, layout_direct, namespace_calls, packet_filter, sandbox, sysctl
+from fastpath.control.gateway import GatewayBridge
+from fastpath.control.model import Endpoint, Layout, Network
+from fastpath.control.netlink import links
+from fastpath.control.overlay import Overlay
+from tests.netns.hosts import Lab, wait_for
+from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, network, ours
+
+CRASHED, ENDED = 17, 18
+Body = Callable[[Overlay, GatewayBridge, Network, Endpoint, "Fuse"], None]
+
+
+class Fuse:
+    """Ends this process after so many changes to the system."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def step(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **more: Any) -> Any:
+            result = function(*arguments, **more)
+            self.left -= 1
+            if self.left <= 0:
+                os._exit(CRASHED)
+            return result
+
+        return counted
+
+    def light(self) -> None:
+        """In a child: every change counts from now on."""
+        for holder, name in (
+            (namespace_calls, "mount"),
+            (namespace_calls, "unmount"),
+            (sysctl, "ensure"),
+            (packet_filter, "masquerade"),
+            (packet_filter, "remove"),
+            (layout_direct, "discard"),
+            (layout_bridge, "discard"),
+        ):
+            setattr(holder, name, self.step(getattr(holder, name)))
+        fuse, real = self, vars(links)["IPRoute"]
+
+        class Fused:
+            """IPRoute, whose changes count."""
+
+            def __init__(self) -> None:
+                self._real = real()
+
+            def __getattr__(self, name: str) -> Any:
+                found = getattr(self._real, name)
+                if name not in ("link", "addr", "route", "brport"):
+                    return found
+                counted = fuse.step(found)
+                return lambda *words, **more: (found if words[0] in ("get", "dump") else counted)(*words, **more)
+
+        vars(links)["IPRoute"] = Fused
+
+
+def in_child(daemon: Daemon, steps: int, body: Body, net: Network, end: Endpoint) -> int:
+    """Call `body` in a process that is killed after so many steps; its exit status. No thread but this one runs
+    here, so that a fork is safe."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        with sandbox.opened(f"/run/netns/{daemon.host.name}") as fd:
+            namespace_calls.enter_namespace(fd)
+        fuse = Fuse(steps)
+        engine = Engine("127.0.0.1", udp_port=4799)
+        bridge = GatewayBridge(daemon.name)
+        body(Overlay(engine, daemon.name, bridge), bridge, net, end, fuse)
+        os._exit(ENDED)  # as if killed: nothing is closed
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def ensure(overlay: Overlay, gateway_bridge: GatewayBridge, net: Network, end: Endpoint, fuse: Fuse) -> None:
+    fuse.light()
+    gateway_bridge.ensure()
+    overlay.ensure_network(net, MTU)
+    overlay.ensure_endpoint(net, end, MTU)
+
+
+def remove(overlay: Overlay, gateway_bridge: GatewayBridge, net: Network, end: Endpoint, fuse: Fuse) -> None:
+    gateway_bridge.ensure()
+    overlay.ensure_network(net, MTU)
+    overlay.ensure_endpoint(net, end, MTU)
+    fuse.light()
+    overlay.remove_endpoint(net, end)
+    overlay.remove_network(net)
+    gateway_bridge.remove()
+
+
+def then_ensure(daemon: Daemon, net: Network, end: Endpoint) -> None:
+    daemon.ensure(net, end)
+
+
+def then_remove(daemon: Daemon, net: Network, end: Endpoint) -> None:
+    daemon.remove(net, end)
+    daemon.remove_network(net)
+
+
+def then_strays(daemon: Daemon, net: Network, end: Endpoint) -> None:
+    daemon.do(lambda: daemon.overlay.remove_strays([], []))
+
+
+@pytest.mark.parametrize("layout", ["direct", "bridge"])
+@pytest.mark.parametrize("body", [ensure, remove])
+def test_nothing_is_left_whatever_the_step(
+    two: Lab, layout: Layout, body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = network(layout)
+    monkeypatch.setattr("fastpath.control.strays.HALF_MADE_S", -1)
+    with daemons(two, gateway=True) as running:
+        running[1].close()
+        daemon = running.pop(0)
+        running.clear()
+        container = two.containers[0]
+        end = endpoint(container, 1, net, daemon.name)
+        before = ours(daemon, container)
+        daemon.ensure(net, end)
+        reference = ours(daemon, container)
+        daemon.remove(net, end)
+        daemon.remove_network(net)
+        assert ours(daemon, container) == before
+        daemon.close()
+        for following in (then_ensure, then_remove, then_strays):
+            steps, status = 0, CRASHED
+            while status == CRASHED:
+                steps += 1
+                status = in_child(daemon, steps, body, net, end)
+                what = f"{following.__name__} after {steps} steps of {body}"
+                assert status in (CRASHED, ENDED), what
+                daemon.start()
+                following(daemon, net, end)
+                if following is then_ensure:
+                    assert ours(daemon, container) == reference, what
+                    then_remove(daemon, net, end)
+                wait_for(lambda: ours(daemon, container) == before, what)
+                daemon.close()
+            assert steps > (15 if body is ensure else 2)

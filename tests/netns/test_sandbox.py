@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces by name and by path; what is none is refused."""
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from fastpath import ConflictError, RefusedError, UsageError
+from fastpath.control import sandbox, sysctl
+from fastpath.control.model import Sandbox
+from tests.netns.hosts import Lab, ip, namespaces
+
+
+def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
+    container = two.containers[0]
+    process = container.spawn("sleep", "60")
+    by_name = sandbox.resolve(container.name)
+    assert by_name.path == f"/run/netns/{container.name}"
+    assert sandbox.resolve(by_name.path) == by_name
+    pid = container.pids()[0]
+    assert sandbox.resolve(f"/proc/{pid}/ns/net").inode == by_name.inode
+    assert sandbox.is_alive(by_name)
+    process.kill()
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "fpt-nowhere", "a/b", "../x", "/etc/passwd", "/dev/zero", "/", "/proc/self/ns/mnt"]
+)
+def test_what_is_no_network_namespace_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="network namespace"):
+        sandbox.resolve(text)
+    assert not sandbox.is_alive(Sandbox(path=text, inode=1))
+
+
+def test_inside_is_inside_and_outside_stays_outside(two: Lab) -> None:
+    container = two.containers[0]
+    where = sandbox.resolve(container.name)
+    here = os.stat("/proc/self/ns/net").st_ino
+    container.ip("link add v0 type veth peer name v1")
+    assert {name for _, name in sandbox.inside(where, socket.if_nameindex)} == {"lo", "v0", "v1"}
+    assert sandbox.inside(where, lambda: os.stat("/proc/thread-self/ns/net").st_ino) == where.inode
+    assert os.stat("/proc/self/ns/net").st_ino == here
+    before = Path("/proc/sys/net/ipv4/conf/all/log_martians").read_text()
+    assert sandbox.inside(where, lambda: sysctl.ensure("ipv4/conf/all/log_martians", 1))
+    assert not sandbox.inside(where, lambda: sysctl.ensure("ipv4/conf/all/log_martians", 1))
+    assert not sandbox.inside(where, lambda: sysctl.ensure("ipv4/no/such/thing", 1))
+    assert Path("/proc/sys/net/ipv4/conf/all/log_martians").read_text() == before
+
+
+def test_what_goes_wrong_inside_is_raised_outside(two: Lab) -> None:
+    where = sandbox.resolve(two.containers[0].name)
+    threads = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        sandbox.inside(where, lambda: 1 // 0)
+    with pytest.raises(RefusedError, match="No such file"):
+        sandbox.inside(where, lambda: os.stat("/no/such/file"))
+    with pytest.raises(ConflictError, match="was removed, and another one has its name now"):
+        sandbox.inside(Sandbox(path=where.path, inode=1), lambda: 1)
+    assert threading.active_count() == threads
+
+
+def test_a_namespace_gets_its_name_when_it_is_ready(two: Lab) -> None:
+    name = f"fpt-{os.getpid()}-new"
+    seen: list[set[str]] = []
+    try:
+        with pytest.raises(ZeroDivisionError):
+            sandbox.ensure_namespace(name, lambda: 1 // 0)
+        assert name not in namespaces()
+        made = sandbox.ensure_namespace(name, lambda: seen.append(namespaces()))
+        assert name not in seen[0]
+        assert name in namespaces()
+        assert sandbox.ensure_namespace(name, lambda: 1 // 0) == made
+        assert "lo" in ip("-n", name, "link")
+        assert Path("/proc/self/mountinfo").read_text().count(f"/run/netns/{name}") >= 1
+    finally:
+        sandbox.remove_namespace(name)
+    sandbox.remove_namespace(name)
+    assert name not in namespaces()
+    assert not Path(f"/run/netns/{name}").exists()
+    assert not sandbox.is_alive(made)
+    Path(f"/run/netns/{name}").touch()  # what a process that was killed in between leaves
+    again = sandbox.ensure_namespace(name, lambda: None)
+    assert sandbox.is_alive(again)
+    sandbox.remove_namespace(name)
