@@ -23,9 +23,9 @@ def console(width: int) -> Console:
 
 def print_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A line for each thing; never folded where no terminal limits it."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column.upper(), overflow="fold")
     for row in rows:
         table.add_row(*row)
     console(10_000).print(table)

@@ -58,11 +58,11 @@ class UnixClient:
         except PermissionError:
             raise RefusedError(f"no permission to open {self.path}: run as root") from None
         except (TimeoutError, BlockingIOError):  # the latter: it does not even accept connections
-            raise RefusedError(
-                f"{self._who} does not answer within {timeout:.0f} s: see what its process does"
-            ) from None
+            raise RefusedError(f"{self._who} does not answer within {timeout:g} s: see what its process does") from None
         except OSError as error:
             raise RefusedError(f"{self._who} did not answer on {self.path}: {error.strerror or error}") from None
+        except http.client.IncompleteRead:
+            raise RefusedError(f"{self._who} did not answer on {self.path}: it ended in the middle") from None
         except http.client.HTTPException:
             raise RefusedError(f"what listens on {self.path} is not {self._who}: it does not speak HTTP") from None
         finally:
