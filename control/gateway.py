@@ -98,7 +98,7 @@ class GatewayBridge:
             address = self._free_address(links)
         alias = marks.of_gateway_port(self._host, address)
         port = links.ensure(port, alias=alias, mtu=MTU, master=bridge.index)
-        if not links.is_isolated(port):
+        if not port.isolated:
             links.isolate(port)
         links.ensure(port, up=True)
         return ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")

@@ -29,7 +29,7 @@ class BridgeLayout:
         namespace = self._namespace(network)
         held = self._taps.get(network.name)
         if held is not None and (held[0] != namespace or not is_usable(held[1]) or held[1].vni != segment.vni):
-            self._release(network)
+            self._release(network.name)
             held = None
         sandbox.inside(namespace, lambda: _ensure_bridge(network, mtu))
         port = held[1] if held is not None else self._open_tap(segment, network, namespace, mtu)
@@ -76,11 +76,11 @@ class BridgeLayout:
 
     def remove_network(self, network: Network) -> None:
         """The namespace goes, with all that is in it."""
-        self._release(network)
         self.remove_namespace(marks.namespace_name(self._host, network), network.name)
 
     def remove_namespace(self, name: str, network_name: str) -> bool:
         """Remove a network's namespace if it is there and ours; whether it was."""
+        self._release(network_name)
         path = str(sandbox.NAMED / name)
         mark = marks.of_network(self._host, network_name)
         if not sandbox.exists(path):
@@ -99,8 +99,8 @@ class BridgeLayout:
         sandbox.remove_namespace(name)
         return True
 
-    def _release(self, network: Network) -> None:
-        held = self._taps.pop(network.name, None)
+    def _release(self, network_name: str) -> None:
+        held = self._taps.pop(network_name, None)
         if held is not None:
             discard(self._engine, held[1])
 

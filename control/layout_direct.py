@@ -132,6 +132,11 @@ class DirectLayout:
             if port.removed or port.vni == segment.vni:
                 self.release(identity)
 
+    def release_others(self, wanted: set[str]) -> None:
+        """Every TAP of endpoints that are not wanted goes."""
+        for identity in self._ports.keys() - wanted:
+            self.release(identity)
+
     def release(self, identity: str, *, keep_interface: bool = False) -> None:
         """Let go of an endpoint's port, if there is one, and of its interface, unless that is to be kept."""
         port = self._ports.pop(identity, None)

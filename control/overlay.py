@@ -108,6 +108,7 @@ class Overlay:
         Returns what was done, in sentences. It looks into every namespace, so call it once, at the start."""
         wanted, networks = list(wanted), list(networks)
         bridged = {network.name for network in networks if network.layout == "bridge"}
+        self._direct.release_others({endpoint.id for endpoint in wanted})
         said = strays.remove_half_made_names(self._host)
         for namespace, name in strays.network_namespaces(self._host).items():
             if name in bridged:

@@ -3,16 +3,22 @@
 
 from pathlib import Path
 
+from fastpath.errors import RefusedError
+
 NET = Path("/proc/sys/net")
 
 
 def ensure(path: str, value: int) -> bool:
-    """Set /proc/sys/net/PATH; whether that changed anything. False where the kernel has no such setting, too."""
+    """Set /proc/sys/net/PATH; whether that changed anything. False where the kernel has no such setting, too.
+    Raises RefusedError where it may not be written."""
     file = NET / path
     try:
         if file.read_text(encoding="ascii").strip() == str(value):
             return False
     except FileNotFoundError:
         return False
-    file.write_text(f"{value}\n", encoding="ascii")
+    try:
+        file.write_text(f"{value}\n", encoding="ascii")
+    except OSError as error:
+        raise RefusedError(f"cannot set {file} to {value}: {error.strerror}") from None
     return True

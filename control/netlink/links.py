@@ -45,6 +45,8 @@ class Link:
     peer: int
     """Of a veth: the index of its other end, in that end's namespace. Else 0."""
     gso_max_size: int
+    isolated: bool
+    """As a port of a bridge: reaches no other such port."""
 
 
 class Links:
@@ -167,14 +169,6 @@ class Links:
         with explained(f"isolate the bridge port {link.name}"):
             self._ipr.brport("set", index=link.index, isolated=1)
 
-    def is_isolated(self, link: Link) -> bool:
-        """Whether it is such a port."""
-        with explained(f"look at the bridge port {link.name}"):
-            for message in self._ipr.brport("dump", index=link.index):
-                if message["index"] == link.index and (protinfo := message.get("protinfo")) is not None:
-                    return bool(protinfo.get("isolated"))
-        return False
-
     def addresses(self, link: Link | None = None) -> Iterator[tuple[int, IPInterface]]:
         """The addresses of one interface, or of all, each with the interface's index."""
         with explained("list the addresses"):
@@ -230,6 +224,7 @@ def _has_broadcast(address: IPInterface) -> bool:
 def _link(message: Any) -> Link:
     information = message.get("linkinfo")
     kind = information.get("kind") if information is not None else None
+    place = information.get("slave_data") if information is not None else None
     return Link(
         index=message["index"],
         name=message.get("ifname"),
@@ -241,6 +236,7 @@ def _link(message: Any) -> Link:
         master=message.get("master") or 0,
         peer=(message.get("link") or 0) if kind == "veth" else 0,
         gso_max_size=message.get("gso_max_size") or 0,
+        isolated=bool(place.get_attr("IFLA_BRPORT_ISOLATED")) if place is not None else False,
     )
 
 
