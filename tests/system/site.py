@@ -7,6 +7,7 @@ h1      h2      h3        hosts, each with a daemon of its own
 """
 
 import contextlib
+import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -161,6 +162,11 @@ def site(hosts: int, folder: Path, store: str | None = None, settings: str = SET
         yield made
     finally:
         made.close()
+
+
+def links(where: Namespace) -> dict[str, dict[str, object]]:
+    """The interfaces there, by name, as `ip -d -json address` tells them."""
+    return {link["ifname"]: link for link in json.loads(ip("-n", where.name, "-d", "-json", "address"))}
 
 
 def pinged(frm: Namespace, to: str, count: int = 3, interval: float = 0.02) -> int:
