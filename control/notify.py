@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the daemon tells systemd: sd_notify(3). Where nobody asked for it, nothing is sent."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+
+
+class Notifier:
+    """`address` is the socket that takes what we tell, None: none does. `watchdog` is after how many seconds of
+    silence we are restarted, None: never."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self.address: str | None = None
+        self.watchdog: float | None = None
+        path = environ.get("NOTIFY_SOCKET", "")
+        if path.startswith(("/", "@")):
+            self.address = "\0" + path[1:] if path.startswith("@") else path  # @: in the abstract namespace, unix(7)
+        microseconds = environ.get("WATCHDOG_USEC", "")
+        ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        if ours and microseconds.isascii() and microseconds.isdigit() and int(microseconds) > 0:
+            self.watchdog = int(microseconds) / 1e6
+
+    def ready(self, status: str) -> None:
+        """Everything is set up: who waits for us may go on."""
+        self._send("READY=1", _status(status))
+
+    def status(self, status: str) -> None:
+        """A line for `systemctl status`."""
+        self._send(_status(status))
+
+    def stopping(self, status: str = "stopping") -> None:
+        """We are about to end."""
+        self._send("STOPPING=1", _status(status))
+
+    async def beat(self) -> None:
+        """Say that we live, at twice the pace that the watchdog asks for, until this is cancelled; for an event
+        loop that hangs, nobody says it."""
+        if self.address is None or self.watchdog is None:
+            return
+        while True:
+            self._send("WATCHDOG=1")
+            await asyncio.sleep(self.watchdog / 2)
+
+    def _send(self, *lines: str) -> None:
+        if self.address is None:
+            return
+        # Never waits, and never fails: the overlay is more important than what is told about it.
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+        ):
+            sock.setblocking(False)
+            sock.sendto("\n".join(lines).encode(), self.address)
+
+
+def _status(text: str) -> str:
+    return "STATUS=" + " ".join(text.split())
