@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from fastpath import Engine, Port
-from fastpath.control import metrics, notify
+from fastpath.control import metrics_http
 from fastpath.control.api import Api
 from fastpath.control.cache import Cache
 from fastpath.control.config import DaemonConfig
@@ -29,8 +29,10 @@ from fastpath.control.host_state import HostState
 from fastpath.control.ipam import Pool
 from fastpath.control.logs import set_up_logs
 from fastpath.control.membership import Membership
+from fastpath.control.metrics import Metrics, Snapshot
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Peer
+from fastpath.control.notify import Notifier
 from fastpath.control.operations import Operations
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import admit, usable_peers
@@ -94,6 +96,7 @@ class Daemon:
             config.host, self._mirror, self._host_state, self._peers, self._underlay.container_mtu
         )
         self._prober = Prober(self._engine, config.host)
+        self._notifier = Notifier()
         self._membership: Membership | None = None
         self._peer_problems: list[str] = []
         self._vtep_problem: str | None = None
@@ -153,17 +156,19 @@ class Daemon:
                         ("prober", self._prober.run(config.probe_interval)),
                         ("reaper", reaper.run()),
                         ("underlay", self._follow_underlay()),
-                        ("watchdog", notify.watchdog()),
+                        ("watchdog", self._notifier.beat()),
                     )
                 ]
                 async with self._faces(operations, view, sock):
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
                     running.append(tasks.create_task(membership.run(), name="membership"))
-                    notify.ready(f"{config.host} at {self._underlay.vtep}, {len(self._mirror.networks)} networks")
+                    self._notifier.ready(
+                        f"{config.host} at {self._underlay.vtep}, {len(self._mirror.networks)} networks"
+                    )
                     log.info("ready: host %s, VTEP %s, store %s", config.host, self._underlay.vtep, config.store_url)
                     await stop.wait()
-                    notify.stopping()
+                    self._notifier.stopping("interfaces stay for the next daemon")
                     log.info("ending; interfaces stay for the next daemon")
                 for task in running:
                     task.cancel()
@@ -190,10 +195,20 @@ class Daemon:
         await runner.setup()
         try:
             await web.SockSite(runner, sock).start()
-            async with metrics.serve(self._config.metrics, self._engine, view, self._reconciler):
+            if self._config.metrics is None:
                 yield
+                return
+            app = metrics_http.application(Metrics(lambda: self._snapshot(view)), view.status)
+            told = await metrics_http.serve(app, self._config.metrics)
+            try:
+                yield
+            finally:
+                await told.cleanup()
         finally:
             await runner.cleanup()
+
+    def _snapshot(self, view: View) -> Snapshot:
+        return Snapshot(view.status(), self._engine.stats(), view.networks(), view.peers(), self._reconciler.done)
 
     def _describe(self) -> Peer:
         return Peer(

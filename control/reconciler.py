@@ -7,14 +7,16 @@ netlink calls may take milliseconds, and the loop keeps the lease alive meanwhil
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from fastpath.control.host_state import HostState, NetworkPlan
+from fastpath.control.metrics import Reconciles
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Endpoint, Peer
 from fastpath.control.registry import Registry
@@ -56,8 +58,7 @@ class Reconciler:
         # Endpoints whose creation failed, which the store may not know yet.
         self.abandoned: set[str] = set()
         self.registry: Registry | None = None  # None while the store was not opened yet
-        self.repairs = 0
-        self.passes = 0
+        self.done = Reconciles()
         self._host = host
         self._mirror = mirror
         self._state = state
@@ -98,7 +99,7 @@ class Reconciler:
 
     async def everything(self) -> None:
         """Compare all there is, and repair."""
-        async with self._lock:
+        async with self._lock, self._counted():
             here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
             here |= await self.in_thread(self._state.networks_here)
             for gone in [key for key in self.problems if key[0] not in here]:
@@ -107,7 +108,6 @@ class Reconciler:
                 await self._network(name)
             if self._mirror.synced.is_set():
                 await self._strays()
-            self.passes += 1
 
     async def endpoint(self, endpoint: Endpoint) -> None:
         """Make one local endpoint so now. Raises FastpathError where that fails."""
@@ -133,6 +133,20 @@ class Reconciler:
         self._thread.shutdown(wait=True)
 
     # Within.
+
+    @contextlib.asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        """One look at everything, for the metrics."""
+        start = time.monotonic()
+        yield
+        done = self.done
+        self.done = replace(
+            done,
+            runs=done.runs + 1,
+            failures=done.failures + bool(self.problems),
+            seconds=done.seconds + time.monotonic() - start,
+            last_success=done.last_success if self.problems else time.time(),
+        )
 
     async def _sleep(self, interval: float) -> None:
         deadline = time.monotonic() + interval
@@ -190,7 +204,7 @@ class Reconciler:
         outcome = await self._guarded(name, self._state.reconcile, plan)
         if outcome is None:
             return
-        self.repairs += outcome.repairs
+        self.done = replace(self.done, repairs=self.done.repairs + outcome.repairs)
         for key in [key for key in self.problems if key[0] == name]:
             del self.problems[key]
         for identity, why in outcome.failed.items():

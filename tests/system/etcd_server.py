@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.netns.hosts import Namespace
 from tests.system.certificates import Certificates
 
 START_SECONDS = 60.0
@@ -50,7 +51,8 @@ class Place:
 
 
 class Etcd:
-    """One member. `peers` names all of a cluster, this one too; `host` is an address or a name of loopback."""
+    """One member. `peers` names all of a cluster, this one too; `host` is an address or a name of loopback, or an address
+    of the network namespace `within` which it runs."""
 
     def __init__(
         self,
@@ -61,8 +63,9 @@ class Etcd:
         place: Place | None = None,
         peers: Sequence[Place] = (),
         arguments: Sequence[str] = (),
+        within: Namespace | None = None,
     ):
-        self.host, self.tls = host, tls
+        self.host, self.tls, self._within = host, tls, within
         self.place = place or Place("one", *free_ports(2, socket.AF_INET6 if ":" in host else socket.AF_INET))
         self.data = folder / f"etcd-{self.place.name}"
         self._peers = peers or [self.place]
@@ -98,6 +101,7 @@ class Etcd:
         own = f"http://127.0.0.1:{self.place.peer_port}"
         command = [
             *WITH_US,
+            *(("ip", "netns", "exec", self._within.name) if self._within is not None else ()),
             *("etcd", "--name", self.place.name, "--data-dir", str(self.data), "--logger=zap", "--log-level=warn"),
             *(
                 "--listen-client-urls",
@@ -157,6 +161,11 @@ class Etcd:
 
     def ask(self, path: str, request: dict[str, object] | None, token: str | None = None) -> dict[str, Any]:
         """A question to its JSON gateway, so that these tests don't depend on what they test."""
+        if self._within is not None:
+            return self._within.inside(lambda: self._ask(path, request, token))
+        return self._ask(path, request, token)
+
+    def _ask(self, path: str, request: dict[str, object] | None, token: str | None) -> dict[str, Any]:
         headers = {"Authorization": token} if token else {}
         body = json.dumps(request).encode() if request is not None else None
         scheme, context = ("https", self.tls.context()) if self.tls else ("http", None)

@@ -190,3 +190,14 @@ def test_the_settings_for_mixed_networks_let_everybody_in(tmp_path: Path) -> Non
         kernel.ip("link add vx0 type vxlan id 300 local 192.0.2.66 remote 192.0.2.1 dstport 4789")
         kernel.address("10.9.0.9/24")
         assert pinged(kernel, "10.9.0.2") == 3
+
+
+def test_a_daemon_that_is_not_running(tmp_path: Path) -> None:
+    with site(1, tmp_path) as made:
+        h1 = made.daemons[0]
+        for words in ("network ls", "network create x", "endpoint ls", "peers", "status"):
+            done = h1.host.fastpath(*words.split(), "--socket", str(h1.socket), check=False)
+            assert done.returncode == 2
+            assert done.stderr == (
+                f"fastpath: no fastpath daemon answers on {h1.socket}: start it with `fastpath daemon`\n"
+            )

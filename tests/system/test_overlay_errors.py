@@ -2,7 +2,6 @@
 """What cannot be: one clear line, and nothing is changed."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -67,14 +66,3 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(one_with_networks: Site,
     assert message in done.stderr
     assert state(h1) == before
     assert h1.healthy()
-
-
-def test_a_daemon_that_is_not_running(tmp_path: Path) -> None:
-    with site(1, tmp_path) as made:
-        h1 = made.daemons[0]
-        for words in ("network ls", "network create x", "endpoint ls", "peers", "status"):
-            done = h1.host.fastpath(*words.split(), "--socket", str(h1.socket), check=False)
-            assert done.returncode == 2
-            assert done.stderr == (
-                f"fastpath: no fastpath daemon answers on {h1.socket}: start it with `fastpath daemon`\n"
-            )

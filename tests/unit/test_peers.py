@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from fastpath import Engine, Segment
+from fastpath import Engine, Port, Segment
 from fastpath.control.model import Endpoint, Peer
 from fastpath.control.peers import Entry, NetworkSync, admit, entry_for, usable_peers
 from fastpath.errors import ConflictError
@@ -116,7 +116,7 @@ def test_what_cannot_be_programmed_leaves_no_trace(segment: Segment) -> None:
     assert known(segment) == (set(), {}, {})
 
 
-def _foreign(n: int) -> object:
+def _foreign(n: int) -> Port:
     """A port that is gone."""
     with Engine("127.0.0.1", udp_port=free_udp_port()) as other:
         return other.add_segment(n).add_memory_port("p")

@@ -24,11 +24,12 @@ def pair() -> Iterator[tuple[Engine, Engine, Prober, Prober]]:
         yield one, two, Prober(one, "h1"), Prober(two, "h2")
 
 
-def turn(engines: tuple[Engine, Engine], *probers: Prober) -> None:
+def turn(engines: tuple[Engine, Engine], *probers: Prober) -> bool:
     for engine in engines:
         engine.poll()
     for prober in probers:
         prober.receive()
+    return False
 
 
 def test_a_peer_answers(pair: tuple[Engine, Engine, Prober, Prober]) -> None:
