@@ -51,8 +51,8 @@ class Place:
 
 
 class Etcd:
-    """One member. `peers` names all of a cluster, this one too; `host` is an address or a name of loopback, or an address
-    of the network namespace `within` which it runs."""
+    """One member. `peers` names all of a cluster, this one too; `host` is an address or a name of loopback, or, with
+    `within`, an address of the namespace that it runs in."""
 
     def __init__(
         self,
@@ -181,6 +181,10 @@ class Etcd:
         """Its revision."""
         answer = self.ask("/v3/kv/put", {"key": _b64(key), "value": base64.b64encode(value).decode()}, token)
         return int(answer["header"]["revision"])
+
+    def delete(self, key: str) -> None:
+        """It is gone then."""
+        self.ask("/v3/kv/deleterange", {"key": _b64(key)})
 
     def compact(self) -> int:
         """Forget all revisions before the present one, which is returned."""

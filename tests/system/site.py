@@ -85,6 +85,11 @@ class HostDaemon:
         """Wait until all is well."""
         return self.wait(lambda status: status.healthy, "all is well")
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def kill(self) -> None:
         """kill -9"""
         self._end(signal.SIGKILL)

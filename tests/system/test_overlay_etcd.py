@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlay on a real etcd that is stopped, killed, compacted and damaged while traffic runs."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fastpath.control import keys
+from fastpath.errors import FastpathError
+from tests.netns.hosts import Namespace, wait_for
+from tests.system.etcd_server import Etcd, Place
+from tests.system.site import Site, pinged, site
+
+ADDRESS = "192.0.2.100"
+OUTAGE_S = 60
+PINGS_A_SECOND = 100
+
+
+@dataclass
+class Cluster:
+    """Hosts whose store is an etcd on the underlay."""
+
+    site: Site
+    etcd: Etcd
+
+
+def clusters(hosts: int, folder: Path) -> Iterator[Cluster]:
+    with site(hosts, folder, f"etcd://{ADDRESS}:2379") as made:
+        made.lab.switch.ip(f"address add {ADDRESS}/24 dev br0")
+        place = Place("one", 2379, 2380)
+        with Etcd(folder, host=ADDRESS, place=place, within=made.lab.switch) as etcd:
+            made.start()
+            yield Cluster(made, etcd)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Cluster]:
+    yield from clusters(2, tmp_path)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Cluster]:
+    yield from clusters(3, tmp_path)
+
+
+def connect(cluster: Cluster) -> None:
+    """A network, and a container of every host in it: 10.9.0.2, 10.9.0.3, …"""
+    cluster.site.daemons[0].network("web", subnets=["10.9.0.0/24"])
+    for daemon, container in zip(cluster.site.daemons, cluster.site.containers, strict=True):
+        daemon.join(container, "web")
+    count = 2 * len(cluster.site.daemons) - 1  # the others in the flood list, and every container's
+    for daemon in cluster.site.daemons:
+        wait_for(lambda d=daemon: len(d.client.fdb("web")) >= count, "all are known")  # type: ignore[misc]
+
+
+def ping(frm: Namespace, to: str, seconds: float) -> subprocess.Popen[str]:
+    """Ping for so long, in the background."""
+    count = str(int(seconds * PINGS_A_SECOND))
+    return frm.spawn("ping", "-q", "-i", str(1 / PINGS_A_SECOND), "-c", count, "-W", "5", to)
+
+
+def lost(process: subprocess.Popen[str]) -> int:
+    """How many pings were not answered."""
+    out, err = process.communicate(timeout=3 * OUTAGE_S)
+    words = out.split()
+    assert "received," in words, out + err
+    return int(words[words.index("packets") - 1]) - int(words[words.index("received,") - 1])
+
+
+def test_a_minute_without_etcd(two: Cluster) -> None:
+    """No packet is lost, and an endpoint that was made meanwhile is known once etcd is back."""
+    connect(two)
+    h1, h2 = two.site.daemons
+    c1, _ = two.site.containers
+    assert pinged(c1, "10.9.0.3") == 3
+    running = ping(c1, "10.9.0.3", OUTAGE_S)
+    two.etcd.kill()
+    wait_for(lambda: not h1.client.status().store_answers, "h1 notices")
+    status = h1.client.status()
+    assert not status.healthy
+    assert any("192.0.2.100" in problem for problem in status.problems), status.problems
+    with pytest.raises(FastpathError, match=r"192\.0\.2\.100"):
+        h1.network("db")
+    assert [info.network.name for info in h1.client.networks()] == ["web"]
+    assert lost(running) == 0
+    two.etcd.start()
+    extra = two.site.lab.switch
+    h2.wait(lambda now: now.store_answers, "etcd answers")
+    made = h2.join(extra, "web", name="late0")
+    wait_for(lambda: any(line.mac == made.mac for line in h1.client.fdb("web")), "h1 knows the new one")
+    assert pinged(c1, str(made.addresses[0].ip)) == 3
+    two.site.settle()
+
+
+def test_a_daemon_starts_while_etcd_is_away(two: Cluster) -> None:
+    connect(two)
+    h1, h2 = two.site.daemons
+    c1, _ = two.site.containers
+    two.etcd.kill()
+    h1.kill()
+    h1.start()
+    assert not h1.client.status().healthy
+    assert pinged(c1, "10.9.0.3") == 3
+    assert len(h1.client.endpoints("web")) == 2
+    two.etcd.start()
+    two.site.settle()
+    assert pinged(c1, "10.9.0.3") == 3
+    h2.client.remove_endpoint(next(end.id for end in h2.client.endpoints() if end.host == "h2"))
+    wait_for(lambda: len(h1.client.endpoints("web")) == 1, "h1 follows")
+
+
+def test_compaction_during_a_gap(two: Cluster) -> None:
+    connect(two)
+    h1, h2 = two.site.daemons
+    h1.send_signal(signal.SIGSTOP)  # its watch misses what follows
+    for number in range(20):
+        h2.network(f"n{number}")
+    h2.client.remove_network("n0")
+    two.etcd.compact()
+    two.etcd.stop()
+    h1.send_signal(signal.SIGCONT)
+    two.etcd.start()
+    wait_for(lambda: len(h1.client.networks()) == 20, "h1 knows all of it")
+    two.site.settle()
+    assert pinged(two.site.containers[0], "10.9.0.3") == 3
+
+
+def test_a_host_that_dies_is_forgotten(three: Cluster) -> None:
+    connect(three)
+    h1, h2, h3 = three.site.daemons
+    c1 = three.site.containers[0]
+    assert pinged(c1, "10.9.0.4") == 3
+    h3.kill()
+    wait_for(lambda: all(line.dst != h3.vtep for line in h1.client.fdb("web")), "nothing is sent to it any more")
+    gone = next(peer for peer in h1.client.peers() if peer.host == "h3")
+    assert gone.state == "gone"
+    with pytest.raises(FastpathError, match=r"10\.9\.0\.4 is taken"):  # until the grace time is over
+        h2.join(three.site.lab.switch, "web", name="x0", addresses=["10.9.0.4"])
+    wait_for(lambda: len(h1.client.endpoints("web")) == 2, "its endpoint is taken back")
+    assert pinged(c1, "10.9.0.3") == 3
+    again = h2.join(three.site.lab.switch, "web", name="x0", addresses=["10.9.0.4"])
+    wait_for(lambda: any(line.mac == again.mac for line in h1.client.fdb("web")), "h1 knows")
+    assert pinged(c1, "10.9.0.4") == 3
+    h3.start()  # its container has lost its place: the interface goes
+    wait_for(lambda: "eth0" not in three.site.containers[2].links(), "h3 clears up")
+    three.site.settle()
+
+
+def test_a_key_that_was_half_written_or_deleted(two: Cluster) -> None:
+    connect(two)
+    h1 = two.site.daemons[0]
+    c1 = two.site.containers[0]
+    network = h1.client.network("web").network.model_dump_json().encode()
+    two.etcd.put(keys.network("web"), network[:30])
+    two.etcd.put(keys.peer("h9"), b'{"host": "h9"')
+    status = h1.wait(lambda now: len(now.problems) >= 2, "it tells")
+    assert any(keys.network("web") in problem for problem in status.problems)
+    assert pinged(c1, "10.9.0.3") == 3
+    two.etcd.put(keys.network("web"), network)
+    two.etcd.delete(keys.peer("h9"))
+    two.etcd.delete(keys.peer("h2"))  # its owner writes it again
+    two.site.settle()
+    wait_for(lambda: pinged(c1, "10.9.0.3", 1), "and so it is known again")
+
+
+def test_an_etcd_that_lost_its_data_takes_nothing(two: Cluster) -> None:
+    connect(two)
+    h1, _ = two.site.daemons
+    c1 = two.site.containers[0]
+    two.etcd.kill()
+    two.etcd.wipe()
+    two.etcd.start()
+    h1.wait(lambda now: any("lost all its data" in problem for problem in now.problems), "it tells")
+    assert pinged(c1, "10.9.0.3") == 3
+    assert len(h1.client.endpoints("web")) == 2
