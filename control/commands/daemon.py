@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fastpath daemon`"""
 
-import importlib
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from fastpath.control.commands.options import PATH
 from fastpath.control.config import DaemonConfig, load_config
 from fastpath.control.one_line import one_line_errors
 from fastpath.control.places import SOCKET, STATE_DIR
 
-FILE = click.Path(path_type=Path)
 FORMATS = get_args(DaemonConfig.model_fields["log_format"].annotation)
 LEVELS = get_args(DaemonConfig.model_fields["log_level"].annotation)
 
 
 @click.command()
-@click.option("--config", "file", type=FILE, metavar="FILE", help="A fastpath.toml, which has more settings.")
+@click.option("--config", "file", type=PATH, metavar="FILE", help="A fastpath.toml, which has more settings.")
 @click.option("--host", metavar="NAME", help="This host's name in the overlay.  [default: the host name]")
 @click.option(
     "--vtep", metavar="ADDRESS|INTERFACE", help="Where packets arrive.  [default: where the default route leaves]"
@@ -29,12 +28,12 @@ LEVELS = get_args(DaemonConfig.model_fields["log_level"].annotation)
 )
 @click.option(
     "--socket",
-    type=FILE,
+    type=PATH,
     envvar="FASTPATH_SOCKET",
     show_envvar=True,
     help=f"Where to listen for commands.  [default: {SOCKET}]",
 )
-@click.option("--state-dir", type=FILE, metavar="DIR", help=f"What outlives a restart.  [default: {STATE_DIR}]")
+@click.option("--state-dir", type=PATH, metavar="DIR", help=f"What outlives a restart.  [default: {STATE_DIR}]")
 @click.option("--metrics", metavar="HOST:PORT|PATH", help="Serve Prometheus metrics and /healthz.  [default: off]")
 @click.option("--log-format", type=click.Choice(FORMATS), help="[default: text]")
 @click.option("--log-level", type=click.Choice(LEVELS), help="[default: info]")
@@ -54,4 +53,6 @@ def daemon(file: Path | None, **options: Any) -> None:
             options[key] = options[key].absolute()
     config = load_config(file, options)
     # Not at the top: the engine, netlink and the HTTP server take longer to load than --help should.
-    importlib.import_module("fastpath.control.daemon").run(config)
+    from fastpath.control.daemon import run  # noqa: PLC0415
+
+    run(config)

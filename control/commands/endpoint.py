@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from fastpath.control.client import DaemonClient
-from fastpath.control.commands.options import build, for_each, json_option, print_json, socket_option
+from fastpath.control.commands.options import build, json_option, print_json, remove_each, socket_option
 from fastpath.control.messages import EndpointCreate
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import UsageError
@@ -102,20 +102,15 @@ def ls(network: str | None, as_json: bool, socket: Path) -> None:
 
 
 @endpoint.command("rm")
+@json_option
 @socket_option
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @one_line_errors
-def rm(ids: tuple[str, ...], socket: Path) -> None:
+def rm(ids: tuple[str, ...], as_json: bool, socket: Path) -> None:
     """Remove endpoints of this host, each by its id or the beginning of it.
 
     \b
     Example:
       fastpath endpoint rm 1f0c
     """
-    client = DaemonClient(socket)
-
-    def remove(identity: str) -> None:
-        client.remove_endpoint(identity)
-        click.echo(identity)
-
-    for_each(ids, remove)
+    remove_each(ids, DaemonClient(socket).remove_endpoint, as_json=as_json)

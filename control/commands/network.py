@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from fastpath.control.client import DaemonClient
-from fastpath.control.commands.options import build, for_each, json_option, print_json, socket_option
+from fastpath.control.commands.options import build, for_each, json_option, print_json, remove_each, socket_option
 from fastpath.control.messages import NetworkCreate, NetworkDetail, NetworkInfo
 from fastpath.control.model import Driver, Layout
 from fastpath.control.one_line import one_line_errors
@@ -185,20 +185,15 @@ def _describe(detail: NetworkDetail) -> str:
 
 
 @network.command("rm")
+@json_option
 @socket_option
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @one_line_errors
-def rm(names: tuple[str, ...], socket: Path) -> None:
+def rm(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
     """Remove networks that nobody uses, from all hosts.
 
     \b
     Example:
       fastpath network rm blue green
     """
-    client = DaemonClient(socket)
-
-    def remove(name: str) -> None:
-        client.remove_network(name)
-        click.echo(name)
-
-    for_each(names, remove)
+    remove_each(names, DaemonClient(socket).remove_network, as_json=as_json)

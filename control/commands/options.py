@@ -15,6 +15,8 @@ from fastpath.control.places import SOCKET
 from fastpath.control.unix_http import AbsentError
 from fastpath.errors import FastpathError, UsageError
 
+PATH = click.Path(path_type=Path, readable=False)  # whether it may be opened is found out, and told, by opening it
+
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -32,7 +34,7 @@ def socket_option(function: F) -> F:
     """--socket, as the parameter `socket`."""
     return click.option(
         "--socket",
-        type=click.Path(path_type=Path),
+        type=PATH,
         default=SOCKET,
         envvar="FASTPATH_SOCKET",
         show_default=True,
@@ -81,6 +83,23 @@ def for_each(things: Sequence[str], action: Callable[[str], None]) -> None:
         click.echo(f"fastpath: {line}", err=True)
     if failed:
         fail(failed[-1])
+
+
+def remove_each(names: Sequence[str], remove: Callable[[str], None], *, as_json: bool) -> None:
+    """for_each, and print the names of those that were removed: each when it is, or as a list in the end."""
+    removed: list[str] = []
+
+    def one(name: str) -> None:
+        remove(name)
+        removed.append(name)
+        if not as_json:
+            click.echo(name)
+
+    try:
+        for_each(names, one)
+    finally:
+        if as_json:
+            click.echo(json.dumps(removed))
 
 
 def unless_absent(ask: Callable[[], T], otherwise: T, *, needed: bool = False) -> T:

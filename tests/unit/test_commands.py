@@ -160,6 +160,8 @@ class TestNetwork:
         assert (result.exit_code, result.stdout) == (2, "lan\n")
         assert result.stderr == "fastpath: there is no network red\nfastpath: blue has 2 endpoints: remove them first\n"
         assert len(daemon.asked) == 3
+        result = run("network", "rm", "red", "lan", "--json")
+        assert (result.exit_code, json.loads(result.stdout)) == (2, ["lan"])
 
 
 class TestEndpoint:
@@ -220,6 +222,7 @@ class TestEndpoint:
 
     def test_rm(self, run: Type, daemon: FakeDaemon) -> None:
         assert typed(run, "endpoint rm 1f0c 2b").stdout == "1f0c\n2b\n"
+        assert json.loads(typed(run, "endpoint rm --json 1f0c").stdout) == ["1f0c"]
         daemon.refuse("DELETE /v1/endpoints/0", 404, "no endpoint's id begins with 0")
         assert refused(run, "endpoint", "rm", "0") == "no endpoint's id begins with 0"
 
@@ -353,6 +356,12 @@ def test_every_command_has_help_with_an_example(run: Type, words: str) -> None:
     result = run(*words.split(), "--help")
     assert result.exit_code == 0
     assert f"  fastpath {words}" in result.stdout.split("Usage:")[1].split("\n", 1)[1]
+
+
+def test_paths_that_may_not_be_opened_are_told_in_our_words() -> None:
+    paths = [param.type for command in EVERY.values() for param in command.params if param.name == "socket"]
+    assert len(paths) >= 10
+    assert all(isinstance(path, click.Path) and not path.readable for path in paths)
 
 
 def test_the_list_of_commands_is_loaded_only_when_one_is_called() -> None:
