@@ -20,7 +20,7 @@ from fastpath.control.store.interface import UnavailableError
 from fastpath.control.store.open import StoreOptions
 from fastpath.errors import UsageError
 
-LOOK_SECONDS = 0.03  # between two looks at connections that are being made
+LOOK_SECONDS = 0.03  # between two looks at connections that are being made; the first ones follow each other faster
 
 OPTIONS = [
     ("grpc.enable_http_proxy", 0),  # etcd is never behind the proxy that the environment names for the web
@@ -74,6 +74,7 @@ class Cluster:
 
     async def connected(self, end: float) -> Member:
         """A member that we are connected with; at `end`, by time.monotonic(), any: a call tells what is wrong."""
+        pause = 0.001
         while True:
             if self.closed:
                 raise UnavailableError("the store is closed")
@@ -84,7 +85,8 @@ class Cluster:
                 return member
             if time.monotonic() >= end:
                 return self._members[0]
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LOOK_SECONDS)
 
     def avoid(self, member: Member) -> None:
         """Prefer all others from now on."""

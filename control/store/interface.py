@@ -3,6 +3,7 @@
 
 A revision is a positive whole number that grows with every commit, one for all keys. A key's own revision
 is that of the commit that last put it. Values are bytes, keys are text that begins with "/".
+How much a commit may hold is in checks.py. docs/store.md tells the whole.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -49,7 +50,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Everything under the watched prefix up to and with `revision`, in order. Commits are never cut apart."""
+    """Everything under the watched prefix up to and with `revision`, in order. Commits are never cut apart.
+    Without events, it says that nothing happened up to there."""
 
     revision: int
     events: tuple[Event, ...]
@@ -83,7 +85,8 @@ class Delete:
 
 class Store(Protocol):
     """Every method but `watch` raises UnavailableError where the store does not answer within a few
-    seconds, and UsageError where it refuses us (password, certificate, permission)."""
+    seconds, or was closed, and UsageError where it refuses us (password, certificate, permission, a file that
+    is no store). Nothing is opened before the first call."""
 
     @property
     def problem(self) -> str | None:
@@ -93,17 +96,18 @@ class Store(Protocol):
         """The present value."""
 
     async def list(self, prefix: str) -> Listing:
-        """All keys that begin with `prefix`, from one snapshot, however many they are."""
+        """All items whose keys begin with `prefix`, from one snapshot, however many they are."""
 
     async def commit(self, compares: Sequence[Compare], changes: Sequence[Put | Delete]) -> int | None:
         """Do all changes at once if all conditions hold: the revision. None, and nothing is done, where one
-        does not hold. A put with a lease that is gone raises LeaseGoneError."""
+        does not hold. Each key may be changed once. What changes nothing takes no new revision. A put with a
+        lease that is gone raises LeaseGoneError."""
 
     def watch(self, prefix: str, after: int) -> AsyncGenerator[Events, None]:
-        """What happens under `prefix` after revision `after`, for ever: an outage of the store only makes it
-        wait, and nothing is skipped. Raises CompactedError where a part is no longer known (also for an `after`
-        that the store has not reached: its data was replaced by older ones), UsageError where we may not watch.
-        Close it with `aclose`."""
+        """What happens under `prefix` after revision `after`, until the store is closed: an outage of the store only
+        makes it wait, and nothing is skipped. Raises CompactedError where a part is no longer known (also where the
+        store's data was replaced by others, or has not reached `after`), UsageError where we may not watch; once it
+        could watch, being refused is an outage, too. Close it with `aclose`."""
 
     async def grant(self, ttl: int) -> int:
         """A new lease of so many seconds: its number, never 0."""

@@ -2,7 +2,7 @@
 """A store in an SQLite file, for the daemons of one machine.
 
 A thread does what is asked, one thing after the other (sqlite_file.py). The event loop itself only glances at the
-file, twenty times a second, some microseconds each: SQLite's `data_version` changes with every commit of any process.
+file, ten times a second, some microseconds each: SQLite's `data_version` changes with every commit of any process.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from fastpath.control.store.sqlite_file import StoreFile
 from fastpath.control.store.sqlite_open import identity
 from fastpath.errors import UsageError
 
-GLANCE_SECONDS = 0.05
+GLANCE_SECONDS = 0.1
 EXPIRE_SECONDS = 1.0
 COMPACT_SECONDS = 60.0
 RETRY_SECONDS = 0.5  # of a watch, while the file cannot be read

@@ -195,17 +195,23 @@ class Etcd:
     def enable_auth(self, user: str, password: str, prefix: str) -> str:
         """Make root (password "root"), and a user with the right to read and write what begins with `prefix`; then let
         nobody in without. Root's token."""
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        everything: dict[str, object] = {"permType": "READWRITE", "key": _b64(prefix), "range_end": _b64(end)}
         self.ask("/v3/auth/user/add", {"name": "root", "password": "root"})
         self.ask("/v3/auth/role/add", {"name": "root"})
         self.ask("/v3/auth/user/grant", {"user": "root", "role": "root"})
         self.ask("/v3/auth/user/add", {"name": user, "password": password})
         self.ask("/v3/auth/role/add", {"name": user})
-        self.ask("/v3/auth/role/grant", {"name": user, "perm": everything})
+        self.permit(user, prefix, None)
         self.ask("/v3/auth/user/grant", {"user": user, "role": user})
         self.ask("/v3/auth/enable", {})
         return self.token("root", "root")
+
+    def permit(self, role: str, prefix: str, token: str | None, *, allowed: bool = True) -> None:
+        """Give the role the right to read and write what begins with `prefix`, or take it away."""
+        span: dict[str, object] = {"key": _b64(prefix), "range_end": _b64(prefix[:-1] + chr(ord(prefix[-1]) + 1))}
+        if allowed:
+            self.ask("/v3/auth/role/grant", {"name": role, "perm": {"permType": "READWRITE", **span}}, token)
+        else:
+            self.ask("/v3/auth/role/revoke", {"role": role, **span}, token)
 
     def token(self, user: str, password: str) -> str:
         """What a password is exchanged for."""

@@ -10,7 +10,7 @@ import pytest
 from fastpath.control.store.interface import UnavailableError
 from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.errors import FastpathError, UsageError
-from tests.store_checks import LONG, ROOT, put, take, watching
+from tests.store_checks import LONG, ROOT, eventually, put, take, watching
 from tests.system.certificates import Certificates
 from tests.system.etcd_server import Etcd
 
@@ -215,6 +215,36 @@ def test_a_change_of_users_does_not_disturb(guarded: Etcd) -> None:
                 guarded.ask("/v3/auth/user/add", {"name": "another", "password": "x"}, root)
                 await put(store, ROOT + "b", b"")
                 assert len(await waiting) == 1
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_watch_waits_for_a_right_that_was_taken_away(guarded: Etcd) -> None:
+    guarded.enable_auth("fast", "secret", PREFIX)
+
+    def root() -> str:
+        return guarded.token("root", "root")
+
+    async def scenario() -> None:
+        store = open_store(guarded.url, StoreOptions(user="fast", password="secret"))
+
+        async def refused() -> bool:
+            return "does not permit" in (store.problem or "")
+
+        try:
+            revision = await put(store, ROOT + "a", b"1")
+            async with watching(store, ROOT, revision) as watch:
+                waiting = asyncio.create_task(take(watch, 1))
+                await asyncio.sleep(0.2)
+                guarded.permit("fast", PREFIX, root(), allowed=False)
+                guarded.kill()  # etcd asks for rights when a watch begins only
+                guarded.start()
+                await eventually(refused)
+                guarded.permit("fast", PREFIX, root())
+                guarded.put(ROOT + "b", b"", root())
+                assert [event.key for event in await waiting] == [ROOT + "b"]
         finally:
             await store.close()
 

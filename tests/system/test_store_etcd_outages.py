@@ -302,3 +302,68 @@ def test_a_member_that_hangs_is_left_for_another(tmp_path: Path) -> None:
                 members[0].resume()
 
         run(scenario, "etcd://" + ",".join(member.address for member in members))
+
+
+def test_a_member_that_lost_the_others_is_an_outage(tmp_path: Path) -> None:
+    with cluster(tmp_path, 3) as members:
+
+        async def scenario(store: Store) -> None:
+            revision = await put(store, ROOT + "a", b"1")
+            async with watching(store, ROOT, revision) as watch:
+                waiting = asyncio.create_task(take(watch, 1))
+                await asyncio.sleep(0.2)
+                for member in members[1:]:
+                    member.kill()
+                with pytest.raises(UnavailableError):
+                    await store.get(ROOT + "a")
+                for member in members[1:]:
+                    member.launch()
+                for member in members:
+                    member.wait()
+                await eventually(lambda: answers(store))
+                members[1].put(ROOT + "b", b"")
+                assert [event.key for event in await waiting] == [ROOT + "b"]
+
+        run(scenario, members[0].url)
+
+
+def test_an_etcd_that_is_full_says_so(tmp_path: Path) -> None:
+    async def scenario(store: Store) -> None:
+        async def fill() -> None:
+            for number in range(100):
+                await put(store, f"{ROOT}{number}", bytes(100_000))
+
+        with pytest.raises(UnavailableError, match="no space left"):
+            await fill()
+        assert await store.get(ROOT + "0") is not None
+        assert store.problem is None
+
+    with Etcd(tmp_path, arguments=["--quota-backend-bytes=1000000"]) as etcd:
+        run(scenario, etcd.url)
+
+
+def test_a_watch_learns_that_nothing_happened(tmp_path: Path) -> None:
+    """So it does not ask for what is compacted meanwhile, although it never had an event."""
+    etcd = Etcd(tmp_path, arguments=["--experimental-watch-progress-notify-interval=1s"])
+
+    async def scenario(store: Store) -> None:
+        start = (await store.list(ROOT)).revision
+        async with watching(store, ROOT, start) as watch:
+            waiting = asyncio.create_task(next_of(watch))
+            await asyncio.sleep(0.2)
+            revision = await put(store, "/fastpath/v1/claims/x", b"")
+            while (events := await waiting).revision < revision:
+                waiting = asyncio.create_task(next_of(watch))
+            assert events == Events(revision, ())
+            etcd.compact()
+            waiting = asyncio.create_task(next_of(watch))
+            await asyncio.sleep(0)
+            etcd.kill()
+            etcd.start()
+            later = etcd.put(ROOT + "a", b"1")
+            while not (events := await waiting).events:
+                waiting = asyncio.create_task(next_of(watch))
+            assert events.revision == later
+
+    with etcd:
+        run(scenario, etcd.url)
