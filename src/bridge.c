@@ -63,20 +63,21 @@ static uint32_t admit(const struct fp_context *context, struct fp_frame *frame, 
     return learn(context, frame, key);
 }
 
-// Whether the frame may be a question that we can answer.
+// Whether the frame may be a question that we can answer. Few frames go to a group.
 static inline bool may_ask(const struct fp_frame *frame, uint64_t key) {
-    return fp_mac_is_multicast(key) &&
+    return __builtin_expect(fp_mac_is_multicast(key), 0) &&
+           fp_dest_kind(frame->source) == FP_DEST_PORT &&
            atomic_load_explicit(&frame->segment->neighbours, memory_order_relaxed) != 0;
 }
 
 static fp_dest decide(const struct fp_context *context, struct fp_frame *frame, uint64_t key,
                       fp_dest found) {
-    const bool from_port = fp_dest_kind(frame->source) == FP_DEST_PORT;
-    if (from_port && may_ask(frame, key)) {
+    if (may_ask(frame, key)) {
         const fp_dest answer = fp_respond(context, frame);
         if (fp_dest_kind(answer) != FP_DEST_NONE)
             return answer;
     }
+    const bool from_port = fp_dest_kind(frame->source) == FP_DEST_PORT;
     switch (fp_dest_kind(found)) {
     case FP_DEST_PORT:
         return found == frame->source ? drop(FP_DROP_same_port) : found;

@@ -4,8 +4,8 @@
 //     race ROUNDS
 //
 // Workers learn and look up addresses and remotes, in turns, as the real ones do. Control meanwhile
-// sets, retires, ages and reclaims FDB entries, retires and reclaims remotes, and replaces a flood list
-// that it frees at once. Every address has destinations of its own, so a look-up that finds another
+// sets, retires, ages and reclaims FDB entries, retires and reclaims remotes, sets and deletes neighbours,
+// and replaces a flood list that it frees at once. Every address has destinations of its own, so a look-up that finds another
 // one's shows that a slot was given away too early. Nothing here depends on time.
 #include <pthread.h>
 #include <stdio.h>
@@ -20,6 +20,7 @@ enum {
     KEYS = 3000, // more than the table takes, so that slots change hands all the time
     ENTRIES = 1024,
     ADDRESSES = 200,
+    NEIGHBOURS = 64, // less than there are addresses, so that places change hands
     SEGMENT = 1,
 };
 
@@ -74,6 +75,14 @@ static void use_remote(uint64_t *random) {
         CHECK(memcmp(&remote->address.ip, &address.ip, sizeof address.ip) == 0);
 }
 
+// What a neighbour's number may be: the one of its address, in the one or the other state.
+static void look_up_neighbour(uint64_t *random) {
+    const uint32_t number = next(random) % ADDRESSES;
+    const struct fp_address address = address_of(number);
+    const uint64_t found = fp_directory_get(tables->neighbours, SEGMENT, address.ip);
+    CHECK(found == 0 || found / 2 == number + 1);
+}
+
 static void use_flood_list(void) {
     const struct fp_list *list = atomic_load_explicit(&segment->remotes, memory_order_acquire);
     for (uint32_t i = 0; i < list->count; i++)
@@ -92,6 +101,8 @@ static void *work(void *argument) {
         }
         look_up_burst(&random);
         use_remote(&random);
+        for (uint32_t i = 0; i < 16; i++)
+            look_up_neighbour(&random);
         use_flood_list();
         fp_turn_end(tables, worker);
     }
@@ -130,6 +141,20 @@ static void change_remotes(uint64_t *random) {
     fp_remotes_reclaim(tables->remotes, index);
 }
 
+static void change_neighbours(uint64_t *random) {
+    for (uint32_t i = 0; i < 16; i++) {
+        const uint32_t number = next(random) % ADDRESSES;
+        const struct fp_address address = address_of(number), other = address_of(number ^ 1);
+        bool added;
+        if (!fp_directory_set(tables->neighbours, SEGMENT, address.ip,
+                              2 * (uint64_t)(number + 1) + (next(random) & 1), &added)) {
+            fp_synchronize(tables);
+            fp_directory_reclaim(tables->neighbours);
+        }
+        fp_directory_delete(tables->neighbours, SEGMENT, other.ip);
+    }
+}
+
 static struct fp_list *list_of(uint32_t count) {
     struct fp_list *list = malloc(sizeof *list + count * sizeof list->item[0]);
     CHECK(list != NULL);
@@ -164,7 +189,7 @@ static void check_counts(void) {
 
 int main(int count, char **arguments) {
     rounds = count > 1 ? (uint32_t)strtoul(arguments[1], NULL, 10) : 20000;
-    tables = fp_tables_new(ENTRIES, ENTRIES, 12345, AF_INET, WORKERS);
+    tables = fp_tables_new(ENTRIES, NEIGHBOURS, 12345, AF_INET, WORKERS);
     segment = fp_segment_new(SEGMENT, 42, WORKERS);
     CHECK(tables != NULL && segment != NULL);
     atomic_store(&fp_fdb_share(tables->fdb, SEGMENT)->ageing, 3);
@@ -178,6 +203,7 @@ int main(int count, char **arguments) {
     for (uint32_t round = 0; round < rounds; round++) {
         change_fdb(&random);
         change_remotes(&random);
+        change_neighbours(&random);
         replace_flood_list(&random);
     }
     atomic_store(&done, true);

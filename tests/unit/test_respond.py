@@ -235,6 +235,18 @@ def test_padded(street: Street, question: Packet) -> None:
         assert street.ask(question / Padding(b"\xee" * size)) == [respond(bytes(question), NEIGHBOURS)]
 
 
+def test_too_short_by_its_own_account(street: Street) -> None:
+    """The target is there, but a part of it stands behind the packet; the checksum is right."""
+    whole = bytes(solicit(FAR6))
+    for length in range(8, 24):
+        data = whole[:18] + length.to_bytes(2, "big") + whole[20:56] + bytes(2) + whole[58:]
+        pseudo = twin.pseudo_header(data[14:], 6, 58, length)
+        checksum = 0xFFFF - twin.ones_sum(pseudo + data[54 : 54 + length])
+        data = data[:56] + checksum.to_bytes(2, "big") + data[58:]
+        assert street.ask(data) == []
+        assert street.flooded
+
+
 def test_more_options(street: Street) -> None:
     question = told(FAR6) / ICMPv6NDOptMTU() / Raw(b"\xfd\x02" + bytes(14))
     assert street.ask(question) == [respond(bytes(question), NEIGHBOURS)]
