@@ -8,8 +8,6 @@ shows by its path (sandbox.is_alive).
 """
 
 import secrets
-import logging
-log=logging.getLogger(__name__)
 
 from fastpath import Engine, Segment, TapPort
 from fastpath.control import marks, sandbox, sysctl
@@ -60,7 +58,6 @@ class DirectLayout:
         port = self._ports.get(endpoint.id)
         there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint)) is not None
         if port is not None and (not there or not is_usable(port) or port.vni != segment.vni):
-            log.warning("XX remake %s there %s usable %s gone %s", endpoint.id, there, is_usable(port), port.gone)
             self.release(endpoint.id, keep_interface=there)
             port = None
         if port is None and not there:
