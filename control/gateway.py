@@ -27,6 +27,7 @@ class GatewayBridge:
         self._host = host
         self._address = ipaddress.IPv4Interface(address)
         self._alias = marks.of_gateway(host)
+        self._taken: set[ipaddress.IPv4Address] | None = None  # so that not every new sandbox means a look at all
 
     def ensure(self) -> None:
         """The bridge, its address, forwarding, masquerading. Raises ConflictError where the subnet is in use."""
@@ -69,7 +70,7 @@ class GatewayBridge:
             inner = sandbox.inside(where, lambda: self._inner_end(port))
             if port is None or inner is None:
                 if port is not None:  # its other end was moved away
-                    links.delete(port)
+                    self._delete(links, port)
                 new = True
                 port = self._add_veth(links, where, avoid)
             try:
@@ -78,6 +79,7 @@ class GatewayBridge:
             except BaseException:
                 if new:
                     links.delete(port)
+                    self._taken = None
                 raise
 
     def _inner_end(self, port: Link | None) -> Link | None:
@@ -104,11 +106,25 @@ class GatewayBridge:
         return ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")
 
     def _free_address(self, links: Links) -> ipaddress.IPv4Address:
-        taken = {marks.gateway_address(self._host, link.alias) for link in links.all()} | {self._address.ip}
-        for address in self._address.network.hosts():
-            if address not in taken:
-                return address
+        """The lowest that no sandbox has. One that went without our doing keeps its address until all others are
+        taken."""
+        for _ in range(2):
+            if self._taken is None:
+                aliases = [link.alias for link in links.all()]
+                there = {marks.gateway_address(self._host, alias) for alias in aliases}
+                self._taken = {address for address in there if address is not None} | {self._address.ip}
+            for address in self._address.network.hosts():
+                if address not in self._taken:
+                    self._taken.add(address)
+                    return address
+            self._taken = None
         raise ConflictError(f"the gateway's subnet {self._address.network} has no free address: give a larger one")
+
+    def _delete(self, links: Links, port: Link) -> None:
+        links.delete(port)
+        address = marks.gateway_address(self._host, port.alias)
+        if self._taken is not None and address is not None:
+            self._taken.discard(address)
 
     def _ensure_inner_end(self, port: Link, address: ipaddress.IPv4Interface, avoid: str) -> None:
         link = self._inner_end(port)
@@ -126,7 +142,7 @@ class GatewayBridge:
         with Links() as links:
             port = links.find(_port_name(where))
             if port is not None:
-                links.delete(port)
+                self._delete(links, port)
 
     def remove_strays(self, wanted: list[Sandbox]) -> list[str]:
         """Remove the veths of sandboxes that are not wanted; says which."""
@@ -135,7 +151,7 @@ class GatewayBridge:
             bridge = links.find(BRIDGE)
             strays = [link for link in links.all() if self._is_port(link, bridge) and link.name not in names]
             for link in strays:
-                links.delete(link)
+                self._delete(links, link)
         return [f"removed {link.name} from the gateway bridge: nothing wants it" for link in strays]
 
     def _is_port(self, link: Link, bridge: Link | None) -> bool:
