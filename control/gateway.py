@@ -27,6 +27,8 @@ class GatewayBridge:
         self._host = host
         self._address = ipaddress.IPv4Interface(address)
         self._alias = marks.of_gateway(host)
+        # By name of the bridge's end; kept so that not every new sandbox means a look at all.
+        self._taken: dict[str, ipaddress.IPv4Address] | None = None
 
     def ensure(self) -> None:
         """The bridge, its address, forwarding, masquerading. Raises ConflictError where the subnet is in use."""
@@ -77,7 +79,7 @@ class GatewayBridge:
                 sandbox.inside(where, lambda: self._ensure_inner_end(port, address, avoid))
             except BaseException:
                 if new:
-                    links.delete(port)
+                    self._delete(links, port)
                 raise
 
     def _inner_end(self, port: Link | None) -> Link | None:
@@ -95,7 +97,7 @@ class GatewayBridge:
         """The bridge's end; returns the address that the sandbox has, or shall have."""
         address = marks.gateway_address(self._host, port.alias)
         if address is None or address not in self._address.network:
-            address = self._free_address(links)
+            address = self._free_address(links, port.name)
         alias = marks.of_gateway_port(self._host, address)
         port = links.ensure(port, alias=alias, mtu=MTU, master=bridge.index)
         if not port.isolated:
@@ -103,12 +105,27 @@ class GatewayBridge:
         links.ensure(port, up=True)
         return ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")
 
-    def _free_address(self, links: Links) -> ipaddress.IPv4Address:
-        taken = {marks.gateway_address(self._host, link.alias) for link in links.all()} | {self._address.ip}
-        for address in self._address.network.hosts():
-            if address not in taken:
-                return address
+    def _free_address(self, links: Links, name: str) -> ipaddress.IPv4Address:
+        """What the sandbox had before, or the lowest that none has. One that went without our doing keeps its
+        address until all others are taken."""
+        for _ in range(2):
+            if self._taken is None:
+                there = {link.name: marks.gateway_address(self._host, link.alias) for link in links.all()}
+                self._taken = {end: a for end, a in there.items() if a is not None and a in self._address.network}
+            if name in self._taken:
+                return self._taken[name]
+            taken = {self._address.ip, *self._taken.values()}
+            for address in self._address.network.hosts():
+                if address not in taken:
+                    self._taken[name] = address
+                    return address
+            self._taken = None
         raise ConflictError(f"the gateway's subnet {self._address.network} has no free address: give a larger one")
+
+    def _delete(self, links: Links, port: Link) -> None:
+        links.delete(port)
+        if self._taken is not None:
+            self._taken.pop(port.name, None)
 
     def _ensure_inner_end(self, port: Link, address: ipaddress.IPv4Interface, avoid: str) -> None:
         link = self._inner_end(port)
@@ -126,7 +143,7 @@ class GatewayBridge:
         with Links() as links:
             port = links.find(_port_name(where))
             if port is not None:
-                links.delete(port)
+                self._delete(links, port)
 
     def remove_strays(self, wanted: list[Sandbox]) -> list[str]:
         """Remove the veths of sandboxes that are not wanted; says which."""
@@ -135,7 +152,7 @@ class GatewayBridge:
             bridge = links.find(BRIDGE)
             strays = [link for link in links.all() if self._is_port(link, bridge) and link.name not in names]
             for link in strays:
-                links.delete(link)
+                self._delete(links, link)
         return [f"removed {link.name} from the gateway bridge: nothing wants it" for link in strays]
 
     def _is_port(self, link: Link, bridge: Link | None) -> bool:

@@ -99,6 +99,15 @@ class BridgeLayout:
         sandbox.remove_namespace(name)
         return True
 
+    def holds(self, network_name: str) -> bool:
+        """Whether this process has the network's TAP open."""
+        return network_name in self._taps
+
+    def release_others(self, wanted: set[str]) -> None:
+        """Every TAP of networks that are not wanted goes."""
+        for name in self._taps.keys() - wanted:
+            self._release(name)
+
     def _release(self, network_name: str) -> None:
         held = self._taps.pop(network_name, None)
         if held is not None:

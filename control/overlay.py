@@ -109,9 +109,12 @@ class Overlay:
         wanted, networks = list(wanted), list(networks)
         bridged = {network.name for network in networks if network.layout == "bridge"}
         self._direct.release_others({endpoint.id for endpoint in wanted})
+        self._bridge.release_others(bridged)
         said = strays.remove_half_made_names(self._host)
         for namespace, name in strays.network_namespaces(self._host).items():
-            if name in bridged:
+            if not self._bridge.holds(name) and strays.is_in_use(namespace):
+                said.append(f"left the network namespace {namespace}: another process has its {marks.VXLAN} open")
+            elif name in bridged:
                 here = [endpoint for endpoint in wanted if endpoint.network == name]
                 said += strays.remove_veths(self._host, namespace, here)
             elif self._bridge.remove_namespace(namespace, name):

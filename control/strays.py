@@ -39,14 +39,15 @@ def _paths() -> Iterator[str]:
 
 
 def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
-    """Remove interfaces of endpoints that are not wanted, or that are wanted in another sandbox."""
+    """Remove interfaces of endpoints that are not wanted, or that are wanted in another sandbox; but no TAP that a
+    process has open."""
     sandboxes = {endpoint.id: endpoint.sandbox for endpoint in wanted}
     removed = []
     for inode, path in namespaces(place.path for place in sandboxes.values()).items():
 
         def is_stray(link: Link, is_network: bool, here: int = inode) -> bool:
             identity = marks.endpoint_id(host, link.alias)
-            if identity is None:
+            if identity is None or link.queues:  # a TAP that is open: ours, or that of a daemon of the same name
                 return False
             place = sandboxes.get(identity)
             return place is None or (place.inode != here and not is_network)
@@ -96,6 +97,17 @@ def network_namespaces(host: str) -> dict[str, str]:
             if name is not None:
                 found[path.name] = name
     return found
+
+
+def is_in_use(namespace: str) -> bool:
+    """Whether a process has the TAP of a network's namespace open."""
+
+    def held() -> bool:
+        with Links() as links:
+            tap = links.find(marks.VXLAN)
+            return tap is not None and tap.queues > 0
+
+    return sandbox.inside(str(sandbox.NAMED / namespace), held)
 
 
 def remove_half_made_names(host: str) -> list[str]:

@@ -47,6 +47,8 @@ class Link:
     gso_max_size: int
     isolated: bool
     """As a port of a bridge: reaches no other such port."""
+    queues: int
+    """Of a TAP: how many are open, in all processes together."""
 
 
 class Links:
@@ -225,6 +227,7 @@ def _link(message: Any) -> Link:
     information = message.get("linkinfo")
     kind = information.get("kind") if information is not None else None
     place = information.get("slave_data") if information is not None else None
+    tun = information.get("data") if kind == "tun" else None
     return Link(
         index=message["index"],
         name=message.get("ifname"),
@@ -236,6 +239,7 @@ def _link(message: Any) -> Link:
         master=message.get("master") or 0,
         peer=(message.get("link") or 0) if kind == "veth" else 0,
         gso_max_size=message.get("gso_max_size") or 0,
+        queues=(tun.get_attr("IFLA_TUN_NUM_QUEUES") or 0) if tun is not None else 0,
         isolated=bool(place.get_attr("IFLA_BRPORT_ISOLATED")) if place is not None else False,
     )
 

@@ -9,6 +9,7 @@ from fastpath import ConflictError, TapPort
 from fastpath.addresses import parse_ip
 from fastpath.control import sandbox
 from fastpath.control.model import Layout
+from fastpath.control.overlay import Overlay
 from fastpath.control.underlay_watch import underlay_mtu
 from tests.netns.hosts import Lab, Namespace, ip, wait_for
 from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
@@ -259,3 +260,24 @@ def test_a_namespace_that_is_not_ours_is_not_touched(two: Lab) -> None:
         daemon.remove_network(net)
         daemon.do(lambda: daemon.overlay.remove_strays([], []))
         assert sandbox.exists(f"/run/netns/{name}")
+
+
+@both
+def test_what_another_process_has_open_is_no_stray(two: Lab, layout: Layout) -> None:
+    net = network(layout)
+    with daemons(two) as running:
+        daemon = running[0]
+        end = endpoint(two.containers[0], 1, net, daemon.name)
+        daemon.ensure(net, end)
+        before = ours(daemon, two.containers[0])
+        running.pop().close()
+        twin = Daemon(two.hosts[1])
+        twin.overlay = Overlay(twin.engine, daemon.name)  # of one name: a mistake, but no reason to cut connections
+        said = twin.do(lambda: twin.overlay.remove_strays([], []))
+        if layout == "direct":
+            assert ours(daemon, two.containers[0]) == before
+        else:
+            assert "another process has its vxlan0 open" in said[0]
+        with pytest.raises(ConflictError, match="in use by another process"):
+            twin.ensure(net, end)
+        twin.engine.close()

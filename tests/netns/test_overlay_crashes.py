@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overlay driver, killed after any step: what the next process does brings all in order."""
 
+import contextlib
 import os
 import traceback
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastpath import Engine
+from fastpath import Engine, RefusedError
 from fastpath.control import layout_bridge, layout_direct, namespace_calls, packet_filter, sandbox, sysctl
 from fastpath.control.gateway import GatewayBridge
 from fastpath.control.model import Endpoint, Layout, Network
@@ -152,3 +153,45 @@ def test_nothing_is_left_whatever_the_step(
                 wait_for(lambda: ours(daemon, container) == before, what)
                 daemon.close()
             assert steps > (15 if body is ensure else 2)
+
+
+@pytest.mark.parametrize("layout", ["direct", "bridge"])
+def test_a_step_that_fails_undoes_the_others(two: Lab, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network(layout)
+    verbs = ("change", "move", "ensure_addresses", "add_veth", "isolate", "ensure_default_route")
+    with daemons(two, gateway=True) as running:
+        daemon, container = running[0], two.containers[0]
+        end = endpoint(container, 1, net, daemon.name)
+        daemon.do(lambda: daemon.overlay.ensure_network(net, MTU))
+        before = ours(daemon, container)
+        left = 0
+
+        def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+            def method(*arguments: Any, **more: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    raise RefusedError("the step that fails")
+                return real(*arguments, **more)
+
+            return method
+
+        for verb in verbs:
+            monkeypatch.setattr(links.Links, verb, failing(getattr(links.Links, verb)))
+        for failed in range(1, 100):  # looked at below
+            left = failed
+            with contextlib.suppress(RefusedError):
+                daemon.ensure(net, end)
+            if left > 0:
+                break  # there are fewer steps than that
+            wait_for(lambda: ours(daemon, container) == before, f"step {failed} is undone")
+        assert 8 < failed < 50
+        after = ours(daemon, container)
+        for again in range(1, 10):  # what was there before stays, whatever fails
+            left = again
+            container.ip("link set eth0 mtu 1000")
+            with contextlib.suppress(RefusedError):
+                daemon.ensure(net, end)
+            left = 0
+            daemon.ensure(net, end)
+            assert ours(daemon, container) == after
