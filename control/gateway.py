@@ -56,6 +56,11 @@ class GatewayBridge:
                     "choose another address for the gateway bridge"
                 )
 
+    def exists(self) -> bool:
+        """Whether the bridge was made."""
+        with Links() as links:
+            return links.find(BRIDGE) is not None
+
     def has_sandbox(self, where: Sandbox) -> bool:
         """Whether the sandbox has its veth."""
         with Links() as links:
@@ -66,7 +71,9 @@ class GatewayBridge:
         the next free name ethN, N from 1, but not `avoid`. What was made is undone on failure."""
         new = False
         with Links() as links:
-            bridge = links.find(BRIDGE) or self._ensure_bridge(links)
+            if links.find(BRIDGE) is None:
+                self.ensure()
+            bridge = links.get(BRIDGE)
             port = links.find(_port_name(where))
             inner = sandbox.inside(where, lambda: self._inner_end(port))
             if port is None or inner is None:

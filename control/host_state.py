@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fastpath import Port
 from fastpath.control import sandbox
+from fastpath.control.marks import gateway_mac
 from fastpath.control.model import Endpoint, Network, Peer
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import Entry, NetworkSync, entry_for
@@ -85,12 +86,7 @@ class HostState:
             except (FastpathError, OSError) as error:
                 outcome.failed[endpoint.id] = f"endpoint {endpoint.id} of {plan.network.name}: {error}"
         gone = {e.id for e in outcome.removed}
-        entries = {
-            e.id: entry
-            for e in plan.endpoints
-            if e.id not in gone and (entry := self._entry(here, e, plan.peers)) is not None
-        }
-        outcome.repairs = here.sync.sync(entries)
+        outcome.repairs = here.sync.sync({i: entry for i, entry in self._entries(here, plan).items() if i not in gone})
         if not here.endpoints and gone:
             self.remove_network(plan.network.name)
         return outcome
@@ -99,9 +95,8 @@ class HostState:
         """One local endpoint. Raises FastpathError, and then nothing is left of it."""
         here = self._ensure_network(plan)
         self._ensure(here, plan, endpoint)
-        here.sync.set(endpoint.id, self._entry(here, endpoint, plan.peers))
-        for other in plan.endpoints:  # a network that was not here a moment ago
-            here.sync.set(other.id, self._entry(here, other, plan.peers))
+        for identity, entry in self._entries(here, plan).items():  # all: the network may be new here
+            here.sync.set(identity, entry)
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
         """One local endpoint's interface, also where there is none."""
@@ -124,6 +119,10 @@ class HostState:
             self._drop(here, endpoint)
         self._driver.remove_network(here.network)
         del self._here[name]
+
+    def ensure_gateway(self) -> None:
+        """The way out of this host's containers."""
+        self._driver.ensure_gateway()
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """What a predecessor left that nobody wants."""
@@ -161,6 +160,15 @@ class HostState:
         self._driver.remove_endpoint(here.network, endpoint)
         here.endpoints.pop(endpoint.id, None)
         here.ports.pop(endpoint.id, None)
+
+    def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:
+        """What the engine should know of the network, by endpoint."""
+        found = {e.id: entry for e in plan.endpoints if (entry := self._entry(here, e, plan.peers)) is not None}
+        if plan.network.layout == "bridge" and here.ports:
+            # Every host has the gateway, with one MAC address for all: it is here, whatever the others send.
+            gateways = tuple(subnet.gateway for subnet in plan.network.subnets)
+            found["gateway"] = Entry(gateway_mac(plan.network), gateways, port=next(iter(here.ports.values())))
+        return found
 
     def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> Entry | None:
         port = here.ports.get(endpoint.id) if here.network.layout == "bridge" else None

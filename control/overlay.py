@@ -29,6 +29,12 @@ class Overlay:
         self._bridge = BridgeLayout(engine, host)
         self._internal: set[str] = set()  # endpoints of internal networks
 
+    def ensure_gateway(self) -> None:
+        """The gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
+        sandbox first needs it."""
+        if self._gateway is not None and self._gateway.exists():
+            self._gateway.ensure()
+
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         """The network's segment in the engine; in the bridge layout its namespace, too. `mtu` is the containers'."""
         segment = self._segment(network)

@@ -67,6 +67,7 @@ class Reconciler:
         self._dirty = Dirty(everything=True)
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._cleared = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fastpath-kernel")
 
     # What the rest of the daemon calls.
@@ -102,12 +103,13 @@ class Reconciler:
         async with self._lock, self._counted():
             here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
             here |= await self.in_thread(self._state.networks_here)
-            for gone in [key for key in self.problems if key[0] not in here]:
+            for gone in [key for key in self.problems if key[0] and key[0] not in here]:
                 del self.problems[gone]
             for name in here:
                 await self._network(name)
-            if self._mirror.synced.is_set():
-                await self._strays()
+            await self._guarded("", self._state.ensure_gateway)
+            if self._mirror.synced.is_set() and not self._cleared:
+                await self._clear_up()
 
     async def endpoint(self, endpoint: Endpoint) -> None:
         """Make one local endpoint so now. Raises FastpathError where that fails."""
@@ -232,9 +234,12 @@ class Reconciler:
         except FastpathError as error:
             self.problems[key] = str(error)
 
-    async def _strays(self) -> None:
+    async def _clear_up(self) -> None:
+        """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
-        found = await self._guarded("", self._state.remove_strays, self._mirror.local_endpoints(self._host), networks)
+        wanted = self._mirror.local_endpoints(self._host)
+        found = await self._guarded("", self._state.remove_strays, wanted, networks)
+        self._cleared = found is not None
         for sentence in found or ():
             log.warning("%s", sentence)
 

@@ -8,6 +8,7 @@ h1      h2      h3        hosts, each with a daemon of its own
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -32,10 +33,10 @@ class HostDaemon:
     """A host and the daemon on it, which may be killed and started again."""
 
     def __init__(self, number: int, host: Namespace, folder: Path, store: str, settings: str = SETTINGS) -> None:
-        self.name = f"h{number}"
+        self.name = f"h{number}-{os.getpid()}"  # marks what is ours on a machine where others may test, too
         self.host = host
         self.vtep = f"192.0.2.{number}"
-        self.folder = folder / self.name
+        self.folder = folder / f"h{number}"
         self.folder.mkdir()
         self.socket = self.folder / "daemon.sock"
         self.log = self.folder / "log"
@@ -155,7 +156,7 @@ class Site:
                 daemon.process.wait()
         self.lab.close()
         for name in namespaces():
-            if name.startswith("fastpath-h") and any(name.startswith(f"fastpath-{d.name}-") for d in self.daemons):
+            if any(name.startswith(f"fastpath-{daemon.name}-") for daemon in self.daemons):
                 ip("netns", "delete", name)
 
 

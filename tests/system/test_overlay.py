@@ -41,10 +41,13 @@ def test_two_containers_on_two_hosts(two: Site, layout: str) -> None:
     before = h1.counters()
     assert pinged(c1, "10.9.0.3") == 3
     assert pinged(c2, "10.9.0.2") == 3
+    if layout == "bridge":  # every host has the gateway
+        assert pinged(c1, "10.9.0.1") == pinged(c2, "10.9.0.1") == 3
     after = h1.counters()
     # Nothing is flooded for an address that the store knows, and ARP is answered on the asker's host.
     assert after.get("unknown_unicast", 0) == 0
-    assert after.get("flooded", 0) == before.get("flooded", 0), (h1.client.fdb("web"), h1.client.stats()["segments"])
+    if layout == "direct":  # a bridge has things to say of its own
+        assert after.get("flooded", 0) == before.get("flooded", 0), (h1.client.fdb("web"), h1.client.stats())
     assert after["answered"] > before.get("answered", 0)
 
     eth0 = links(c1)["eth0"]
@@ -117,13 +120,14 @@ def test_a_second_daemon_on_the_same_host_is_refused(two: Site) -> None:
 
 
 def test_a_host_of_the_same_name_is_refused(two: Site) -> None:
-    text = two.daemons[1].config.read_text().replace('"h2"', '"h1"').replace("/h2/", "/h9/")
+    names = [daemon.name for daemon in two.daemons]
+    text = two.daemons[1].config.read_text().replace(names[1], names[0]).replace("/h2/", "/h9/")
     two.daemons[1].stop()
     (two.folder / "h9").mkdir()
     two.daemons[1].config.write_text(text)
     done = two.daemons[1].host.fastpath("daemon", "--config", str(two.daemons[1].config), check=False)
     assert done.returncode == 2
-    assert "another host is registered as h1 (VTEP 192.0.2.1)" in done.stderr
+    assert f"another host is registered as {names[0]} (VTEP 192.0.2.1)" in done.stderr
     assert two.daemons[0].answers()
 
 

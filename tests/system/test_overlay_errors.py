@@ -37,7 +37,7 @@ def state(daemon: HostDaemon) -> tuple[object, ...]:
         ("network create x --mtu 12", "mtu"),
         ("network create x --driver macvlan", "no macvlan networks"),
         ("network create x -o colour=red", 'no option "colour"'),
-        ("network rm web", "the network web has 1 endpoint on h1"),
+        ("network rm web", "the network web has 1 endpoint on h1-"),
         ("network rm nix", "there is no network nix"),
         ("network inspect nix", "there is no network nix"),
         ("endpoint create nix --sandbox {c2}", "there is no network nix"),

@@ -109,7 +109,7 @@ def test_a_daemon_starts_while_etcd_is_away(two: Cluster) -> None:
     two.etcd.start()
     two.site.settle()
     assert pinged(c1, "10.9.0.3") == 3
-    h2.client.remove_endpoint(next(end.id for end in h2.client.endpoints() if end.host == "h2"))
+    h2.client.remove_endpoint(next(end.id for end in h2.client.endpoints() if end.host == h2.name))
     wait_for(lambda: len(h1.client.endpoints("web")) == 1, "h1 follows")
 
 
@@ -136,7 +136,7 @@ def test_a_host_that_dies_is_forgotten(three: Cluster) -> None:
     assert pinged(c1, "10.9.0.4") == 3
     h3.kill()
     wait_for(lambda: all(line.dst != h3.vtep for line in h1.client.fdb("web")), "nothing is sent to it any more")
-    gone = next(peer for peer in h1.client.peers() if peer.host == "h3")
+    gone = next(peer for peer in h1.client.peers() if peer.host == h3.name)
     assert gone.state == "gone"
     with pytest.raises(FastpathError, match=r"10\.9\.0\.4 is taken"):  # until the grace time is over
         h2.join(three.site.lab.switch, "web", name="x0", addresses=["10.9.0.4"])
@@ -162,7 +162,7 @@ def test_a_key_that_was_half_written_or_deleted(two: Cluster) -> None:
     assert pinged(c1, "10.9.0.3") == 3
     two.etcd.put(keys.network("web"), network)
     two.etcd.delete(keys.peer("h9"))
-    two.etcd.delete(keys.peer("h2"))  # its owner writes it again
+    two.etcd.delete(keys.peer(two.site.daemons[1].name))  # its owner writes it again
     two.site.settle()
     wait_for(lambda: pinged(c1, "10.9.0.3", 1), "and so it is known again")
 
