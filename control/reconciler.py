@@ -189,6 +189,8 @@ class Reconciler:
                 endpoint = self._mirror.endpoints.get(name, {}).get(identity)
                 if identity in local or (endpoint is not None and endpoint.host == self._host):
                     dirty.networks.add(name)
+                if name in active and not self._here(name):  # the last one here went
+                    dirty.networks.add(name)
             for name in dirty.networks:
                 if name in active or self._here(name):
                     await self._network(name)

@@ -50,7 +50,9 @@ class HostDaemon:
 
     def launch(self) -> None:
         """Start it, and don't wait."""
-        command = ["ip", "netns", "exec", self.host.name, *FASTPATH, "daemon", "--config", str(self.config)]
+        # Not `ip netns exec`: namespaces that were named in its private view of the mounts would go with the process.
+        enter = ["nsenter", f"--net=/run/netns/{self.host.name}"]
+        command = [*enter, *FASTPATH, "daemon", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -102,7 +104,7 @@ class HostDaemon:
     def _end(self, how: signal.Signals) -> int:
         assert self.process is not None
         process, self.process = self.process, None
-        process.send_signal(how)  # `ip netns exec` becomes the daemon
+        process.send_signal(how)
         return process.wait(DEADLINE_S)
 
     def network(self, name: str, **more: object) -> NetworkInfo:

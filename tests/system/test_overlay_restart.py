@@ -148,7 +148,7 @@ class Crowd:
             networks = {end.network for end in own}
             layouts = {info.network.name: info.network.layout for info in daemon.client.networks()}
             namespaces = {name for name in networks if layouts[name] == "bridge"}
-            assert self._namespaces(daemon) == namespaces
+            wait_for(lambda d=daemon, n=namespaces: self._namespaces(d) == n, "no namespace is lost or left")  # type: ignore[misc]
         assert self._claimed() == {
             *(keys.address(end.network, address.ip) for end in endpoints for address in end.addresses),
             *(keys.mac(end.network, end.mac) for end in endpoints),
