@@ -244,7 +244,8 @@ class TestPeersAndStatus:
             "peers      1 of 2 up",
             "networks   2",
             "endpoints  6, 1 on this host",
-            "frames     1,234,567 in, 7,654,321 out, 0 flooded, 3 discarded (`fastpath stats` says why)",
+            "frames     1,234,567 in, 7,654,321 out, 3 discarded (`fastpath stats` says why)",
+            "flooded    0, of which 0 were for one interface that nobody knew",
             "answered   17 questions for neighbours (ARP, ND), without flooding",
         ]
 
@@ -254,7 +255,7 @@ class TestPeersAndStatus:
         daemon.answers["GET /v1/status"] = (200, ill)
         result = run("status")
         assert (result.exit_code, result.stderr) == (1, "")
-        assert result.stdout.splitlines()[:3] == ["h1: NOT all is well", *(f"  – {problem}" for problem in problems)]
+        assert result.stdout.splitlines()[:3] == ["h1: not all is well", *(f"  – {problem}" for problem in problems)]
         assert "etcd://192.0.2.10:2379: DOES NOT ANSWER, revision 1234" in result.stdout
         result = run("status", "--json")
         assert (result.exit_code, json.loads(result.stdout)) == (1, ill.model_dump(mode="json"))
