@@ -65,7 +65,7 @@ class HostState:
         return {identity for here in self._here.values() for identity in here.endpoints}
 
     def dead_endpoints(self) -> list[Endpoint]:
-        """Endpoints here whose sandbox is gone."""
+        """Endpoints here whose sandbox is gone. Raises RefusedError where that cannot be told at present."""
         return [e for here in self._here.values() for e in here.endpoints.values() if not sandbox.is_alive(e.sandbox)]
 
     def sync_of(self, name: str) -> NetworkSync | None:

@@ -14,11 +14,13 @@ from typing import Generic, TypeVar
 
 from fastpath.control import namespace_calls as calls
 from fastpath.control.model import Sandbox
-from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
+from fastpath.errors import ConflictError, RefusedError, UsageError
 
 T = TypeVar("T")
 NAMED = Path("/run/netns")
 OWN = "/proc/thread-self/ns/net"
+# Of a path that names nothing (any more). All else, as too many open files, says nothing about the namespace.
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESRCH}
 
 
 def resolve(name_or_path: str) -> Sandbox:
@@ -32,11 +34,12 @@ def resolve(name_or_path: str) -> Sandbox:
 
 def is_alive(sandbox: Sandbox) -> bool:
     """Whether the path still names the same namespace. One that lost its last name may live on for as long as
-    processes are in it, or as we hold a TAP that was taken over there; it counts as gone."""
+    processes are in it, or as we hold a TAP that was taken over there; it counts as gone. Raises RefusedError where
+    that cannot be told at present."""
     try:
         with contextlib.closing(_open(sandbox.path)) as namespace:
             return namespace.inode == sandbox.inode
-    except FastpathError:
+    except UsageError:
         return False
 
 
@@ -108,10 +111,15 @@ class _Namespace:
 
 
 def _open(path: str) -> _Namespace:
+    """Raises UsageError where the path names no network namespace, RefusedError where that cannot be told."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if stat.S_ISREG(os.stat(path).st_mode) else -1
-    except OSError:
-        raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from None
+    except ValueError:  # a NUL in it
+        raise UsageError(f"{path!r} is no path: see `ip netns`") from None
+    except OSError as error:
+        if error.errno in _ABSENT:
+            raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from None
+        raise RefusedError(f'cannot open the network namespace "{path}": {error.strerror}') from None
     if fd < 0:  # to open a device or a pipe may do things
         raise UsageError(f'"{path}" is not a network namespace: see `ip netns`')
     try:
