@@ -114,10 +114,12 @@ class Network(Model):
 
 
 class Sandbox(Model):
-    """A network namespace: its path, and its inode, since a path may come to name another one."""
+    """A network namespace: its path, and its inode and cookie, since a path may come to name another one, and that
+    may come to have the inode of the first. Cookie 0: not known."""
 
     path: Annotated[str, AfterValidator(_path)]
     inode: int
+    cookie: int = 0
 
 
 class Endpoint(Model):
