@@ -24,6 +24,7 @@ from fastpath.control import metrics_http
 from fastpath.control.api import Api
 from fastpath.control.cache import Cache
 from fastpath.control.config import DaemonConfig
+from fastpath.control.docker.serve import Docker
 from fastpath.control.gateway import GatewayBridge
 from fastpath.control.host_state import HostState
 from fastpath.control.ipam import Pool
@@ -42,7 +43,7 @@ from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
 from fastpath.control.state_dir import StateDir
 from fastpath.control.stop_signals import StopSignals
-from fastpath.control.store.interface import UnavailableError
+from fastpath.control.store.interface import Store, UnavailableError
 from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.control.underlay import Underlay
 from fastpath.control.underlay_watch import UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
@@ -159,7 +160,10 @@ class Daemon:
                         ("watchdog", self._notifier.beat()),
                     )
                 ]
-                async with self._faces(operations, view, sock):
+                docker = self._docker(store, registry)
+                if docker is not None:
+                    running.append(tasks.create_task(docker.upkeep.run(), name="docker"))
+                async with self._faces(operations, view, sock), docker.serve() if docker else contextlib.nullcontext():
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
                     running.append(tasks.create_task(membership.run(), name="membership"))
@@ -174,6 +178,20 @@ class Daemon:
                     task.cancel()
         finally:
             await store.close()
+
+    def _docker(self, store: Store, registry: Registry) -> Docker | None:
+        folder = self._config.docker_plugin_dir
+        if folder is None:
+            return None
+        return Docker(
+            config=self._config,
+            folder=folder,
+            underlay=self._underlay,
+            store=store,
+            mirror=self._mirror,
+            registry=registry,
+            reconciler=self._reconciler,
+        )
 
     async def _registered(self, membership: Membership, stop: asyncio.Event) -> None:
         """Register, unless a signal comes first."""

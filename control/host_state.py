@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fastpath import Port
 from fastpath.control import sandbox
 from fastpath.control.marks import gateway_mac
-from fastpath.control.model import Endpoint, Network, Peer
+from fastpath.control.model import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import Entry, NetworkSync, entry_for
 from fastpath.errors import FastpathError
@@ -141,6 +141,8 @@ class HostState:
         return here
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        if endpoint.sandbox == NOWHERE and endpoint.state != "leaving":
+            return
         if endpoint.state == "leaving" or not sandbox.is_alive(endpoint.sandbox):
             if endpoint.state != "leaving":
                 log.info("the sandbox %s of endpoint %s is gone: removing it", endpoint.sandbox.path, endpoint.id)

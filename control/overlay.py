@@ -55,17 +55,17 @@ class Overlay:
         """The endpoint's interface in its sandbox, complete; returns the port that its frames come from. `mtu` is
         the interface's. Raises ConflictError where the sandbox is gone, or has another interface of that name:
         nothing is changed then."""
-        if network.internal:
+        if network.internal or endpoint.manager:
             self._internal.add(endpoint.id)
         try:
             self._ensure_way_out(network, endpoint)
             return self._ensure_interface(network, endpoint, mtu)
         except BaseException:
-            self._leave_gateway(endpoint.sandbox)
+            self._leave_gateway(endpoint)
             raise
 
     def _ensure_way_out(self, network: Network, endpoint: Endpoint) -> None:
-        if self._gateway is None:
+        if self._gateway is None or endpoint.manager:  # who has one of its own
             return
         if not network.internal:
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
@@ -74,17 +74,21 @@ class Overlay:
         elif self._gateway.has_sandbox(endpoint.sandbox):
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
 
-    def _leave_gateway(self, where: Sandbox) -> None:
+    def _leave_gateway(self, endpoint: Endpoint) -> None:
         """Unless another endpoint needs the way out."""
-        if self._gateway is not None and not self._leads_outside(where):
-            self._gateway.remove_sandbox(where)
+        if self._gateway is not None and not endpoint.manager and not self._leads_outside(endpoint.sandbox):
+            self._gateway.remove_sandbox(endpoint.sandbox)
 
     def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
         segment = self._segment(network)
         if network.layout == "direct":
-            return self._direct.ensure(segment, endpoint, mtu)
+            ensure = self._direct.ensure_placed if endpoint.manager else self._direct.ensure
+            return ensure(segment, endpoint, mtu)
         port = self._bridge.port(network) or self._bridge.ensure_network(segment, network, mtu)
-        self._bridge.ensure_endpoint(network, endpoint, mtu)
+        if endpoint.manager:
+            self._bridge.ensure_placed(network, endpoint, mtu)
+        else:
+            self._bridge.ensure_endpoint(network, endpoint, mtu)
         return port
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
@@ -95,7 +99,7 @@ class Overlay:
         else:
             self._bridge.remove_endpoint(network, endpoint)
         self._internal.discard(endpoint.id)
-        self._leave_gateway(endpoint.sandbox)
+        self._leave_gateway(endpoint)
 
     def _leads_outside(self, where: Sandbox) -> bool:
         """Whether the sandbox has an endpoint of a network that is not internal."""
@@ -128,7 +132,7 @@ class Overlay:
         said += strays.remove_links(self._host, wanted)
         if self._gateway is not None:
             internal = {network.name for network in networks if network.internal}
-            outside = [endpoint.sandbox for endpoint in wanted if endpoint.network not in internal]
+            outside = [e.sandbox for e in wanted if e.network not in internal and not e.manager]
             said += self._gateway.remove_strays(outside)
         return said
 
