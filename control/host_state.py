@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fastpath import Port
-from fastpath.control import sandbox
+from fastpath.control import placed, sandbox
 from fastpath.control.marks import gateway_mac
 from fastpath.control.model import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.overlay import Overlay
@@ -141,7 +141,8 @@ class HostState:
         return here
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
-        if endpoint.sandbox == NOWHERE and endpoint.state != "leaving":
+        if endpoint.manager and endpoint.state == "joining":
+            self._reconcile_joining(here, plan, endpoint, outcome)
             return
         if endpoint.state == "leaving" or not sandbox.is_alive(endpoint.sandbox):
             if endpoint.state != "leaving":
@@ -152,6 +153,15 @@ class HostState:
         self._ensure(here, plan, endpoint)
         if endpoint.state == "joining":
             outcome.made.append(endpoint)
+
+    def _reconcile_joining(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        """One whose manager is about to place the interface: it is made, or waited for."""
+        if endpoint.sandbox == NOWHERE:
+            return
+        self._ensure(here, plan, endpoint)
+        place = placed.find(self._host, endpoint)
+        if place is not None and place.within is not None:
+            outcome.made.append(endpoint.model_copy(update={"sandbox": place.within}))
 
     def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
         here.ports[endpoint.id] = self._driver.ensure_endpoint(plan.network, endpoint, plan.mtu)

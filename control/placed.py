@@ -2,6 +2,9 @@
 """Interfaces that somebody else places, an endpoint's `manager` (Docker). We make one in the daemon's namespace,
 marked, with its MAC address and MTU. The manager moves it into the sandbox, names it, gives it addresses and brings it
 up, and brings it back at the end. So it may be in either namespace, under any name: the mark tells which it is.
+
+Docker names the sandbox before there is one: with inode 0 it is expected at its path. The endpoint is `joining` until
+its interface was seen there.
 """
 
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from typing import TypeVar
 from fastpath.control import marks, sandbox
 from fastpath.control.model import NOWHERE, Endpoint, Sandbox
 from fastpath.control.netlink import Link, Links
-from fastpath.errors import ConflictError
+from fastpath.errors import ConflictError, UsageError
 
 T = TypeVar("T")
 
@@ -37,9 +40,13 @@ def find(host: str, endpoint: Endpoint) -> Place | None:
             return next((link for link in links.all() if link.alias == alias and link.name != _inner(endpoint)), None)
 
     # Here, there, and here again: it may be moved between any two looks, either way, but hardly twice.
-    places = [None, endpoint.sandbox, None] if _is_somewhere(endpoint) else [None]
+    there = _sandbox(endpoint)
+    places = [None] if there is None else [None, there, None]
     for within in places:
-        link = look() if within is None else sandbox.inside(within, look)
+        try:
+            link = look() if within is None else sandbox.inside(within, look)
+        except (UsageError, ConflictError):  # the sandbox has just gone
+            continue
         if link is not None:
             return Place(within, link)
     return None
@@ -78,8 +85,19 @@ def delete(host: str, endpoint: Endpoint) -> None:
         place.inside(lambda: remove(place.link))
 
 
-def _is_somewhere(endpoint: Endpoint) -> bool:
-    return endpoint.sandbox != NOWHERE and sandbox.is_alive(endpoint.sandbox)
+def _sandbox(endpoint: Endpoint) -> Sandbox | None:
+    """The endpoint's sandbox, if there is one now."""
+    if endpoint.sandbox.inode:
+        return endpoint.sandbox if sandbox.is_alive(endpoint.sandbox) else None
+    return expected(endpoint.sandbox.path) if endpoint.sandbox != NOWHERE else None
+
+
+def expected(path: str) -> Sandbox | None:
+    """The sandbox at this path, if there is one by now."""
+    try:
+        return sandbox.resolve(path)
+    except UsageError:
+        return None
 
 
 def _inner(endpoint: Endpoint) -> str:

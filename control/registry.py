@@ -155,7 +155,7 @@ class Registry:
         raise AssertionError("unreachable")
 
     async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
-        """Write the endpoint's new state: the revision. None where the endpoint is no longer there."""
+        """Write the endpoint's new state, and where it is: the revision. None where the endpoint is no longer there."""
         async for _ in attempts(f"endpoint {endpoint.id}"):
             item = await self._store.get(_key(endpoint))
             found = read_endpoint(item) if item is not None else None
@@ -163,7 +163,7 @@ class Registry:
                 return None
             if found.state == state or (found.state == "leaving" and state == "ready"):
                 return item.revision
-            changed = found.model_copy(update={"state": state})
+            changed = found.model_copy(update={"state": state, "sandbox": endpoint.sandbox})
             revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
             if revision is not None:
                 return revision

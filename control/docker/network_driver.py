@@ -10,7 +10,7 @@ import asyncio
 import logging
 from ipaddress import ip_interface
 
-from fastpath.control import marks, sandbox
+from fastpath.control import marks, placed
 from fastpath.control.docker.book import Book, Entry
 from fastpath.control.docker.claims import MANAGER, Claims
 from fastpath.control.docker.ipam_driver import Reserved
@@ -30,7 +30,7 @@ from fastpath.control.docker.messages import (
 )
 from fastpath.control.docker.wanted import wanted
 from fastpath.control.mirror import Mirror, caught_up
-from fastpath.control.model import Endpoint, IPInterface
+from fastpath.control.model import Endpoint, IPInterface, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
@@ -143,7 +143,9 @@ class NetworkDriver:
             raise NotFoundError(
                 f"fastpath does not know the endpoint {request.endpoint[:12]}: start the container again"
             )
-        where = await self._reconciler.in_thread(sandbox.resolve, request.sandbox)
+        # Of a container that starts there is no namespace yet: Docker makes one when it has all interfaces.
+        where = await self._reconciler.in_thread(placed.expected, request.sandbox)
+        where = where or Sandbox(path=request.sandbox, inode=0)
         endpoint, revision = await self._claims.place(endpoint, where)
         await caught_up(self._mirror, revision)
         await self._reconciler.endpoint(endpoint)
@@ -170,7 +172,10 @@ class NetworkDriver:
         return Nothing()
 
     async def remove_orphan(self, endpoint: Endpoint) -> None:
-        """An endpoint that Docker forgot."""
+        """An endpoint that Docker forgot, unless its interface was placed after all."""
+        place = await self._reconciler.in_thread(placed.find, self._host, endpoint)
+        if place is not None and place.within is not None:
+            return
         log.warning("endpoint %s in %s was never joined: Docker forgot it", endpoint.id, endpoint.network)
         await self._remove(endpoint)
 

@@ -9,13 +9,12 @@ from fastpath.control.docker.book import Book
 from fastpath.control.docker.claims import MANAGER
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.control.mirror import Mirror
-from fastpath.control.model import NOWHERE
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 5.0
-ORPHAN_S = 180.0  # Docker joins an endpoint within seconds of making it
+ORPHAN_S = 180.0  # Docker has an endpoint in its sandbox within seconds
 
 
 class Upkeep:
@@ -45,7 +44,7 @@ class Upkeep:
         waiting = {
             endpoint.id: endpoint
             for endpoint in self._mirror.local_endpoints(self._host)
-            if endpoint.manager == MANAGER and endpoint.sandbox == NOWHERE
+            if endpoint.manager == MANAGER and not endpoint.sandbox.inode
         }
         now = time.monotonic()
         self._since = {identity: self._since.get(identity, now) for identity in waiting}
