@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.netns.hosts import wait_for
 from tests.system.docker_host import DockerHost, DockerSite, docker_site
 from tests.system.site import links
 
@@ -97,11 +96,12 @@ def test_published_ports_and_outbound_connections(two: DockerSite) -> None:
     h1, h2 = two.hosts
     for host in two.hosts:
         host.create("web", "10.0.3.0/24")
-    h1.container("server", "web", "-p", "8080:80", command="nc -lk -p 80 -e echo hello")
+    h1.container("server", "web", "-p", "8080:80")
+    h1.inside("server", "sh", "-c", "mkdir /srv; echo hello > /srv/index.html; httpd -p 80 -h /srv")
     h2.container("client", "web")
     outside = h2.daemon.host  # another machine: it reaches the host's address only
-    wait_for(lambda: "hello" in outside.run("nc", "-w", "3", "192.0.2.1", "8080", check=False).stdout, "-p answers")
-    assert "hello" in h2.inside("client", "nc", "-w", "3", "10.0.3.2", "80")
+    assert "hello" in outside.run("busybox", "wget", "-q", "-O", "-", "http://192.0.2.1:8080/").stdout
+    assert "hello" in h2.inside("client", "wget", "-q", "-O", "-", "http://10.0.3.2/")
     assert h2.pinged("client", "192.0.2.1") == 3  # masqueraded
 
 
