@@ -26,7 +26,7 @@ from typing import Any
 from fastpath.control import keys
 from fastpath.control.store.checks import prefix_end
 from fastpath.errors import RefusedError
-from tests.netns.hosts import namespaces, wait_for
+from tests.netns.hosts import Namespace, ip, namespaces, wait_for
 from tests.system.etcd_server import Etcd, Place
 from tests.system.site import HostDaemon, Site, site
 
@@ -181,15 +181,21 @@ class DockerHost:
         process, self._process = self._process, None
         process.send_signal(how)
         process.wait(WORDS)
+        # Its containerd ends with it. The next dockerd must not take a zombie that nobody reaps for one that runs.
+        with contextlib.suppress(FileNotFoundError):
+            file = self.folder / "exec" / "containerd" / "containerd.pid"
+            pid = int(file.read_text())
+            wait_for(lambda: not _runs(pid), "containerd ends")
+            file.unlink()
 
-    def close(self) -> None:
-        """Nothing is left of it, whatever it was doing."""
+    def crash(self) -> None:
+        """What the machine has of Docker when its power fails: files."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
         for pid in self.daemon.host.pids():  # containerd and what it started
-            if Path(f"/proc/{pid}/comm").read_text().startswith("containerd"):
-                _kill(pid)
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().startswith("containerd"):
+                    _kill(pid)
         groups = sorted(CGROUPS.glob(f"*/{self._cgroup}")) or [CGROUPS / self._cgroup]
         wait_for(lambda: not _kill_groups(groups), "containers end")
         for group in groups:
@@ -199,9 +205,35 @@ class DockerHost:
             with contextlib.suppress(OSError):
                 group.rmdir()
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-            if line.split()[1].startswith(f"{self.folder}/"):
+            if line.split()[1].startswith(f"{self._names}/"):
                 subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+
+    def forget(self) -> None:
+        """Dockerd will find none of its data; it must not run."""
+        shutil.rmtree(self.folder / "data")
+
+    def close(self) -> None:
+        """Nothing is left of it, whatever it was doing."""
+        self.crash()
+        subprocess.run(["umount", "--lazy", str(self._names)], check=False)
         shutil.rmtree(self.folder)
+
+    @contextlib.contextmanager
+    def namespace(self, container: str) -> Iterator[Namespace]:
+        """A container's namespace, under a name of ours for as long."""
+        name = f"fpt-{os.getpid()}-{self.daemon.host.label}-{container}"
+        ip("netns", "attach", name, str(self.inspect("container", container)["State"]["Pid"]))
+        try:
+            yield Namespace(container, name)
+        finally:
+            ip("netns", "delete", name)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _kill(pid: int) -> None:
