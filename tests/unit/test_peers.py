@@ -40,6 +40,41 @@ def entry(n: int, vtep: object = A) -> Entry:
     return Entry(f"02:42:00:00:00:{n:02x}", (ip_address(f"10.0.0.{n}"),), vtep=vtep)  # type: ignore[arg-type]
 
 
+def test_the_next_owner_of_an_address_may_come_before_the_last_one_goes(segment: Segment) -> None:
+    """The lowest free address is given first, and a batch of events has no order."""
+    sync = NetworkSync(segment)
+    sync.set("last", entry(1))
+    sync.set("next", entry(1, B))
+    sync.set("last", None)
+    wanted = ({"127.0.0.3"}, {"02:42:00:00:00:01": "127.0.0.3"}, {"10.0.0.1": "02:42:00:00:00:01"})
+    assert known(segment) == wanted
+    assert sync.sync({"next": entry(1, B)}) == 0
+    assert known(segment) == wanted
+    sync.set("next", None)
+    assert known(segment) == (set(), {}, {})
+
+
+def test_two_that_claim_one_address_do_not_take_turns(segment: Segment) -> None:
+    sync = NetworkSync(segment)
+    both = {"one": entry(1), "two": entry(1, B)}
+    sync.sync(both)
+    assert [sync.sync(both) for _ in range(3)] == [0, 0, 0]
+    assert sync.sync({"one": entry(1)}) > 0
+    assert known(segment) == ({"127.0.0.2"}, {"02:42:00:00:00:01": "127.0.0.2"}, {"10.0.0.1": "02:42:00:00:00:01"})
+
+
+def test_what_the_engine_refuses_is_in_nobody_elses_way(segment: Segment) -> None:
+    sync = NetworkSync(segment)
+    bad = Entry("02:42:00:00:00:09", (ip_address("224.0.0.5"),), vtep=A)
+    for _ in range(2):
+        sync.sync({"bad": bad, "good": entry(1)})
+        assert list(sync.failed) == ["bad"]
+        assert "is not the address of one host" in sync.failed["bad"]
+        assert known(segment)[1:] == ({"02:42:00:00:00:01": "127.0.0.2"}, {"10.0.0.1": "02:42:00:00:00:01"})
+    sync.sync({"good": entry(1)})
+    assert not sync.failed
+
+
 def test_an_endpoint_comes_moves_and_goes(segment: Segment) -> None:
     sync = NetworkSync(segment)
     sync.set("one", entry(1))
