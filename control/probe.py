@@ -8,6 +8,7 @@ or answer, and eight bytes that the asker chose.
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import time
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from fastpath import Engine
 from fastpath.addresses import IPAddress, format_mac
 from fastpath.errors import FastpathError
+
+log = logging.getLogger(__name__)
 
 PROBE_VNI = 1  # networks begin at 256
 ETHERTYPE = b"\x88\xb5"
@@ -69,7 +72,10 @@ class Prober:
             self._forget(probe_mac(host))
         for host, vtep in vteps.items():
             if host not in self.pulses:
-                self._segment.fdb.set(format_mac(int.from_bytes(probe_mac(host))), self._segment.remote(vtep))
+                try:
+                    self._segment.fdb.set(format_mac(int.from_bytes(probe_mac(host))), self._segment.remote(vtep))
+                except FastpathError as error:
+                    log.error("%s cannot be asked whether it answers: %s", host, error)
                 self.pulses[host] = Pulse(vtep, time.monotonic())
 
     async def run(self, interval: float) -> None:

@@ -131,6 +131,18 @@ def test_a_host_of_the_same_name_is_refused(two: Site) -> None:
     assert two.daemons[0].answers()
 
 
+def test_the_route_to_a_host_that_joins_is_looked_at(tmp_path: Path) -> None:
+    with site(2, tmp_path) as two:
+        h1, h2 = two.daemons
+        h1.host.ip(f"route add {h2.vtep}/32 dev u0 mtu 1400")
+        h1.start()
+        assert h1.healthy().underlay_mtu == 1500
+        h2.start()
+        h1.wait(lambda status: status.underlay_mtu == 1400, "it knows the way to h2")
+        h2.network("web")
+        wait_for(lambda: h2.client.network("web").mtu == 1350, "h2 knows it, too")
+
+
 def test_containers_follow_the_underlays_mtu(two: Site) -> None:
     h1, h2 = two.daemons
     h1.network("web", subnets=["10.9.0.0/24"])
