@@ -41,6 +41,8 @@ class Operations:
 
     async def create_network(self, request: NetworkCreate) -> Network:
         """Make a network, for all hosts."""
+        if self._mirror.lost_all is not None:
+            raise UnavailableError(self._mirror.lost_all)
         if request.driver != "overlay":
             raise UsageError(f"this version has no {request.driver} networks: leave --driver out, or give overlay")
         if request.options:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fastpath.control.messages import EndpointCreate
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, wait_for
 from tests.system.site import Site, links, pinged, site
@@ -129,6 +130,18 @@ def test_a_host_of_the_same_name_is_refused(two: Site) -> None:
     assert done.returncode == 2
     assert f"another host is registered as {names[0]} (VTEP 192.0.2.1)" in done.stderr
     assert two.daemons[0].answers()
+
+
+def test_a_host_itself_is_no_container(two: Site) -> None:
+    h1, _ = two.daemons
+    assert h1.process is not None
+    h1.network("web")
+    before = set(links(h1.host))
+    with pytest.raises(FastpathError, match="is this host's own network namespace"):
+        h1.client.create_endpoint(EndpointCreate(network="web", sandbox=f"/proc/{h1.process.pid}/ns/net", name="in0"))
+    assert not h1.client.endpoints()
+    assert set(links(h1.host)) == before
+    h1.healthy()
 
 
 def test_the_route_to_a_host_that_joins_is_looked_at(tmp_path: Path) -> None:
