@@ -207,7 +207,9 @@ def usable_peers(peers: Iterable[Peer], host: str, vtep: IPAddress, udp_port: in
 
 
 def admit(engine: Engine, peers: Iterable[Peer]) -> None:
-    """Let the peers, and nobody else, send to us."""
+    """Let the peers, and nobody else, send to us; unless the engine takes packets from everybody."""
+    if not engine.known_only:
+        return
     wanted = {peer.vtep for peer in peers}
     admitted = {remote.address for remote in engine.admitted}
     for address in admitted - wanted:

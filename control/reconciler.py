@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
+from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
 from fastpath.control.metrics import Reconciles
 from fastpath.control.mirror import Changes, Mirror
@@ -252,6 +253,8 @@ class Reconciler:
 
     async def _clear_up(self) -> None:
         """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
+        if any(not key.startswith(keys.PEERS) for key in self._mirror.unreadable):
+            return  # it may be of what cannot be read, and is wanted
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
         wanted = self._mirror.local_endpoints(self._host)
         found = await self._guarded("", self._state.remove_strays, wanted, networks)

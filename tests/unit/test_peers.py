@@ -198,3 +198,10 @@ def test_peers_and_nobody_else_are_let_in(engine: Engine) -> None:
     assert {str(remote.address) for remote in engine.admitted} == {"127.0.0.2", "127.0.0.3"}
     admit(engine, [peer("h3", "127.0.0.3"), peer("h4", "127.0.0.4")])
     assert {str(remote.address) for remote in engine.admitted} == {"127.0.0.3", "127.0.0.4"}
+
+
+def test_an_engine_that_takes_packets_from_everybody_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    peer = Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2", "mtu": 1500, "version": "0"})
+    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+        admit(engine, [peer])
+    assert not caplog.records

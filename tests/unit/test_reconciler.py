@@ -9,11 +9,13 @@ from typing import cast
 import pytest
 
 from fastpath import Engine
+from fastpath.control import keys
 from fastpath.control.host_state import HostState
 from fastpath.control.messages import EndpointCreate
 from fastpath.control.model import Network, Sandbox
 from fastpath.control.overlay import Overlay
 from fastpath.control.reconciler import Reconciler
+from fastpath.control.store.interface import Delete, Put
 from tests.unit.lab import free_udp_port
 from tests.unit.sites import Host, until, with_hosts
 from tests.unit.test_host_state import SANDBOX, MemoryDriver
@@ -23,6 +25,7 @@ class Driver(MemoryDriver):
     """Has a way out, nothing to clear up, and a mistake that shows with one network."""
 
     mistaken = ""
+    cleared = 0
 
     def ensure_network(self, network: Network, mtu: int) -> object:  # type: ignore[override]
         if network.name == self.mistaken:
@@ -33,6 +36,7 @@ class Driver(MemoryDriver):
         pass
 
     def remove_strays(self, wanted: object, networks: object) -> list[str]:
+        self.cleared += 1
         return []
 
 
@@ -61,6 +65,27 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
         await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
         following.cancel()
         running.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        key = keys.network("db")
+        await host.store.commit([], [Put(key, b"{")])
+        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        assert driver.cleared == 0
+        await host.store.commit([], [Delete(key)])
+        await until(lambda: not host.mirror.unreadable)
+        for _ in range(2):
+            await reconciler.everything()
+        assert driver.cleared == 1
+        following.cancel()
         reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
