@@ -137,6 +137,7 @@ class Daemon:
             registry = Registry(store, config.host, Pool(config.pool, config.pool_prefix))
             membership = self._membership = Membership(store, config.lease_ttl, self._describe)
             self._reconciler.registry = registry
+            self._reconciler.may_write = lambda: membership.holds
             reaper = Reaper(config.host, self._mirror, registry, config.grace)
             operations = Operations(config.host, self._mirror, registry, self._reconciler, routed_subnets)
             view = View(
@@ -165,6 +166,7 @@ class Daemon:
                 async with self._faces(operations, view, sock):
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
+                        self._reconciler.look_at_everything()  # what it found may be told now
                     running.append(tasks.create_task(membership.run(), name="membership"))
                     self._notifier.ready(
                         f"{config.host} at {self._underlay.vtep}, {len(self._mirror.networks)} networks"
@@ -235,6 +237,7 @@ class Daemon:
             self._meet_peers()
         if self._membership is not None and self._config.host in changes.peers:
             self._membership.seen(self._mirror.peers.get(self._config.host))
+            self._reconciler.look_at_everything()
 
     def _meet_peers(self) -> None:
         peers, self._peer_problems = usable_peers(

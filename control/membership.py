@@ -34,6 +34,12 @@ class Membership:
         self._lease = 0
         self._written: tuple[Peer, int] | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether this host has its name for itself, as far as is known: only then are the endpoints of that name its
+        own."""
+        return self.registered.is_set() and self.problem is None
+
     def changed(self) -> None:
         """What `describe` returns is different now: write it soon."""
         self._changed.set()

@@ -59,6 +59,8 @@ class Reconciler:
         # Endpoints whose creation failed, which the store may not know yet.
         self.abandoned: set[str] = set()
         self.registry: Registry | None = None  # None while the store was not opened yet
+        # Whether the endpoints of this host's name are this host's: not those of another one of the same name.
+        self.may_write: Callable[[], bool] = lambda: True
         self.done = Reconciles()
         self._host = host
         self._mirror = mirror
@@ -233,8 +235,8 @@ class Reconciler:
 
     async def _tell_store(self, made: list[Endpoint], removed: list[Endpoint]) -> None:
         """Write what became of local endpoints; what fails is written at a later pass."""
-        if self.registry is None:
-            return  # everything is looked at again once there is one
+        if self.registry is None or not self.may_write():
+            return  # everything is looked at again once there is one, and we may
         for endpoint in made:
             await self._written(endpoint, self.registry.set_state(endpoint, "ready"))
         for endpoint in removed:

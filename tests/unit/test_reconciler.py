@@ -11,6 +11,7 @@ import pytest
 from fastpath import Engine
 from fastpath.control import keys
 from fastpath.control.host_state import HostState
+from fastpath.control.membership import Membership
 from fastpath.control.messages import EndpointCreate
 from fastpath.control.model import Network, Sandbox
 from fastpath.control.overlay import Overlay
@@ -86,6 +87,37 @@ def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, drive
             await reconciler.everything()
         assert driver.cleared == 1
         following.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path: Path, driver: Driver) -> None:
+    """Their sandboxes are not there, of course."""
+
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        await host.network("web")
+        await host.endpoint("web", "0" * 16)
+        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        reconciler.registry = host.registry
+        first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
+        await first.register()
+        second = Membership(host.store, 30, host.peer)
+        reconciler.may_write = lambda: second.holds
+        following = asyncio.create_task(host.mirror.run(host.store))
+        joining = asyncio.create_task(second.run())
+        await host.mirror.synced.wait()
+        await until(lambda: second.problem is not None)
+        await reconciler.everything()
+        assert await host.store.get(keys.endpoint("web", "0" * 16)) is not None
+        await host.store.commit([], [Delete(keys.peer("h1"))])
+        second.changed()
+        await until(lambda: second.holds)
+        await reconciler.everything()
+        assert await host.store.get(keys.endpoint("web", "0" * 16)) is None
+        for task in (following, joining):
+            task.cancel()
         reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
