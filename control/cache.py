@@ -25,13 +25,17 @@ class Cache:
 
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
+        self._source = source
         try:
             self._db = self._open(source)
         except sqlite3.DatabaseError as error:
-            log.warning("%s cannot be read (%s): it is made anew", path, error)
-            for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-                name.unlink(missing_ok=True)
-            self._db = self._open(source)
+            self._db = self._anew(error)
+
+    def _anew(self, why: sqlite3.Error) -> sqlite3.Connection:
+        log.warning("%s cannot be read (%s): it is made anew", self._path, why)
+        for name in (self._path, *(self._path.with_name(self._path.name + end) for end in ("-wal", "-shm"))):
+            name.unlink(missing_ok=True)
+        return self._open(self._source)
 
     def _open(self, source: str) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -49,6 +53,14 @@ class Cache:
 
     def load(self) -> Listing:
         """What was last kept; revision 0 where nothing was."""
+        try:
+            return self._read()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            self._db = self._anew(error)
+            return Listing(0, ())
+
+    def _read(self) -> Listing:
         found = self._db.execute("SELECT value FROM state WHERE name = 'revision'").fetchone()
         rows = self._db.execute("SELECT key, value, revision FROM item ORDER BY key")
         return Listing(found[0] if found else 0, tuple(Item(*row) for row in rows))

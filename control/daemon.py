@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from fastpath import Engine, Port
+from fastpath.addresses import IPAddress
 from fastpath.control import metrics_http
 from fastpath.control.api import Api
 from fastpath.control.cache import Cache
@@ -45,7 +46,7 @@ from fastpath.control.stop_signals import StopSignals
 from fastpath.control.store.interface import UnavailableError
 from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.control.underlay import Underlay
-from fastpath.control.underlay_watch import UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
+from fastpath.control.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
 from fastpath.control.unix_socket import listening_socket
 from fastpath.control.view import View
 from fastpath.errors import FastpathError
@@ -100,6 +101,8 @@ class Daemon:
         self._membership: Membership | None = None
         self._peer_problems: list[str] = []
         self._vtep_problem: str | None = None
+        self._underlay_changed = asyncio.Event()
+        self._measured: frozenset[IPAddress] = frozenset()  # the VTEPs that the underlay's MTU is known for
 
     async def run(self, signals: StopSignals, sock: socket.socket) -> None:
         """Take over, join the others, serve; until a signal."""
@@ -134,6 +137,7 @@ class Daemon:
             registry = Registry(store, config.host, Pool(config.pool, config.pool_prefix))
             membership = self._membership = Membership(store, config.lease_ttl, self._describe)
             self._reconciler.registry = registry
+            self._reconciler.may_write = lambda: membership.holds
             reaper = Reaper(config.host, self._mirror, registry, config.grace)
             operations = Operations(config.host, self._mirror, registry, self._reconciler, routed_subnets)
             view = View(
@@ -162,6 +166,7 @@ class Daemon:
                 async with self._faces(operations, view, sock):
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
+                        self._reconciler.look_at_everything()  # what it found may be told now
                     running.append(tasks.create_task(membership.run(), name="membership"))
                     self._notifier.ready(
                         f"{config.host} at {self._underlay.vtep}, {len(self._mirror.networks)} networks"
@@ -227,37 +232,43 @@ class Daemon:
 
     def _changed(self, changes: Changes) -> None:
         """The store says something new."""
+        self._reconciler.changed(changes)
         if changes.peers:
             self._meet_peers()
-            own = self._mirror.peers.get(self._config.host)
-            if self._membership is not None and own is None and self._config.host in changes.peers:
-                self._membership.lost()
-        self._reconciler.changed(changes)
+        if self._membership is not None and self._config.host in changes.peers:
+            self._membership.seen(self._mirror.peers.get(self._config.host))
+            self._reconciler.look_at_everything()
 
     def _meet_peers(self) -> None:
         peers, self._peer_problems = usable_peers(
             self._mirror.peers.values(), self._config.host, self._underlay.vtep, self._config.udp_port
         )
         admit(self._engine, peers.values())
-        self._prober.set_peers({host: peer.vtep for host, peer in peers.items()})
+        vteps = {host: peer.vtep for host, peer in peers.items()}
+        self._prober.set_peers(vteps)
+        if not self._measured.issuperset(vteps.values()):
+            self._underlay_changed.set()  # the way to a new one may take less than the way to all others
         if self._underlay.measured(self._underlay.mtu, peers.values()):
             self._reconciler.look_at_everything()
 
     async def _follow_underlay(self) -> None:
         """Look again whenever links, addresses or routes of this host change."""
-        changed = asyncio.Event()
+        changed = self._underlay_changed
         watch = UnderlayWatch(changed.set)
         watch.start()
         try:
             while True:
                 await changed.wait()
                 changed.clear()
-                await self._look_at_underlay()
+                try:
+                    await self._look_at_underlay()
+                except (FastpathError, OSError) as error:
+                    log.warning("cannot look at the underlay: %s", error)
+                await asyncio.sleep(QUIET_S)  # many hosts may come at once
         finally:
             watch.close()
 
     async def _look_at_underlay(self) -> None:
-        peers = self._peers()
         try:
             vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._config.vtep)
             self._vtep_problem = (
@@ -267,11 +278,12 @@ class Daemon:
             )
         except FastpathError as error:
             self._vtep_problem = str(error)
-        remotes = tuple(peer.vtep for peer in peers.values())
+        remotes = tuple(peer.vtep for peer in self._peers().values())
         mtu = await self._reconciler.in_thread(underlay_mtu, self._underlay.vtep, remotes)
         if mtu != self._underlay.mtu and self._membership is not None:
             self._membership.changed()
-        if self._underlay.measured(mtu, peers.values()):
+        self._measured = frozenset(remotes)
+        if self._underlay.measured(mtu, self._peers().values()):  # who may have told of another MTU meanwhile
             self._reconciler.look_at_everything()
 
     def _problems(self) -> list[str]:

@@ -12,7 +12,7 @@ from fastpath.control.marks import gateway_mac
 from fastpath.control.model import Endpoint, Network, Peer
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import Entry, NetworkSync, entry_for
-from fastpath.errors import FastpathError
+from fastpath.errors import ConflictError, FastpathError
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +78,21 @@ class HostState:
         here = self._ensure_network(plan)
         outcome = Outcome()
         local = {e.id: e for e in plan.endpoints if e.host == self._host}
+        failed: dict[str, str] = {}
         for endpoint in [e for identity, e in here.endpoints.items() if identity not in local]:
-            self._drop(here, endpoint)
+            try:
+                self._drop(here, endpoint)
+            except (FastpathError, OSError) as error:
+                failed[endpoint.id] = str(error)
         for endpoint in local.values():
             try:
                 self._reconcile_endpoint(here, plan, endpoint, outcome)
             except (FastpathError, OSError) as error:
-                outcome.failed[endpoint.id] = f"endpoint {endpoint.id} of {plan.network.name}: {error}"
+                failed[endpoint.id] = str(error)
         gone = {e.id for e in outcome.removed}
         outcome.repairs = here.sync.sync({i: entry for i, entry in self._entries(here, plan).items() if i not in gone})
+        failed = here.sync.failed | failed
+        outcome.failed = {i: f"endpoint {i} of {plan.network.name}: {why}" for i, why in failed.items()}
         if not here.endpoints and gone:
             self.remove_network(plan.network.name)
         return outcome
@@ -95,8 +101,9 @@ class HostState:
         """One local endpoint. Raises FastpathError, and then nothing is left of it."""
         here = self._ensure_network(plan)
         self._ensure(here, plan, endpoint)
-        for identity, entry in self._entries(here, plan).items():  # all: the network may be new here
-            here.sync.set(identity, entry)
+        failed = here.sync.update(self._entries(here, plan))  # all: the network may be new here
+        if endpoint.id in failed:
+            raise ConflictError(failed[endpoint.id])
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
         """One local endpoint's interface, also where there is none."""
@@ -105,10 +112,15 @@ class HostState:
             self._drop(here, endpoint)
 
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
-        """These endpoints, which are not local, are so now (None: gone)."""
+        """These endpoints, which are not local, are so now (None: gone). Raises ConflictError where the engine refuses
+        one; the others are done."""
         here = self._here[name]
-        for identity, endpoint in endpoints.items():
-            here.sync.set(identity, self._entry(here, endpoint, peers) if endpoint is not None else None)
+        failed = here.sync.update(
+            {i: self._entry(here, end, peers) if end is not None else None for i, end in endpoints.items()}
+        )
+        if failed:
+            identity, why = next(iter(failed.items()))
+            raise ConflictError(f"endpoint {identity} of {name}: {why}")
 
     def remove_network(self, name: str) -> None:
         """This host no longer takes part in the network."""
@@ -135,6 +147,9 @@ class HostState:
             log.warning("the network %s was changed in the store: it is made anew here", name)
             self.remove_network(name)
             here = None
+        for other in self._here.values():  # else both would have one segment, and lose it with the first that goes
+            if other.network.vni == plan.network.vni and other.network.name != name:
+                raise ConflictError(f"the network {name} has the VNI {plan.network.vni}, as {other.network.name} has")
         segment = self._driver.ensure_network(plan.network, plan.mtu)
         if here is None:
             here = self._here[name] = _Here(plan.network, NetworkSync(segment))

@@ -5,6 +5,7 @@ Every method brings about what it says, whatever is there already: nothing, all 
 was killed in between. All are for one thread at a time, and not for the event loop's.
 """
 
+import os
 from collections.abc import Iterable
 
 from fastpath import Engine, Port, Segment
@@ -14,7 +15,7 @@ from fastpath.control.layout_bridge import BridgeLayout
 from fastpath.control.layout_direct import DirectLayout
 from fastpath.control.model import Endpoint, Network, Sandbox
 from fastpath.control.netlink import Links
-from fastpath.errors import UsageError
+from fastpath.errors import ConflictError, UsageError
 
 
 class Overlay:
@@ -28,6 +29,7 @@ class Overlay:
         self._direct = DirectLayout(engine, host)
         self._bridge = BridgeLayout(engine, host)
         self._internal: set[str] = set()  # endpoints of internal networks
+        self._own_namespace = os.stat("/proc/self/ns/net").st_ino
 
     def ensure_gateway(self) -> None:
         """The gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
@@ -55,6 +57,8 @@ class Overlay:
         """The endpoint's interface in its sandbox, complete; returns the port that its frames come from. `mtu` is
         the interface's. Raises ConflictError where the sandbox is gone, or has another interface of that name:
         nothing is changed then."""
+        if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
+            raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
         if network.internal:
             self._internal.add(endpoint.id)
         try:

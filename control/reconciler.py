@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
+from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
 from fastpath.control.metrics import Reconciles
 from fastpath.control.mirror import Changes, Mirror
@@ -58,6 +59,8 @@ class Reconciler:
         # Endpoints whose creation failed, which the store may not know yet.
         self.abandoned: set[str] = set()
         self.registry: Registry | None = None  # None while the store was not opened yet
+        # Whether the endpoints of this host's name are this host's: not those of another one of the same name.
+        self.may_write: Callable[[], bool] = lambda: True
         self.done = Reconciles()
         self._host = host
         self._mirror = mirror
@@ -88,13 +91,17 @@ class Reconciler:
 
     async def run(self, interval: float) -> None:
         """Reconcile, for ever; everything at least every `interval` seconds."""
-        last = time.monotonic()
+        last, patience = time.monotonic(), min(interval, SOON_S)
         while True:
-            await self._sleep(interval if not self.problems else min(interval, SOON_S))
+            due = last + (patience if self.problems else interval)
+            await self._sleep(due - time.monotonic())
             dirty, self._dirty = self._dirty, Dirty()
-            if dirty.everything or self.problems or time.monotonic() - last >= interval:
+            begin = time.monotonic()
+            if dirty.everything or begin >= due:
                 await self.everything()
                 last = time.monotonic()
+                # What keeps failing must not keep a large host busy.
+                patience = min(interval, max(SOON_S, 10 * (last - begin)))
             else:
                 await self._some(dirty)
 
@@ -103,8 +110,7 @@ class Reconciler:
         async with self._lock, self._counted():
             here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
             here |= await self.in_thread(self._state.networks_here)
-            for gone in [key for key in self.problems if key[0] and key[0] not in here]:
-                del self.problems[gone]
+            self._forget_problems(here)
             for name in here:
                 await self._network(name)
             await self._guarded("", self._state.ensure_gateway)
@@ -188,12 +194,14 @@ class Reconciler:
     async def _some(self, dirty: Dirty) -> None:
         async with self._lock:
             active = await self.in_thread(self._state.networks_here)
+            self._forget_problems(active)
             local = await self.in_thread(self._state.endpoints_here)
             for name, identity in dirty.endpoints:
                 endpoint = self._mirror.endpoints.get(name, {}).get(identity)
                 if identity in local or (endpoint is not None and endpoint.host == self._host):
                     dirty.networks.add(name)
-                if name in active and not self._here(name):  # the last one here went
+            for name in {name for name, _ in dirty.endpoints} & active:
+                if not self._here(name):  # the last one here went
                     dirty.networks.add(name)
             for name in dirty.networks:
                 if name in active or self._here(name):
@@ -202,6 +210,11 @@ class Reconciler:
             for name in {name for name, _ in others}:
                 changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
                 await self._guarded(name, self._state.set_endpoints, name, changed, self._peers())
+
+    def _forget_problems(self, here: set[str]) -> None:
+        """Those of networks that this host has nothing of, and should have nothing of."""
+        for key in [key for key in self.problems if key[0] and key[0] not in here and not self._here(key[0])]:
+            del self.problems[key]
 
     async def _network(self, name: str) -> None:
         """One network: its segment, its local endpoints, what is known of the others."""
@@ -222,8 +235,8 @@ class Reconciler:
 
     async def _tell_store(self, made: list[Endpoint], removed: list[Endpoint]) -> None:
         """Write what became of local endpoints; what fails is written at a later pass."""
-        if self.registry is None:
-            return  # everything is looked at again once there is one
+        if self.registry is None or not self.may_write():
+            return  # everything is looked at again once there is one, and we may
         for endpoint in made:
             await self._written(endpoint, self.registry.set_state(endpoint, "ready"))
         for endpoint in removed:
@@ -242,6 +255,8 @@ class Reconciler:
 
     async def _clear_up(self) -> None:
         """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
+        if any(not key.startswith(keys.PEERS) for key in self._mirror.unreadable):
+            return  # it may be of what cannot be read, and is wanted
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
         wanted = self._mirror.local_endpoints(self._host)
         found = await self._guarded("", self._state.remove_strays, wanted, networks)
@@ -257,6 +272,12 @@ class Reconciler:
             if self.problems.get((name, "")) != str(error):
                 log.error("%s: %s", name or "clearing up", error)
             self.problems[name, ""] = str(error)
+            return None
+        except Exception as error:  # a mistake of ours; it would end the daemon, and the next one at the same place
+            why = f"{name or 'clearing up'}: a mistake in fastpath ({type(error).__name__}: {error})"
+            if self.problems.get((name, "")) != why:
+                log.exception("%s", why)
+            self.problems[name, ""] = why
             return None
         self.problems.pop((name, ""), None)
         return result

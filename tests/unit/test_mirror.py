@@ -154,6 +154,21 @@ def test_a_damaged_copy_is_made_anew(tmp_path: Path) -> None:
     db.close()
 
 
+def test_so_is_one_that_is_damaged_within(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(7, [Event(f"/{n}", b"x" * 1000, 7) for n in range(100)])
+    cache.close()
+    with kept.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(b"\xff" * 20 * 4096)
+    cache = Cache(kept, "etcd://one:2379")
+    assert cache.load() == Listing(0, ())
+    cache.apply(8, [])
+    assert cache.load().revision == 8
+    cache.close()
+
+
 class Scripted(SqliteStore):
     """A store whose watches end as the script says."""
 
