@@ -2,8 +2,10 @@
 """A listening unix socket that only its owner can open, in place of one whose owner was killed."""
 
 import contextlib
+import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,11 +30,14 @@ def listening_socket(path: Path) -> Iterator[socket.socket]:
 
 
 def listen(path: Path) -> socket.socket:
-    """A new socket, in place of what may lie there."""
+    """A new socket, in place of one that may lie there. Raises RefusedError, also where something else does."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise FileExistsError(errno.EEXIST, "what lies there is no socket")
+            path.unlink()
         sock.bind(str(path))
         sock.listen()
     except OSError as error:
