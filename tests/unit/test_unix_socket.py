@@ -32,7 +32,7 @@ def test_one_that_answers_is_not(tmp_path: Path) -> None:
 def test_a_file_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("important")
-    with pytest.raises(RefusedError, match="notes.txt: what lies there is no socket"), listening_socket(path):
+    with pytest.raises(RefusedError, match=r"notes\.txt: what lies there is no socket"), listening_socket(path):
         pass
     assert path.read_text() == "important"
 
