@@ -12,6 +12,7 @@ from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, pars
 from fastpath.errors import UsageError
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
+MIN_MTU_V6 = 1280  # RFC 8200; below it the kernel takes IPv6 away from an interface
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -226,10 +226,10 @@ class Reconciler:
         if outcome is None:
             return
         self.done = replace(self.done, repairs=self.done.repairs + outcome.repairs)
-        for key in [key for key in self.problems if key[0] == name]:
-            del self.problems[key]
+        known = {self.problems.pop(key) for key in [key for key in self.problems if key[0] == name]}
         for identity, why in outcome.failed.items():
-            log.error("%s", why)
+            if why not in known:  # else it would be told every second
+                log.error("%s", why)
             self.problems[name, identity] = why
         await self._tell_store(outcome.made, outcome.removed)
 

@@ -32,7 +32,7 @@ def listen(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:
-        if path.exists() and not path.is_socket():
+        if path.is_symlink() or (path.exists() and not path.is_socket()):
             raise RefusedError(f"{path} exists and is not a socket: move it away, or give another path")
         path.unlink(missing_ok=True)
         sock.bind(str(path))

@@ -14,7 +14,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from fastpath.addresses import IPAddress, family_of
-from fastpath.control.model import IPInterface
+from fastpath.control.model import MIN_MTU_V6, IPInterface
 from fastpath.control.netlink.explain import explained
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
@@ -185,6 +185,11 @@ class Links:
         for address in addresses:
             if address in there:
                 continue
+            if address.version == 6 and link.mtu < MIN_MTU_V6:
+                raise RefusedError(
+                    f"{link.name} cannot have the address {address}: IPv6 needs an MTU of {MIN_MTU_V6}, and it is "
+                    f"{link.mtu} there"
+                )
             more = {"flags": IFA_F_NODAD} if address.version == 6 else {}
             with explained(f"give {link.name} the address {address}", errno.EEXIST):
                 self._ipr.addr(
