@@ -49,7 +49,7 @@ from fastpath.control.underlay import Underlay
 from fastpath.control.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
 from fastpath.control.unix_socket import listening_socket
 from fastpath.control.view import View
-from fastpath.errors import FastpathError
+from fastpath.errors import ConflictError, FastpathError
 from fastpath.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -188,6 +188,10 @@ class Daemon:
             await asyncio.wait({registering, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if registering.done():
                 await registering
+        except ConflictError as error:
+            if not self._mirror.local_endpoints(self._config.host):
+                raise
+            log.error("%s", error)  # containers here depend on us; `status` tells, and it goes on trying
         finally:
             registering.cancel()
             stopping.cancel()

@@ -85,6 +85,20 @@ def test_a_value_that_cannot_be_read_is_told_and_changes_nothing(file: Path) -> 
     with_hosts(file, 2, play)
 
 
+def test_values_of_a_newer_version_can_be_read(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        network = await hosts[0].network("web")
+        async with following(hosts[1]):
+            newer = network.model_dump_json().encode()[:-1] + b', "colour": "red"}'
+            await hosts[0].store.commit([], [Put(keys.network("web"), newer)])
+            item = await hosts[0].store.get(keys.network("web"))
+            await hosts[1].mirror.reached(item.revision if item else 0)
+            assert hosts[1].mirror.networks == {"web": network}
+            assert hosts[1].mirror.unreadable == {}
+
+    with_hosts(file, 2, play)
+
+
 def test_a_successor_knows_without_the_store_what_the_last_one_knew(file: Path, tmp_path: Path) -> None:
     kept = tmp_path / "mirror.db"
 
