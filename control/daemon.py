@@ -13,6 +13,7 @@ are taken over first, by what it kept on disk; the store may be away.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -55,12 +56,16 @@ from fastpath.version import VERSION
 log = logging.getLogger(__name__)
 
 ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
+# Of what is known of many endpoints nearly all stays: with Python's own thresholds every look at it made the collector
+# go through all of it several times, which took longer than the look.
+GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def run(config: DaemonConfig) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. Interfaces, leases and the store's entries stay, for a successor.
     Raises FastpathError where it cannot start."""
     set_up_logs(config.log_format, config.log_level)
+    gc.set_threshold(*GC_THRESHOLDS)
     with StopSignals() as signals, StateDir(config.state_dir) as state, listening_socket(config.socket) as sock:
         try:
             asyncio.run(Daemon(config, state).run(signals, sock))
