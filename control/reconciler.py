@@ -13,16 +13,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
-from fastpath.control.metrics import Reconciles
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Endpoint, Peer
-from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
+
+if TYPE_CHECKING:
+    from fastpath.control.registry import Registry  # the daemon loads it when frames flow
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,17 @@ class Dirty:
     everything: bool = False
     networks: set[str] = field(default_factory=set)
     endpoints: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Reconciles:
+    """What the reconciler did since the start. `last_success` is a Unix time."""
+
+    runs: int = 0
+    failures: int = 0
+    repairs: int = 0
+    seconds: float = 0.0
+    last_success: float | None = None
 
 
 class Reconciler:
