@@ -123,7 +123,7 @@ class Daemon:
         self._mirror.load()
         self._meet_peers()
         self._engine.start()
-        await self._reconciler.everything()
+        await self._reconciler.take_over()
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
         # Not at the top: it takes as long to load as all the rest, and frames flow without it.

@@ -53,6 +53,20 @@ class DirectLayout:
         self._host = host
         self._ports: dict[str, TapPort] = {}
 
+    def take_over(self, segment: Segment, endpoint: Endpoint) -> TapPort | None:
+        """The TAP that an earlier process left under its name, opened and otherwise as it is."""
+
+        def adopt() -> TapPort | None:
+            with Links() as links:
+                link = links.find(endpoint.ifname)
+            ours = link is not None and link.alias == marks.of_endpoint(self._host, endpoint.id) and link.kind == "tun"
+            return segment.adopt_tap(endpoint.ifname) if ours else None
+
+        port = self._ports.get(endpoint.id) or sandbox.inside(endpoint.sandbox, adopt)
+        if port is not None:
+            self._ports[endpoint.id] = port
+        return port
+
     def ensure(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
         """The endpoint's TAP, complete: made, taken over, or repaired. What was made is undone on failure."""
         port = self._ports.get(endpoint.id)

@@ -37,9 +37,21 @@ class Overlay:
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
+    def segment(self, network: Network) -> Segment:
+        """The network's segment in the engine."""
+        vni = _vni(network)
+        return self._engine.segments.get(vni) or self._engine.add_segment(vni)
+
+    def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
+        """The port of the endpoint's interface that an earlier process left, as it is; None where it left none.
+        Frames flow from here on; `ensure_endpoint` looks at the rest."""
+        if network.layout == "bridge":
+            return self._bridge.take_over(self.segment(network), network)
+        return self._direct.take_over(self.segment(network), endpoint)
+
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         """The network's segment in the engine; in the bridge layout its namespace, too. `mtu` is the containers'."""
-        segment = self._segment(network)
+        segment = self.segment(network)
         if network.layout == "bridge":
             self._bridge.ensure_network(segment, network, mtu)
         return segment
@@ -84,7 +96,7 @@ class Overlay:
             self._gateway.remove_sandbox(where)
 
     def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
-        segment = self._segment(network)
+        segment = self.segment(network)
         if network.layout == "direct":
             return self._direct.ensure(segment, endpoint, mtu)
         port = self._bridge.port(network) or self._bridge.ensure_network(segment, network, mtu)
@@ -135,10 +147,6 @@ class Overlay:
             outside = [endpoint.sandbox for endpoint in wanted if endpoint.network not in internal]
             said += self._gateway.remove_strays(outside)
         return said
-
-    def _segment(self, network: Network) -> Segment:
-        vni = _vni(network)
-        return self._engine.segments.get(vni) or self._engine.add_segment(vni)
 
 
 def _vni(network: Network) -> int:

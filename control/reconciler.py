@@ -117,6 +117,15 @@ class Reconciler:
             else:
                 await self._some(dirty)
 
+    async def take_over(self) -> None:
+        """At the start: let frames flow again, soon; then look at everything."""
+        async with self._lock:
+            for name in {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}:
+                plan = self._plan(name)
+                if plan is not None:
+                    await self._guarded(name, self._state.take_over, plan)
+        self.look_at_everything()
+
     async def everything(self) -> None:
         """Compare all there is, and repair."""
         async with self._lock, self._counted():
