@@ -61,9 +61,9 @@ class HostState:
         """The networks that have a segment on this host."""
         return set(self._here)
 
-    def endpoints_here(self) -> set[str]:
-        """The ids of the endpoints that have an interface on this host."""
-        return {identity for here in self._here.values() for identity in here.endpoints}
+    def endpoints_here(self) -> dict[str, set[str]]:
+        """For each of these networks, the ids of the endpoints that have an interface on this host."""
+        return {name: set(here.endpoints) for name, here in self._here.items()}
 
     def dead_endpoints(self) -> list[Endpoint]:
         """Endpoints here whose sandbox is gone. Raises RefusedError where that cannot be told at present."""

@@ -214,15 +214,12 @@ class Reconciler:
 
     async def _some(self, dirty: Dirty) -> None:
         async with self._lock:
-            active = await self.in_thread(self._state.networks_here)
-            self._forget_problems(active)
-            local = await self.in_thread(self._state.endpoints_here)
+            active = await self.in_thread(self._state.endpoints_here)
+            self._forget_problems(set(active))
             for name, identity in dirty.endpoints:
-                endpoint = self._mirror.endpoints.get(name, {}).get(identity)
-                if identity in local or (endpoint is not None and endpoint.host == self._host):
-                    dirty.networks.add(name)
-            for name in {name for name, _ in dirty.endpoints} & active:
-                if not self._here(name):  # the last one here went
+                here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
+                ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
+                if ours or here == set():  # the last one here went
                     dirty.networks.add(name)
             for name in dirty.networks:
                 if name in active or self._here(name):
