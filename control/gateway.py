@@ -11,7 +11,7 @@ from functools import partial
 
 from fastpath.control import marks, packet_filter, sandbox, sysctl
 from fastpath.control.model import Sandbox
-from fastpath.control.netlink import Link, Links
+from fastpath.control.netlink import Link, Links, Look
 from fastpath.errors import ConflictError
 
 log = logging.getLogger("fastpath")
@@ -66,6 +66,11 @@ class GatewayBridge:
         """Whether the sandbox has its veth."""
         with Links() as links:
             return links.find(_port_name(where)) is not None
+
+    def look_at_port(self, where: Sandbox) -> bytes:
+        """The bridge's end of the sandbox's veth, as Look has it."""
+        with Look() as look:
+            return look.link(_port_name(where))
 
     def ensure_sandbox(self, where: Sandbox, *, avoid: str = "") -> None:
         """The sandbox's veth to the bridge, its address, and a default route, where it has none. The interface gets

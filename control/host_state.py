@@ -173,9 +173,9 @@ class HostState:
 
     def _check_vni(self, network: Network) -> None:
         """No two networks may have one segment: they would lose it with the first that goes. Raises ConflictError."""
-        for other in self._here.values():
-            if other.network.vni == network.vni and other.network.name != network.name:
-                raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.network.name} has")
+        for other in [here.network for here in self._here.values()]:
+            if other.vni == network.vni and other.name != network.name:
+                raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
         if endpoint.state == "leaving" or not sandbox.is_alive(endpoint.sandbox):
