@@ -6,7 +6,7 @@ import sys
 import time
 
 TAKE_OVER = "fastpath.control.daemon"
-ALL = f"{TAKE_OVER}, fastpath.control.serving"
+ALL = f"{TAKE_OVER}, fastpath.control.faces, fastpath.control.registry, fastpath.control.reaper"
 
 
 def measure() -> dict[str, float]:
