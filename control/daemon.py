@@ -13,16 +13,12 @@ are taken over first, by what it kept on disk; the store may be away.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
-from collections.abc import AsyncIterator
-
-from aiohttp import web
 
 from fastpath import Engine, Port
 from fastpath.addresses import IPAddress
-from fastpath.control import metrics_http
-from fastpath.control.api import Api
 from fastpath.control.cache import Cache
 from fastpath.control.config import DaemonConfig
 from fastpath.control.gateway import GatewayBridge
@@ -30,17 +26,13 @@ from fastpath.control.host_state import HostState
 from fastpath.control.ipam import Pool
 from fastpath.control.logs import set_up_logs
 from fastpath.control.membership import Membership
-from fastpath.control.metrics import Metrics, Snapshot
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Peer
 from fastpath.control.notify import Notifier
-from fastpath.control.operations import Operations
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import admit, usable_peers
 from fastpath.control.probe import Prober
-from fastpath.control.reaper import Reaper
 from fastpath.control.reconciler import Reconciler
-from fastpath.control.registry import Registry
 from fastpath.control.state_dir import StateDir
 from fastpath.control.stop_signals import StopSignals
 from fastpath.control.store.interface import UnavailableError
@@ -48,19 +40,22 @@ from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.control.underlay import Underlay
 from fastpath.control.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
 from fastpath.control.unix_socket import listening_socket
-from fastpath.control.view import View
 from fastpath.errors import ConflictError, FastpathError
 from fastpath.version import VERSION
 
 log = logging.getLogger(__name__)
 
 ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
+# Of what is known of many endpoints nearly all stays: with Python's own thresholds every look at it made the collector
+# go through all of it several times, which took longer than the look.
+GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def run(config: DaemonConfig) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. Interfaces, leases and the store's entries stay, for a successor.
     Raises FastpathError where it cannot start."""
     set_up_logs(config.log_format, config.log_level)
+    gc.set_threshold(*GC_THRESHOLDS)
     with StopSignals() as signals, StateDir(config.state_dir) as state, listening_socket(config.socket) as sock:
         try:
             asyncio.run(Daemon(config, state).run(signals, sock))
@@ -128,9 +123,16 @@ class Daemon:
         self._mirror.load()
         self._meet_peers()
         self._engine.start()
-        await self._reconciler.everything()
+        await self._reconciler.take_over()
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
+        # Not at the top: it takes as long to load as all the rest, and frames flow without it.
+        from fastpath.control.faces import faces  # noqa: PLC0415
+        from fastpath.control.operations import Operations  # noqa: PLC0415
+        from fastpath.control.reaper import Reaper  # noqa: PLC0415
+        from fastpath.control.registry import Registry  # noqa: PLC0415
+        from fastpath.control.view import View  # noqa: PLC0415
+
         config = self._config
         store = open_store(config.store_url, StoreOptions(**config.store.credentials()))
         try:
@@ -163,7 +165,15 @@ class Daemon:
                         ("watchdog", self._notifier.beat()),
                     )
                 ]
-                async with self._faces(operations, view, sock):
+                shown = faces(
+                    sock,
+                    engine=self._engine,
+                    reconciler=self._reconciler,
+                    operations=operations,
+                    view=view,
+                    metrics=config.metrics,
+                )
+                async with shown:
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
                         self._reconciler.look_at_everything()  # what it found may be told now
@@ -195,29 +205,6 @@ class Daemon:
         finally:
             registering.cancel()
             stopping.cancel()
-
-    @contextlib.asynccontextmanager
-    async def _faces(self, operations: Operations, view: View, sock: socket.socket) -> AsyncIterator[None]:
-        """The control socket, and the metrics where they are wanted."""
-        api = Api(operations, view, self._reconciler, lambda: self._engine.stats().as_dict())
-        runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, sock).start()
-            if self._config.metrics is None:
-                yield
-                return
-            app = metrics_http.application(Metrics(lambda: self._snapshot(view)), view.status)
-            told = await metrics_http.serve(app, self._config.metrics)
-            try:
-                yield
-            finally:
-                await told.cleanup()
-        finally:
-            await runner.cleanup()
-
-    def _snapshot(self, view: View) -> Snapshot:
-        return Snapshot(view.status(), self._engine.stats(), view.networks(), view.peers(), self._reconciler.done)
 
     def _describe(self) -> Peer:
         return Peer(

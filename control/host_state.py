@@ -2,6 +2,7 @@
 """What this host really has: segments, interfaces, gateways, and what the engine knows. Every method is called
 from one thread, compares with the plan, and changes what differs. Nothing here waits for the store."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -60,9 +61,9 @@ class HostState:
         """The networks that have a segment on this host."""
         return set(self._here)
 
-    def endpoints_here(self) -> set[str]:
-        """The ids of the endpoints that have an interface on this host."""
-        return {identity for here in self._here.values() for identity in here.endpoints}
+    def endpoints_here(self) -> dict[str, set[str]]:
+        """For each of these networks, the ids of the endpoints that have an interface on this host."""
+        return {name: set(here.endpoints) for name, here in self._here.items()}
 
     def dead_endpoints(self) -> list[Endpoint]:
         """Endpoints here whose sandbox is gone. Raises RefusedError where that cannot be told at present."""
@@ -73,9 +74,26 @@ class HostState:
         here = self._here.get(name)
         return here.sync if here is not None else None
 
+    def take_over(self, plan: NetworkPlan) -> None:
+        """Let frames flow again for the interfaces that an earlier process left, and leave the rest for `reconcile`,
+        which takes far longer, and says what is wrong. Raises FastpathError."""
+        self._check_vni(plan.network)
+        here = _Here(plan.network, NetworkSync(self._driver.segment(plan.network)))
+        self._here[plan.network.name] = here
+        self._program(here, plan)
+        for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
+            with contextlib.suppress(FastpathError, OSError):
+                port = self._driver.take_over(plan.network, endpoint) if sandbox.is_alive(endpoint.sandbox) else None
+                if port is not None:
+                    here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
+        self._program(here, plan)  # where endpoints share a port it is known only now
+
     def reconcile(self, plan: NetworkPlan) -> Outcome:
         """One network and all that belongs to it."""
+        new = plan.network.name not in self._here
         here = self._ensure_network(plan)
+        if new:
+            self._program(here, plan)
         outcome = Outcome()
         local = {e.id: e for e in plan.endpoints if e.host == self._host}
         failed: dict[str, str] = {}
@@ -101,7 +119,7 @@ class HostState:
         """One local endpoint. Raises FastpathError, and then nothing is left of it."""
         here = self._ensure_network(plan)
         self._ensure(here, plan, endpoint)
-        failed = here.sync.update(self._entries(here, plan))  # all: the network may be new here
+        failed = self._program(here, plan)  # all: the network may be new here
         if endpoint.id in failed:
             raise ConflictError(failed[endpoint.id])
 
@@ -147,13 +165,17 @@ class HostState:
             log.warning("the network %s was changed in the store: it is made anew here", name)
             self.remove_network(name)
             here = None
-        for other in self._here.values():  # else both would have one segment, and lose it with the first that goes
-            if other.network.vni == plan.network.vni and other.network.name != name:
-                raise ConflictError(f"the network {name} has the VNI {plan.network.vni}, as {other.network.name} has")
+        self._check_vni(plan.network)
         segment = self._driver.ensure_network(plan.network, plan.mtu)
         if here is None:
             here = self._here[name] = _Here(plan.network, NetworkSync(segment))
         return here
+
+    def _check_vni(self, network: Network) -> None:
+        """No two networks may have one segment: they would lose it with the first that goes. Raises ConflictError."""
+        for other in [here.network for here in self._here.values()]:
+            if other.vni == network.vni and other.name != network.name:
+                raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
         if endpoint.state == "leaving" or not sandbox.is_alive(endpoint.sandbox):
@@ -175,6 +197,11 @@ class HostState:
         self._driver.remove_endpoint(here.network, endpoint)
         here.endpoints.pop(endpoint.id, None)
         here.ports.pop(endpoint.id, None)
+
+    def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, str]:
+        """Tell the engine of all endpoints; what it refused. It knows them before interfaces come up: a container that
+        asks for an address in vain asks again only after a second."""
+        return here.sync.update(self._entries(here, plan))
 
     def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:
         """What the engine should know of the network, by endpoint."""

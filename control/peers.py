@@ -41,6 +41,7 @@ class NetworkSync:
         # end, and must not go with it.
         self._owners: dict[str | IPAddress, str] = {}
         self._vteps: Counter[IPAddress] = Counter()
+        self._remotes: dict[IPAddress, Remote] = {}  # to make one takes longer than an FDB entry
 
     @property
     def vteps(self) -> frozenset[IPAddress]:
@@ -83,7 +84,7 @@ class NetworkSync:
     def _program(self, entry: Entry) -> None:
         to: Port | Remote | None = entry.port
         if entry.vtep is not None:
-            to = self.segment.remote(entry.vtep)
+            to = self._remote(entry.vtep)
         if to is not None:
             self.segment.fdb.set(entry.mac, to)
         for address in entry.addresses:
@@ -116,7 +117,7 @@ class NetworkSync:
         if vtep is None:
             return
         self._vteps[vtep] += 1
-        if self._vteps[vtep] == 1 and self.segment.remote(vtep) not in self.segment.remotes:
+        if self._vteps[vtep] == 1 and self._remote(vtep) not in self.segment.remotes:
             self.segment.add_remote(vtep)
 
     def _spare(self, vtep: IPAddress | None) -> None:
@@ -125,8 +126,15 @@ class NetworkSync:
         self._vteps[vtep] -= 1
         if self._vteps[vtep] <= 0:
             del self._vteps[vtep]
-            if self.segment.remote(vtep) in self.segment.remotes:
+            if self._remote(vtep) in self.segment.remotes:
                 self.segment.remove_remote(vtep)
+            del self._remotes[vtep]
+
+    def _remote(self, vtep: IPAddress) -> Remote:
+        found = self._remotes.get(vtep)
+        if found is None:
+            found = self._remotes[vtep] = self.segment.remote(vtep)
+        return found
 
     def _repair_flood_list(self) -> int:
         actual = {remote.address for remote in self.segment.remotes}
@@ -142,7 +150,7 @@ class NetworkSync:
         for identity, entry in self._entries.items():
             if self._owners.setdefault(entry.mac, identity) != identity:
                 continue
-            to = self.segment.remote(entry.vtep) if entry.vtep is not None else entry.port
+            to = self._remote(entry.vtep) if entry.vtep is not None else entry.port
             found = actual.pop(entry.mac, ())
             if to is not None and found != (to,):
                 try:

@@ -13,16 +13,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
-from fastpath.control.metrics import Reconciles
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Endpoint, Peer
-from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
+
+if TYPE_CHECKING:
+    from fastpath.control.registry import Registry  # the daemon loads it when frames flow
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,17 @@ class Dirty:
     everything: bool = False
     networks: set[str] = field(default_factory=set)
     endpoints: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Reconciles:
+    """What the reconciler did since the start. `last_success` is a Unix time."""
+
+    runs: int = 0
+    failures: int = 0
+    repairs: int = 0
+    seconds: float = 0.0
+    last_success: float | None = None
 
 
 class Reconciler:
@@ -104,6 +116,15 @@ class Reconciler:
                 patience = min(interval, max(SOON_S, 10 * (last - begin)))
             else:
                 await self._some(dirty)
+
+    async def take_over(self) -> None:
+        """At the start: let frames flow again, soon; then look at everything."""
+        async with self._lock:
+            for name in {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}:
+                plan = self._plan(name)
+                if plan is not None:
+                    await self._guarded(name, self._state.take_over, plan)
+        self.look_at_everything()
 
     async def everything(self) -> None:
         """Compare all there is, and repair."""
@@ -193,15 +214,12 @@ class Reconciler:
 
     async def _some(self, dirty: Dirty) -> None:
         async with self._lock:
-            active = await self.in_thread(self._state.networks_here)
-            self._forget_problems(active)
-            local = await self.in_thread(self._state.endpoints_here)
+            active = await self.in_thread(self._state.endpoints_here)
+            self._forget_problems(set(active))
             for name, identity in dirty.endpoints:
-                endpoint = self._mirror.endpoints.get(name, {}).get(identity)
-                if identity in local or (endpoint is not None and endpoint.host == self._host):
-                    dirty.networks.add(name)
-            for name in {name for name, _ in dirty.endpoints} & active:
-                if not self._here(name):  # the last one here went
+                here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
+                ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
+                if ours or here == set():  # the last one here went
                     dirty.networks.add(name)
             for name in dirty.networks:
                 if name in active or self._here(name):
