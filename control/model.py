@@ -12,6 +12,7 @@ from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, pars
 from fastpath.errors import UsageError
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
+MIN_MTU_V6 = 1280  # RFC 8200; below it the kernel takes IPv6 away from an interface
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -87,7 +88,13 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Subnet(Model):
+class Stored(Model):
+    """What the store keeps, and daemons of several versions read: one may know more members than another."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Subnet(Stored):
     """A pool of addresses, and the one that is kept for the gateway."""
 
     pool: IPNetwork
@@ -100,7 +107,7 @@ class Subnet(Model):
         return self
 
 
-class Network(Model):
+class Network(Stored):
     """One container subnet (or one for each family) and one VNI. `mtu` is the containers', None: what the
     underlay leaves."""
 
@@ -118,7 +125,7 @@ class Network(Model):
     """Addresses that no endpoint gets unless it asks: of routers and the like (Docker's --aux-address)."""
 
 
-class Sandbox(Model):
+class Sandbox(Stored):
     """A network namespace: its path, and its inode and cookie, since a path may come to name another one, and that
     may come to have the inode of the first. Cookie 0: not known."""
 
@@ -130,7 +137,7 @@ class Sandbox(Model):
 NOWHERE = Sandbox(path="/", inode=0)  # of an endpoint whose manager has not said yet where it will be
 
 
-class Endpoint(Model):
+class Endpoint(Stored):
     """A sandbox's place in a network. `host` says whose it is; that host's daemon alone may change it.
 
     joining: claimed, its interface may be half made · ready · leaving: its interface may be half gone
@@ -153,7 +160,7 @@ class Endpoint(Model):
     manager: Manager | None = None
 
 
-class Peer(Model):
+class Peer(Stored):
     """A host that runs a daemon. Its key goes with its lease. `id` tells two hosts of one name apart, `mtu`
     is the largest IP packet that leaves it, in bytes."""
 

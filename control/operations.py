@@ -39,6 +39,8 @@ class Operations:
 
     async def create_network(self, request: NetworkCreate) -> Network:
         """Make a network, for all hosts."""
+        if self._mirror.lost_all is not None:
+            raise UnavailableError(self._mirror.lost_all)
         if request.driver != "overlay":
             raise UsageError(f"this version has no {request.driver} networks: leave --driver out, or give overlay")
         if request.options:
@@ -91,7 +93,9 @@ class Operations:
             raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
         if endpoint.manager:
             raise ConflictError(f"endpoint {endpoint.id} is a container's of Docker: docker network disconnect it")
-        await self._registry.set_state(endpoint, "leaving")
+        leaving = await self._registry.set_state(endpoint, "leaving")
+        if leaving is not None:
+            await caught_up(self._mirror, leaving)  # lest the reconciler, which may look just now, make it anew
         await self._reconciler.remove_endpoint(endpoint)
         revision = await self._registry.delete_endpoint(endpoint)
         if revision is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from fastpath import Segment, TapPort
 from fastpath.control import marks, sandbox
 from fastpath.control.model import NOWHERE, Endpoint, Sandbox
 from fastpath.control.netlink import Link, Links
@@ -29,6 +30,10 @@ class Place:
     def inside(self, function: Callable[[], T]) -> T:
         """Call a function there."""
         return function() if self.within is None else sandbox.inside(self.within, function)
+
+    def adopt(self, segment: Segment) -> TapPort:
+        """Open the TAP that an earlier process left."""
+        return self.inside(lambda: segment.adopt_tap(self.link.name))
 
 
 def find(host: str, endpoint: Endpoint) -> Place | None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the plugin together, and serves it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 from aiohttp import web
 
@@ -25,47 +25,45 @@ from fastpath.control.underlay_watch import routed_subnets
 from fastpath.control.unix_socket import listening_socket
 
 
-class Docker:
-    """The plugin of one host, on its parts."""
+@contextlib.asynccontextmanager
+async def docker_plugin(
+    config: DaemonConfig,
+    *,
+    underlay: Underlay,
+    store: Store,
+    mirror: Mirror,
+    registry: Registry,
+    reconciler: Reconciler,
+) -> AsyncIterator[None]:
+    """Answer Docker meanwhile, if it is wanted."""
+    if config.docker_plugin_dir is None:
+        yield
+        return
 
-    def __init__(
-        self,
-        *,
-        config: DaemonConfig,
-        folder: Path,
-        underlay: Underlay,
-        store: Store,
-        mirror: Mirror,
-        registry: Registry,
-        reconciler: Reconciler,
-    ) -> None:
-        async def reserved() -> Sequence[tuple[IPNetwork, str]]:
-            return await reconciler.in_thread(routed_subnets)
+    async def reserved() -> Sequence[tuple[IPNetwork, str]]:
+        return await reconciler.in_thread(routed_subnets)
 
-        self._folder = folder
-        book = Book(config.state_dir / "docker.json")
-        claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
-        driver = NetworkDriver(
-            host=config.host,
-            claims=claims,
-            book=book,
-            mirror=mirror,
-            registry=registry,
-            reconciler=reconciler,
-            reserved=reserved,
-            overhead=underlay.overhead,
-        )
-        self._plugin = Plugin(driver, IpamDriver(claims, book, reserved, driver.restore))
-        self.upkeep = Upkeep(config.host, driver, book, mirror)
-
-    @contextlib.asynccontextmanager
-    async def serve(self) -> AsyncIterator[None]:
-        """Answer Docker meanwhile."""
-        with listening_socket(self._folder / SOCKET, option="--docker-plugin-dir") as sock:
-            runner = web.AppRunner(self._plugin.application(), access_log=None, shutdown_timeout=2.0)
-            await runner.setup()
-            try:
-                await web.SockSite(runner, sock).start()
+    book = Book(config.state_dir / "docker.json")
+    claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
+    driver = NetworkDriver(
+        host=config.host,
+        claims=claims,
+        book=book,
+        mirror=mirror,
+        registry=registry,
+        reconciler=reconciler,
+        reserved=reserved,
+        overhead=underlay.overhead,
+    )
+    plugin = Plugin(driver, IpamDriver(claims, book, reserved, driver.restore))
+    with listening_socket(config.docker_plugin_dir / SOCKET, option="--docker-plugin-dir") as sock:
+        runner = web.AppRunner(plugin.application(), access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, sock).start()
+            async with asyncio.TaskGroup() as tasks:
+                upkeep = tasks.create_task(Upkeep(config.host, driver, book, mirror).run(), name="docker")
                 yield
-            finally:
-                await runner.cleanup()
+                upkeep.cancel()
+        finally:
+            await runner.cleanup()
