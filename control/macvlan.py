@@ -5,9 +5,9 @@ An endpoint's interface is a macvlan, made in the daemon's namespace under a nam
 marked, moved into the sandbox and renamed at once, and completed there. So what a sandbox has is always marked, and
 what a process that was killed left in the daemon's namespace is known by its name.
 
-The parent has to take frames for the endpoints' MAC addresses. Network cards filter those in hardware, where not all get
-it right: so the parent is made promiscuous. Not by its own switch, which has no owner, but by that of each endpoint's
-interface: the kernel hands it on, counts, and takes it back with the interface, whoever dies first.
+The parent has to take frames for the endpoints' MAC addresses. Network cards filter those in hardware, where not all
+get it right: so the parent is made promiscuous. Not by its own switch, which has no owner, but by that of each
+endpoint's interface: the kernel hands it on, counts, and takes it back with the interface, whoever dies first.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from fastpath.control.macvlan_parent import Parents, mtu_for
 from fastpath.control.macvlan_shim import Shims
 from fastpath.control.model import Endpoint, Network
 from fastpath.control.netlink import Link, StackedLinks
-from fastpath.errors import ConflictError, FastpathError, RefusedError
+from fastpath.errors import ConflictError, FastpathError
 
 HALF_MADE = "fpm-"  # followed by the first digits of the endpoint's id
 
@@ -86,8 +86,8 @@ class Macvlan:
         self._members.pop(network.name, None)
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
-        """The interface in its sandbox. One that is there stays while its parent is away. Raises ConflictError where the
-        sandbox is gone, or has another interface of that name: nothing is changed then."""
+        """The interface in its sandbox. One that is there stays while its parent is away. Raises ConflictError where
+        the sandbox is gone, or has another interface of that name: nothing is changed then."""
         there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint))
         try:
             parent = self._parents.ensure(network)

@@ -41,10 +41,14 @@ class Shims:
             sysctl.ensure(f"ipv4/conf/{name}/arp_filter", 1)
             links.ensure(link, up=True)
 
+    def _find(self, links: StackedLinks, network: Network) -> Link | None:
+        link = links.find(marks.short_name(SHIM, network.name))
+        return link if link is not None and link.alias == marks.of_shim(self._host, network.name) else None
+
     def ensure_route(self, network: Network, endpoint: Endpoint, parent: Link) -> None:
         """The host's route to an endpoint, if it has an address that the endpoint can answer to."""
         with StackedLinks() as links:
-            link = links.find(marks.short_name(SHIM, network.name))
+            link = self._find(links, network)
             source = _source(links, network, parent)
             if link is None or source is None:
                 return
@@ -56,7 +60,7 @@ class Shims:
     def remove_route(self, network: Network, endpoint: Endpoint) -> None:
         """The inverse. No error where there is none."""
         with StackedLinks() as links:
-            link = links.find(marks.short_name(SHIM, network.name))
+            link = self._find(links, network)
             if link is not None:
                 for address in _ipv4(endpoint):
                     links.delete_host_route(link, address)
@@ -76,7 +80,8 @@ class Shims:
         """It goes, with its routes."""
         with StackedLinks() as links:
             link = links.find(marks.short_name(SHIM, network.name))
-            if link is not None and link.alias in ("", marks.of_shim(self._host, network.name)):
+            ours = ("", marks.of_shim(self._host, network.name))
+            if link is not None and link.kind == "macvlan" and link.alias in ours:
                 links.delete(link)
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:

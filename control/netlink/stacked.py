@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from fastpath.addresses import IPAddress
+from fastpath.addresses import IPAddress, parse_ip
 from fastpath.control.netlink.explain import explained
 from fastpath.control.netlink.links import IFF_PROMISC, Link, Links
 from fastpath.errors import ConflictError, RefusedError
@@ -61,7 +61,8 @@ class StackedLinks(Links):
         with explained("list the routes"):
             for message in self._ipr.get_routes(table=254, oif=link.index):
                 if message.get("oif") == link.index and message["dst_len"] == 32:
-                    yield message.get("dst"), message.get("prefsrc")
+                    source = message.get("prefsrc")
+                    yield parse_ip(message.get("dst")), parse_ip(source) if source is not None else None
 
     def ensure_host_route(self, link: Link, to: IPAddress, source: IPAddress) -> None:
         """Reach an IPv4 address directly by this interface, as `source`."""

@@ -50,6 +50,7 @@ def test_modes_decide_who_talks_on_one_host(two: Lab, mode: str, talk: bool) -> 
 def test_passthru_takes_the_parent(two: Lab) -> None:
     net = network(macvlan_mode="passthru")
     with macvlan_hosts(two) as (h1, _):
+        settled(two.hosts[0])
         before = untouched(two.hosts[0])
         c1, c2 = two.containers
         mac = h1.do(lambda: h1.driver.parent_mac(net))
