@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from fastpath import Port
 from fastpath.control import sandbox
+from fastpath.control.driver import Driver
 from fastpath.control.marks import gateway_mac
 from fastpath.control.model import Endpoint, Network, Peer
-from fastpath.control.overlay import Overlay
 from fastpath.control.peers import Entry, NetworkSync, entry_for
 from fastpath.errors import FastpathError
 
@@ -30,7 +30,7 @@ class NetworkPlan:
 @dataclass
 class Outcome:
     """What a pass over a network came to: endpoints whose interface is there for the first time (`made`), those
-    whose interface is gone for good (`removed`), and what failed, by id."""
+    whose interface is gone for good (`removed`), and what failed, by id; "" is the network itself."""
 
     repairs: int = 0
     made: list[Endpoint] = field(default_factory=list)
@@ -40,20 +40,20 @@ class Outcome:
 
 @dataclass
 class _Here:
-    """A network that this host takes part in."""
+    """A network that this host takes part in. `sync` None: the engine has no part in it."""
 
     network: Network
-    sync: NetworkSync
+    sync: NetworkSync | None
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     ports: dict[str, Port] = field(default_factory=dict)
 
 
 class HostState:
-    """The actual side of the reconciler."""
+    """The actual side of the reconciler. A network is the business of the driver that it names."""
 
-    def __init__(self, host: str, driver: Overlay) -> None:
+    def __init__(self, host: str, drivers: Mapping[str, Driver]) -> None:
         self._host = host
-        self._driver = driver
+        self._drivers = drivers
         self._here: dict[str, _Here] = {}
 
     def networks_here(self) -> set[str]:
@@ -86,7 +86,12 @@ class HostState:
             except (FastpathError, OSError) as error:
                 outcome.failed[endpoint.id] = f"endpoint {endpoint.id} of {plan.network.name}: {error}"
         gone = {e.id for e in outcome.removed}
-        outcome.repairs = here.sync.sync({i: entry for i, entry in self._entries(here, plan).items() if i not in gone})
+        if here.sync is not None:
+            wanted = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
+            outcome.repairs = here.sync.sync(wanted)
+        if (problem := self._driver(plan.network).problem(plan.network)) is not None:
+            others = {identity: why for identity, why in outcome.failed.items() if not why.endswith(problem)}
+            outcome.failed = {"": problem, **others}
         if not here.endpoints and gone:
             self.remove_network(plan.network.name)
         return outcome
@@ -95,8 +100,8 @@ class HostState:
         """One local endpoint. Raises FastpathError, and then nothing is left of it."""
         here = self._ensure_network(plan)
         self._ensure(here, plan, endpoint)
-        for identity, entry in self._entries(here, plan).items():  # all: the network may be new here
-            here.sync.set(identity, entry)
+        for identity, entry in self._entries(here, plan).items() if here.sync is not None else ():
+            here.sync.set(identity, entry)  # all: the network may be new here
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
         """One local endpoint's interface, also where there is none."""
@@ -107,7 +112,7 @@ class HostState:
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
         """These endpoints, which are not local, are so now (None: gone)."""
         here = self._here[name]
-        for identity, endpoint in endpoints.items():
+        for identity, endpoint in endpoints.items() if here.sync is not None else ():
             here.sync.set(identity, self._entry(here, endpoint, peers) if endpoint is not None else None)
 
     def remove_network(self, name: str) -> None:
@@ -117,16 +122,21 @@ class HostState:
             return
         for endpoint in list(here.endpoints.values()):
             self._drop(here, endpoint)
-        self._driver.remove_network(here.network)
+        self._driver(here.network).remove_network(here.network)
         del self._here[name]
 
     def ensure_gateway(self) -> None:
         """The way out of this host's containers."""
-        self._driver.ensure_gateway()
+        for driver in self._drivers.values():
+            driver.ensure_gateway()
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """What a predecessor left that nobody wants."""
-        return self._driver.remove_strays(wanted, networks)
+        wanted, networks = list(wanted), list(networks)
+        return [said for driver in self._drivers.values() for said in driver.remove_strays(wanted, networks)]
+
+    def _driver(self, network: Network) -> Driver:
+        return self._drivers[network.driver]
 
     def _ensure_network(self, plan: NetworkPlan) -> _Here:
         name = plan.network.name
@@ -135,9 +145,9 @@ class HostState:
             log.warning("the network %s was changed in the store: it is made anew here", name)
             self.remove_network(name)
             here = None
-        segment = self._driver.ensure_network(plan.network, plan.mtu)
+        segment = self._driver(plan.network).ensure_network(plan.network, plan.mtu)
         if here is None:
-            here = self._here[name] = _Here(plan.network, NetworkSync(segment))
+            here = self._here[name] = _Here(plan.network, NetworkSync(segment) if segment is not None else None)
         return here
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
@@ -152,12 +162,15 @@ class HostState:
             outcome.made.append(endpoint)
 
     def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
-        here.ports[endpoint.id] = self._driver.ensure_endpoint(plan.network, endpoint, plan.mtu)
+        port = self._driver(plan.network).ensure_endpoint(plan.network, endpoint, plan.mtu)
+        if port is not None:
+            here.ports[endpoint.id] = port
         here.endpoints[endpoint.id] = endpoint
 
     def _drop(self, here: _Here, endpoint: Endpoint) -> None:
-        here.sync.set(endpoint.id, None)
-        self._driver.remove_endpoint(here.network, endpoint)
+        if here.sync is not None:
+            here.sync.set(endpoint.id, None)
+        self._driver(here.network).remove_endpoint(here.network, endpoint)
         here.endpoints.pop(endpoint.id, None)
         here.ports.pop(endpoint.id, None)
 

@@ -35,6 +35,9 @@ class Overlay:
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
+    def problem(self, _: Network) -> None:
+        """None: whatever is wrong keeps a method from being done."""
+
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         """The network's segment in the engine; in the bridge layout its namespace, too. `mtu` is the containers'."""
         segment = self._segment(network)
@@ -104,7 +107,8 @@ class Overlay:
 
         def endpoints() -> set[str]:
             with Links() as links:
-                found = (marks.endpoint_id(self._host, link.alias) for link in links.all())
+                ours = (link for link in links.all() if link.kind != "macvlan")  # whose way out is their LAN's
+                found = (marks.endpoint_id(self._host, link.alias) for link in ours)
                 return {identity for identity in found if identity is not None}
 
         return bool(sandbox.inside(where, endpoints) - self._internal)
@@ -127,7 +131,7 @@ class Overlay:
                 said.append(f"removed the network namespace {namespace}: nothing wants it")
         said += strays.remove_links(self._host, wanted)
         if self._gateway is not None:
-            internal = {network.name for network in networks if network.internal}
+            internal = {network.name for network in networks if network.internal or network.driver != "overlay"}
             outside = [endpoint.sandbox for endpoint in wanted if endpoint.network not in internal]
             said += self._gateway.remove_strays(outside)
         return said

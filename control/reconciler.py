@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 from fastpath.control.host_state import HostState, NetworkPlan
 from fastpath.control.metrics import Reconciles
 from fastpath.control.mirror import Changes, Mirror
-from fastpath.control.model import Endpoint, Peer
+from fastpath.control.model import Endpoint, Network, Peer
 from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
@@ -81,6 +81,13 @@ class Reconciler:
                 self._dirty.networks.add(name)
         self._wake.set()
 
+    def links_changed(self) -> None:
+        """Interfaces of this host are not what they were: macvlan networks have their parents among them."""
+        networks = self._mirror.networks.values()
+        self._dirty.networks |= {n.name for n in networks if n.driver == "macvlan" and self._here(n.name)}
+        if self._dirty.networks:
+            self._wake.set()
+
     def look_at_everything(self) -> None:
         """Something on this host changed: compare all of it, soon."""
         self._dirty.everything = True
@@ -124,6 +131,11 @@ class Reconciler:
             await self.in_thread(self._state.remove_endpoint, endpoint)
             if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
                 await self.in_thread(self._state.remove_network, endpoint.network)
+
+    async def check_network(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        async with self._lock:
+            await self.in_thread(self._state.check_network, network)
 
     async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in the thread that touches kernel and engine."""
@@ -209,10 +221,10 @@ class Reconciler:
         if outcome is None:
             return
         self.done = replace(self.done, repairs=self.done.repairs + outcome.repairs)
-        for key in [key for key in self.problems if key[0] == name]:
-            del self.problems[key]
+        before = {key: self.problems.pop(key) for key in [key for key in self.problems if key[0] == name]}
         for identity, why in outcome.failed.items():
-            log.error("%s", why)
+            if before.get((name, identity)) != why:
+                log.error("%s", why)
             self.problems[name, identity] = why
         await self._tell_store(outcome.made, outcome.removed)
 
