@@ -65,8 +65,8 @@ class HostState:
         return {identity for here in self._here.values() for identity in here.endpoints}
 
     def dead_endpoints(self) -> list[Endpoint]:
-        """Endpoints here whose sandbox is gone."""
-        return [e for here in self._here.values() for e in here.endpoints.values() if not sandbox.is_alive(e.sandbox)]
+        """Endpoints here whose sandbox is gone. Raises RefusedError where that cannot be told at present."""
+        return [e for here in self._here.values() for e in here.endpoints.values() if not sandbox.is_named(e.sandbox)]
 
     def sync_of(self, name: str) -> NetworkSync | None:
         """What the engine was told of a network."""

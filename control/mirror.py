@@ -51,7 +51,8 @@ class Mirror:
         self._store: Store | None = None
         self._cache = cache
         self._on_change = on_change
-        self._revisions: dict[str, int] = {}
+        # By key; the value's hash too, since a store that took the place of another one has the same numbers.
+        self._seen: dict[str, tuple[int, int]] = {}
         self._moved = asyncio.Condition()
 
     @property
@@ -99,8 +100,10 @@ class Mirror:
 
     async def _list(self, store: Store) -> None:
         listing = await store.list(keys.OBJECTS)
-        if self.networks and not listing.items and await store.get(keys.NETWORKS_GUARD) is None:
-            # Not a network that was removed: somebody emptied the store, or it is another one.
+        none = not any(item.key.startswith(keys.NETWORKS) for item in listing.items)
+        if self.networks and none and await store.get(keys.NETWORKS_GUARD) is None:
+            # Not a network that was removed: somebody emptied the store, or it is another one. Hosts may have
+            # registered there already.
             self._problem = (
                 "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
                 "the state directory to begin anew"
@@ -108,7 +111,7 @@ class Mirror:
             raise UnavailableError(self._problem)
         self._problem = None
         found = {item.key for item in listing.items}
-        gone = [Event(key, None, listing.revision) for key in self._revisions if key not in found]
+        gone = [Event(key, None, listing.revision) for key in self._seen if key not in found]
         changes = self._take([*gone, *(Event(item.key, item.value, item.revision) for item in listing.items)])
         if self._cache is not None:
             await self._keep(self._cache.replace, listing)
@@ -142,13 +145,14 @@ class Mirror:
     def _take(self, events: Iterable[Event]) -> Changes:
         changes = Changes()
         for event in events:
-            if event.value is not None and self._revisions.get(event.key) == event.revision:
+            seen = (event.revision, hash(event.value))
+            if event.value is not None and self._seen.get(event.key) == seen:
                 continue
             if event.value is None:
-                self._revisions.pop(event.key, None)
+                self._seen.pop(event.key, None)
                 self.unreadable.pop(event.key, None)
             else:
-                self._revisions[event.key] = event.revision
+                self._seen[event.key] = seen
             try:
                 self._change(event, changes)
                 self.unreadable.pop(event.key, None)
@@ -165,7 +169,9 @@ class Mirror:
             if event.value is None:
                 self.networks.pop(name, None)
             else:
-                self.networks[name] = Network.model_validate_json(event.value)
+                network = Network.model_validate_json(event.value)
+                _check_named(network.name, name)
+                self.networks[name] = network
         elif event.key.startswith(keys.ENDPOINTS):
             name, _, identity = event.key.removeprefix(keys.ENDPOINTS).partition("/")
             changes.endpoints.add((name, identity))
@@ -175,8 +181,7 @@ class Mirror:
                     self.endpoints.pop(name, None)
             else:
                 endpoint = Endpoint.model_validate_json(event.value)
-                if (endpoint.network, endpoint.id) != (name, identity):
-                    raise ValueError("its value names another endpoint than its key")
+                _check_named(f"{endpoint.network}/{endpoint.id}", f"{name}/{identity}")
                 self.endpoints.setdefault(name, {})[identity] = endpoint
         elif event.key.startswith(keys.PEERS):
             name = event.key.removeprefix(keys.PEERS)
@@ -184,7 +189,14 @@ class Mirror:
             if event.value is None:
                 self.peers.pop(name, None)
             else:
-                self.peers[name] = Peer.model_validate_json(event.value)
+                peer = Peer.model_validate_json(event.value)
+                _check_named(peer.host, name)
+                self.peers[name] = peer
+
+
+def _check_named(by_value: str, by_key: str) -> None:
+    if by_value != by_key:
+        raise ValueError("its value names another one than its key")
 
 
 def _short(error: ValueError) -> str:

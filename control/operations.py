@@ -113,7 +113,7 @@ class Operations:
 
     def _check_free(self, where: Sandbox, request: EndpointCreate) -> None:
         for endpoint in self._mirror.local_endpoints(self._host):
-            if endpoint.sandbox.inode != where.inode:
+            if (endpoint.sandbox.inode, endpoint.sandbox.cookie) != (where.inode, where.cookie):
                 continue
             if endpoint.network == request.network:
                 raise ConflictError(f"{request.sandbox} is in the network {request.network} already, as {endpoint.id}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fastpath import Engine, Port, Remote, Segment
 from fastpath.addresses import IPAddress
 from fastpath.control.model import Endpoint, Peer
-from fastpath.errors import ConflictError
+from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
 
@@ -181,5 +181,5 @@ def admit(engine: Engine, peers: Iterable[Peer]) -> None:
     for address in wanted - admitted:
         try:
             engine.admit(address)
-        except ConflictError as error:
+        except FastpathError as error:
             log.error("%s is not let in: %s", address, error)

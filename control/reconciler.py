@@ -174,7 +174,11 @@ class Reconciler:
         self._wake.clear()
 
     async def _some_died(self) -> bool:
-        dead = await self.in_thread(self._state.dead_endpoints)
+        try:
+            dead = await self.in_thread(self._state.dead_endpoints)
+        except FastpathError as error:
+            log.warning("cannot tell which sandboxes still exist: %s", error)
+            return False
         self._dirty.networks |= {endpoint.network for endpoint in dead}
         return bool(dead)
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overlay as its users see it: hosts with daemons, containers, one store."""
 
+import os
 import socket
+import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, wait_for
+from tests.netns.hosts import Namespace, ip, wait_for
 from tests.system.site import Site, links, pinged, site
 
 
@@ -181,6 +183,27 @@ def test_a_sandbox_that_went_away_gives_back_what_it_had(two: Site) -> None:
     assert again.addresses[0].ip == ip_address("10.9.0.77")
     wait_for(lambda: set(links(h1.host)) == {"lo", "u0", "fp-gwbridge"}, "its way out is gone")
     h1.healthy()
+
+
+def test_a_sandbox_in_the_place_of_another_is_another(two: Site) -> None:
+    """The kernel soon gives a namespace's inode to the next one."""
+    h1, _ = two.daemons
+    h1.network("web", subnets=["10.9.0.0/24"])
+    first = Namespace.add("fpt-", "twin")
+    inode = os.stat(f"/run/netns/{first.name}").st_ino
+    h1.join(first, "web")
+    first.remove()
+    while True:  # make namespaces until one has that inode
+        second = Namespace.add("fpt-", "twin")
+        if os.stat(f"/run/netns/{second.name}").st_ino == inode:
+            break
+        ip("netns", "delete", second.name)
+        time.sleep(0.05)
+    wait_for(lambda: h1.client.endpoints() == [], "the first one's endpoint is gone")
+    assert set(links(second)) == {"lo"}
+    h1.join(second, "web")
+    assert "eth0" in links(second)
+    second.remove()
 
 
 def test_the_settings_for_mixed_networks_let_everybody_in(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ class TestEndpoint:
         ("words", "line"),
         [
             (["a", "--sandbox", "c", "--ip", "10.1.0.2/24"], '--ip "10.1.0.2/24" cannot be: an address such as'),
-            (["a", "--sandbox", "c", "--mac", "7"], '"7" is not a MAC address: write it like 02:42:0a:00:00:05'),
+            (["a", "--sandbox", "c", "--mac", "7"], '--mac "7" cannot be: "7" is not a MAC address'),
             (["a", "--sandbox", "c", "--mac", "01:00:5e:00:00:01"], '--mac "01:00:5e:00:00:01" cannot be: 01:00:5e:'),
             (["a", "--sandbox", "c", "--name", "a/b"], '"a/b" cannot be an interface name'),
             (["a", "--sandbox", ""], '--sandbox "" cannot be: give a name'),
