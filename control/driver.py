@@ -15,6 +15,13 @@ from fastpath.control.model import Endpoint, Network
 class Driver(Protocol):
     """control/overlay.py and control/macvlan.py."""
 
+    def check(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Leaves nothing. Raises
+        FastpathError."""
+
+    def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for; None: one that follows from its address."""
+
     def ensure_network(self, network: Network, mtu: int) -> Segment | None:
         """What the network has on a host with endpoints of it. Returns its segment in the engine, which is then told
         of the endpoints of other hosts; None where the engine has no part in it."""

@@ -73,6 +73,14 @@ class HostState:
         here = self._here.get(name)
         return here.sync if here is not None else None
 
+    def check_network(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        self._driver(network).check(network)
+
+    def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return self._driver(network).own_mac(network)
+
     def reconcile(self, plan: NetworkPlan) -> Outcome:
         """One network and all that belongs to it."""
         here = self._ensure_network(plan)
@@ -100,8 +108,9 @@ class HostState:
         """One local endpoint. Raises FastpathError, and then nothing is left of it."""
         here = self._ensure_network(plan)
         self._ensure(here, plan, endpoint)
-        for identity, entry in self._entries(here, plan).items() if here.sync is not None else ():
-            here.sync.set(identity, entry)  # all: the network may be new here
+        if here.sync is not None:
+            for identity, entry in self._entries(here, plan).items():  # all: the network may be new here
+                here.sync.set(identity, entry)
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
         """One local endpoint's interface, also where there is none."""
@@ -112,8 +121,9 @@ class HostState:
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
         """These endpoints, which are not local, are so now (None: gone)."""
         here = self._here[name]
-        for identity, endpoint in endpoints.items() if here.sync is not None else ():
-            here.sync.set(identity, self._entry(here, endpoint, peers) if endpoint is not None else None)
+        if here.sync is not None:
+            for identity, endpoint in endpoints.items():
+                here.sync.set(identity, self._entry(here, endpoint, peers) if endpoint is not None else None)
 
     def remove_network(self, name: str) -> None:
         """This host no longer takes part in the network."""

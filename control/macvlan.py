@@ -64,9 +64,17 @@ class Macvlan:
             if not here:
                 self._parents.remove(network)
 
-    def parent_mac(self, network: Network) -> str | None:
-        """What an endpoint of a network in the mode passthru has by nature. Raises FastpathError."""
-        return self._parents.ensure(network).mac if options_of(network).mode == "passthru" else None
+    def own_mac(self, network: Network) -> str | None:
+        """In the mode passthru it is the parent's. Raises FastpathError."""
+        if options_of(network).mode != "passthru":
+            return None
+        parent = self._parents.ensure(network)
+        self._check_alone(network, parent)
+        return parent.mac
+
+    def _check_alone(self, network: Network, parent: Link, but: str = "") -> None:
+        if others := self._members.get(network.name, set()) - {but}:
+            raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
 
     def problem(self, network: Network) -> str | None:
         """What is wrong with the parent: it is away, down, has no carrier; or with the shim."""
@@ -129,8 +137,8 @@ class Macvlan:
     def _make(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
         """The interface, marked, in the sandbox under its final name."""
         mode = options_of(network).mode
-        if mode == "passthru" and (others := self._members.get(network.name, set()) - {endpoint.id}):
-            raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
+        if mode == "passthru":
+            self._check_alone(network, parent, endpoint.id)
         name = _half_made(endpoint)
         with StackedLinks() as links, sandbox.opened(endpoint.sandbox) as target:
             left = links.find(name)

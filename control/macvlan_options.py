@@ -8,7 +8,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Literal, cast, get_args
 
-from fastpath.addresses import IPAddress
 from fastpath.control.messages import NetworkCreate
 from fastpath.control.model import IPNetwork, Model, Network
 from fastpath.errors import ConflictError, UsageError
@@ -142,8 +141,3 @@ def _range(text: str) -> IPNetwork:
         return ipaddress.ip_network(text)
     except ValueError:
         raise UsageError(f'-o ip_range="{text}" cannot be: a part of the subnet such as 192.0.2.128/25') from None
-
-
-def avoided(hosts: Collection[IPAddress], network: Network) -> set[IPAddress]:
-    """Those of the hosts' own addresses that lie in the network's subnets: no endpoint may have them."""
-    return {address for address in hosts if any(address in subnet.pool for subnet in network.subnets)}

@@ -70,10 +70,10 @@ class Shims:
         with StackedLinks() as links:
             if _source(links, network, parent) is not None:
                 return None
-        pool = next(subnet.pool for subnet in network.subnets if subnet.pool.version == 4)
+        pools = ", ".join(str(subnet.pool) for subnet in network.subnets if subnet.pool.version == 4)
         return (
-            f"this host has no address in {pool}, so its containers in {network.name} can't answer it: "
-            f"give one to {parent.name}"
+            f"this host has no address in {pools or 'an IPv4 subnet'}, so its containers in {network.name} can't answer"
+            f" it: give one to {parent.name}"
         )
 
     def remove(self, network: Network) -> None:
@@ -112,5 +112,9 @@ def _ipv4(endpoint: Endpoint) -> list[IPAddress]:
 def _source(links: StackedLinks, network: Network, parent: Link) -> IPAddress | None:
     """This host's address in the network's LAN: the parent's, else another interface's."""
     pools = [subnet.pool for subnet in network.subnets if subnet.pool.version == 4]
-    found = [(index != parent.index, address.ip) for index, address in links.addresses() if address.ip in pools[0]]
+    found = [
+        (index != parent.index, address.ip)
+        for index, address in links.addresses()
+        if any(address.ip in pool for pool in pools)
+    ]
     return min(found, key=lambda each: each[0])[1] if found else None

@@ -35,6 +35,12 @@ class Overlay:
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
+    def check(self, _: Network) -> None:
+        """Nothing: every host can have every network."""
+
+    def own_mac(self, _: Network) -> None:
+        """None: it follows from the address."""
+
     def problem(self, _: Network) -> None:
         """None: whatever is wrong keeps a method from being done."""
 

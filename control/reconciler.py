@@ -137,6 +137,10 @@ class Reconciler:
         async with self._lock:
             await self.in_thread(self._state.check_network, network)
 
+    async def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return await self.in_thread(self._state.own_mac, network)
+
     async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in the thread that touches kernel and engine."""
         loop = asyncio.get_running_loop()

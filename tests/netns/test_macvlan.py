@@ -53,7 +53,7 @@ def test_passthru_takes_the_parent(two: Lab) -> None:
         settled(two.hosts[0])
         before = untouched(two.hosts[0])
         c1, c2 = two.containers
-        mac = h1.do(lambda: h1.driver.parent_mac(net))
+        mac = h1.do(lambda: h1.driver.own_mac(net))
         end = h1.endpoint(c1, 11, net, mac=mac)
         h1.ensure(net, end)
         assert reaches(c1, ROUTER)
