@@ -129,10 +129,11 @@ class Parents:
     def remove(self, network: Network) -> None:
         """It goes, if we made it."""
         self._known.pop(network.name, None)
-        alias, temporary = marks.of_parent(self._host, network.name), marks.short_name(HALF_MADE, network.name)
+        alias = marks.of_parent(self._host, network.name)
+        half_made = tuple(marks.short_name(prefix, network.name) for prefix in (HALF_MADE, DUMMY))
         with StackedLinks() as links:
             for link in links.all():
-                if link.alias == alias or _is_half_made(link, temporary):
+                if link.alias == alias or _is_half_made(link, *half_made):
                     links.delete(link)
                     log.info("removed the interface %s: the network %s is gone here", link.name, network.name)
 
