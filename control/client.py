@@ -85,8 +85,8 @@ def _part(text: str) -> str:
     """A name as one part of a URL."""
     if not text.strip("."):  # which would lead elsewhere
         raise UsageError(f'"{text}" cannot be a name')
-    return urllib.parse.quote(text, safe="")
+    return urllib.parse.quote(text, safe="", errors="surrogateescape")
 
 
 def _query(network: str | None) -> str:
-    return "?" + urllib.parse.urlencode({"network": network}) if network is not None else ""
+    return "?" + urllib.parse.urlencode({"network": network}, errors="surrogateescape") if network is not None else ""

@@ -22,6 +22,12 @@ class Driver(Protocol):
     def own_mac(self, network: Network) -> str | None:
         """The MAC address that an endpoint gets where none is asked for; None: one that follows from its address."""
 
+    def segment(self, network: Network) -> Segment | None:
+        """The network's segment in the engine; None where the engine has no part in it."""
+
+    def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
+        """The port of the endpoint's interface that an earlier process left, as it is; None where it left none."""
+
     def ensure_network(self, network: Network, mtu: int) -> Segment | None:
         """What the network has on a host with endpoints of it. Returns its segment in the engine, which is then told
         of the endpoints of other hosts; None where the engine has no part in it."""

@@ -21,6 +21,7 @@ class Pool:
     prefix: int
 
 
+_MAPPED = IPv6Network("::ffff:0:0/96")
 DEFAULT_POOL = Pool(IPv4Network("10.0.0.0/8"), 24)
 
 
@@ -50,6 +51,8 @@ def check_subnet(subnet: IPNetwork, taken: Iterable[tuple[IPNetwork, str]]) -> N
     UsageError where it cannot hold a gateway and an endpoint."""
     if subnet.num_addresses < 4:
         raise UsageError(f"the subnet {subnet} is too small: it needs room for a gateway and an endpoint")
+    if subnet.version == 6 and subnet.overlaps(_MAPPED):
+        raise UsageError(f"the subnet {subnet} is IPv4 in the shape of IPv6: write it as IPv4, as 10.1.0.0/24")
     if subnet.is_multicast or subnet.is_loopback or subnet.is_link_local or subnet.is_unspecified:
         raise UsageError(f"the subnet {subnet} cannot be one of containers: choose a private one, as 10.1.0.0/24")
     for other, whose in taken:

@@ -10,6 +10,7 @@ get it right: so the parent is made promiscuous. Not by its own switch, which ha
 endpoint's interface: the kernel hands it on, counts, and takes it back with the interface, whoever dies first.
 """
 
+import os
 from collections.abc import Iterable
 
 from fastpath.control import marks, sandbox, strays, sysctl
@@ -36,6 +37,12 @@ class Macvlan:
 
     def ensure_gateway(self) -> None:
         """Nothing: the gateway is the LAN's router."""
+
+    def segment(self, _: Network) -> None:
+        """None: the kernel does it all."""
+
+    def take_over(self, _: Network, __: Endpoint) -> None:
+        """None, either: frames never ceased to flow."""
 
     def ensure_network(self, network: Network, mtu: int) -> None:
         """The parent, where it can be made, and the shim, where it is wanted. What is wrong is told by `problem`: a
@@ -96,6 +103,8 @@ class Macvlan:
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
         """The interface in its sandbox. One that is there stays while its parent is away. Raises ConflictError where
         the sandbox is gone, or has another interface of that name: nothing is changed then."""
+        if endpoint.sandbox.inode == os.stat(sandbox.OWN).st_ino:
+            raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
         there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint))
         try:
             parent = self._parents.ensure(network)

@@ -46,6 +46,7 @@ class Mirror:
         self.peers: dict[str, Peer] = {}
         self.unreadable: dict[str, str] = {}
         self.revision = 0
+        self.lost_all: str | None = None  # the store has lost everything: nothing must be made in it, or we follow
         self._problem: str | None = None
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
@@ -104,12 +105,12 @@ class Mirror:
         if self.networks and none and await store.get(keys.NETWORKS_GUARD) is None:
             # Not a network that was removed: somebody emptied the store, or it is another one. Hosts may have
             # registered there already.
-            self._problem = (
+            self.lost_all = self._problem = (
                 "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
                 "the state directory to begin anew"
             )
             raise UnavailableError(self._problem)
-        self._problem = None
+        self.lost_all = self._problem = None
         found = {item.key for item in listing.items}
         gone = [Event(key, None, listing.revision) for key in self._seen if key not in found]
         changes = self._take([*gone, *(Event(item.key, item.value, item.revision) for item in listing.items)])

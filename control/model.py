@@ -12,6 +12,7 @@ from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, pars
 from fastpath.errors import UsageError
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
+MIN_MTU_V6 = 1280  # RFC 8200; below it the kernel takes IPv6 away from an interface
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -86,7 +87,13 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Subnet(Model):
+class Stored(Model):
+    """What the store keeps, and daemons of several versions read: one may know more members than another."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Subnet(Stored):
     """A pool of addresses, and the one that is kept for the gateway."""
 
     pool: IPNetwork
@@ -99,7 +106,7 @@ class Subnet(Model):
         return self
 
 
-class Network(Model):
+class Network(Stored):
     """One container subnet (or one for each family) and one VNI. `mtu` is the containers', None: what the
     underlay leaves."""
 
@@ -113,7 +120,7 @@ class Network(Model):
     options: dict[str, str] = Field(default_factory=dict)
 
 
-class Sandbox(Model):
+class Sandbox(Stored):
     """A network namespace: its path, and its inode and cookie, since a path may come to name another one, and that
     may come to have the inode of the first. Cookie 0: not known."""
 
@@ -122,7 +129,7 @@ class Sandbox(Model):
     cookie: int = 0
 
 
-class Endpoint(Model):
+class Endpoint(Stored):
     """A sandbox's place in a network. `host` says whose it is; that host's daemon alone may change it.
 
     joining: claimed, its interface may be half made · ready · leaving: its interface may be half gone
@@ -142,7 +149,7 @@ class Endpoint(Model):
     state: Literal["joining", "ready", "leaving"] = "joining"
 
 
-class Peer(Model):
+class Peer(Stored):
     """A host that runs a daemon. Its key goes with its lease. `id` tells two hosts of one name apart, `mtu`
     is the largest IP packet that leaves it, in bytes."""
 

@@ -43,6 +43,8 @@ class Operations:
 
     async def create_network(self, request: NetworkCreate) -> Network:
         """Make a network, for all hosts."""
+        if self._mirror.lost_all is not None:
+            raise UnavailableError(self._mirror.lost_all)
         if request.driver == "macvlan":
             request = await self._checked_macvlan(request)
         elif request.options:
@@ -114,7 +116,9 @@ class Operations:
         endpoint = self._find(beginning)
         if endpoint.host != self._host:
             raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
-        await self._registry.set_state(endpoint, "leaving")
+        leaving = await self._registry.set_state(endpoint, "leaving")
+        if leaving is not None:
+            await self._caught_up(leaving)  # lest the reconciler, which may look just now, make it anew
         await self._reconciler.remove_endpoint(endpoint)
         revision = await self._registry.delete_endpoint(endpoint)
         if revision is not None:

@@ -19,7 +19,7 @@ from fastpath.control import ipam, keys
 from fastpath.control.ipam import Pool
 from fastpath.control.macvlan_options import check_parent_free, options_of
 from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.model import Endpoint, IPInterface, IPNetwork, Network, Sandbox
+from fastpath.control.model import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
@@ -81,6 +81,8 @@ class Registry:
             reserved = ()
         for pool in pools:
             ipam.check_subnet(pool, [*taken, *reserved])
+            if pool.version == 6 and request.mtu is not None and request.mtu < MIN_MTU_V6:
+                raise UsageError(f"the subnet {pool} cannot have an MTU of {request.mtu}: IPv6 needs {MIN_MTU_V6}")
         vni = request.vni
         if vni is None and request.driver == "overlay":
             vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})

@@ -47,7 +47,10 @@ class UnixClient:
     def call(self, method: str, target: str, body: BaseModel | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Any:
         """One request, and the JSON that answers it. `timeout` is for how many seconds nothing may come.
         Raises FastpathError; an error of the other side is told in its own words."""
-        data = body.model_dump_json() if body is not None else None
+        try:
+            data = body.model_dump_json().encode() if body is not None else None
+        except ValueError:  # bytes on the command line that are no UTF-8 (os.fsdecode)
+            raise UsageError(f"{self._who} takes UTF-8 only: use other names") from None
         connection = _Connection(self.path, timeout)
         try:
             connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})

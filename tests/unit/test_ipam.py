@@ -56,7 +56,10 @@ def test_an_overlap_names_the_other() -> None:
         ipam.check_subnet(ip_network("10.1.0.0/25"), [(ip_network("10.1.0.0/24"), "the network web")])
 
 
-@pytest.mark.parametrize("subnet", ["10.0.0.0/31", "224.0.0.0/24", "127.0.0.0/8", "169.254.0.0/16", "fe80::/64"])
+@pytest.mark.parametrize(
+    "subnet",
+    ["10.0.0.0/31", "224.0.0.0/24", "127.0.0.0/8", "169.254.0.0/16", "fe80::/64", "::ffff:10.1.0.0/120", "::/0"],
+)
 def test_subnets_that_cannot_be(subnet: str) -> None:
     with pytest.raises(UsageError):
         ipam.check_subnet(ip_network(subnet), [])

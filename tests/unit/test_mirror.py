@@ -85,6 +85,20 @@ def test_a_value_that_cannot_be_read_is_told_and_changes_nothing(file: Path) -> 
     with_hosts(file, 2, play)
 
 
+def test_values_of_a_newer_version_can_be_read(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        network = await hosts[0].network("web")
+        async with following(hosts[1]):
+            newer = network.model_dump_json().encode()[:-1] + b', "colour": "red"}'
+            await hosts[0].store.commit([], [Put(keys.network("web"), newer)])
+            item = await hosts[0].store.get(keys.network("web"))
+            await hosts[1].mirror.reached(item.revision if item else 0)
+            assert hosts[1].mirror.networks == {"web": network}
+            assert hosts[1].mirror.unreadable == {}
+
+    with_hosts(file, 2, play)
+
+
 def test_a_successor_knows_without_the_store_what_the_last_one_knew(file: Path, tmp_path: Path) -> None:
     kept = tmp_path / "mirror.db"
 
@@ -152,6 +166,21 @@ def test_a_damaged_copy_is_made_anew(tmp_path: Path) -> None:
     with sqlite3.connect(kept) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
+
+
+def test_so_is_one_that_is_damaged_within(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(7, [Event(f"/{n}", b"x" * 1000, 7) for n in range(100)])
+    cache.close()
+    with kept.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(b"\xff" * 20 * 4096)
+    cache = Cache(kept, "etcd://one:2379")
+    assert cache.load() == Listing(0, ())
+    cache.apply(8, [])
+    assert cache.load().revision == 8
+    cache.close()
 
 
 class Scripted(SqliteStore):

@@ -48,6 +48,16 @@ def test_a_network_that_cannot_be_changes_nothing(file: Path, more: dict[str, ob
     with_hosts(file, 1, play)
 
 
+def test_no_ipv6_where_packets_are_too_small_for_it(file: Path) -> None:
+    async def play(hosts: list[Host]) -> Network:
+        with pytest.raises(UsageError, match="fd00::/64 cannot have an MTU of 1279: IPv6 needs 1280"):
+            await hosts[0].network("web", subnets=["10.7.1.0/24", "fd00::/64"], mtu=1279)
+        await hosts[0].network("small", subnets=["10.7.1.0/24"], mtu=100)
+        return await hosts[0].network("web", subnets=["fd00::/64"], mtu=1280)
+
+    assert with_hosts(file, 1, play).mtu == 1280
+
+
 def test_hosts_that_make_networks_at_once_get_different_ones(file: Path) -> None:
     async def play(hosts: list[Host]) -> list[Network]:
         return await asyncio.gather(*(host.network(f"{host.name}-{n}") for host in hosts for n in range(8)))

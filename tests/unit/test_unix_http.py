@@ -184,3 +184,20 @@ def test_somebody_else_listens(tmp_path: Path) -> None:
 def test_a_path_that_no_socket_can_have(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"^the fastpath daemon did not answer on .*: AF_UNIX path too long$"):
         DaemonClient(tmp_path / ("x" * 120)).status()
+
+
+def test_names_of_other_alphabets_arrive(daemon: FakeDaemon) -> None:
+    client = DaemonClient(daemon.path)
+    client.create_endpoint(EndpointCreate(network="blue", sandbox="/run/netns/büro", name="日本"))
+    body = daemon.asked[-1][2]
+    assert (body["sandbox"], body["name"]) == ("/run/netns/büro", "日本")
+
+
+def test_bytes_that_are_no_text_are_one_line(daemon: FakeDaemon) -> None:
+    client = DaemonClient(daemon.path)
+    odd = os.fsdecode(b"\xff\xfe")
+    with pytest.raises(UsageError, match="takes UTF-8 only"):
+        client.create_endpoint(EndpointCreate(network="blue", sandbox=odd))
+    client.endpoints(odd)
+    with pytest.raises(UsageError, match="the fake has no"):
+        client.network(odd)
