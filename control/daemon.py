@@ -131,6 +131,7 @@ class Daemon:
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
         # Not at the top: it takes as long to load as all the rest, and frames flow without it.
+        from fastpath.control.docker.serve import docker_plugin  # noqa: PLC0415
         from fastpath.control.faces import faces  # noqa: PLC0415
         from fastpath.control.operations import Operations  # noqa: PLC0415
         from fastpath.control.reaper import Reaper  # noqa: PLC0415
@@ -177,7 +178,15 @@ class Daemon:
                     view=view,
                     metrics=config.metrics,
                 )
-                async with shown:
+                docker = docker_plugin(
+                    config,
+                    underlay=self._underlay,
+                    store=store,
+                    mirror=self._mirror,
+                    registry=registry,
+                    reconciler=self._reconciler,
+                )
+                async with shown, docker:
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
                         self._reconciler.look_at_everything()  # what it found may be told now

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fastpath import Port
-from fastpath.control import sandbox
+from fastpath.control import placed, sandbox
 from fastpath.control.driver import Driver
 from fastpath.control.marks import gateway_mac
-from fastpath.control.model import Endpoint, Network, Peer
+from fastpath.control.model import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.peers import Entry, NetworkSync, entry_for
 from fastpath.errors import ConflictError, FastpathError
 
@@ -94,7 +94,11 @@ class HostState:
         self._program(here, plan)
         for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
             with contextlib.suppress(FastpathError, OSError):
-                port = driver.take_over(plan.network, endpoint) if sandbox.is_alive(endpoint.sandbox) else None
+                port = (
+                    driver.take_over(plan.network, endpoint)
+                    if endpoint.manager or sandbox.is_alive(endpoint.sandbox)
+                    else None
+                )
                 if port is not None:
                     here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
         self._program(here, plan)  # where endpoints share a port it is known only now
@@ -203,6 +207,9 @@ class HostState:
                 raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        if endpoint.manager and endpoint.state == "joining":
+            self._reconcile_joining(here, plan, endpoint, outcome)
+            return
         if endpoint.state == "leaving" or not sandbox.is_alive(endpoint.sandbox):
             if endpoint.state != "leaving":
                 log.info("the sandbox %s of endpoint %s is gone: removing it", endpoint.sandbox.path, endpoint.id)
@@ -212,6 +219,15 @@ class HostState:
         self._ensure(here, plan, endpoint)
         if endpoint.state == "joining":
             outcome.made.append(endpoint)
+
+    def _reconcile_joining(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        """One whose manager is about to place the interface: it is made, or waited for."""
+        if endpoint.sandbox == NOWHERE:
+            return
+        self._ensure(here, plan, endpoint)
+        place = placed.find(self._host, endpoint)
+        if place is not None and place.within is not None:
+            outcome.made.append(endpoint.model_copy(update={"sandbox": place.within}))
 
     def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
         port = self._driver(plan.network).ensure_endpoint(plan.network, endpoint, plan.mtu)

@@ -42,6 +42,11 @@ def veth_name(endpoint: Endpoint) -> str:
     return f"veth{endpoint.id[:11]}"
 
 
+def source_name(endpoint: Endpoint) -> str:
+    """The interface of an endpoint that somebody else will place, as long as it is in the daemon's namespace."""
+    return f"fp-{endpoint.id[:12]}"
+
+
 def gateway_addresses(network: Network) -> list[IPInterface]:
     """What br0 has, on every host the same."""
     return [ipaddress.ip_interface(f"{subnet.gateway}/{subnet.pool.prefixlen}") for subnet in network.subnets]

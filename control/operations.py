@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from fastpath.addresses import IPAddress
 from fastpath.control import macvlan_options, sandbox
 from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.mirror import Mirror
+from fastpath.control.mirror import Mirror, caught_up
 from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
@@ -19,8 +19,6 @@ from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageEr
 from fastpath.port import check_name
 
 log = logging.getLogger(__name__)
-
-CATCH_UP_S = 10.0  # until the mirror shows what we committed ourselves
 
 
 class Operations:
@@ -51,7 +49,7 @@ class Operations:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
         reserved = await self._reconciler.in_thread(self._reserved)
         network, revision = await self._registry.create_network(request, reserved)
-        await self._caught_up(revision)
+        await caught_up(self._mirror, revision)
         kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
         log.info("network %s created: %s, %s", network.name, kind, _pools(network))
         return network
@@ -67,7 +65,7 @@ class Operations:
 
     async def remove_network(self, name: str) -> None:
         """Remove a network that has no endpoints."""
-        await self._caught_up(await self._registry.remove_network(name))
+        await caught_up(self._mirror, await self._registry.remove_network(name))
         log.info("network %s removed", name)
 
     async def create_endpoint(self, request: EndpointCreate) -> Endpoint:
@@ -80,7 +78,7 @@ class Operations:
             request, avoid = await self._for_macvlan(request)
             try:
                 endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid)
-                await self._caught_up(revision)
+                await caught_up(self._mirror, revision)
             except UnavailableError:
                 self._reconciler.abandoned.add(identity)  # the commit may have happened
                 raise
@@ -97,7 +95,7 @@ class Operations:
             return ready
         if revision_ready is None:
             raise ConflictError(f"endpoint {endpoint.id} was removed while it was made")
-        await self._caught_up(revision_ready)
+        await caught_up(self._mirror, revision_ready)
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
 
@@ -116,13 +114,15 @@ class Operations:
         endpoint = self._find(beginning)
         if endpoint.host != self._host:
             raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
+        if endpoint.manager:
+            raise ConflictError(f"endpoint {endpoint.id} is a container's of Docker: docker network disconnect it")
         leaving = await self._registry.set_state(endpoint, "leaving")
         if leaving is not None:
-            await self._caught_up(leaving)  # lest the reconciler, which may look just now, make it anew
+            await caught_up(self._mirror, leaving)  # lest the reconciler, which may look just now, make it anew
         await self._reconciler.remove_endpoint(endpoint)
         revision = await self._registry.delete_endpoint(endpoint)
         if revision is not None:
-            await self._caught_up(revision)
+            await caught_up(self._mirror, revision)
         log.info("endpoint %s removed", endpoint.id)
 
     def _find(self, beginning: str) -> Endpoint:
@@ -160,14 +160,6 @@ class Operations:
             self._reconciler.look_at_everything()
         else:
             self._reconciler.abandoned.discard(endpoint.id)
-
-    async def _caught_up(self, revision: int) -> None:
-        try:
-            await asyncio.wait_for(self._mirror.reached(revision), CATCH_UP_S)
-        except TimeoutError:
-            raise UnavailableError(
-                f"the store took the change (revision {revision}) but does not tell of it: see `fastpath status`"
-            ) from None
 
 
 def _pools(network: Network) -> str:
