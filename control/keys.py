@@ -5,7 +5,7 @@ objects/  what every host mirrors: networks, endpoints, peers
 claims/   what makes two hosts unable to take one thing: an address or a MAC address of a network
 """
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from fastpath.addresses import IPAddress
 from fastpath.control.model import IPNetwork
@@ -72,6 +72,14 @@ def user(network_name: str, host: str) -> str:
 def pool(subnet: IPNetwork) -> str:
     """Who was given this subnet for a network that does not exist yet; with a lease."""
     return f"{POOLS}{subnet}"
+
+
+def pool_of(key: str) -> IPNetwork | None:
+    """Which subnet such a key is about; None where somebody wrote one that is about none."""
+    try:
+        return ip_network(key.removeprefix(POOLS))
+    except ValueError:
+        return None
 
 
 def mac(network_name: str, text: str) -> str:

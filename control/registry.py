@@ -9,7 +9,6 @@ An endpoint's life: `joining` (claimed) → its interface is made → `ready` �
 import asyncio
 import random
 from collections.abc import AsyncIterator, Collection, Sequence
-from ipaddress import ip_network
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -71,7 +70,8 @@ class Registry:
     async def held_pools(self) -> list[tuple[IPNetwork, str]]:
         """Subnets that were given to somebody for a network that does not exist yet."""
         items = (await self._store.list(keys.POOLS)).items
-        return [(ip_network(item.key.removeprefix(keys.POOLS)), "a network that is being made") for item in items]
+        pools = [keys.pool_of(item.key) for item in items]
+        return [(pool, "a network that is being made") for pool in pools if pool is not None]
 
     def _plan_network(
         self, request: NetworkCreate, others: Sequence[Network], reserved: Sequence[tuple[IPNetwork, str]]
@@ -110,15 +110,18 @@ class Registry:
         """The revision at which it went. Raises NotFoundError, and ConflictError where it has endpoints."""
         async for _ in attempts(f"network {name}"):
             item, _ = await self._network(name)
+            dockers = (await self._store.list(keys.users(name))).items
             revision = await self._store.commit(
                 [
                     Compare(item.key, item.revision),
                     Compare(keys.endpoints(name), prefix=True),
                     Compare(keys.addresses(name), prefix=True),
                 ],
-                [Delete(item.key), *(Delete(user.key) for user in (await self._store.list(keys.users(name))).items)],
+                [Delete(item.key)],
             )
             if revision is not None:
+                for docker in dockers:  # one by one: a commit has a limit, hosts have none
+                    await self._store.commit([Compare(docker.key, docker.revision)], [Delete(docker.key)])
                 return revision
             users = (await self._store.list(keys.endpoints(name))).items
             if users:
@@ -127,6 +130,8 @@ class Registry:
                     f"the network {name} has {len(users)} endpoint{'s' if len(users) > 1 else ''} "
                     f"on {', '.join(hosts) or 'unknown hosts'}: remove them first, see `fastpath endpoint ls {name}`"
                 )
+            if (await self._store.list(keys.addresses(name))).items:
+                raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
         raise AssertionError("unreachable")
 
     async def create_endpoint(
@@ -138,7 +143,7 @@ class Registry:
             item, network = await self._network(request.network)
             listing = await self._store.list(keys.addresses(network.name))
             taken = {ip for found in listing.items if (ip := keys.address_of(found.key)) is not None}
-            taken |= {*network.kept, *avoid}
+            taken |= {*avoid}
             addresses = _choose_addresses(network, request.addresses, taken, spread=attempt >= SPREAD_AFTER)
             mac = request.mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER)
             endpoint = Endpoint(
@@ -261,7 +266,8 @@ def _choose_addresses(
             left.remove(own[0])
             chosen.append(ipam.ask_for_address(subnet, own[0], taken))
         else:
-            chosen.append(ipam.choose_address(subnet, taken, spread=spread, within=within))
+            free_of = taken | set(network.kept)  # not given unless asked for
+            chosen.append(ipam.choose_address(subnet, free_of, spread=spread, within=within))
     if left:
         pools = ", ".join(str(subnet.pool) for subnet in network.subnets)
         raise UsageError(f"{left[0]} is not in the network {network.name}, which has {pools}")

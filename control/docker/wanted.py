@@ -83,13 +83,11 @@ class Wanted(Model):
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(value) or "none"
-    return (
-        {True: "yes", False: "no", None: "automatic"}.get(value, str(value))
-        if value in (True, False, None)
-        else str(value)
-    )
+    return "automatic" if value is None else str(value)
 
 
 def _subnets(subnets: tuple[Subnet, ...]) -> str:
