@@ -23,6 +23,10 @@ from fastpath.errors import FastpathError
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+LOST = (
+    "the store has lost all its data: everything here stays as it is; restore a backup, or remove the state directory "
+    "to begin anew"
+)
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Mirror:
         self.peers: dict[str, Peer] = {}
         self.unreadable: dict[str, str] = {}
         self.revision = 0
+        self.lost = False  # the store is empty, and it should not be
         self._problem: str | None = None
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
@@ -99,13 +104,11 @@ class Mirror:
 
     async def _list(self, store: Store) -> None:
         listing = await store.list(keys.OBJECTS)
-        if self.networks and not listing.items and await store.get(keys.NETWORKS_GUARD) is None:
-            # Not a network that was removed: somebody emptied the store, or it is another one.
-            self._problem = (
-                "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
-                "the state directory to begin anew"
-            )
-            raise UnavailableError(self._problem)
+        empty = all(item.key.startswith(keys.PEERS) for item in listing.items)  # hosts register again by themselves
+        self.lost = bool(self.networks) and empty and await store.get(keys.NETWORKS_GUARD) is None
+        if self.lost:  # not a network that was removed: somebody emptied the store, or it is another one
+            self._problem = LOST
+            raise UnavailableError(LOST)
         self._problem = None
         found = {item.key for item in listing.items}
         gone = [Event(key, None, listing.revision) for key in self._revisions if key not in found]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from fastpath.control import sandbox
 from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.mirror import Mirror
+from fastpath.control.mirror import LOST, Mirror
 from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
@@ -45,6 +45,8 @@ class Operations:
             raise UsageError(f"this version has no {request.driver} networks: leave --driver out, or give overlay")
         if request.options:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
+        if self._mirror.lost:  # a new network would say that the store is as it should be, and end those that run
+            raise UnavailableError(LOST)
         reserved = await self._reconciler.in_thread(self._reserved)
         network, revision = await self._registry.create_network(request, reserved)
         await self._caught_up(revision)
