@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mirror's copy on disk: with it, a daemon that comes back while the store is away still knows what to do.
 
-It may lag behind; it is never ahead. One that cannot be read is thrown away: the store has it all.
+It may lag behind; it is never ahead. One that cannot be read is thrown away: the store has it all. Nor does a daemon
+need one: where none can be kept, on a full disk, it goes without.
 """
 
 import contextlib
@@ -25,23 +26,36 @@ class Cache:
 
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
+        self._source = source
         try:
-            self._db = self._open(source)
+            self._db = self._open(path)
+            self._db.execute("SELECT count(value) FROM item").fetchone()  # what is damaged shows when it is read
         except sqlite3.DatabaseError as error:
-            log.warning("%s cannot be read (%s): it is made anew", path, error)
-            for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-                name.unlink(missing_ok=True)
-            self._db = self._open(source)
+            self._db = self._anew(error)
 
-    def _open(self, source: str) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+    def _anew(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """In place of one that is damaged; in memory where no file can be had."""
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            log.warning("%s cannot be used (%s): nothing is kept for the next start", self._path, error)
+            return self._open(":memory:")
+        log.warning("%s cannot be read (%s): it is made anew", self._path, error)
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        try:
+            return self._open(self._path)
+        except sqlite3.DatabaseError as another:
+            log.warning("%s cannot be made (%s): nothing is kept for the next start", self._path, another)
+            return self._open(":memory:")
+
+    def _open(self, path: Path | str) -> sqlite3.Connection:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.executescript(_SCHEMA + "CREATE TABLE IF NOT EXISTS source (url TEXT NOT NULL);")
-            if db.execute("SELECT url FROM source").fetchone() != (source,):
+            if db.execute("SELECT url FROM source").fetchone() != (self._source,):
                 db.executescript("DELETE FROM item; DELETE FROM state; DELETE FROM source;")
-                db.execute("INSERT INTO source VALUES (?)", (source,))
+                db.execute("INSERT INTO source VALUES (?)", (self._source,))
         except BaseException:
             db.close()
             raise
@@ -82,5 +96,6 @@ class Cache:
             self._db.execute("REPLACE INTO state VALUES ('revision', ?)", (revision,))
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
             raise

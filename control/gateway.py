@@ -41,7 +41,10 @@ class GatewayBridge:
     def _ensure_bridge(self, links: Links) -> Link:
         link = links.find(BRIDGE)
         if link is not None and (link.kind != "bridge" or link.alias not in ("", self._alias)):
-            raise ConflictError(f"an interface named {BRIDGE} exists already, and is not this host's gateway bridge")
+            raise ConflictError(
+                f"an interface named {BRIDGE} exists already, and is not the gateway bridge of {self._host}: remove it "
+                f"(ip link del {BRIDGE}), unless another daemon runs here"
+            )
         self._check_subnet(links, link)
         link = links.ensure(link or links.add_bridge(BRIDGE), alias=self._alias)
         links.ensure_addresses(link, [self._address])
@@ -71,7 +74,8 @@ class GatewayBridge:
         the next free name ethN, N from 1, but not `avoid`. What was made is undone on failure."""
         new = False
         with Links() as links:
-            if links.find(BRIDGE) is None:
+            found = links.find(BRIDGE)
+            if found is None or found.alias != self._alias:
                 self.ensure()
             bridge = links.get(BRIDGE)
             port = links.find(_port_name(where))

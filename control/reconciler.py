@@ -107,7 +107,7 @@ class Reconciler:
                 del self.problems[gone]
             for name in here:
                 await self._network(name)
-            await self._guarded("", self._state.ensure_gateway)
+            await self._guarded(("", "gateway"), self._state.ensure_gateway)
             if self._mirror.synced.is_set() and not self._cleared:
                 await self._clear_up()
 
@@ -197,15 +197,15 @@ class Reconciler:
             others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks]
             for name in {name for name, _ in others}:
                 changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
-                await self._guarded(name, self._state.set_endpoints, name, changed, self._peers())
+                await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
 
     async def _network(self, name: str) -> None:
         """One network: its segment, its local endpoints, what is known of the others."""
         plan = self._plan(name)
         if plan is None:
-            await self._guarded(name, self._state.remove_network, name)
+            await self._guarded((name, ""), self._state.remove_network, name)
             return
-        outcome = await self._guarded(name, self._state.reconcile, plan)
+        outcome = await self._guarded((name, ""), self._state.reconcile, plan)
         if outcome is None:
             return
         self.done = replace(self.done, repairs=self.done.repairs + outcome.repairs)
@@ -240,19 +240,21 @@ class Reconciler:
         """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
         wanted = self._mirror.local_endpoints(self._host)
-        found = await self._guarded("", self._state.remove_strays, wanted, networks)
+        found = await self._guarded(("", ""), self._state.remove_strays, wanted, networks)
         self._cleared = found is not None
         for sentence in found or ():
             log.warning("%s", sentence)
 
-    async def _guarded(self, name: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    async def _guarded(
+        self, key: tuple[str, str], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
         """Call it in the thread; what goes wrong becomes a problem, which the next pass clears or repeats."""
         try:
             result = await self.in_thread(function, *args, **kwargs)
         except (FastpathError, OSError) as error:
-            if self.problems.get((name, "")) != str(error):
-                log.error("%s: %s", name or "clearing up", error)
-            self.problems[name, ""] = str(error)
+            if self.problems.get(key) != str(error):
+                log.error("%s: %s", key[0] or key[1] or "clearing up", error)
+            self.problems[key] = str(error)
             return None
-        self.problems.pop((name, ""), None)
+        self.problems.pop(key, None)
         return result

@@ -50,7 +50,7 @@ class StateDir:
     def _read_host_id(self) -> str:
         """A name for this installation, made once: it tells two hosts of one name apart."""
         file = self.path / "host-id"
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
             if text := file.read_text(encoding="ascii").strip():
                 return text
         text = uuid.uuid4().hex

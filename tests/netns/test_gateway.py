@@ -122,6 +122,22 @@ def test_a_full_subnet_says_so_and_leaves_nothing(two: Lab) -> None:
         daemon.do(gateway.remove)
 
 
+def test_another_ones_bridge_is_not_used(two: Lab) -> None:
+    with daemons(two, gateway=True) as running:
+        daemon, container, net = running[0], two.containers[0], network()
+        if BRIDGE in daemon.host.links():
+            daemon.host.ip(f"link del {BRIDGE}")
+        daemon.host.ip(f"link add {BRIDGE} type bridge")
+        daemon.host.ip(f"link set {BRIDGE} alias fastpath:another:gateway")
+        before = ours(daemon, container)
+        with pytest.raises(ConflictError, match=f"ip link del {BRIDGE}"):
+            daemon.ensure(net, endpoint(container, 1, net, daemon.name))
+        assert ours(daemon, container) == before
+        daemon.host.ip(f"link del {BRIDGE}")
+        daemon.ensure(net, endpoint(container, 1, net, daemon.name))
+        assert container.links() == {"lo", "eth0", "eth1"}
+
+
 def test_a_subnet_in_use_and_a_name_in_use_are_refused(two: Lab) -> None:
     with daemons(two) as running:
         daemon = running[0]
@@ -132,7 +148,7 @@ def test_a_subnet_in_use_and_a_name_in_use_are_refused(two: Lab) -> None:
         daemon.host.ip(f"link add {BRIDGE} type bridge")
         daemon.host.ip(f"link set {BRIDGE} alias fastpath:other:gateway")
         before = ours(daemon)
-        with pytest.raises(ConflictError, match="is not this host's gateway bridge"):
+        with pytest.raises(ConflictError, match="is not the gateway bridge of"):
             daemon.do(GatewayBridge(daemon.name).ensure)
         daemon.do(GatewayBridge(daemon.name).remove)
         assert ours(daemon) == before
