@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's face: HTTP with JSON over its unix socket. messages.py lists the routes."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,8 @@ from fastpath.control.reconciler import Reconciler
 from fastpath.control.store.interface import UnavailableError
 from fastpath.control.view import View
 from fastpath.errors import ConflictError, FastpathError, NotFoundError
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,6 +39,11 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
         why = first["msg"].removeprefix("Value error, ")
         return web.json_response({"error": f"{where}: {why}" if where else why}, status=400)
+    except web.HTTPException as error:  # of aiohttp's own
+        return web.json_response({"error": f"{request.method} {request.path}: {error.reason}"}, status=error.status)
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return web.json_response({"error": "a mistake in fastpath: see the daemon's log"}, status=500)
 
 
 def _list(messages: Iterable[BaseModel]) -> web.Response:

@@ -63,6 +63,14 @@ class Cache:
 
     def load(self) -> Listing:
         """What was last kept; revision 0 where nothing was."""
+        try:
+            return self._read()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            self._db = self._anew(error)
+            return Listing(0, ())
+
+    def _read(self) -> Listing:
         found = self._db.execute("SELECT value FROM state WHERE name = 'revision'").fetchone()
         rows = self._db.execute("SELECT key, value, revision FROM item ORDER BY key")
         return Listing(found[0] if found else 0, tuple(Item(*row) for row in rows))

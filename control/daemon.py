@@ -13,15 +13,12 @@ are taken over first, by what it kept on disk; the store may be away.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
-from collections.abc import AsyncIterator
-
-from aiohttp import web
 
 from fastpath import Engine, Port
-from fastpath.control import metrics_http
-from fastpath.control.api import Api
+from fastpath.addresses import IPAddress
 from fastpath.control.cache import Cache
 from fastpath.control.config import DaemonConfig
 from fastpath.control.gateway import GatewayBridge
@@ -29,37 +26,36 @@ from fastpath.control.host_state import HostState
 from fastpath.control.ipam import Pool
 from fastpath.control.logs import set_up_logs
 from fastpath.control.membership import Membership
-from fastpath.control.metrics import Metrics, Snapshot
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Peer
 from fastpath.control.notify import Notifier
-from fastpath.control.operations import Operations
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import admit, usable_peers
 from fastpath.control.probe import Prober
-from fastpath.control.reaper import Reaper
 from fastpath.control.reconciler import Reconciler
-from fastpath.control.registry import Registry
 from fastpath.control.state_dir import StateDir
 from fastpath.control.stop_signals import StopSignals
 from fastpath.control.store.interface import UnavailableError
 from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.control.underlay import Underlay
-from fastpath.control.underlay_watch import UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
+from fastpath.control.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
 from fastpath.control.unix_socket import listening_socket
-from fastpath.control.view import View
-from fastpath.errors import FastpathError
+from fastpath.errors import ConflictError, FastpathError
 from fastpath.version import VERSION
 
 log = logging.getLogger(__name__)
 
 ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
+# Of what is known of many endpoints nearly all stays: with Python's own thresholds every look at it made the collector
+# go through all of it several times, which took longer than the look.
+GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def run(config: DaemonConfig) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. Interfaces, leases and the store's entries stay, for a successor.
     Raises FastpathError where it cannot start."""
     set_up_logs(config.log_format, config.log_level)
+    gc.set_threshold(*GC_THRESHOLDS)
     with StopSignals() as signals, StateDir(config.state_dir) as state, listening_socket(config.socket) as sock:
         try:
             asyncio.run(Daemon(config, state).run(signals, sock))
@@ -100,6 +96,8 @@ class Daemon:
         self._membership: Membership | None = None
         self._peer_problems: list[str] = []
         self._vtep_problem: str | None = None
+        self._underlay_changed = asyncio.Event()
+        self._measured: frozenset[IPAddress] = frozenset()  # the VTEPs that the underlay's MTU is known for
 
     async def run(self, signals: StopSignals, sock: socket.socket) -> None:
         """Take over, join the others, serve; until a signal."""
@@ -125,15 +123,23 @@ class Daemon:
         self._mirror.load()
         self._meet_peers()
         self._engine.start()
-        await self._reconciler.everything()
+        await self._reconciler.take_over()
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
+        # Not at the top: it takes as long to load as all the rest, and frames flow without it.
+        from fastpath.control.faces import faces  # noqa: PLC0415
+        from fastpath.control.operations import Operations  # noqa: PLC0415
+        from fastpath.control.reaper import Reaper  # noqa: PLC0415
+        from fastpath.control.registry import Registry  # noqa: PLC0415
+        from fastpath.control.view import View  # noqa: PLC0415
+
         config = self._config
         store = open_store(config.store_url, StoreOptions(**config.store.credentials()))
         try:
             registry = Registry(store, config.host, Pool(config.pool, config.pool_prefix))
             membership = self._membership = Membership(store, config.lease_ttl, self._describe)
             self._reconciler.registry = registry
+            self._reconciler.may_write = lambda: membership.holds
             reaper = Reaper(config.host, self._mirror, registry, config.grace)
             operations = Operations(config.host, self._mirror, registry, self._reconciler, routed_subnets)
             view = View(
@@ -159,9 +165,18 @@ class Daemon:
                         ("watchdog", self._notifier.beat()),
                     )
                 ]
-                async with self._faces(operations, view, sock):
+                shown = faces(
+                    sock,
+                    engine=self._engine,
+                    reconciler=self._reconciler,
+                    operations=operations,
+                    view=view,
+                    metrics=config.metrics,
+                )
+                async with shown:
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
+                        self._reconciler.look_at_everything()  # what it found may be told now
                     running.append(tasks.create_task(membership.run(), name="membership"))
                     self._notifier.ready(
                         f"{config.host} at {self._underlay.vtep}, {len(self._mirror.networks)} networks"
@@ -183,32 +198,13 @@ class Daemon:
             await asyncio.wait({registering, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if registering.done():
                 await registering
+        except ConflictError as error:
+            if not self._mirror.local_endpoints(self._config.host):
+                raise
+            log.error("%s", error)  # containers here depend on us; `status` tells, and it goes on trying
         finally:
             registering.cancel()
             stopping.cancel()
-
-    @contextlib.asynccontextmanager
-    async def _faces(self, operations: Operations, view: View, sock: socket.socket) -> AsyncIterator[None]:
-        """The control socket, and the metrics where they are wanted."""
-        api = Api(operations, view, self._reconciler, lambda: self._engine.stats().as_dict())
-        runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, sock).start()
-            if self._config.metrics is None:
-                yield
-                return
-            app = metrics_http.application(Metrics(lambda: self._snapshot(view)), view.status)
-            told = await metrics_http.serve(app, self._config.metrics)
-            try:
-                yield
-            finally:
-                await told.cleanup()
-        finally:
-            await runner.cleanup()
-
-    def _snapshot(self, view: View) -> Snapshot:
-        return Snapshot(view.status(), self._engine.stats(), view.networks(), view.peers(), self._reconciler.done)
 
     def _describe(self) -> Peer:
         return Peer(
@@ -227,37 +223,43 @@ class Daemon:
 
     def _changed(self, changes: Changes) -> None:
         """The store says something new."""
+        self._reconciler.changed(changes)
         if changes.peers:
             self._meet_peers()
-            own = self._mirror.peers.get(self._config.host)
-            if self._membership is not None and own is None and self._config.host in changes.peers:
-                self._membership.lost()
-        self._reconciler.changed(changes)
+        if self._membership is not None and self._config.host in changes.peers:
+            self._membership.seen(self._mirror.peers.get(self._config.host))
+            self._reconciler.look_at_everything()
 
     def _meet_peers(self) -> None:
         peers, self._peer_problems = usable_peers(
             self._mirror.peers.values(), self._config.host, self._underlay.vtep, self._config.udp_port
         )
         admit(self._engine, peers.values())
-        self._prober.set_peers({host: peer.vtep for host, peer in peers.items()})
+        vteps = {host: peer.vtep for host, peer in peers.items()}
+        self._prober.set_peers(vteps)
+        if not self._measured.issuperset(vteps.values()):
+            self._underlay_changed.set()  # the way to a new one may take less than the way to all others
         if self._underlay.measured(self._underlay.mtu, peers.values()):
             self._reconciler.look_at_everything()
 
     async def _follow_underlay(self) -> None:
         """Look again whenever links, addresses or routes of this host change."""
-        changed = asyncio.Event()
+        changed = self._underlay_changed
         watch = UnderlayWatch(changed.set)
         watch.start()
         try:
             while True:
                 await changed.wait()
                 changed.clear()
-                await self._look_at_underlay()
+                try:
+                    await self._look_at_underlay()
+                except (FastpathError, OSError) as error:
+                    log.warning("cannot look at the underlay: %s", error)
+                await asyncio.sleep(QUIET_S)  # many hosts may come at once
         finally:
             watch.close()
 
     async def _look_at_underlay(self) -> None:
-        peers = self._peers()
         try:
             vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._config.vtep)
             self._vtep_problem = (
@@ -267,11 +269,12 @@ class Daemon:
             )
         except FastpathError as error:
             self._vtep_problem = str(error)
-        remotes = tuple(peer.vtep for peer in peers.values())
+        remotes = tuple(peer.vtep for peer in self._peers().values())
         mtu = await self._reconciler.in_thread(underlay_mtu, self._underlay.vtep, remotes)
         if mtu != self._underlay.mtu and self._membership is not None:
             self._membership.changed()
-        if self._underlay.measured(mtu, peers.values()):
+        self._measured = frozenset(remotes)
+        if self._underlay.measured(mtu, self._peers().values()):  # who may have told of another MTU meanwhile
             self._reconciler.look_at_everything()
 
     def _problems(self) -> list[str]:

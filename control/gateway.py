@@ -7,10 +7,11 @@ the sandbox's inode. So nothing has to be remembered, and what goes with its san
 
 import ipaddress
 import logging
+from functools import partial
 
 from fastpath.control import marks, packet_filter, sandbox, sysctl
 from fastpath.control.model import Sandbox
-from fastpath.control.netlink import Link, Links
+from fastpath.control.netlink import Link, Links, Look
 from fastpath.errors import ConflictError
 
 log = logging.getLogger("fastpath")
@@ -69,18 +70,22 @@ class GatewayBridge:
         with Links() as links:
             return links.find(_port_name(where)) is not None
 
+    def look_at_port(self, where: Sandbox) -> bytes:
+        """The bridge's end of the sandbox's veth, as Look has it."""
+        with Look() as look:
+            return look.link(_port_name(where))
+
     def ensure_sandbox(self, where: Sandbox, *, avoid: str = "") -> None:
         """The sandbox's veth to the bridge, its address, and a default route, where it has none. The interface gets
         the next free name ethN, N from 1, but not `avoid`. What was made is undone on failure."""
         new = False
         with Links() as links:
-            found = links.find(BRIDGE)
-            if found is None or found.alias != self._alias:
+            bridge = links.find(BRIDGE)
+            if bridge is None or bridge.alias != self._alias:
                 self.ensure()
-            bridge = links.get(BRIDGE)
+                bridge = links.get(BRIDGE)
             port = links.find(_port_name(where))
-            inner = sandbox.inside(where, lambda: self._inner_end(port))
-            if port is None or inner is None:
+            if port is None or sandbox.inside(where, partial(self._inner_end, port)) is None:
                 if port is not None:  # its other end was moved away
                     links.delete(port)
                 new = True
@@ -93,11 +98,10 @@ class GatewayBridge:
                     self._delete(links, port)
                 raise
 
-    def _inner_end(self, port: Link | None) -> Link | None:
+    def _inner_end(self, port: Link) -> Link | None:
         """In the sandbox: its end of the veth."""
         with Links() as links:
-            pair = (port.peer, port.index) if port is not None else None
-            return next((link for link in links.all() if (link.index, link.peer) == pair), None)
+            return next((link for link in links.all() if (link.index, link.peer) == (port.peer, port.index)), None)
 
     def _add_veth(self, links: Links, where: Sandbox, avoid: str) -> Link:
         name = sandbox.inside(where, lambda: _free_name(avoid))

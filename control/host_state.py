@@ -2,6 +2,7 @@
 """What this host really has: segments, interfaces, gateways, and what the engine knows. Every method is called
 from one thread, compares with the plan, and changes what differs. Nothing here waits for the store."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from fastpath.control.marks import gateway_mac
 from fastpath.control.model import Endpoint, Network, Peer
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import Entry, NetworkSync, entry_for
-from fastpath.errors import FastpathError
+from fastpath.errors import ConflictError, FastpathError
 
 log = logging.getLogger(__name__)
 
@@ -60,33 +61,56 @@ class HostState:
         """The networks that have a segment on this host."""
         return set(self._here)
 
-    def endpoints_here(self) -> set[str]:
-        """The ids of the endpoints that have an interface on this host."""
-        return {identity for here in self._here.values() for identity in here.endpoints}
+    def endpoints_here(self) -> dict[str, set[str]]:
+        """For each of these networks, the ids of the endpoints that have an interface on this host."""
+        return {name: set(here.endpoints) for name, here in self._here.items()}
 
     def dead_endpoints(self) -> list[Endpoint]:
-        """Endpoints here whose sandbox is gone."""
-        return [e for here in self._here.values() for e in here.endpoints.values() if not sandbox.is_alive(e.sandbox)]
+        """Endpoints here whose sandbox is gone. Raises RefusedError where that cannot be told at present."""
+        return [e for here in self._here.values() for e in here.endpoints.values() if not sandbox.is_named(e.sandbox)]
 
     def sync_of(self, name: str) -> NetworkSync | None:
         """What the engine was told of a network."""
         here = self._here.get(name)
         return here.sync if here is not None else None
 
+    def take_over(self, plan: NetworkPlan) -> None:
+        """Let frames flow again for the interfaces that an earlier process left, and leave the rest for `reconcile`,
+        which takes far longer, and says what is wrong. Raises FastpathError."""
+        self._check_vni(plan.network)
+        here = _Here(plan.network, NetworkSync(self._driver.segment(plan.network)))
+        self._here[plan.network.name] = here
+        self._program(here, plan)
+        for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
+            with contextlib.suppress(FastpathError, OSError):
+                port = self._driver.take_over(plan.network, endpoint) if sandbox.is_alive(endpoint.sandbox) else None
+                if port is not None:
+                    here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
+        self._program(here, plan)  # where endpoints share a port it is known only now
+
     def reconcile(self, plan: NetworkPlan) -> Outcome:
         """One network and all that belongs to it."""
+        new = plan.network.name not in self._here
         here = self._ensure_network(plan)
+        if new:
+            self._program(here, plan)
         outcome = Outcome()
         local = {e.id: e for e in plan.endpoints if e.host == self._host}
+        failed: dict[str, str] = {}
         for endpoint in [e for identity, e in here.endpoints.items() if identity not in local]:
-            self._drop(here, endpoint)
+            try:
+                self._drop(here, endpoint)
+            except (FastpathError, OSError) as error:
+                failed[endpoint.id] = str(error)
         for endpoint in local.values():
             try:
                 self._reconcile_endpoint(here, plan, endpoint, outcome)
             except (FastpathError, OSError) as error:
-                outcome.failed[endpoint.id] = f"endpoint {endpoint.id} of {plan.network.name}: {error}"
+                failed[endpoint.id] = str(error)
         gone = {e.id for e in outcome.removed}
         outcome.repairs = here.sync.sync({i: entry for i, entry in self._entries(here, plan).items() if i not in gone})
+        failed = here.sync.failed | failed
+        outcome.failed = {i: f"endpoint {i} of {plan.network.name}: {why}" for i, why in failed.items()}
         if not here.endpoints and gone:
             self.remove_network(plan.network.name)
         return outcome
@@ -95,8 +119,9 @@ class HostState:
         """One local endpoint. Raises FastpathError, and then nothing is left of it."""
         here = self._ensure_network(plan)
         self._ensure(here, plan, endpoint)
-        for identity, entry in self._entries(here, plan).items():  # all: the network may be new here
-            here.sync.set(identity, entry)
+        failed = self._program(here, plan)  # all: the network may be new here
+        if endpoint.id in failed:
+            raise ConflictError(failed[endpoint.id])
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
         """One local endpoint's interface, also where there is none."""
@@ -105,10 +130,15 @@ class HostState:
             self._drop(here, endpoint)
 
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
-        """These endpoints, which are not local, are so now (None: gone)."""
+        """These endpoints, which are not local, are so now (None: gone). Raises ConflictError where the engine refuses
+        one; the others are done."""
         here = self._here[name]
-        for identity, endpoint in endpoints.items():
-            here.sync.set(identity, self._entry(here, endpoint, peers) if endpoint is not None else None)
+        failed = here.sync.update(
+            {i: self._entry(here, end, peers) if end is not None else None for i, end in endpoints.items()}
+        )
+        if failed:
+            identity, why = next(iter(failed.items()))
+            raise ConflictError(f"endpoint {identity} of {name}: {why}")
 
     def remove_network(self, name: str) -> None:
         """This host no longer takes part in the network."""
@@ -135,10 +165,17 @@ class HostState:
             log.warning("the network %s was changed in the store: it is made anew here", name)
             self.remove_network(name)
             here = None
+        self._check_vni(plan.network)
         segment = self._driver.ensure_network(plan.network, plan.mtu)
         if here is None:
             here = self._here[name] = _Here(plan.network, NetworkSync(segment))
         return here
+
+    def _check_vni(self, network: Network) -> None:
+        """No two networks may have one segment: they would lose it with the first that goes. Raises ConflictError."""
+        for other in [here.network for here in self._here.values()]:
+            if other.vni == network.vni and other.name != network.name:
+                raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
         if endpoint.state == "leaving" or not sandbox.is_alive(endpoint.sandbox):
@@ -160,6 +197,11 @@ class HostState:
         self._driver.remove_endpoint(here.network, endpoint)
         here.endpoints.pop(endpoint.id, None)
         here.ports.pop(endpoint.id, None)
+
+    def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, str]:
+        """Tell the engine of all endpoints; what it refused. It knows them before interfaces come up: a container that
+        asks for an address in vain asks again only after a second."""
+        return here.sync.update(self._entries(here, plan))
 
     def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:
         """What the engine should know of the network, by endpoint."""

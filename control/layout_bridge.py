@@ -56,6 +56,27 @@ class BridgeLayout:
             raise ConflictError(f"the network namespace {name} is not fastpath's: rename it (ip netns), or the network")
         return namespace
 
+    def take_over(self, segment: Segment, network: Network) -> TapPort | None:
+        """The network's TAP that an earlier process left, opened and otherwise as it is."""
+        held = self._taps.get(network.name)
+        if held is not None:
+            return held[1]
+        name = marks.namespace_name(self._host, network)
+        if not sandbox.exists(str(sandbox.NAMED / name)):
+            return None
+        namespace = sandbox.resolve(name)
+
+        def adopt() -> TapPort | None:
+            with Links() as links:
+                ours = links.get("lo").alias == marks.of_network(self._host, network.name)
+                there = ours and links.find(marks.VXLAN) is not None
+            return segment.adopt_tap(marks.VXLAN) if there else None
+
+        port = sandbox.inside(namespace, adopt)
+        if port is not None:
+            self._taps[network.name] = (namespace, port)
+        return port
+
     def _open_tap(self, segment: Segment, network: Network, namespace: Sandbox, mtu: int) -> TapPort:
         def take_over() -> TapPort | None:
             with Links() as links:

@@ -53,10 +53,24 @@ class DirectLayout:
         self._host = host
         self._ports: dict[str, TapPort] = {}
 
+    def take_over(self, segment: Segment, endpoint: Endpoint) -> TapPort | None:
+        """The TAP that an earlier process left under its name, opened and otherwise as it is."""
+
+        def adopt() -> TapPort | None:
+            with Links() as links:
+                link = links.find(endpoint.ifname)
+            ours = link is not None and link.alias == marks.of_endpoint(self._host, endpoint.id) and link.kind == "tun"
+            return segment.adopt_tap(endpoint.ifname) if ours else None
+
+        port = self._ports.get(endpoint.id) or sandbox.inside(endpoint.sandbox, adopt)
+        if port is not None:
+            self._ports[endpoint.id] = port
+        return port
+
     def ensure(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
         """The endpoint's TAP, complete: made, taken over, or repaired. What was made is undone on failure."""
         port = self._ports.get(endpoint.id)
-        there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint)) is not None
+        there = sandbox.inside(endpoint.sandbox, lambda: self._look_for(endpoint)) is not None
         if port is not None and (not there or not is_usable(port) or port.vni != segment.vni):
             self.release(endpoint.id, keep_interface=there)
             port = None
@@ -74,12 +88,15 @@ class DirectLayout:
         self._ports[endpoint.id] = port
         return port
 
-    def _find(self, endpoint: Endpoint) -> Link | None:
+    def _look_for(self, endpoint: Endpoint) -> Link | None:
+        with Links() as links:
+            return self._find(links, endpoint)
+
+    def _find(self, links: Links, endpoint: Endpoint) -> Link | None:
         """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises
         ConflictError where the name belongs to something else."""
         alias = marks.of_endpoint(self._host, endpoint.id)
-        with Links() as links:
-            there = links.all()
+        there = links.all()
         ours = next((link for link in there if link.alias == alias and link.kind == "tun"), None)
         if any(link.name == endpoint.ifname for link in there if link != ours):
             raise name_taken(endpoint)
@@ -100,13 +117,13 @@ class DirectLayout:
 
     def _complete(self, segment: Segment, endpoint: Endpoint, mtu: int, port: TapPort | None) -> TapPort:
         """In the sandbox: what the TAP still lacks."""
-        link = self._find(endpoint)
-        if link is None:
-            raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
-        if port is None:
-            port = segment.adopt_tap(link.name)
-            self._ports[endpoint.id] = port
         with Links() as links:
+            link = self._find(links, endpoint)
+            if link is None:
+                raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
+            if port is None:
+                port = segment.adopt_tap(link.name)
+                self._ports[endpoint.id] = port
             ensure_in_sandbox(links, link, endpoint, mtu, marks.of_endpoint(self._host, endpoint.id))
         if port.mtu != mtu:
             port.mtu_changed(mtu)

@@ -34,14 +34,23 @@ class Membership:
         self._lease = 0
         self._written: tuple[Peer, int] | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether this host has its name for itself, as far as is known: only then are the endpoints of that name its
+        own."""
+        return self.registered.is_set() and self.problem is None
+
     def changed(self) -> None:
         """What `describe` returns is different now: write it soon."""
         self._changed.set()
 
-    def lost(self) -> None:
-        """The key is not in the store, though nobody here removed it: write it again soon."""
-        self._written = None
-        self._changed.set()
+    def seen(self, peer: Peer | None) -> None:
+        """What the store has under this host's name. Write it again where it is not ours: soon where there is none,
+        else with the next refresh, since two daemons of one name would outbid each other for ever."""
+        if peer != self._describe():
+            self._written = None
+            if peer is None:
+                self._changed.set()
 
     async def register(self) -> None:
         """Write the key. Raises ConflictError where another host has the name or the VTEP, UnavailableError."""
@@ -53,6 +62,8 @@ class Membership:
             item = await self._store.get(key)
             self._check_own(peer, item)
             await self._check_vtep(peer)
+            self._written = (peer, self._lease)  # before the answer: what is seen meanwhile may undo it
+            revision = None
             try:
                 revision = await self._store.commit(
                     [Compare(key, item.revision if item else 0)],
@@ -60,9 +71,10 @@ class Membership:
                 )
             except LeaseGoneError:
                 self._lease = await self._store.grant(self._ttl)
-                continue
+            finally:
+                if revision is None:
+                    self._written = None
             if revision is not None:
-                self._written = (peer, self._lease)
                 self.problem = None
                 self.registered.set()
                 return
@@ -87,6 +99,7 @@ class Membership:
     async def run(self) -> None:
         """Keep the key, whatever happens to the store."""
         while True:
+            self._changed.clear()  # first: what changes from here on is for the next turn
             wait = self._ttl / 3
             try:
                 if self._lease and not await self._store.keep_alive(self._lease):
@@ -94,13 +107,13 @@ class Membership:
                     self._lease = 0
                 if self._written != (self._describe(), self._lease):
                     await self.register()
+                self.problem = None
             except UnavailableError:
                 wait = RETRY_S
             except FastpathError as error:
                 self.problem = str(error)
                 log.error("%s", error)
                 wait = min(wait, 10 * RETRY_S)
-            self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), wait)
             except TimeoutError:

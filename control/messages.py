@@ -117,4 +117,5 @@ class Status(Model):
     tx_frames: int
     dropped: int
     flooded: int
+    unknown_unicast: int = Field(description="of those flooded: for one interface, and nobody knew where that is")
     answered: int = Field(description="ARP and neighbour questions answered here")

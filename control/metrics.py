@@ -20,22 +20,12 @@ from prometheus_client.registry import Collector
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.messages import NetworkInfo, PeerInfo, Status
+from fastpath.control.reconciler import Reconciles
 from fastpath.stats import EngineStats, Traffic
 
 SERIES_LIMIT = 1000
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Reconciles:
-    """What the reconciler did since the start. `last_success` is a Unix time."""
-
-    runs: int = 0
-    failures: int = 0
-    repairs: int = 0
-    seconds: float = 0.0
-    last_success: float | None = None
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,6 @@ from fastpath.errors import FastpathError
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
-LOST = (
-    "the store has lost all its data: everything here stays as it is; restore a backup, or remove the state directory "
-    "to begin anew"
-)
 
 
 @dataclass
@@ -50,13 +46,14 @@ class Mirror:
         self.peers: dict[str, Peer] = {}
         self.unreadable: dict[str, str] = {}
         self.revision = 0
-        self.lost = False  # the store is empty, and it should not be
+        self.lost_all: str | None = None  # the store has lost everything: nothing must be made in it, or we follow
         self._problem: str | None = None
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
         self._cache = cache
         self._on_change = on_change
-        self._revisions: dict[str, int] = {}
+        # By key; the value's hash too, since a store that took the place of another one has the same numbers.
+        self._seen: dict[str, tuple[int, int]] = {}
         self._moved = asyncio.Condition()
 
     @property
@@ -104,14 +101,18 @@ class Mirror:
 
     async def _list(self, store: Store) -> None:
         listing = await store.list(keys.OBJECTS)
-        empty = all(item.key.startswith(keys.PEERS) for item in listing.items)  # hosts register again by themselves
-        self.lost = bool(self.networks) and empty and await store.get(keys.NETWORKS_GUARD) is None
-        if self.lost:  # not a network that was removed: somebody emptied the store, or it is another one
-            self._problem = LOST
-            raise UnavailableError(LOST)
-        self._problem = None
+        none = not any(item.key.startswith(keys.NETWORKS) for item in listing.items)
+        if self.networks and none and await store.get(keys.NETWORKS_GUARD) is None:
+            # Not a network that was removed: somebody emptied the store, or it is another one. Hosts may have
+            # registered there already.
+            self.lost_all = self._problem = (
+                "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
+                "the state directory to begin anew"
+            )
+            raise UnavailableError(self._problem)
+        self.lost_all = self._problem = None
         found = {item.key for item in listing.items}
-        gone = [Event(key, None, listing.revision) for key in self._revisions if key not in found]
+        gone = [Event(key, None, listing.revision) for key in self._seen if key not in found]
         changes = self._take([*gone, *(Event(item.key, item.value, item.revision) for item in listing.items)])
         if self._cache is not None:
             await self._keep(self._cache.replace, listing)
@@ -145,13 +146,14 @@ class Mirror:
     def _take(self, events: Iterable[Event]) -> Changes:
         changes = Changes()
         for event in events:
-            if event.value is not None and self._revisions.get(event.key) == event.revision:
+            seen = (event.revision, hash(event.value))
+            if event.value is not None and self._seen.get(event.key) == seen:
                 continue
             if event.value is None:
-                self._revisions.pop(event.key, None)
+                self._seen.pop(event.key, None)
                 self.unreadable.pop(event.key, None)
             else:
-                self._revisions[event.key] = event.revision
+                self._seen[event.key] = seen
             try:
                 self._change(event, changes)
                 self.unreadable.pop(event.key, None)
@@ -168,7 +170,9 @@ class Mirror:
             if event.value is None:
                 self.networks.pop(name, None)
             else:
-                self.networks[name] = Network.model_validate_json(event.value)
+                network = Network.model_validate_json(event.value)
+                _check_named(network.name, name)
+                self.networks[name] = network
         elif event.key.startswith(keys.ENDPOINTS):
             name, _, identity = event.key.removeprefix(keys.ENDPOINTS).partition("/")
             changes.endpoints.add((name, identity))
@@ -178,8 +182,7 @@ class Mirror:
                     self.endpoints.pop(name, None)
             else:
                 endpoint = Endpoint.model_validate_json(event.value)
-                if (endpoint.network, endpoint.id) != (name, identity):
-                    raise ValueError("its value names another endpoint than its key")
+                _check_named(f"{endpoint.network}/{endpoint.id}", f"{name}/{identity}")
                 self.endpoints.setdefault(name, {})[identity] = endpoint
         elif event.key.startswith(keys.PEERS):
             name = event.key.removeprefix(keys.PEERS)
@@ -187,7 +190,14 @@ class Mirror:
             if event.value is None:
                 self.peers.pop(name, None)
             else:
-                self.peers[name] = Peer.model_validate_json(event.value)
+                peer = Peer.model_validate_json(event.value)
+                _check_named(peer.host, name)
+                self.peers[name] = peer
+
+
+def _check_named(by_value: str, by_key: str) -> None:
+    if by_value != by_key:
+        raise ValueError("its value names another one than its key")
 
 
 def _short(error: ValueError) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from fastpath.addresses import IPAddress, format_mac, is_group, parse_mac
+from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, parse_ip, parse_mac
+from fastpath.errors import UsageError
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
 MIN_MTU_V6 = 1280  # RFC 8200; below it the kernel takes IPv6 away from an interface
@@ -25,14 +26,55 @@ def _name(text: str) -> str:
 
 
 def _mac(text: str) -> str:
-    mac = parse_mac(text)
+    try:
+        mac = parse_mac(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
     if mac == 0 or is_group(mac):
         raise ValueError(f"{text} is not the address of one interface")
     return format_mac(mac)
 
 
+def _vtep(address: IPAddress) -> IPAddress:
+    try:
+        return parse_ip(address)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+def _of_one_host(address: IPInterface) -> IPInterface:
+    try:
+        if parse_host(address.ip) != address.ip:
+            raise ValueError(f"{address} is an IPv4 address written as one of IPv6")
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return address
+
+
+def _each_once(addresses: tuple[IPInterface, ...]) -> tuple[IPInterface, ...]:
+    if len({address.ip for address in addresses}) != len(addresses):
+        raise ValueError("an address is named twice")
+    return addresses
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError("a path begins with / and has no NUL")
+    return text
+
+
+def _ifname(text: str) -> str:
+    """As fastpath.port.check_name, which takes an engine to be loaded."""
+    if not re.fullmatch(r"[^\s/:%]+", text) or not text.isprintable() or len(text.encode()) > 15:
+        raise ValueError("an interface name has 1 to 15 characters, no space, slash, colon or percent")
+    if text in (".", "..", "all", "default"):
+        raise ValueError(f"no interface can be named {text}")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Mac = Annotated[str, AfterValidator(_mac)]
+Vtep = Annotated[IPAddress, AfterValidator(_vtep)]
 Driver = Literal["overlay", "macvlan"]
 Layout = Literal["direct", "bridge"]
 Vni = Annotated[int, Field(ge=MIN_VNI, le=MAX_VNI)]
@@ -45,7 +87,13 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Subnet(Model):
+class Stored(Model):
+    """What the store keeps, and daemons of several versions read: one may know more members than another."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Subnet(Stored):
     """A pool of addresses, and the one that is kept for the gateway."""
 
     pool: IPNetwork
@@ -58,7 +106,7 @@ class Subnet(Model):
         return self
 
 
-class Network(Model):
+class Network(Stored):
     """One container subnet (or one for each family) and one VNI. `mtu` is the containers', None: what the
     underlay leaves."""
 
@@ -72,14 +120,16 @@ class Network(Model):
     options: dict[str, str] = Field(default_factory=dict)
 
 
-class Sandbox(Model):
-    """A network namespace: its path, and its inode, since a path may come to name another one."""
+class Sandbox(Stored):
+    """A network namespace: its path, and its inode and cookie, since a path may come to name another one, and that
+    may come to have the inode of the first. Cookie 0: not known."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_path)]
     inode: int
+    cookie: int = 0
 
 
-class Endpoint(Model):
+class Endpoint(Stored):
     """A sandbox's place in a network. `host` says whose it is; that host's daemon alone may change it.
 
     joining: claimed, its interface may be half made · ready · leaving: its interface may be half gone
@@ -89,19 +139,23 @@ class Endpoint(Model):
     network: Name
     host: Name
     mac: Mac
-    addresses: tuple[IPInterface, ...]
+    addresses: Annotated[
+        tuple[Annotated[IPInterface, AfterValidator(_of_one_host)], ...],
+        Field(min_length=1, max_length=16),
+        AfterValidator(_each_once),
+    ]
     sandbox: Sandbox
-    ifname: str = "eth0"
+    ifname: Annotated[str, AfterValidator(_ifname)] = "eth0"
     state: Literal["joining", "ready", "leaving"] = "joining"
 
 
-class Peer(Model):
+class Peer(Stored):
     """A host that runs a daemon. Its key goes with its lease. `id` tells two hosts of one name apart, `mtu`
     is the largest IP packet that leaves it, in bytes."""
 
     host: Name
     id: str
-    vtep: IPAddress
+    vtep: Vtep
     udp_port: Annotated[int, Field(ge=1, le=65535)] = 4789
     mtu: Annotated[int, Field(ge=68)]
     version: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from fastpath.control import sandbox
 from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.mirror import LOST, Mirror
+from fastpath.control.mirror import Mirror
 from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
@@ -41,12 +41,12 @@ class Operations:
 
     async def create_network(self, request: NetworkCreate) -> Network:
         """Make a network, for all hosts."""
+        if self._mirror.lost_all is not None:
+            raise UnavailableError(self._mirror.lost_all)
         if request.driver != "overlay":
             raise UsageError(f"this version has no {request.driver} networks: leave --driver out, or give overlay")
         if request.options:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
-        if self._mirror.lost:  # a new network would say that the store is as it should be, and end those that run
-            raise UnavailableError(LOST)
         reserved = await self._reconciler.in_thread(self._reserved)
         network, revision = await self._registry.create_network(request, reserved)
         await self._caught_up(revision)
@@ -93,7 +93,9 @@ class Operations:
         endpoint = self._find(beginning)
         if endpoint.host != self._host:
             raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
-        await self._registry.set_state(endpoint, "leaving")
+        leaving = await self._registry.set_state(endpoint, "leaving")
+        if leaving is not None:
+            await self._caught_up(leaving)  # lest the reconciler, which may look just now, make it anew
         await self._reconciler.remove_endpoint(endpoint)
         revision = await self._registry.delete_endpoint(endpoint)
         if revision is not None:
@@ -115,7 +117,7 @@ class Operations:
 
     def _check_free(self, where: Sandbox, request: EndpointCreate) -> None:
         for endpoint in self._mirror.local_endpoints(self._host):
-            if endpoint.sandbox.inode != where.inode:
+            if (endpoint.sandbox.inode, endpoint.sandbox.cookie) != (where.inode, where.cookie):
                 continue
             if endpoint.network == request.network:
                 raise ConflictError(f"{request.sandbox} is in the network {request.network} already, as {endpoint.id}")

@@ -5,16 +5,29 @@ Every method brings about what it says, whatever is there already: nothing, all 
 was killed in between. All are for one thread at a time, and not for the event loop's.
 """
 
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from fastpath import Engine, Port, Segment
+from fastpath import Engine, Port, Segment, TapPort
 from fastpath.control import marks, sandbox, strays
 from fastpath.control.gateway import GatewayBridge
 from fastpath.control.layout_bridge import BridgeLayout
-from fastpath.control.layout_direct import DirectLayout
+from fastpath.control.layout_direct import DirectLayout, is_usable
 from fastpath.control.model import Endpoint, Network, Sandbox
-from fastpath.control.netlink import Links
-from fastpath.errors import UsageError
+from fastpath.control.netlink import Links, Look
+from fastpath.errors import ConflictError, UsageError
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an endpoint should be, and what its namespaces looked like before it was last made so. While both are the
+    same there is nothing to do: had anything been changed then, it would look different now."""
+
+    network: Network
+    endpoint: Endpoint
+    mtu: int
+    look: tuple[bytes, ...]
 
 
 class Overlay:
@@ -28,6 +41,8 @@ class Overlay:
         self._direct = DirectLayout(engine, host)
         self._bridge = BridgeLayout(engine, host)
         self._internal: set[str] = set()  # endpoints of internal networks
+        self._own_namespace = os.stat("/proc/self/ns/net").st_ino
+        self._seen: dict[str, tuple[_Seen, TapPort]] = {}
 
     def ensure_gateway(self) -> None:
         """The gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
@@ -35,9 +50,23 @@ class Overlay:
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
+    def segment(self, network: Network) -> Segment:
+        """The network's segment in the engine."""
+        vni = _vni(network)
+        return self._engine.segments.get(vni) or self._engine.add_segment(vni)
+
+    def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
+        """The port of the endpoint's interface that an earlier process left, as it is; None where it left none.
+        Frames flow from here on; `ensure_endpoint` looks at the rest."""
+        if endpoint.sandbox.inode == self._own_namespace:
+            return None
+        if network.layout == "bridge":
+            return self._bridge.take_over(self.segment(network), network)
+        return self._direct.take_over(self.segment(network), endpoint)
+
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         """The network's segment in the engine; in the bridge layout its namespace, too. `mtu` is the containers'."""
-        segment = self._segment(network)
+        segment = self.segment(network)
         if network.layout == "bridge":
             self._bridge.ensure_network(segment, network, mtu)
         return segment
@@ -55,6 +84,32 @@ class Overlay:
         """The endpoint's interface in its sandbox, complete; returns the port that its frames come from. `mtu` is
         the interface's. Raises ConflictError where the sandbox is gone, or has another interface of that name:
         nothing is changed then."""
+        if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
+            raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
+        unstated = endpoint.model_copy(update={"state": "ready"})
+        now = _Seen(network, unstated, mtu, self._look(network, endpoint))
+        seen, port = self._seen.pop(endpoint.id, (None, None))
+        if seen != now or port is None or not is_usable(port):
+            port = self._ensure_endpoint(network, endpoint, mtu)
+        self._seen[endpoint.id] = (now, port)
+        return port
+
+    def _look(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
+        """What the namespaces look like that an endpoint has to do with."""
+
+        def everything() -> bytes:
+            with Look() as look:
+                return look.everything()
+
+        found = [sandbox.inside(endpoint.sandbox, everything)]
+        if network.layout == "bridge":
+            namespace = str(sandbox.NAMED / marks.namespace_name(self._host, network))
+            found.append(sandbox.inside(namespace, everything) if sandbox.exists(namespace) else b"")
+        if self._gateway is not None:
+            found.append(self._gateway.look_at_port(endpoint.sandbox))
+        return tuple(found)
+
+    def _ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
         if network.internal:
             self._internal.add(endpoint.id)
         try:
@@ -79,8 +134,8 @@ class Overlay:
         if self._gateway is not None and not self._leads_outside(where):
             self._gateway.remove_sandbox(where)
 
-    def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
-        segment = self._segment(network)
+    def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
+        segment = self.segment(network)
         if network.layout == "direct":
             return self._direct.ensure(segment, endpoint, mtu)
         port = self._bridge.port(network) or self._bridge.ensure_network(segment, network, mtu)
@@ -95,6 +150,7 @@ class Overlay:
         else:
             self._bridge.remove_endpoint(network, endpoint)
         self._internal.discard(endpoint.id)
+        self._seen.pop(endpoint.id, None)
         self._leave_gateway(endpoint.sandbox)
 
     def _leads_outside(self, where: Sandbox) -> bool:
@@ -131,10 +187,6 @@ class Overlay:
             outside = [endpoint.sandbox for endpoint in wanted if endpoint.network not in internal]
             said += self._gateway.remove_strays(outside)
         return said
-
-    def _segment(self, network: Network) -> Segment:
-        vni = _vni(network)
-        return self._engine.segments.get(vni) or self._engine.add_segment(vni)
 
 
 def _vni(network: Network) -> int:

@@ -8,6 +8,7 @@ import subprocess
 from fastpath.errors import RefusedError
 
 TABLE = "ip fastpath"
+PATIENCE_S = 10  # for either program: whoever calls is the one thread that touches the kernel
 _DOCKERS = "DOCKER-USER"  # what Docker goes through before it drops
 
 # An accept here does not undo a drop in another table: docs/overlay.md, for hosts that forward nothing by default.
@@ -51,14 +52,19 @@ def remove(bridge: str) -> None:
 def _iptables(*words: str) -> bool:
     """Whether it succeeded. Docker cannot do without iptables, and by it alone the rules fit either of its kinds."""
     try:
-        return subprocess.run(["iptables", "-w", *words], capture_output=True, check=False).returncode == 0
-    except OSError:
+        command = ["iptables", "-w", *words]
+        return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
         return False
 
 
 def _nft(commands: str) -> None:
     try:
-        done = subprocess.run(["nft", "-f", "-"], input=commands, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["nft", "-f", "-"], input=commands, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+    except subprocess.TimeoutExpired:
+        raise RefusedError(f"nft did not take the rules for outbound traffic within {PATIENCE_S} s") from None
     except FileNotFoundError:
         raise RefusedError("the program nft is missing: install nftables, or switch the gateway off") from None
     if done.returncode != 0:

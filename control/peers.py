@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fastpath import Engine, Port, Remote, Segment
 from fastpath.addresses import IPAddress
 from fastpath.control.model import Endpoint, Peer
-from fastpath.errors import ConflictError
+from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,13 @@ class NetworkSync:
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
+        self.failed: dict[str, str] = {}  # what the engine refused at the last `sync`, by endpoint
         self._entries: dict[str, Entry] = {}
+        # Who was programmed last under a MAC or IP address: the next owner's entry often comes before the last one's
+        # end, and must not go with it.
+        self._owners: dict[str | IPAddress, str] = {}
         self._vteps: Counter[IPAddress] = Counter()
+        self._remotes: dict[IPAddress, Remote] = {}  # to make one takes longer than an FDB entry
 
     @property
     def vteps(self) -> frozenset[IPAddress]:
@@ -52,36 +57,56 @@ class NetworkSync:
             self._program(entry)  # first: it may raise, and nothing is counted then
             self._flood_to(entry.vtep)
             self._entries[identity] = entry
+            self._owners.update(dict.fromkeys((entry.mac, *entry.addresses), identity))
         else:
             del self._entries[identity]
         if before is not None:
-            self._withdraw(before, entry)
+            self._withdraw(identity, before, entry)
             self._spare(before.vtep)
+
+    def update(self, wanted: Mapping[str, Entry | None]) -> dict[str, str]:
+        """These endpoints are so now (None: gone). Returns what the engine refused; the others are done."""
+        failed = {}
+        for identity, entry in wanted.items():
+            try:
+                self.set(identity, entry)
+            except FastpathError as error:
+                failed[identity] = str(error)
+        return failed
 
     def sync(self, wanted: Mapping[str, Entry]) -> int:
         """All endpoints are so now; what the engine has is compared and repaired. Returns how many repairs
-        were needed of what had been programmed before."""
-        for identity in [known for known in self._entries if known not in wanted]:
-            self.set(identity, None)
-        for identity, entry in wanted.items():
-            self.set(identity, entry)
+        were needed of what had been programmed before. `failed` has what the engine refused."""
+        self.failed = self.update(dict.fromkeys([known for known in self._entries if known not in wanted]))
+        self.failed |= self.update(wanted)
         return self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
 
     def _program(self, entry: Entry) -> None:
         to: Port | Remote | None = entry.port
         if entry.vtep is not None:
-            to = self.segment.remote(entry.vtep)
+            to = self._remote(entry.vtep)
         if to is not None:
             self.segment.fdb.set(entry.mac, to)
         for address in entry.addresses:
             self.segment.neighbours.set(address, entry.mac)
 
-    def _withdraw(self, before: Entry, after: Entry | None) -> None:
-        if after is None or after.mac != before.mac or (after.vtep is None and after.port is None):
+    def _withdraw(self, identity: str, before: Entry, after: Entry | None) -> None:
+        if after is not None and after.mac == before.mac:
+            told = after.vtep is not None or after.port is not None
+            if not told and self._owners.get(before.mac) == identity:
+                self._forget_mac(before.mac)
+        elif self._disown(before.mac, identity):
             self._forget_mac(before.mac)
         for address in before.addresses:
-            if after is None or address not in after.addresses:
+            if (after is None or address not in after.addresses) and self._disown(address, identity):
                 self.segment.neighbours.delete(address)
+
+    def _disown(self, what: str | IPAddress, identity: str) -> bool:
+        """Whether it was that endpoint's."""
+        if self._owners.get(what) != identity:
+            return False
+        del self._owners[what]
+        return True
 
     def _forget_mac(self, mac: str) -> None:
         found = self.segment.fdb.get(mac)
@@ -92,7 +117,7 @@ class NetworkSync:
         if vtep is None:
             return
         self._vteps[vtep] += 1
-        if self._vteps[vtep] == 1 and self.segment.remote(vtep) not in self.segment.remotes:
+        if self._vteps[vtep] == 1 and self._remote(vtep) not in self.segment.remotes:
             self.segment.add_remote(vtep)
 
     def _spare(self, vtep: IPAddress | None) -> None:
@@ -101,8 +126,15 @@ class NetworkSync:
         self._vteps[vtep] -= 1
         if self._vteps[vtep] <= 0:
             del self._vteps[vtep]
-            if self.segment.remote(vtep) in self.segment.remotes:
+            if self._remote(vtep) in self.segment.remotes:
                 self.segment.remove_remote(vtep)
+            del self._remotes[vtep]
+
+    def _remote(self, vtep: IPAddress) -> Remote:
+        found = self._remotes.get(vtep)
+        if found is None:
+            found = self._remotes[vtep] = self.segment.remote(vtep)
+        return found
 
     def _repair_flood_list(self) -> int:
         actual = {remote.address for remote in self.segment.remotes}
@@ -115,11 +147,16 @@ class NetworkSync:
     def _repair_fdb(self) -> int:
         repairs = 0
         actual = {entry.mac: entry.to for entry in self.segment.fdb if entry.static and not entry.local}
-        for entry in self._entries.values():
-            to = self.segment.remote(entry.vtep) if entry.vtep is not None else entry.port
+        for identity, entry in self._entries.items():
+            if self._owners.setdefault(entry.mac, identity) != identity:
+                continue
+            to = self._remote(entry.vtep) if entry.vtep is not None else entry.port
             found = actual.pop(entry.mac, ())
             if to is not None and found != (to,):
-                self.segment.fdb.set(entry.mac, to)
+                try:
+                    self.segment.fdb.set(entry.mac, to)
+                except FastpathError as error:
+                    self.failed[identity] = str(error)
                 repairs += 1
         for mac in actual:
             self.segment.fdb.delete(mac)
@@ -127,7 +164,12 @@ class NetworkSync:
 
     def _repair_neighbours(self) -> int:
         actual = dict(self.segment.neighbours)
-        wanted = {address: entry.mac for entry in self._entries.values() for address in entry.addresses}
+        wanted = {
+            address: entry.mac
+            for identity, entry in self._entries.items()
+            for address in entry.addresses
+            if self._owners.setdefault(address, identity) == identity
+        }
         if actual == wanted:
             return 0
         for address in actual.keys() - wanted.keys():
@@ -173,7 +215,9 @@ def usable_peers(peers: Iterable[Peer], host: str, vtep: IPAddress, udp_port: in
 
 
 def admit(engine: Engine, peers: Iterable[Peer]) -> None:
-    """Let the peers, and nobody else, send to us."""
+    """Let the peers, and nobody else, send to us; unless the engine takes packets from everybody."""
+    if not engine.known_only:
+        return
     wanted = {peer.vtep for peer in peers}
     admitted = {remote.address for remote in engine.admitted}
     for address in admitted - wanted:
@@ -181,5 +225,5 @@ def admit(engine: Engine, peers: Iterable[Peer]) -> None:
     for address in wanted - admitted:
         try:
             engine.admit(address)
-        except ConflictError as error:
+        except FastpathError as error:
             log.error("%s is not let in: %s", address, error)

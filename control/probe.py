@@ -8,6 +8,7 @@ or answer, and eight bytes that the asker chose.
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import time
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from fastpath import Engine
 from fastpath.addresses import IPAddress, format_mac
 from fastpath.errors import FastpathError
 
+log = logging.getLogger(__name__)
+
 PROBE_VNI = 1  # networks begin at 256
 ETHERTYPE = b"\x88\xb5"
 MAGIC = b"fastpath probe 1"
@@ -24,6 +27,7 @@ QUESTION, ANSWER = b"\x01", b"\x02"
 NONCE_SIZE = 8
 LENGTH = 14 + len(MAGIC) + 1 + NONCE_SIZE
 AT_ONCE = 64  # frames taken from the port before the loop may do something else
+PAUSE_S = 0.01  # before more frames are taken than those
 EAGER_S = 1.0  # between questions to a peer that never answered, as it may only be starting
 
 
@@ -69,19 +73,31 @@ class Prober:
             self._forget(probe_mac(host))
         for host, vtep in vteps.items():
             if host not in self.pulses:
-                self._segment.fdb.set(format_mac(int.from_bytes(probe_mac(host))), self._segment.remote(vtep))
+                try:
+                    self._segment.fdb.set(format_mac(int.from_bytes(probe_mac(host))), self._segment.remote(vtep))
+                except FastpathError as error:
+                    log.error("%s cannot be asked whether it answers: %s", host, error)
                 self.pulses[host] = Pulse(vtep, time.monotonic())
 
     async def run(self, interval: float) -> None:
         """Ask, for ever."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._port.fileno(), self.receive)
+        loop, fd = asyncio.get_running_loop(), self._port.fileno()
+        later: list[asyncio.TimerHandle] = []
+
+        def readable() -> None:
+            if self.receive():  # a peer that floods us gets the loop now and then, not all of it
+                loop.remove_reader(fd)
+                later[:] = [loop.call_later(PAUSE_S, loop.add_reader, fd, readable)]
+
+        loop.add_reader(fd, readable)
         try:
             while True:
                 self.ask(interval)
                 await asyncio.sleep(min(interval, EAGER_S))
         finally:
-            loop.remove_reader(self._port.fileno())
+            for handle in later:
+                handle.cancel()
+            loop.remove_reader(fd)
 
     def ask(self, interval: float) -> None:
         """Send a question to every peer that was not asked for so many seconds."""
@@ -91,13 +107,14 @@ class Prober:
                 pulse.nonce, pulse.asked = secrets.token_bytes(NONCE_SIZE), now
                 self._send(probe_mac(host), QUESTION + pulse.nonce)
 
-    def receive(self) -> None:
-        """Take what arrived."""
+    def receive(self) -> bool:
+        """Take what arrived; whether there may be more."""
         for _ in range(AT_ONCE):
             frame = self._port.receive()
             if frame is None:
-                return
+                return False
             self._take(frame)
+        return True
 
     def _take(self, frame: bytes) -> None:
         body = frame[14:LENGTH]
@@ -116,8 +133,8 @@ class Prober:
     def _send(self, to: bytes, body: bytes) -> None:
         try:
             self._port.send(to + self._mac + ETHERTYPE + MAGIC + body)
-        except BlockingIOError:
-            return  # the engine is behind; the next probe tells
+        except OSError:
+            return  # the engine is behind, or there is no memory; the next probe tells
 
     def _forget(self, mac: bytes) -> None:
         try:

@@ -13,15 +13,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
-from fastpath.control.metrics import Reconciles
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Endpoint, Peer
-from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
+
+if TYPE_CHECKING:
+    from fastpath.control.registry import Registry  # the daemon loads it when frames flow
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,17 @@ class Dirty:
     endpoints: set[tuple[str, str]] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class Reconciles:
+    """What the reconciler did since the start. `last_success` is a Unix time."""
+
+    runs: int = 0
+    failures: int = 0
+    repairs: int = 0
+    seconds: float = 0.0
+    last_success: float | None = None
+
+
 class Reconciler:
     """`changed` takes what the mirror says; `run` does the work; `endpoint` does one endpoint at once."""
 
@@ -58,6 +71,8 @@ class Reconciler:
         # Endpoints whose creation failed, which the store may not know yet.
         self.abandoned: set[str] = set()
         self.registry: Registry | None = None  # None while the store was not opened yet
+        # Whether the endpoints of this host's name are this host's: not those of another one of the same name.
+        self.may_write: Callable[[], bool] = lambda: True
         self.done = Reconciles()
         self._host = host
         self._mirror = mirror
@@ -88,23 +103,35 @@ class Reconciler:
 
     async def run(self, interval: float) -> None:
         """Reconcile, for ever; everything at least every `interval` seconds."""
-        last = time.monotonic()
+        last, patience = time.monotonic(), min(interval, SOON_S)
         while True:
-            await self._sleep(interval if not self.problems else min(interval, SOON_S))
+            due = last + (patience if self.problems else interval)
+            await self._sleep(due - time.monotonic())
             dirty, self._dirty = self._dirty, Dirty()
-            if dirty.everything or self.problems or time.monotonic() - last >= interval:
+            begin = time.monotonic()
+            if dirty.everything or begin >= due:
                 await self.everything()
                 last = time.monotonic()
+                # What keeps failing must not keep a large host busy.
+                patience = min(interval, max(SOON_S, 10 * (last - begin)))
             else:
                 await self._some(dirty)
+
+    async def take_over(self) -> None:
+        """At the start: let frames flow again, soon; then look at everything."""
+        async with self._lock:
+            for name in {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}:
+                plan = self._plan(name)
+                if plan is not None:
+                    await self._guarded((name, ""), self._state.take_over, plan)
+        self.look_at_everything()
 
     async def everything(self) -> None:
         """Compare all there is, and repair."""
         async with self._lock, self._counted():
             here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
             here |= await self.in_thread(self._state.networks_here)
-            for gone in [key for key in self.problems if key[0] and key[0] not in here]:
-                del self.problems[gone]
+            self._forget_problems(here)
             for name in here:
                 await self._network(name)
             await self._guarded(("", "gateway"), self._state.ensure_gateway)
@@ -162,7 +189,11 @@ class Reconciler:
         self._wake.clear()
 
     async def _some_died(self) -> bool:
-        dead = await self.in_thread(self._state.dead_endpoints)
+        try:
+            dead = await self.in_thread(self._state.dead_endpoints)
+        except FastpathError as error:
+            log.warning("cannot tell which sandboxes still exist: %s", error)
+            return False
         self._dirty.networks |= {endpoint.network for endpoint in dead}
         return bool(dead)
 
@@ -183,13 +214,12 @@ class Reconciler:
 
     async def _some(self, dirty: Dirty) -> None:
         async with self._lock:
-            active = await self.in_thread(self._state.networks_here)
-            local = await self.in_thread(self._state.endpoints_here)
+            active = await self.in_thread(self._state.endpoints_here)
+            self._forget_problems(set(active))
             for name, identity in dirty.endpoints:
-                endpoint = self._mirror.endpoints.get(name, {}).get(identity)
-                if identity in local or (endpoint is not None and endpoint.host == self._host):
-                    dirty.networks.add(name)
-                if name in active and not self._here(name):  # the last one here went
+                here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
+                ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
+                if ours or here == set():  # the last one here went
                     dirty.networks.add(name)
             for name in dirty.networks:
                 if name in active or self._here(name):
@@ -198,6 +228,11 @@ class Reconciler:
             for name in {name for name, _ in others}:
                 changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
                 await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
+
+    def _forget_problems(self, here: set[str]) -> None:
+        """Those of networks that this host has nothing of, and should have nothing of."""
+        for key in [key for key in self.problems if key[0] and key[0] not in here and not self._here(key[0])]:
+            del self.problems[key]
 
     async def _network(self, name: str) -> None:
         """One network: its segment, its local endpoints, what is known of the others."""
@@ -218,8 +253,8 @@ class Reconciler:
 
     async def _tell_store(self, made: list[Endpoint], removed: list[Endpoint]) -> None:
         """Write what became of local endpoints; what fails is written at a later pass."""
-        if self.registry is None:
-            return  # everything is looked at again once there is one
+        if self.registry is None or not self.may_write():
+            return  # everything is looked at again once there is one, and we may
         for endpoint in made:
             await self._written(endpoint, self.registry.set_state(endpoint, "ready"))
         for endpoint in removed:
@@ -238,6 +273,8 @@ class Reconciler:
 
     async def _clear_up(self) -> None:
         """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
+        if any(not key.startswith(keys.PEERS) for key in self._mirror.unreadable):
+            return  # it may be of what cannot be read, and is wanted
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
         wanted = self._mirror.local_endpoints(self._host)
         found = await self._guarded(("", ""), self._state.remove_strays, wanted, networks)
@@ -255,6 +292,12 @@ class Reconciler:
             if self.problems.get(key) != str(error):
                 log.error("%s: %s", key[0] or key[1] or "clearing up", error)
             self.problems[key] = str(error)
+            return None
+        except Exception as error:  # a mistake of ours; it would end the daemon, and the next one at the same place
+            why = f"{key[0] or key[1] or 'clearing up'}: a mistake in fastpath ({type(error).__name__}: {error})"
+            if self.problems.get(key) != why:
+                log.exception("%s", why)
+            self.problems[key] = why
             return None
         self.problems.pop(key, None)
         return result

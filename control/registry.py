@@ -49,9 +49,12 @@ class Registry:
         by whom. Raises UsageError, ConflictError."""
         async for _ in _attempts(f"network {request.name}"):
             guard = await self._store.get(keys.NETWORKS_GUARD)
-            others = [read_network(item) for item in (await self._store.list(keys.NETWORKS)).items]
-            network = self._plan_network(request, [other for other in others if other is not None], reserved)
+            items = (await self._store.list(keys.NETWORKS)).items
+            others = [other for item in items if (other := read_network(item)) is not None]
+            network = self._plan_network(request, others, reserved)
             key = keys.network(network.name)
+            if any(item.key == key for item in items):
+                raise ConflictError(f"the store's {key} cannot be read: put it right, or choose another name")
             revision = await self._store.commit(
                 [Compare(keys.NETWORKS_GUARD, guard.revision if guard else 0), Compare(key)],
                 [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
@@ -119,7 +122,7 @@ class Registry:
         async for attempt in _attempts(f"an endpoint in {request.network}"):
             item, network = await self._network(request.network)
             listing = await self._store.list(keys.addresses(network.name))
-            taken = {ip_address(found.key.rpartition("/")[2]) for found in listing.items}
+            taken = {ip for found in listing.items if (ip := _address_of(found.key)) is not None}
             addresses = _choose_addresses(network, request.addresses, taken, spread=attempt >= SPREAD_AFTER)
             mac = request.mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER)
             endpoint = Endpoint(
@@ -190,11 +193,12 @@ def to_json(model: Network | Endpoint) -> bytes:
 
 
 def read_network(item: Item) -> Network | None:
-    """The network, or None where the value cannot be read."""
+    """The network, or None where the value cannot be read, or is another network's."""
     try:
-        return Network.model_validate_json(item.value)
+        network = Network.model_validate_json(item.value)
     except ValidationError:
         return None
+    return network if keys.network(network.name) == item.key else None
 
 
 def read_endpoint(item: Item) -> Endpoint | None:
@@ -214,6 +218,14 @@ def _claims(endpoint: Endpoint) -> list[str]:
         *(keys.address(endpoint.network, address.ip) for address in endpoint.addresses),
         keys.mac(endpoint.network, endpoint.mac),
     ]
+
+
+def _address_of(key: str) -> IPAddress | None:
+    """Which address a claim is about; None where somebody wrote one that is about none."""
+    try:
+        return ip_address(key.rpartition("/")[2])
+    except ValueError:
+        return None
 
 
 def _choose_addresses(

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -14,11 +15,14 @@ from typing import Generic, TypeVar
 
 from fastpath.control import namespace_calls as calls
 from fastpath.control.model import Sandbox
-from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
+from fastpath.errors import ConflictError, RefusedError, UsageError
 
 T = TypeVar("T")
 NAMED = Path("/run/netns")
+SO_NETNS_COOKIE = 71
 OWN = "/proc/thread-self/ns/net"
+# Of a path that names nothing (any more). All else, as too many open files, says nothing about the namespace.
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESRCH}
 
 
 def resolve(name_or_path: str) -> Sandbox:
@@ -27,16 +31,26 @@ def resolve(name_or_path: str) -> Sandbox:
     if not os.path.isabs(path) or not name_or_path or name_or_path in (".", ".."):
         raise UsageError(f'"{name_or_path}" is no network namespace: give a name as in `ip netns`, or an absolute path')
     with contextlib.closing(_open(path)) as namespace:
-        return Sandbox(path=path, inode=namespace.inode)
+        cookie = _Visit(lambda: calls.enter_namespace(namespace.fd), _cookie).outcome(path)
+        return Sandbox(path=path, inode=namespace.inode, cookie=cookie)
+
+
+def is_named(sandbox: Sandbox) -> bool:
+    """Whether the path names a namespace with the same inode: the quick form of is_alive."""
+    try:
+        with contextlib.closing(_open(sandbox.path)) as namespace:
+            return namespace.inode == sandbox.inode
+    except UsageError:
+        return False
 
 
 def is_alive(sandbox: Sandbox) -> bool:
     """Whether the path still names the same namespace. One that lost its last name may live on for as long as
-    processes are in it, or as we hold a TAP that was taken over there; it counts as gone."""
+    processes are in it, or as we hold a TAP that was taken over there; it counts as gone. Raises RefusedError where
+    that cannot be told at present."""
     try:
-        with contextlib.closing(_open(sandbox.path)) as namespace:
-            return namespace.inode == sandbox.inode
-    except FastpathError:
+        return inside(sandbox, lambda: True)
+    except (UsageError, ConflictError):
         return False
 
 
@@ -52,8 +66,14 @@ def exists(path: str) -> bool:
 def inside(where: str | Sandbox, function: Callable[[], T]) -> T:
     """Call a function in a short-lived thread that entered the namespace, and return what it returns. Sockets
     and files that it opens belong there. Raises ConflictError where a Sandbox is not the one it was."""
+
+    def checked() -> T:
+        if isinstance(where, Sandbox) and where.cookie not in (0, _cookie()):
+            raise _another(where)
+        return function()
+
     with opened(where) as fd:
-        return _Visit(lambda: calls.enter_namespace(fd), function).outcome(_path(where))
+        return _Visit(lambda: calls.enter_namespace(fd), checked).outcome(_path(where))
 
 
 @contextlib.contextmanager
@@ -61,8 +81,22 @@ def opened(where: str | Sandbox) -> Iterator[int]:
     """A file descriptor of the namespace. Raises as `inside` does."""
     with contextlib.closing(_open(_path(where))) as namespace:
         if isinstance(where, Sandbox) and namespace.inode != where.inode:
-            raise ConflictError(f"the sandbox {where.path} was removed, and another one has its name now")
+            raise _another(where)
         yield namespace.fd
+
+
+def _another(where: Sandbox) -> ConflictError:
+    return ConflictError(f"the sandbox {where.path} was removed, and another one has its name now")
+
+
+def _cookie() -> int:
+    """A number that the calling thread's namespace shares with none since the machine booted, other than its inode,
+    which the next one may have (SO_NETNS_COOKIE of <asm-generic/socket.h>, Linux 5.14); 0 where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
+        except OSError:
+            return 0
 
 
 def ensure_namespace(name: str, prepare: Callable[[], object]) -> Sandbox:
@@ -108,10 +142,15 @@ class _Namespace:
 
 
 def _open(path: str) -> _Namespace:
+    """Raises UsageError where the path names no network namespace, RefusedError where that cannot be told."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if stat.S_ISREG(os.stat(path).st_mode) else -1
-    except OSError:
-        raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from None
+    except ValueError:  # a NUL in it
+        raise UsageError(f"{path!r} is no path: see `ip netns`") from None
+    except OSError as error:
+        if error.errno in _ABSENT:
+            raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from None
+        raise RefusedError(f'cannot open the network namespace "{path}": {error.strerror}') from None
     if fd < 0:  # to open a device or a pipe may do things
         raise UsageError(f'"{path}" is not a network namespace: see `ip netns`')
     try:

@@ -63,7 +63,9 @@ def _default_link(links: Links) -> Link:
         defaults = [r for r in links.routes(family) if r["dst"].prefixlen == 0 and r["oif"] is not None]
         if defaults:
             index = min(defaults, key=lambda route: int(route["metric"]))["oif"]
-            return next(link for link in links.all() if link.index == index)
+            for link in links.all():  # it may have gone meanwhile
+                if link.index == index:
+                    return link
     raise RefusedError("this host has no default route: say which address or interface remotes reach it by (--vtep)")
 
 

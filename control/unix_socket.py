@@ -2,10 +2,8 @@
 """A listening unix socket that only its owner can open, in place of one whose owner was killed."""
 
 import contextlib
-import errno
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,19 +28,21 @@ def listening_socket(path: Path) -> Iterator[socket.socket]:
 
 
 def listen(path: Path) -> socket.socket:
-    """A new socket, in place of one that may lie there. Raises RefusedError, also where something else does."""
+    """A new socket, in place of one that may lie there. Raises RefusedError where something else does."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(path.lstat().st_mode):
-                raise FileExistsError(errno.EEXIST, "what lies there is no socket")
-            path.unlink()
+        if path.is_symlink() or (path.exists() and not path.is_socket()):
+            raise RefusedError(f"{path} exists and is not a socket: move it away, or give another path")
+        path.unlink(missing_ok=True)
         sock.bind(str(path))
         sock.listen()
     except OSError as error:
         sock.close()
         raise RefusedError(f"cannot listen on {path}: {error.strerror or error}") from None
+    except RefusedError:
+        sock.close()
+        raise
     finally:
         os.umask(before)
     return sock

@@ -149,6 +149,7 @@ class View:
             tx_frames=sum(worker.traffic.tx_frames for worker in stats.workers),
             dropped=sum(sum(worker.drops.values()) for worker in stats.workers),
             flooded=sum(event.get("flooded", 0) for event in events),
+            unknown_unicast=sum(event.get("unknown_unicast", 0) for event in events),
             answered=sum(event.get("answered", 0) for event in events),
         )
 

@@ -32,8 +32,8 @@ def is_group(mac: int) -> bool:
 
 def parse_ip(text: str | IPAddress) -> IPAddress:
     """An IPv4 or IPv6 unicast address. Raises UsageError."""
-    try:
-        address = ipaddress.ip_address(str(text))
+    try:  # what is an address already isn't read again
+        address = text if isinstance(text, IPAddress) else ipaddress.ip_address(str(text))
     except ValueError:
         raise UsageError(f'"{text}" is not an IP address: write it like 192.0.2.1 or 2001:db8::1') from None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
@@ -52,7 +52,7 @@ def parse_ip(text: str | IPAddress) -> IPAddress:
 def parse_host(text: str | IPAddress) -> IPAddress:
     """The IPv4 or IPv6 unicast address of a host in a segment, link-local ones too. Raises UsageError."""
     try:
-        address = ipaddress.ip_address(text)
+        address = text if isinstance(text, IPAddress) else ipaddress.ip_address(text)
     except ValueError:
         raise UsageError(f'"{text}" is not an IP address: write it like 10.0.0.5 or fd00::5') from None
     if isinstance(address, ipaddress.IPv6Address):

@@ -88,7 +88,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(width=None if sys.stdout.isatty() else 140)
-    with _ended_by_signals(), _progress() as progress:
+    with ended_by_signals(), _progress() as progress:
         found = Session(plan, progress).run()
     if not found.measurements:
         raise RefusedError(f"nothing could be measured: {found.skipped[0].what}: {found.skipped[0].reason}")
@@ -102,7 +102,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP end the run by an exception, so that all is removed."""
 
     def end(number: int, _: FrameType | None) -> None:

@@ -35,7 +35,7 @@ def status(as_json: bool, socket: Path) -> None:
 
 
 def _screen(status: Status) -> str:
-    head = f"{status.host}: " + ("all is well" if status.healthy else "NOT all is well")
+    head = f"{status.host}: " + ("all is well" if status.healthy else "not all is well")
     lines = [
         head,
         *(f"  – {problem}" for problem in status.problems),
@@ -48,8 +48,9 @@ def _screen(status: Status) -> str:
         f"peers      {status.peers_up} of {status.peers} up",
         f"networks   {status.networks}",
         f"endpoints  {status.endpoints}, {status.local_endpoints} on this host",
-        f"frames     {status.rx_frames:,} in, {status.tx_frames:,} out, {status.flooded:,} flooded, "
-        f"{status.dropped:,} discarded (`fastpath stats` says why)",
+        f"frames     {status.rx_frames:,} in, {status.tx_frames:,} out, {status.dropped:,} discarded "
+        "(`fastpath stats` says why)",
+        f"flooded    {status.flooded:,}, of which {status.unknown_unicast:,} were for one interface that nobody knew",
         f"answered   {status.answered:,} questions for neighbours (ARP, ND), without flooding",
     ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ about another one. (What pyroute2 itself offers for that, its `netns=`, forks a 
 """
 
 from fastpath.control.netlink.links import Link, Links, move_link
+from fastpath.control.netlink.look import Look
 from fastpath.control.netlink.paths import path_mtu
 
-__all__ = ["Link", "Links", "move_link", "path_mtu"]
+__all__ = ["Link", "Links", "Look", "move_link", "path_mtu"]

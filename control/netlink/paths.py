@@ -49,6 +49,9 @@ def _packed(text: str | None) -> bytes:
 
 
 def _link_mtu(ipr: IPRoute, index: int) -> int | None:
-    links = list(ipr.get_links(index))
+    try:
+        links = list(ipr.get_links(index))
+    except NetlinkError:
+        return None  # it went meanwhile
     mtu = links[0].get("mtu") if links else None
     return int(mtu) if mtu is not None else None

@@ -17,7 +17,7 @@ from aetcd import rpc
 from fastpath.control.store.checks import check_commit, check_key, prefix_end
 from fastpath.control.store.etcd_calls import Calls
 from fastpath.control.store.etcd_channel import Member
-from fastpath.control.store.etcd_watch import Follower
+from fastpath.control.store.etcd_watch import Follower, text
 from fastpath.control.store.interface import (
     Compare,
     Delete,
@@ -146,7 +146,7 @@ def _keep_alive(member: Member) -> Any:
 
 
 def _item(kv: Any) -> Item:
-    return Item(kv.key.decode(), kv.value, kv.mod_revision, kv.lease)
+    return Item(text(kv.key), kv.value, kv.mod_revision, kv.lease)
 
 
 def _compare(compare: Compare) -> Any:

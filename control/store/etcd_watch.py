@@ -124,6 +124,11 @@ def _explain(reason: str) -> None:
     raise UnavailableError(f"etcd ended the watch: {reason or 'it says nothing'}")
 
 
+def text(key: bytes) -> str:
+    """A key that somebody wrote, and that is no text, gets another name, rather than stop all that read it."""
+    return key.decode(errors="backslashreplace")
+
+
 def _event(event: Any) -> Event:
     deleted = event.type == event.DELETE
-    return Event(event.kv.key.decode(), None if deleted else event.kv.value, event.kv.mod_revision)
+    return Event(text(event.kv.key), None if deleted else event.kv.value, event.kv.mod_revision)

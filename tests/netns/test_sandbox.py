@@ -32,7 +32,7 @@ def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
 def test_what_is_no_network_namespace_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="network namespace"):
         sandbox.resolve(text)
-    assert not sandbox.is_alive(Sandbox(path=text, inode=1))
+    assert not sandbox.is_alive(Sandbox.model_construct(path=text, inode=1))
 
 
 def test_inside_is_inside_and_outside_stays_outside(two: Lab) -> None:

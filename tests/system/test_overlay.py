@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overlay as its users see it: hosts with daemons, containers, one store."""
 
+import asyncio
+import os
 import socket
+import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from fastpath.control import keys
+from fastpath.control.messages import EndpointCreate
+from fastpath.control.model import Peer
+from fastpath.control.store.interface import Put
+from fastpath.control.store.sqlite import SqliteStore
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, wait_for
+from tests.netns.hosts import Namespace, ip, wait_for
 from tests.system.site import Site, links, pinged, site
 
 
@@ -131,6 +139,51 @@ def test_a_host_of_the_same_name_is_refused(two: Site) -> None:
     assert two.daemons[0].answers()
 
 
+def test_a_host_itself_is_no_container(two: Site) -> None:
+    h1, _ = two.daemons
+    assert h1.process is not None
+    h1.network("web")
+    before = set(links(h1.host))
+    with pytest.raises(FastpathError, match="is this host's own network namespace"):
+        h1.client.create_endpoint(EndpointCreate(network="web", sandbox=f"/proc/{h1.process.pid}/ns/net", name="in0"))
+    assert not h1.client.endpoints()
+    assert set(links(h1.host)) == before
+    h1.healthy()
+
+
+def test_the_route_to_a_host_that_joins_is_looked_at(tmp_path: Path) -> None:
+    with site(2, tmp_path) as two:
+        h1, h2 = two.daemons
+        h1.host.ip(f"route add {h2.vtep}/32 dev u0 mtu 1400")
+        h1.start()
+        assert h1.healthy().underlay_mtu == 1500
+        h2.start()
+        h1.wait(lambda status: status.underlay_mtu == 1400, "it knows the way to h2")
+        h2.network("web")
+        wait_for(lambda: h2.client.network("web").mtu == 1350, "h2 knows it, too")
+
+
+def test_a_host_with_containers_goes_on_whoever_claims_to_be_it(two: Site) -> None:
+    h1, h2 = two.daemons
+    h1.network("web", subnets=["10.9.0.0/24"])
+    h1.join(two.containers[0], "web")
+    h2.join(two.containers[1], "web")
+    h1.stop()
+    intruder = Peer.model_validate(
+        {"host": "intruder", "id": "x", "vtep": h1.vtep, "udp_port": 4789, "mtu": 1500, "version": "0"}
+    )
+
+    async def claim() -> None:
+        store = SqliteStore(two.folder / "store.db")
+        await store.commit([], [Put(keys.peer("intruder"), intruder.model_dump_json().encode())])
+        await store.close()
+
+    asyncio.run(claim())
+    h1.start()
+    h1.wait(lambda status: any("has the VTEP address" in why for why in status.problems), "it tells")
+    wait_for(lambda: pinged(two.containers[0], "10.9.0.3", 1), "and goes on")
+
+
 def test_containers_follow_the_underlays_mtu(two: Site) -> None:
     h1, h2 = two.daemons
     h1.network("web", subnets=["10.9.0.0/24"])
@@ -181,6 +234,27 @@ def test_a_sandbox_that_went_away_gives_back_what_it_had(two: Site) -> None:
     assert again.addresses[0].ip == ip_address("10.9.0.77")
     wait_for(lambda: set(links(h1.host)) == {"lo", "u0", "fp-gwbridge"}, "its way out is gone")
     h1.healthy()
+
+
+def test_a_sandbox_in_the_place_of_another_is_another(two: Site) -> None:
+    """The kernel soon gives a namespace's inode to the next one."""
+    h1, _ = two.daemons
+    h1.network("web", subnets=["10.9.0.0/24"])
+    first = Namespace.add("fpt-", "twin")
+    inode = os.stat(f"/run/netns/{first.name}").st_ino
+    h1.join(first, "web")
+    first.remove()
+    while True:  # make namespaces until one has that inode
+        second = Namespace.add("fpt-", "twin")
+        if os.stat(f"/run/netns/{second.name}").st_ino == inode:
+            break
+        ip("netns", "delete", second.name)
+        time.sleep(0.05)
+    wait_for(lambda: h1.client.endpoints() == [], "the first one's endpoint is gone")
+    assert set(links(second)) == {"lo"}
+    h1.join(second, "web")
+    assert "eth0" in links(second)
+    second.remove()
 
 
 def test_the_settings_for_mixed_networks_let_everybody_in(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ STATUS = Status(
     tx_frames=7654321,
     dropped=3,
     flooded=0,
+    unknown_unicast=0,
     answered=17,
 )
 TRAFFIC = Traffic(rx_frames=10, rx_bytes=1000, tx_frames=20, tx_bytes=2000, drops=3)

@@ -199,7 +199,7 @@ class TestEndpoint:
         ("words", "line"),
         [
             (["a", "--sandbox", "c", "--ip", "10.1.0.2/24"], '--ip "10.1.0.2/24" cannot be: an address such as'),
-            (["a", "--sandbox", "c", "--mac", "7"], '"7" is not a MAC address: write it like 02:42:0a:00:00:05'),
+            (["a", "--sandbox", "c", "--mac", "7"], '--mac "7" cannot be: "7" is not a MAC address'),
             (["a", "--sandbox", "c", "--mac", "01:00:5e:00:00:01"], '--mac "01:00:5e:00:00:01" cannot be: 01:00:5e:'),
             (["a", "--sandbox", "c", "--name", "a/b"], '"a/b" cannot be an interface name'),
             (["a", "--sandbox", ""], '--sandbox "" cannot be: give a name'),
@@ -244,7 +244,8 @@ class TestPeersAndStatus:
             "peers      1 of 2 up",
             "networks   2",
             "endpoints  6, 1 on this host",
-            "frames     1,234,567 in, 7,654,321 out, 0 flooded, 3 discarded (`fastpath stats` says why)",
+            "frames     1,234,567 in, 7,654,321 out, 3 discarded (`fastpath stats` says why)",
+            "flooded    0, of which 0 were for one interface that nobody knew",
             "answered   17 questions for neighbours (ARP, ND), without flooding",
         ]
 
@@ -254,7 +255,7 @@ class TestPeersAndStatus:
         daemon.answers["GET /v1/status"] = (200, ill)
         result = run("status")
         assert (result.exit_code, result.stderr) == (1, "")
-        assert result.stdout.splitlines()[:3] == ["h1: NOT all is well", *(f"  – {problem}" for problem in problems)]
+        assert result.stdout.splitlines()[:3] == ["h1: not all is well", *(f"  – {problem}" for problem in problems)]
         assert "etcd://192.0.2.10:2379: DOES NOT ANSWER, revision 1234" in result.stdout
         result = run("status", "--json")
         assert (result.exit_code, json.loads(result.stdout)) == (1, ill.model_dump(mode="json"))

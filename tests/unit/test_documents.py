@@ -9,6 +9,7 @@ import pytest
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.bench.e2e import table as e2e
 from fastpath.bench.micro.table import MARKS, render
+from fastpath.bench.scale import table as scale
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -24,6 +25,12 @@ def test_the_end_to_end_table_in_the_readme_is_the_measured_one() -> None:
     readme = (ROOT / "README.md").read_text()
     table = e2e.render() if e2e.RESULTS.exists() else "No run is kept yet."
     assert e2e.MARKS.place(readme, table) == readme, "run: python -m fastpath.bench.e2e.table README.md"
+
+
+def test_the_tables_of_the_control_plane_are_the_measured_ones() -> None:
+    document = (ROOT / "docs" / "scale.md").read_text()
+    table = scale.render() if scale.RESULTS.exists() else "No run is kept yet."
+    assert scale.MARKS.place(document, table) == document, "run: python -m fastpath.bench.scale.table docs/scale.md"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -3,6 +3,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from fastpath.control.membership import Membership
 from fastpath.control.model import Peer
 from fastpath.control.reaper import Reaper
 from fastpath.control.store.interface import Delete, Put
-from fastpath.errors import ConflictError
+from fastpath.errors import ConflictError, UsageError
 from tests.unit.sites import Host, until, with_hosts
 
 TTL = 30
@@ -67,11 +68,69 @@ def test_the_key_comes_back_whatever_takes_it_away(file: Path) -> None:
         membership.changed()
         await until_stored(hosts[0], hosts[0].peer())
         await hosts[1].store.commit([], [Delete(keys.peer("h1"))])
-        membership.lost()
+        membership.seen(None)
         await until_stored(hosts[0], hosts[0].peer())
         task.cancel()
 
     with_hosts(file, 2, play)
+
+
+def test_what_is_lost_while_it_is_written_is_written_again(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        membership = Membership(hosts[0].store, TTL, hosts[0].peer)
+        commit, key = hosts[0].store.commit, keys.peer("h1")
+
+        async def slow(*what: Any) -> int | None:
+            """The events of our commit, and of its undoing, come before its answer."""
+            hosts[0].store.commit = commit  # type: ignore[method-assign]
+            revision = await commit(*what)
+            await hosts[1].store.commit([], [Delete(key)])
+            membership.seen(None)
+            return revision
+
+        hosts[0].store.commit = slow  # type: ignore[method-assign, assignment]
+        task = asyncio.create_task(membership.run())
+        await membership.registered.wait()
+        await until_stored(hosts[0], hosts[0].peer())
+        task.cancel()
+
+    with_hosts(file, 2, play)
+
+
+def test_what_somebody_else_wrote_there_is_replaced(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        membership = Membership(hosts[0].store, TTL, hosts[0].peer)
+        task = asyncio.create_task(membership.run())
+        await until_stored(hosts[0], hosts[0].peer())
+        other = hosts[0].peer("192.0.2.77")
+        await hosts[1].store.commit([], [Put(keys.peer("h1"), other.model_dump_json().encode())])
+        membership.seen(other)
+        membership.changed()  # as the next refresh
+        await until_stored(hosts[0], hosts[0].peer())
+        task.cancel()
+
+    with_hosts(file, 2, play)
+
+
+def test_a_problem_goes_with_its_reason(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        membership = Membership(hosts[0].store, TTL, hosts[0].peer)
+        task = asyncio.create_task(membership.run())
+        await membership.registered.wait()
+        keep_alive = hosts[0].store.keep_alive
+
+        async def refused(_: int) -> bool:
+            raise UsageError("etcd refuses the password")
+
+        hosts[0].store.keep_alive = refused  # type: ignore[method-assign, assignment]
+        membership.changed()
+        await until(lambda: membership.problem == "etcd refuses the password")
+        hosts[0].store.keep_alive = keep_alive  # type: ignore[method-assign]
+        membership.changed()
+        await until(lambda: membership.problem is None)
+        task.cancel()
+
+    with_hosts(file, 1, play)
 
 
 def test_what_changed_is_written(file: Path) -> None:

@@ -5,7 +5,7 @@
 import struct
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from fastpath import oneshot
@@ -448,6 +448,8 @@ def test_split_then_merge_gives_the_super_frame_back(
     )
     segments = oneshot.split(frame, vnet) or []
     assert len(segments) == count
+    # One finished checksum in 65,536 is what a kernel would have left there unfinished: such a frame travels alone.
+    assume(all(twin.unfinished_checksum(segment, twin.parse(segment)) is None for segment in segments))
     if count == 1:
         assert merge(segments)[0].frame == segments[0]
     elif length <= size * count:

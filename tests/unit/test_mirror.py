@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_a_value_that_cannot_be_read_is_told_and_changes_nothing(file: Path) -> 
     with_hosts(file, 2, play)
 
 
+def test_values_of_a_newer_version_can_be_read(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        network = await hosts[0].network("web")
+        async with following(hosts[1]):
+            newer = network.model_dump_json().encode()[:-1] + b', "colour": "red"}'
+            await hosts[0].store.commit([], [Put(keys.network("web"), newer)])
+            item = await hosts[0].store.get(keys.network("web"))
+            await hosts[1].mirror.reached(item.revision if item else 0)
+            assert hosts[1].mirror.networks == {"web": network}
+            assert hosts[1].mirror.unreadable == {}
+
+    with_hosts(file, 2, play)
+
+
 def test_a_successor_knows_without_the_store_what_the_last_one_knew(file: Path, tmp_path: Path) -> None:
     kept = tmp_path / "mirror.db"
 
@@ -153,6 +168,21 @@ def test_a_damaged_copy_is_made_anew(tmp_path: Path) -> None:
     db.close()
 
 
+def test_so_is_one_that_is_damaged_within(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(7, [Event(f"/{n}", b"x" * 1000, 7) for n in range(100)])
+    cache.close()
+    with kept.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(b"\xff" * 20 * 4096)
+    cache = Cache(kept, "etcd://one:2379")
+    assert cache.load() == Listing(0, ())
+    cache.apply(8, [])
+    assert cache.load().revision == 8
+    cache.close()
+
+
 class Scripted(SqliteStore):
     """A store whose watches end as the script says."""
 
@@ -209,13 +239,111 @@ def test_a_store_that_lost_everything_takes_nothing_from_us(file: Path, tmp_path
         task = asyncio.create_task(hosts[0].mirror.run(hosts[0].store))
         await until(lambda: hosts[0].mirror.trouble is not None)
         assert "lost all its data" in str(hosts[0].mirror.trouble)
-        assert hosts[0].mirror.lost
+        assert hosts[0].mirror.lost_all
         assert set(hosts[0].mirror.networks) == {"web"}
         task.cancel()
 
     with_hosts(file, 1, first, cache=kept)
     for path in _parts(file):
         path.unlink(missing_ok=True)
+    with_hosts(file, 1, then, cache=kept)
+
+
+def test_nor_does_one_in_which_hosts_have_registered_already(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+
+    async def first(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        async with following(hosts[0]):
+            pass
+
+    async def then(hosts: list[Host]) -> None:
+        await hosts[0].store.commit([], [Put(keys.peer("h1"), hosts[0].peer().model_dump_json().encode())])
+        hosts[0].mirror.load()
+        task = asyncio.create_task(hosts[0].mirror.run(hosts[0].store))
+        await until(lambda: hosts[0].mirror.trouble is not None or hosts[0].mirror.synced.is_set())
+        assert "lost all its data" in str(hosts[0].mirror.trouble)
+        assert set(hosts[0].mirror.networks) == {"web"}
+        task.cancel()
+
+    with_hosts(file, 1, first, cache=kept)
+    for path in _parts(file):
+        path.unlink(missing_ok=True)
+    with_hosts(file, 1, then, cache=kept)
+
+
+def test_another_store_may_have_other_values_at_the_same_revisions(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+
+    async def first(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        async with following(hosts[0]):
+            assert hosts[0].mirror.revision == 2
+
+    async def then(hosts: list[Host]) -> None:
+        await hosts[0].network("web", vni=300)
+        hosts[0].mirror.load()
+        assert hosts[0].mirror.networks["web"].vni == 256
+        async with following(hosts[0]):
+            assert hosts[0].mirror.revision == 2
+            assert hosts[0].mirror.networks["web"].vni == 300
+
+    with_hosts(file, 1, first, cache=kept)
+    for path in _parts(file):
+        path.unlink(missing_ok=True)
+    with_hosts(file, 1, then, cache=kept)
+
+
+def _endpoint(**changes: object) -> bytes:
+    value = {
+        "id": "0" * 16,
+        "network": "web",
+        "host": "h1",
+        "mac": "02:42:0a:00:00:02",
+        "addresses": ["10.0.0.2/24"],
+        "sandbox": {"path": "/run/netns/c", "inode": 1},
+    }
+    return json.dumps(value | changes).encode()
+
+
+HOSTILE = {
+    "no mac": (keys.endpoint("web", "0" * 16), _endpoint(mac="7")),
+    "no address": (keys.endpoint("web", "0" * 16), _endpoint(addresses=[])),
+    "a group's address": (keys.endpoint("web", "0" * 16), _endpoint(addresses=["224.0.0.5/24"])),
+    "one address twice": (keys.endpoint("web", "0" * 16), _endpoint(addresses=["10.0.0.2/24", "10.0.0.2/16"])),
+    "mapped": (keys.endpoint("web", "0" * 16), _endpoint(addresses=["::ffff:10.0.0.2/120"])),
+    "nul": (keys.endpoint("web", "0" * 16), _endpoint(sandbox={"path": "/run\0", "inode": 1})),
+    "relative": (keys.endpoint("web", "0" * 16), _endpoint(sandbox={"path": "c", "inode": 1})),
+    "no interface": (keys.endpoint("web", "0" * 16), _endpoint(ifname="eth%d")),
+    "a key within": (keys.endpoint("web", "a/b"), _endpoint(id="a/b")),
+    "a group's vtep": (keys.peer("h9"), b'{"host":"h9","id":"x","vtep":"224.0.0.1","mtu":1500,"version":"0"}'),
+    "no vtep": (keys.peer("h9"), b'{"host":"h9","id":"x","vtep":"0.0.0.0","mtu":1500,"version":"0"}'),
+    "another host": (keys.peer("h9"), b'{"host":"h8","id":"x","vtep":"192.0.2.9","mtu":1500,"version":"0"}'),
+    "a host's name": (keys.peer("a/b"), b'{"host":"a/b","id":"x","vtep":"192.0.2.9","mtu":1500,"version":"0"}'),
+    "another network": (keys.network("db"), b'{"name":"web","vni":300,"subnets":[]}'),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_garbage_in_the_store_does_not_hide_what_else_is_there(file: Path, tmp_path: Path, what: str) -> None:
+    """Neither at once, nor for a successor that finds it in its copy."""
+    kept = tmp_path / "mirror.db"
+    key, value = HOSTILE[what]
+
+    async def first(hosts: list[Host]) -> None:
+        async with following(hosts[0]):
+            await hosts[0].store.commit([], [Put(key, value)])
+            await until(lambda: key in hosts[0].mirror.unreadable)
+            await hosts[0].network("web")
+            await until(lambda: set(hosts[0].mirror.networks) == {"web"})
+            assert hosts[0].mirror.trouble is None
+
+    async def then(hosts: list[Host]) -> None:
+        hosts[0].mirror.load()
+        assert set(hosts[0].mirror.networks) == {"web"}
+        assert set(hosts[0].mirror.unreadable) == {key}
+
+    with_hosts(file, 1, first, cache=kept)
     with_hosts(file, 1, then, cache=kept)
 
 

@@ -40,6 +40,41 @@ def entry(n: int, vtep: object = A) -> Entry:
     return Entry(f"02:42:00:00:00:{n:02x}", (ip_address(f"10.0.0.{n}"),), vtep=vtep)  # type: ignore[arg-type]
 
 
+def test_the_next_owner_of_an_address_may_come_before_the_last_one_goes(segment: Segment) -> None:
+    """The lowest free address is given first, and a batch of events has no order."""
+    sync = NetworkSync(segment)
+    sync.set("last", entry(1))
+    sync.set("next", entry(1, B))
+    sync.set("last", None)
+    wanted = ({"127.0.0.3"}, {"02:42:00:00:00:01": "127.0.0.3"}, {"10.0.0.1": "02:42:00:00:00:01"})
+    assert known(segment) == wanted
+    assert sync.sync({"next": entry(1, B)}) == 0
+    assert known(segment) == wanted
+    sync.set("next", None)
+    assert known(segment) == (set(), {}, {})
+
+
+def test_two_that_claim_one_address_do_not_take_turns(segment: Segment) -> None:
+    sync = NetworkSync(segment)
+    both = {"one": entry(1), "two": entry(1, B)}
+    sync.sync(both)
+    assert [sync.sync(both) for _ in range(3)] == [0, 0, 0]
+    assert sync.sync({"one": entry(1)}) > 0
+    assert known(segment) == ({"127.0.0.2"}, {"02:42:00:00:00:01": "127.0.0.2"}, {"10.0.0.1": "02:42:00:00:00:01"})
+
+
+def test_what_the_engine_refuses_is_in_nobody_elses_way(segment: Segment) -> None:
+    sync = NetworkSync(segment)
+    bad = Entry("02:42:00:00:00:09", (ip_address("224.0.0.5"),), vtep=A)
+    for _ in range(2):
+        sync.sync({"bad": bad, "good": entry(1)})
+        assert list(sync.failed) == ["bad"]
+        assert "is not the address of one host" in sync.failed["bad"]
+        assert known(segment)[1:] == ({"02:42:00:00:00:01": "127.0.0.2"}, {"10.0.0.1": "02:42:00:00:00:01"})
+    sync.sync({"good": entry(1)})
+    assert not sync.failed
+
+
 def test_an_endpoint_comes_moves_and_goes(segment: Segment) -> None:
     sync = NetworkSync(segment)
     sync.set("one", entry(1))
@@ -163,3 +198,10 @@ def test_peers_and_nobody_else_are_let_in(engine: Engine) -> None:
     assert {str(remote.address) for remote in engine.admitted} == {"127.0.0.2", "127.0.0.3"}
     admit(engine, [peer("h3", "127.0.0.3"), peer("h4", "127.0.0.4")])
     assert {str(remote.address) for remote in engine.admitted} == {"127.0.0.3", "127.0.0.4"}
+
+
+def test_an_engine_that_takes_packets_from_everybody_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    peer = Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2", "mtu": 1500, "version": "0"})
+    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+        admit(engine, [peer])
+    assert not caplog.records

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Probes between two engines on loopback, turned by hand."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -8,6 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from fastpath import Engine
+from fastpath.control import probe
 from fastpath.control.probe import ETHERTYPE, MAGIC, Prober, probe_mac
 from tests.unit.lab import free_udp_port, wait_until
 
@@ -66,6 +68,30 @@ def test_one_answer_for_one_question(pair: tuple[Engine, Engine, Prober, Prober]
         turn((one, two), asker)
         assert pulse.answered is not None
         assert pulse.nonce != nonce  # who replays it is not believed
+
+
+def test_a_flood_of_questions_is_answered_in_turns(
+    pair: tuple[Engine, Engine, Prober, Prober], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _, asker, _ = pair
+    monkeypatch.setattr(probe, "AT_ONCE", 1)
+    stranger = one.segments[1].add_memory_port("stranger")
+    one.segments[1].fdb.set("02:00:00:00:00:07", stranger)
+    question = probe_mac("h1") + b"\x02\x00\x00\x00\x00\x07" + ETHERTYPE + MAGIC + b"\x01" + bytes(8)
+
+    async def play() -> None:
+        running = asyncio.create_task(asker.run(60))
+        for _ in range(5):
+            stranger.send(question)
+        answers = 0
+        async with asyncio.timeout(60):
+            while answers < 5:
+                one.poll()
+                answers += stranger.receive() is not None
+                await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(play())
 
 
 def test_peers_come_and_go(pair: tuple[Engine, Engine, Prober, Prober]) -> None:

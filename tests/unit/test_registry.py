@@ -224,3 +224,15 @@ def test_a_full_pool(file: Path) -> None:
             await hosts[0].network("c")
 
     with_hosts(file, 1, play, pool=Pool(ip_network("10.0.0.0/23"), 24))
+
+
+def test_garbage_among_the_claims_and_the_networks_is_in_nobodys_way(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        garbage = [Put(keys.addresses("web") + "none", b""), Put(keys.network("db"), b"{")]
+        await hosts[0].store.commit([], garbage)
+        assert str((await hosts[0].endpoint("web", "0" * 16)).addresses[0].ip) == "10.0.0.2"
+        with pytest.raises(ConflictError, match="networks/db cannot be read"):
+            await hosts[0].network("db")
+
+    with_hosts(file, 1, play)

@@ -2,6 +2,7 @@
 """The daemon's socket takes the place of a killed one's, and of nothing else."""
 
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ def test_a_dead_daemons_socket_is_replaced(tmp_path: Path) -> None:
         dead.bind(str(path))
     with listening_socket(path):
         assert path.is_socket()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()
 
 
@@ -32,7 +34,7 @@ def test_one_that_answers_is_not(tmp_path: Path) -> None:
 def test_a_file_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("important")
-    with pytest.raises(RefusedError, match=r"notes\.txt: what lies there is no socket"), listening_socket(path):
+    with pytest.raises(RefusedError, match=r"notes\.txt exists and is not a socket"), listening_socket(path):
         pass
     assert path.read_text() == "important"
 
@@ -40,6 +42,6 @@ def test_a_file_is_not_replaced(tmp_path: Path) -> None:
 def test_nor_is_a_link(tmp_path: Path) -> None:
     path = tmp_path / "link"
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RefusedError, match="what lies there is no socket"), listening_socket(path):
+    with pytest.raises(RefusedError, match="exists and is not a socket"), listening_socket(path):
         pass
     assert path.is_symlink()

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`./run bench scale`: words → beds → rounds → JSON and tables."""
+
+import os
+import platform
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from fastpath.bench.e2e import machine
+from fastpath.bench.e2e.command import ended_by_signals
+from fastpath.bench.scale import bed, joining, restart, results, start, table
+from fastpath.bench.scale.bed import STORES, Bed
+from fastpath.bench.scale.content import VARIANTS
+from fastpath.bench.scale.results import About, Measurement, Results
+from fastpath.control.one_line import one_line_errors
+from fastpath.errors import FastpathError, RefusedError
+from fastpath.version import VERSION
+
+JOIN, RESTART = ("wide", "wide100", "many100"), ("few", "many100")
+SCENARIOS = ("join", "restart", "start")
+BUSY_S = 2.0
+
+
+@click.command()
+@click.option("--scenario", "scenarios", multiple=True, type=click.Choice(SCENARIOS), help="May be repeated.")
+@click.option("--store", "stores", multiple=True, type=click.Choice(STORES), help="May be repeated.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=60.0, show_default=True, help="Of quiet.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep every figure.")
+@one_line_errors
+def scale(
+    scenarios: tuple[str, ...], stores: tuple[str, ...], rounds: int, seconds: float, json_file: Path | None
+) -> None:
+    """Measure the control plane with 1,000 networks and 10,000 endpoints, and the gap that a restart leaves.
+
+    \b
+    Examples:
+      ./run bench scale --json build/bench/scale.json
+      ./run bench scale --scenario restart --store etcd --rounds 10
+    """
+    if os.geteuid() != 0:
+        raise RefusedError("the benchmark makes network namespaces, which needs root: sudo ./run bench scale")
+    absent = [name for name in ("etcd", "iperf3", "nsenter", "ping") if shutil.which(name) is None]
+    if absent:
+        raise RefusedError(f"not installed: {', '.join(absent)}")
+    bed.remove_leftovers()
+    about = _about(rounds, seconds)
+    run = _Run(rounds, seconds)
+    with ended_by_signals():
+        for scenario in scenarios or SCENARIOS:
+            run.scenario(scenario, stores or STORES)
+    shown = {name: found.what for name, found in VARIANTS.items()}
+    found = Results(about=about, variants=shown, measurements=run.measurements)
+    with tempfile.TemporaryDirectory() as folder:
+        file = json_file or Path(folder) / "scale.json"
+        results.write(found, file)
+        click.echo(table.render(file))
+
+
+class _Run:
+    def __init__(self, rounds: int, seconds: float) -> None:
+        self.measurements: list[Measurement] = []
+        self._rounds, self._seconds = rounds, seconds
+
+    def scenario(self, scenario: str, stores: Sequence[str]) -> None:
+        """All rounds of one, with everything set up anew in each round of a host that joins."""
+        if scenario == "start":
+            for number in range(self._rounds):
+                self._keep("start", "", "", number, start.measure())
+        elif scenario == "join":
+            for number in range(self._rounds):
+                for variant in JOIN:
+                    for store in stores:
+                        self._on_bed(variant, store, lambda found, n=number: self._join(found, n))  # type: ignore[misc]
+        else:
+            for variant in RESTART:
+                for store in stores:
+                    self._on_bed(variant, store, self._restart)
+
+    def _join(self, found: Bed, number: int) -> None:
+        self._keep("join", found.variant.name, found.store, number, joining.measure(found, self._seconds))
+
+    def _restart(self, found: Bed) -> None:
+        restart.prepare(found)
+        for number in range(self._rounds):
+            for scenario, load in (("restart", False), ("restart_load", True)):
+                self._keep(scenario, found.variant.name, found.store, number, restart.killed(found, load=load))
+
+    def _on_bed(self, variant: str, store: str, measure: Callable[[Bed], None]) -> None:
+        with tempfile.TemporaryDirectory(prefix="fpscale-") as folder:
+            try:
+                with bed.bed(VARIANTS[variant], store, Path(folder)) as found:
+                    measure(found)
+            except (FastpathError, subprocess.SubprocessError) as error:
+                click.echo(f"{variant}, {store}: {error}", err=True)
+
+    def _keep(self, scenario: str, variant: str, store: str, number: int, figures: dict[str, float]) -> None:
+        said = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        click.echo(f"{scenario} {variant} {store} round {number + 1}: {said}", err=True)
+        self.measurements.append(
+            Measurement.model_validate(
+                {"scenario": scenario, "variant": variant, "store": store, "round": number, "figures": figures}
+            )
+        )
+
+
+def _about(rounds: int, seconds: float) -> About:
+    load = os.getloadavg()[0]
+    before = machine.cpu_time()
+    time.sleep(BUSY_S)
+    busy = (machine.cpu_time() - before).busy / BUSY_S
+    version = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=False).stdout
+    return About(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        cpu=machine.processor(),
+        cores=os.cpu_count() or 1,
+        kernel=platform.release(),
+        python=platform.python_version(),
+        fastpath=VERSION,
+        commit=machine.commit(),
+        etcd=version.splitlines()[0].rpartition(" ")[2] if version else "",
+        sqlite=sqlite3.sqlite_version,
+        seconds=seconds,
+        rounds=rounds,
+        load=load,
+        busy_cores=busy,
+    )

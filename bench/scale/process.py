@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process uses, and what it says of itself."""
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all its threads, those that ended too (proc_pid_stat(5), in ticks of 10 ms)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_mib(pid: int) -> tuple[float, float]:
+    """VmRSS and VmHWM."""
+    found = {}
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        key, _, rest = line.partition(":")
+        if key in ("VmRSS", "VmHWM"):
+            found[key] = int(rest.split()[0]) / 1024
+    return found["VmRSS"], found["VmHWM"]
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """Full passes so far, and what they took together."""
+
+    passes: float
+    seconds: float
+
+    def each_ms(self, before: "Reconciled") -> float | None:
+        """The mean since then; None where there was none."""
+        passes = self.passes - before.passes
+        return (self.seconds - before.seconds) / passes * 1000 if passes else None
+
+
+def reconciled(metrics: Path) -> Reconciled:
+    """From the daemon's metrics."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(30)
+        sock.connect(str(metrics))
+        sock.sendall(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n")
+        page = b"".join(iter(lambda: sock.recv(1 << 16), b"")).decode()
+    found = {"runs": 0.0, "seconds": 0.0}
+    for line in page.splitlines():
+        name, _, value = line.rpartition(" ")
+        for key in found:
+            if name.startswith(f"fastpath_reconcile_{key}_total"):
+                found[key] += float(value)
+    return Reconciled(found["runs"], found["seconds"])
+
+
+class Window:
+    """CPU time of a process from here on, as a share of one core."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._began, self._spent = time.monotonic(), cpu_seconds(pid)
+
+    def percent(self) -> float:
+        """Up to now."""
+        return (cpu_seconds(self._pid) - self._spent) / (time.monotonic() - self._began) * 100

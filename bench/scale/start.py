@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the time of a start goes: to begin with, into loading."""
+
+import subprocess
+import sys
+import time
+
+TAKE_OVER = "fastpath.control.daemon"
+ALL = f"{TAKE_OVER}, fastpath.control.faces, fastpath.control.registry, fastpath.control.reaper"
+
+
+def measure() -> dict[str, float]:
+    """Python alone, with what it takes to take over, and with everything, each in a process of its own."""
+    return {
+        "python_ms": _took("pass"),
+        "take_over_ms": _took(f"import fastpath.control.commands.daemon, {TAKE_OVER}"),
+        "all_ms": _took(f"import fastpath.control.commands.daemon, {ALL}"),
+    }
+
+
+def _took(code: str) -> float:
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return (time.monotonic() - began) * 1000

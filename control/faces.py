@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the daemon shows: the control socket, and the metrics where they are wanted. It is loaded when frames flow."""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from fastpath import Engine
+from fastpath.control import metrics_http
+from fastpath.control.api import Api
+from fastpath.control.metrics import Metrics, Snapshot
+from fastpath.control.operations import Operations
+from fastpath.control.reconciler import Reconciler
+from fastpath.control.view import View
+
+
+@contextlib.asynccontextmanager
+async def faces(
+    sock: socket.socket,
+    *,
+    engine: Engine,
+    reconciler: Reconciler,
+    operations: Operations,
+    view: View,
+    metrics: Path | tuple[str, int] | None,
+) -> AsyncIterator[None]:
+    """Answer on `sock`, and on `metrics`."""
+
+    def snapshot() -> Snapshot:
+        return Snapshot(view.status(), engine.stats(), view.networks(), view.peers(), reconciler.done)
+
+    api = Api(operations, view, reconciler, lambda: engine.stats().as_dict())
+    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, sock).start()
+        if metrics is None:
+            yield
+            return
+        told = await metrics_http.serve(metrics_http.application(Metrics(snapshot), view.status), metrics)
+        try:
+            yield
+        finally:
+            await told.cleanup()
+    finally:
+        await runner.cleanup()

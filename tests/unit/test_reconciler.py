@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reconciler goes on, whatever it meets."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fastpath import Engine
+from fastpath.control import keys
+from fastpath.control.host_state import HostState
+from fastpath.control.membership import Membership
+from fastpath.control.messages import EndpointCreate
+from fastpath.control.model import Network, Sandbox
+from fastpath.control.overlay import Overlay
+from fastpath.control.reconciler import Reconciler
+from fastpath.control.store.interface import Delete, Put
+from tests.unit.lab import free_udp_port
+from tests.unit.sites import Host, until, with_hosts
+from tests.unit.test_host_state import SANDBOX, MemoryDriver
+
+
+class Driver(MemoryDriver):
+    """Has a way out, nothing to clear up, and a mistake that shows with one network."""
+
+    mistaken = ""
+    cleared = 0
+
+    def ensure_network(self, network: Network, mtu: int) -> object:  # type: ignore[override]
+        if network.name == self.mistaken:
+            raise KeyError(network.name)
+        return super().ensure_network(network, mtu)
+
+    def ensure_gateway(self) -> None:
+        pass
+
+    def remove_strays(self, wanted: object, networks: object) -> list[str]:
+        self.cleared += 1
+        return []
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+        yield Driver(engine)
+
+
+def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        state = HostState("h1", cast(Overlay, driver))
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        driver.mistaken = "db"
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        running = asyncio.create_task(reconciler.run(0.05))
+        for n, name in enumerate(("db", "web")):
+            await host.network(name)
+            request = EndpointCreate(network=name, sandbox="own")
+            await host.registry.create_endpoint(f"{n:016x}", request, Sandbox.model_validate(SANDBOX))
+        await until(lambda: state.networks_here() == {"web"} and bool(reconciler.problems))
+        assert reconciler.problems == {("db", ""): "db: a mistake in fastpath (KeyError: 'db')"}
+        driver.mistaken = ""
+        await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
+        following.cancel()
+        running.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        key = keys.network("db")
+        await host.store.commit([], [Put(key, b"{")])
+        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        assert driver.cleared == 0
+        await host.store.commit([], [Delete(key)])
+        await until(lambda: not host.mirror.unreadable)
+        for _ in range(2):
+            await reconciler.everything()
+        assert driver.cleared == 1
+        following.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path: Path, driver: Driver) -> None:
+    """Their sandboxes are not there, of course."""
+
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        await host.network("web")
+        await host.endpoint("web", "0" * 16)
+        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        reconciler.registry = host.registry
+        first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
+        await first.register()
+        second = Membership(host.store, 30, host.peer)
+        reconciler.may_write = lambda: second.holds
+        following = asyncio.create_task(host.mirror.run(host.store))
+        joining = asyncio.create_task(second.run())
+        await host.mirror.synced.wait()
+        await until(lambda: second.problem is not None)
+        await reconciler.everything()
+        assert await host.store.get(keys.endpoint("web", "0" * 16)) is not None
+        await host.store.commit([], [Delete(keys.peer("h1"))])
+        second.changed()
+        await until(lambda: second.holds)
+        await reconciler.everything()
+        assert await host.store.get(keys.endpoint("web", "0" * 16)) is None
+        for task in (following, joining):
+            task.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
