@@ -4,7 +4,7 @@ from one thread, compares with the plan, and changes what differs. Nothing here 
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from fastpath import Port
@@ -103,8 +103,9 @@ class HostState:
                     here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
         self._program(here, plan)  # where endpoints share a port it is known only now
 
-    def reconcile(self, plan: NetworkPlan) -> Outcome:
-        """One network and all that belongs to it."""
+    def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
+        """One network and all that belongs to it. With `only`, of the local endpoints that were in order just these are
+        looked at: a look takes some ms, and a host may have hundreds."""
         new = plan.network.name not in self._here
         here = self._ensure_network(plan)
         if new:
@@ -118,6 +119,8 @@ class HostState:
             except (FastpathError, OSError) as error:
                 failed[endpoint.id] = str(error)
         for endpoint in local.values():
+            if only is not None and endpoint.id not in only and endpoint.id in here.endpoints:
+                continue
             try:
                 self._reconcile_endpoint(here, plan, endpoint, outcome)
             except (FastpathError, OSError) as error:

@@ -112,10 +112,14 @@ class Overlay:
             with Look() as look:
                 return look.everything()
 
+        def veth() -> bytes:  # no more: `ensure_network` sees to the rest, which grows with every endpoint
+            with Look() as look:
+                return look.link(marks.veth_name(endpoint))
+
         found = [sandbox.inside(endpoint.sandbox, everything)]
         if network.layout == "bridge":
             namespace = str(sandbox.NAMED / marks.namespace_name(self._host, network))
-            found.append(sandbox.inside(namespace, everything) if sandbox.exists(namespace) else b"")
+            found.append(sandbox.inside(namespace, veth) if sandbox.exists(namespace) else b"")
         if self._gateway is not None:
             found.append(self._gateway.look_at_port(endpoint.sandbox))
         return tuple(found)

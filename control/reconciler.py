@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -232,15 +232,16 @@ class Reconciler:
         async with self._lock:
             active = await self.in_thread(self._state.endpoints_here)
             self._forget_problems(set(active))
+            some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
             for name, identity in dirty.endpoints:
                 here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
                 ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
                 if ours or here == set():  # the last one here went
-                    dirty.networks.add(name)
-            for name in dirty.networks:
+                    some.setdefault(name, set()).add(identity)
+            for name in dirty.networks | some.keys():
                 if name in active or self._here(name):
-                    await self._network(name)
-            others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks]
+                    await self._network(name, None if name in dirty.networks else some[name])
+            others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks | some.keys()]
             for name in {name for name, _ in others}:
                 changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
                 await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
@@ -250,19 +251,22 @@ class Reconciler:
         for key in [key for key in self.problems if key[0] and key[0] not in here and not self._here(key[0])]:
             del self.problems[key]
 
-    async def _network(self, name: str) -> None:
-        """One network: its segment, its local endpoints, what is known of the others."""
+    async def _network(self, name: str, only: Set[str] | None = None) -> None:
+        """One network: its segment, its local endpoints, or `only` some of them, what is known of the others."""
         plan = self._plan(name)
         if plan is None:
             await self._guarded((name, ""), self._state.remove_network, name)
             return
-        outcome = await self._guarded((name, ""), self._state.reconcile, plan)
+        outcome = await self._guarded((name, ""), self._state.reconcile, plan, only)
         if outcome is None:
             return
         self.done = replace(self.done, repairs=self.done.repairs + outcome.repairs)
-        known = {self.problems.pop(key) for key in [key for key in self.problems if key[0] == name]}
+        known = {key: why for key, why in self.problems.items() if key[0] == name}
+        for key in known:
+            if only is None or key[1] in only:
+                del self.problems[key]
         for identity, why in outcome.failed.items():
-            if why not in known:  # else it would be told every second
+            if known.get((name, identity)) != why:  # else it would be told every second
                 log.error("%s", why)
             self.problems[name, identity] = why
         await self._tell_store(outcome.made, outcome.removed)
