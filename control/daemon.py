@@ -25,6 +25,7 @@ from fastpath.control.gateway import GatewayBridge
 from fastpath.control.host_state import HostState
 from fastpath.control.ipam import Pool
 from fastpath.control.logs import set_up_logs
+from fastpath.control.macvlan import Macvlan
 from fastpath.control.membership import Membership
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Peer
@@ -87,7 +88,10 @@ class Daemon:
         self._cache = Cache(state.cache, config.store_url)
         self._mirror = Mirror(self._cache, self._changed)
         self._gateway = GatewayBridge(config.host, str(config.gateway_address)) if config.gateway_bridge else None
-        self._host_state = HostState(config.host, Overlay(self._engine, config.host, self._gateway))
+        self._host_state = HostState(
+            config.host,
+            {"overlay": Overlay(self._engine, config.host, self._gateway), "macvlan": Macvlan(config.host)},
+        )
         self._reconciler = Reconciler(
             config.host, self._mirror, self._host_state, self._peers, self._underlay.container_mtu
         )
@@ -269,6 +273,7 @@ class Daemon:
             watch.close()
 
     async def _look_at_underlay(self) -> None:
+        self._reconciler.links_changed()
         try:
             vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._config.vtep)
             self._vtep_problem = (

@@ -78,3 +78,30 @@ def gateway_address(host: str, alias: str) -> ipaddress.IPv4Address | None:
         return ipaddress.IPv4Address(alias.removeprefix(prefix)) if alias.startswith(prefix) else None
     except ValueError:
         return None
+
+
+def of_parent(host: str, name: str) -> str:
+    """The ifalias of what was made to be the parent of a macvlan network: a VLAN interface, or a dummy."""
+    return f"fastpath:{host}:parent:{name}"
+
+
+def parent_network(host: str, alias: str) -> str | None:
+    """The inverse, or None."""
+    prefix = of_parent(host, "")
+    return alias[len(prefix) :] if alias.startswith(prefix) else None
+
+
+def of_shim(host: str, name: str) -> str:
+    """The ifalias of the host's own interface in a macvlan network."""
+    return f"fastpath:{host}:shim:{name}"
+
+
+def shim_network(host: str, alias: str) -> str | None:
+    """The inverse, or None."""
+    prefix = of_shim(host, "")
+    return alias[len(prefix) :] if alias.startswith(prefix) else None
+
+
+def short_name(prefix: str, network: str) -> str:
+    """The name of an interface that a network has one of in the daemon's namespace."""
+    return f"{prefix}{hashlib.sha256(network.encode()).hexdigest()[:10]}"

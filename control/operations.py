@@ -6,13 +6,15 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 
-from fastpath.control import sandbox
+from fastpath.addresses import IPAddress
+from fastpath.control import macvlan_options, sandbox
 from fastpath.control.messages import EndpointCreate, NetworkCreate
 from fastpath.control.mirror import Mirror, caught_up
 from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
+from fastpath.control.underlay_watch import own_addresses
 from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
 from fastpath.port import check_name
 
@@ -41,15 +43,25 @@ class Operations:
         """Make a network, for all hosts."""
         if self._mirror.lost_all is not None:
             raise UnavailableError(self._mirror.lost_all)
-        if request.driver != "overlay":
-            raise UsageError(f"this version has no {request.driver} networks: leave --driver out, or give overlay")
-        if request.options:
+        if request.driver == "macvlan":
+            request = await self._checked_macvlan(request)
+        elif request.options:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
         reserved = await self._reconciler.in_thread(self._reserved)
         network, revision = await self._registry.create_network(request, reserved)
         await caught_up(self._mirror, revision)
-        log.info("network %s created: VNI %s, %s", network.name, network.vni, _pools(network))
+        kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
+        log.info("network %s created: %s, %s", network.name, kind, _pools(network))
         return network
+
+    async def _checked_macvlan(self, request: NetworkCreate) -> NetworkCreate:
+        """With what was left out, and tried on this host: what the kernel says to it is best heard now."""
+        request = macvlan_options.checked(request)
+        if request.name not in self._mirror.networks:  # which the registry says
+            macvlan_options.check_parent_free(request.name, request.options, self._mirror.networks.values())
+            tried = request.model_dump(include={"name", "driver", "vni", "mtu", "internal", "options"})
+            await self._reconciler.check_network(Network(subnets=(), **tried))
+        return request
 
     async def remove_network(self, name: str) -> None:
         """Remove a network that has no endpoints."""
@@ -63,8 +75,9 @@ class Operations:
             where = await self._reconciler.in_thread(sandbox.resolve, request.sandbox)
             self._check_free(where, request)
             identity = secrets.token_hex(8)
+            request, avoid = await self._for_macvlan(request)
             try:
-                endpoint, revision = await self._registry.create_endpoint(identity, request, where)
+                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid)
                 await caught_up(self._mirror, revision)
             except UnavailableError:
                 self._reconciler.abandoned.add(identity)  # the commit may have happened
@@ -85,6 +98,16 @@ class Operations:
         await caught_up(self._mirror, revision_ready)
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
+
+    async def _for_macvlan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
+        """In a LAN, hosts have addresses, which no endpoint may get; and a parent may have to lend its MAC address."""
+        network = self._mirror.networks.get(request.network)
+        if network is None or network.driver != "macvlan":
+            return request, set()
+        mac = request.mac or await self._reconciler.own_mac(network)
+        avoid = await self._reconciler.in_thread(own_addresses)
+        peers = {peer.vtep for peer in self._mirror.peers.values()}
+        return request.model_copy(update={"mac": mac}), avoid | peers
 
     async def remove_endpoint(self, beginning: str) -> None:
         """Remove an endpoint of this host, named by its id or the beginning of it."""

@@ -50,6 +50,15 @@ class Overlay:
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
+    def check(self, _: Network) -> None:
+        """Nothing: every host can have every network."""
+
+    def own_mac(self, _: Network) -> None:
+        """None: it follows from the address."""
+
+    def problem(self, _: Network) -> None:
+        """None: whatever is wrong keeps a method from being done."""
+
     def segment(self, network: Network) -> Segment:
         """The network's segment in the engine."""
         vni = _vni(network)
@@ -103,10 +112,14 @@ class Overlay:
             with Look() as look:
                 return look.everything()
 
+        def veth() -> bytes:  # no more: `ensure_network` sees to the rest, which grows with every endpoint
+            with Look() as look:
+                return look.link(marks.veth_name(endpoint))
+
         found = [sandbox.inside(endpoint.sandbox, everything)]
         if network.layout == "bridge":
             namespace = str(sandbox.NAMED / marks.namespace_name(self._host, network))
-            found.append(sandbox.inside(namespace, everything) if sandbox.exists(namespace) else b"")
+            found.append(sandbox.inside(namespace, veth) if sandbox.exists(namespace) else b"")
         if self._gateway is not None:
             found.append(self._gateway.look_at_port(endpoint.sandbox))
         return tuple(found)
@@ -166,7 +179,8 @@ class Overlay:
 
         def endpoints() -> set[str]:
             with Links() as links:
-                found = (marks.endpoint_id(self._host, link.alias) for link in links.all())
+                ours = (link for link in links.all() if link.kind != "macvlan")  # whose way out is their LAN's
+                found = (marks.endpoint_id(self._host, link.alias) for link in ours)
                 return {identity for identity in found if identity is not None}
 
         return bool(sandbox.inside(where, endpoints) - self._internal)
@@ -189,7 +203,7 @@ class Overlay:
                 said.append(f"removed the network namespace {namespace}: nothing wants it")
         said += strays.remove_links(self._host, wanted)
         if self._gateway is not None:
-            internal = {network.name for network in networks if network.internal}
+            internal = {network.name for network in networks if network.internal or network.driver != "overlay"}
             outside = [e.sandbox for e in wanted if e.network not in internal and not e.manager]
             said += self._gateway.remove_strays(outside)
         return said

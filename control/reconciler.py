@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
 from fastpath.control.mirror import Changes, Mirror
-from fastpath.control.model import Endpoint, Peer
+from fastpath.control.model import Endpoint, Network, Peer
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
 
@@ -96,6 +96,13 @@ class Reconciler:
                 self._dirty.networks.add(name)
         self._wake.set()
 
+    def links_changed(self) -> None:
+        """Interfaces of this host are not what they were: macvlan networks have their parents among them."""
+        networks = self._mirror.networks.values()
+        self._dirty.networks |= {n.name for n in networks if n.driver == "macvlan" and self._here(n.name)}
+        if self._dirty.networks:
+            self._wake.set()
+
     def look_at_everything(self) -> None:
         """Something on this host changed: compare all of it, soon."""
         self._dirty.everything = True
@@ -151,6 +158,15 @@ class Reconciler:
             await self.in_thread(self._state.remove_endpoint, endpoint)
             if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
                 await self.in_thread(self._state.remove_network, endpoint.network)
+
+    async def check_network(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        async with self._lock:
+            await self.in_thread(self._state.check_network, network)
+
+    async def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return await self.in_thread(self._state.own_mac, network)
 
     async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in the thread that touches kernel and engine."""
@@ -216,15 +232,16 @@ class Reconciler:
         async with self._lock:
             active = await self.in_thread(self._state.endpoints_here)
             self._forget_problems(set(active))
+            some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
             for name, identity in dirty.endpoints:
                 here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
                 ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
                 if ours or here == set():  # the last one here went
-                    dirty.networks.add(name)
-            for name in dirty.networks:
+                    some.setdefault(name, set()).add(identity)
+            for name in dirty.networks | some.keys():
                 if name in active or self._here(name):
-                    await self._network(name)
-            others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks]
+                    await self._network(name, None if name in dirty.networks else some[name])
+            others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks | some.keys()]
             for name in {name for name, _ in others}:
                 changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
                 await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
@@ -234,19 +251,22 @@ class Reconciler:
         for key in [key for key in self.problems if key[0] and key[0] not in here and not self._here(key[0])]:
             del self.problems[key]
 
-    async def _network(self, name: str) -> None:
-        """One network: its segment, its local endpoints, what is known of the others."""
+    async def _network(self, name: str, only: Set[str] | None = None) -> None:
+        """One network: its segment, its local endpoints, or `only` some of them, what is known of the others."""
         plan = self._plan(name)
         if plan is None:
             await self._guarded((name, ""), self._state.remove_network, name)
             return
-        outcome = await self._guarded((name, ""), self._state.reconcile, plan)
+        outcome = await self._guarded((name, ""), self._state.reconcile, plan, only)
         if outcome is None:
             return
         self.done = replace(self.done, repairs=self.done.repairs + outcome.repairs)
-        known = {self.problems.pop(key) for key in [key for key in self.problems if key[0] == name]}
+        known = {key: why for key, why in self.problems.items() if key[0] == name}
+        for key in known:
+            if only is None or key[1] in only:
+                del self.problems[key]
         for identity, why in outcome.failed.items():
-            if why not in known:  # else it would be told every second
+            if known.get((name, identity)) != why:  # else it would be told every second
                 log.error("%s", why)
             self.problems[name, identity] = why
         await self._tell_store(outcome.made, outcome.removed)

@@ -8,7 +8,7 @@ An endpoint's life: `joining` (claimed) → its interface is made → `ready` �
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control import ipam, keys
 from fastpath.control.holds import Holds
 from fastpath.control.ipam import Pool
+from fastpath.control.macvlan_options import check_parent_free, options_of
 from fastpath.control.messages import EndpointCreate, NetworkCreate
 from fastpath.control.model import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.store.interface import Compare, Delete, Item, LeaseGoneError, Put, Store
@@ -84,12 +85,15 @@ class Registry:
         pools = list(request.subnets)
         if not pools:
             pools = [ipam.choose_subnet(self._pool, [pool for pool, _ in [*taken, *reserved]])]
+        if request.driver == "macvlan":  # whose subnet is that of a LAN, which hosts have routes to
+            check_parent_free(request.name, request.options, others)
+            reserved = ()
         for pool in pools:
             ipam.check_subnet(pool, [*taken, *reserved])
             if pool.version == 6 and request.mtu is not None and request.mtu < MIN_MTU_V6:
                 raise UsageError(f"the subnet {pool} cannot have an MTU of {request.mtu}: IPv6 needs {MIN_MTU_V6}")
         vni = request.vni
-        if vni is None:
+        if vni is None and request.driver == "overlay":
             vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})
         return Network(
             name=request.name,
@@ -130,13 +134,16 @@ class Registry:
                 raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
         raise AssertionError("unreachable")
 
-    async def create_endpoint(self, identity: str, request: EndpointCreate, sandbox: Sandbox) -> tuple[Endpoint, int]:
-        """Claim addresses and a MAC address: the endpoint, `joining`, and the revision. Raises NotFoundError,
-        UsageError, ConflictError."""
+    async def create_endpoint(
+        self, identity: str, request: EndpointCreate, sandbox: Sandbox, avoid: Collection[IPAddress] = ()
+    ) -> tuple[Endpoint, int]:
+        """Claim addresses, none of those in `avoid`, and a MAC address: the endpoint, `joining`, and the revision.
+        Raises NotFoundError, UsageError, ConflictError."""
         async for attempt in attempts(f"an endpoint in {request.network}"):
             item, network = await self._network(request.network)
             listing = await self._store.list(keys.addresses(network.name))
             taken = {ip for found in listing.items if (ip := keys.address_of(found.key)) is not None}
+            taken |= {*avoid}
             addresses = _choose_addresses(network, request.addresses, taken, spread=attempt >= SPREAD_AFTER)
             mac = request.mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER)
             endpoint = Endpoint(
@@ -248,6 +255,7 @@ def _choose_addresses(
 ) -> tuple[IPInterface, ...]:
     left = list(wanted)
     chosen = []
+    within = options_of(network).ip_range if network.driver == "macvlan" else None
     for subnet in network.subnets:
         own = [address for address in left if address in subnet.pool]
         if len(own) > 1:
@@ -258,7 +266,8 @@ def _choose_addresses(
             left.remove(own[0])
             chosen.append(ipam.ask_for_address(subnet, own[0], taken))
         else:
-            chosen.append(ipam.choose_address(subnet, taken | set(network.kept), spread=spread))
+            free_of = taken | set(network.kept)  # not given unless asked for
+            chosen.append(ipam.choose_address(subnet, free_of, spread=spread, within=within))
     if left:
         pools = ", ".join(str(subnet.pool) for subnet in network.subnets)
         raise UsageError(f"{left[0]} is not in the network {network.name}, which has {pools}")

@@ -186,6 +186,11 @@ class Etcd:
         """It is gone then."""
         self.ask("/v3/kv/deleterange", {"key": _b64(key)})
 
+    def count(self, prefix: str) -> int:
+        """How many keys begin so."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return int(self.ask("/v3/kv/range", {"key": _b64(prefix), "range_end": _b64(end)}).get("count", 0))
+
     def compact(self) -> int:
         """Forget all revisions before the present one, which is returned."""
         revision = int(self.ask("/v3/kv/range", {"key": _b64("/")})["header"]["revision"])

@@ -175,5 +175,12 @@ def test_an_etcd_that_lost_its_data_takes_nothing(two: Cluster) -> None:
     two.etcd.wipe()
     two.etcd.start()
     h1.wait(lambda now: any("lost all its data" in problem for problem in now.problems), "it tells")
+    wait_for(lambda: two.etcd.count(keys.PEERS) == 2, "both hosts have registered again")
+    h1.kill()
+    h1.start()
+    status = h1.wait(lambda now: any("lost all its data" in problem for problem in now.problems), "it tells again")
+    assert status.local_endpoints == 1
+    with pytest.raises(FastpathError, match="lost all its data"):  # it would say that the others were removed
+        h1.network("new")
     assert pinged(c1, "10.9.0.3") == 3
     assert len(h1.client.endpoints("web")) == 2

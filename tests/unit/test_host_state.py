@@ -25,16 +25,21 @@ class MemoryDriver:
         self.engine = engine
         self.ports: dict[str, MemoryPort] = {}
         self.stuck: set[str] = set()
+        self.looked: list[str] = []
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         assert network.vni is not None
         return self.engine.segments.get(network.vni) or self.engine.add_segment(network.vni)
+
+    def problem(self, _: Network) -> None:
+        pass
 
     def remove_network(self, network: Network) -> None:
         assert network.vni is not None
         self.engine.remove_segment(self.engine.segments[network.vni])
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> MemoryPort:
+        self.looked.append(endpoint.id)
         if endpoint.id not in self.ports:
             self.ports[endpoint.id] = self.ensure_network(network, mtu).add_memory_port(endpoint.id)
         return self.ports[endpoint.id]
@@ -55,7 +60,7 @@ def driver() -> Iterator[MemoryDriver]:
 
 @pytest.fixture
 def state(driver: MemoryDriver) -> HostState:
-    return HostState("h1", cast(Overlay, driver))
+    return HostState("h1", {"overlay": cast(Overlay, driver)})
 
 
 def endpoint(n: int, host: str = "h1", **more: object) -> Endpoint:
@@ -98,3 +103,21 @@ def test_one_endpoint_that_fails_is_not_in_the_way_of_the_others(state: HostStat
     driver.stuck = set()
     assert state.reconcile(plan("web", 256, endpoint(3))).failed == {}
     assert endpoint(2).id not in driver.ports
+
+
+def test_one_endpoint_is_no_reason_to_look_at_all(state: HostState, driver: MemoryDriver) -> None:
+    old, far, new = [endpoint(n) for n in range(2, 6)], endpoint(8, "h2"), endpoint(9, state="joining")
+    state.reconcile(plan("web", 256, *old))
+    driver.looked.clear()
+    outcome = state.reconcile(plan("web", 256, *old, far, new), {new.id})
+    assert driver.looked == [new.id]
+    assert [e.id for e in outcome.made] == [new.id]
+    sync = state.sync_of("web")
+    assert sync is not None
+    assert sync.segment.fdb.get(far.mac) is not None
+    driver.looked.clear()
+    state.reconcile(plan("web", 256, *old[1:], far, new), {old[0].id})
+    assert driver.looked == []
+    assert driver.ports.keys() == {e.id for e in (*old[1:], new)}
+    state.reconcile(plan("web", 256, *old[1:], far, new))
+    assert sorted(driver.looked) == sorted(e.id for e in (*old[1:], new))

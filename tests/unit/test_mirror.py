@@ -13,7 +13,7 @@ import pytest
 from fastpath.control import keys
 from fastpath.control.cache import Cache
 from fastpath.control.model import Endpoint
-from fastpath.control.store.interface import CompactedError, Delete, Event, Events, Listing, Put, UnavailableError
+from fastpath.control.store.interface import CompactedError, Delete, Event, Events, Item, Listing, Put, UnavailableError
 from fastpath.control.store.sqlite import SqliteStore
 from tests.unit.sites import Host, until, with_hosts
 
@@ -233,10 +233,13 @@ def test_a_store_that_lost_everything_takes_nothing_from_us(file: Path, tmp_path
             pass
 
     async def then(hosts: list[Host]) -> None:
+        peer = hosts[0].peer()  # hosts register, whatever else the store has
+        await hosts[0].store.commit([], [Put(keys.peer(peer.host), peer.model_dump_json().encode())])
         hosts[0].mirror.load()
         task = asyncio.create_task(hosts[0].mirror.run(hosts[0].store))
         await until(lambda: hosts[0].mirror.trouble is not None)
         assert "lost all its data" in str(hosts[0].mirror.trouble)
+        assert hosts[0].mirror.lost_all
         assert set(hosts[0].mirror.networks) == {"web"}
         task.cancel()
 
@@ -356,3 +359,42 @@ def test_the_last_network_may_be_removed(file: Path) -> None:
             await until(lambda: not hosts[0].mirror.networks)
 
     with_hosts(file, 2, play)
+
+
+def test_a_copy_that_is_damaged_within_is_made_anew(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.replace(Listing(7, tuple(Item(f"/{n}", b"x" * 1000, 7) for n in range(50))))
+    cache.close()
+    page = 4096
+    with kept.open("r+b") as file:  # all but the first page, which has the schema
+        size = file.seek(0, 2)
+        assert size > 3 * page
+        file.seek(page)
+        file.write(b"\xa5" * (size - page))
+    cache = Cache(kept, "etcd://one:2379")
+    assert cache.load() == Listing(0, ())
+    cache.apply(8, [Event("/a", b"1", 8)])
+    assert cache.load() == Listing(8, (Item("/a", b"1", 8),))
+    cache.close()
+
+
+def test_where_no_copy_can_be_kept_there_is_none(tmp_path: Path) -> None:
+    folder = tmp_path / "mirror.db"
+    folder.mkdir()
+    cache = Cache(folder, "etcd://one:2379")
+    cache.apply(8, [Event("/a", b"1", 8)])
+    assert cache.load() == Listing(8, (Item("/a", b"1", 8),))
+    cache.close()
+    assert folder.is_dir()
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(8, [Event("/a", b"1", 8)])
+    cache._db.execute("PRAGMA max_page_count = 8")  # as a full disk: SQLite ends the transaction by itself
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        cache.apply(9, [Event("/b", b"1" * 100_000, 9)])
+    assert cache.load() == Listing(8, (Item("/a", b"1", 8),))
+    cache.close()

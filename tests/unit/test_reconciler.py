@@ -2,6 +2,7 @@
 """The reconciler goes on, whatever it meets."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -18,7 +19,7 @@ from fastpath.control.overlay import Overlay
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.store.interface import Delete, Put
 from tests.unit.lab import free_udp_port
-from tests.unit.sites import Host, until, with_hosts
+from tests.unit.sites import Host, ids, until, with_hosts
 from tests.unit.test_host_state import SANDBOX, MemoryDriver
 
 
@@ -50,7 +51,7 @@ def driver() -> Iterator[Driver]:
 def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: Driver) -> None:
     async def play(hosts: list[Host]) -> None:
         host = hosts[0]
-        state = HostState("h1", cast(Overlay, driver))
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
         reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
         driver.mistaken = "db"
         following = asyncio.create_task(host.mirror.run(host.store))
@@ -76,7 +77,8 @@ def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, drive
         host = hosts[0]
         key = keys.network("db")
         await host.store.commit([], [Put(key, b"{")])
-        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
         await reconciler.everything()
@@ -99,7 +101,8 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         host = hosts[0]
         await host.network("web")
         await host.endpoint("web", "0" * 16)
-        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
         reconciler.registry = host.registry
         first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
         await first.register()
@@ -118,6 +121,31 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         assert await host.store.get(keys.endpoint("web", "0" * 16)) is None
         for task in (following, joining):
             task.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        reconciler.registry = host.registry
+        host.mirror._on_change = reconciler.changed
+        await host.network("web")
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        running = asyncio.create_task(reconciler.run(3600.0))
+        for identity in ids(1, 6):
+            request = EndpointCreate(network="web", sandbox="own")
+            await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
+            await until(lambda: {e.state for e in host.mirror.local_endpoints("h1")} == {"ready"})  # by the reconciler
+        assert not reconciler.problems
+        for looked in Counter(driver.looked).values():
+            assert looked <= 2  # joining, ready
+        following.cancel()
+        running.cancel()
         reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)

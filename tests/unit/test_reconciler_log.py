@@ -22,7 +22,7 @@ class Failing:
     def networks_here(self) -> set[str]:
         return {"web"}
 
-    def reconcile(self, plan: NetworkPlan) -> Outcome:
+    def reconcile(self, plan: NetworkPlan, only: None) -> Outcome:
         return Outcome(failed={endpoint.id: f"{endpoint.id}: {self.why}" for endpoint in plan.endpoints})
 
     def ensure_gateway(self) -> None:
