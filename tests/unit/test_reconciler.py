@@ -129,7 +129,9 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
 def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driver) -> None:
     async def play(hosts: list[Host]) -> None:
         host = hosts[0]
-        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        reconciler = Reconciler(
+            "h1", host.mirror, HostState("h1", {"overlay": cast(Overlay, driver)}), dict, lambda: 1450
+        )
         reconciler.registry = host.registry
         host.mirror._on_change = reconciler.changed
         await host.network("web")
