@@ -27,11 +27,13 @@ from fastpath.control import keys
 from fastpath.control.store.checks import prefix_end
 from fastpath.errors import RefusedError
 from tests.netns.hosts import Namespace, ip, namespaces, wait_for
+from tests.netns.hosts import remove_leftovers as hosts_remove_leftovers
 from tests.system.etcd_server import Etcd, Place
 from tests.system.site import HostDaemon, Site, site
 
 DOCKER = "/usr/bin/docker"
 BUSYBOX = Path("/bin/busybox")
+FOLDERS = Path("/tmp/fpd-")  # noqa: S108  # sockets need short names
 PLUGINS = Path("/run/docker/plugins")
 CGROUPS = Path("/sys/fs/cgroup")
 ETCD = "192.0.2.100"
@@ -56,10 +58,10 @@ class DockerHost:
         self._arguments = arguments
         self.daemon = daemon
         self.name = daemon.name
-        self.folder = Path(f"/tmp/fpd-{os.getpid()}-{number}")  # noqa: S108  # sockets need short names
+        self.folder = Path(f"{FOLDERS}{os.getpid()}-{number}")
         self.plugins = self.folder / "plugins"
         self._names = self.folder / "exec" / "netns"
-        self._cgroup = f"fpd-{os.getpid()}-{number}"
+        self._cgroup = self.folder.name
         self._log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self.plugins.mkdir(parents=True)
@@ -196,17 +198,8 @@ class DockerHost:
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/comm").read_text().startswith("containerd"):
                     _kill(pid)
-        groups = sorted(CGROUPS.glob(f"*/{self._cgroup}")) or [CGROUPS / self._cgroup]
-        wait_for(lambda: not _kill_groups(groups), "containers end")
-        for group in groups:
-            for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            with contextlib.suppress(OSError):
-                group.rmdir()
-        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-            if line.split()[1].startswith(f"{self._names}/"):
-                subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+        _end_containers(self._cgroup)
+        _unmount(f"{self._names}/")
 
     def forget(self) -> None:
         """Dockerd will find none of its data; it must not run."""
@@ -215,7 +208,7 @@ class DockerHost:
     def close(self) -> None:
         """Nothing is left of it, whatever it was doing."""
         self.crash()
-        subprocess.run(["umount", "--lazy", str(self._names)], check=False)
+        _unmount(f"{self.folder}/")
         shutil.rmtree(self.folder)
 
     @contextlib.contextmanager
@@ -239,6 +232,31 @@ def _runs(pid: int) -> bool:
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _end_containers(cgroup: str) -> None:
+    """Kill all that runs in these control groups, and remove them."""
+    groups = sorted(CGROUPS.glob(f"*/{cgroup}")) or [CGROUPS / cgroup]
+    wait_for(lambda: not _kill_groups(groups), "containers end")
+    for group in groups:
+        for folder in [*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group]:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _unmount(prefix: str) -> None:
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        if line.split()[1].startswith(prefix):
+            subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+
+
+def remove_leftovers() -> None:
+    """What runs that were killed left; their processes ended with their hosts' namespaces (tests/netns/hosts.py)."""
+    for folder in FOLDERS.parent.glob(f"{FOLDERS.name}*"):
+        if not Path(f"/proc/{folder.name.removeprefix(FOLDERS.name).split('-')[0]}").exists():
+            _end_containers(folder.name)
+            _unmount(f"{folder}/")
+            shutil.rmtree(folder)
 
 
 def _kill_groups(groups: list[Path]) -> bool:
@@ -291,6 +309,8 @@ class DockerSite:
 @contextlib.contextmanager
 def docker_site(folder: Path, *arguments: str) -> Iterator[DockerSite]:
     """All of it runs. `arguments` are dockerd's."""
+    hosts_remove_leftovers()
+    remove_leftovers()
     hosts: list[DockerHost] = []
     with site(2, folder, f"etcd://{ETCD}:2379") as made:
         made.lab.switch.ip(f"address add {ETCD}/24 dev br0")
