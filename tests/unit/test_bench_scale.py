@@ -81,8 +81,6 @@ def test_the_table_has_medians_and_ranges(tmp_path: Path) -> None:
         sqlite="3.40",
         seconds=60,
         rounds=3,
-        load=0.1,
-        busy_cores=0.0,
     )
     measurements = [
         Measurement(scenario="join", variant="wide", store="etcd", round=n, figures={"in_sync_s": seconds})
