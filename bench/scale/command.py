@@ -24,7 +24,7 @@ from fastpath.control.one_line import one_line_errors
 from fastpath.errors import FastpathError, RefusedError
 from fastpath.version import VERSION
 
-JOIN, RESTART = ("wide", "wide100", "many100"), ("few", "many100")
+JOIN, RESTART = ("wide", "many100"), ("few", "many100")
 SCENARIOS = ("join", "restart", "start")
 BUSY_S = 2.0
 QUIET_CORES = 0.3  # busy with other things at most, to be called quiet
