@@ -145,6 +145,7 @@ class DaemonConfig(Model):
     probe_interval: Seconds = 5
     reconcile_interval: Seconds = 30
     metrics: Listen | None = None
+    docker_plugin_dir: AbsolutePath | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -25,6 +25,7 @@ from fastpath.control.gateway import GatewayBridge
 from fastpath.control.host_state import HostState
 from fastpath.control.ipam import Pool
 from fastpath.control.logs import set_up_logs
+from fastpath.control.macvlan import Macvlan
 from fastpath.control.membership import Membership
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Peer
@@ -87,7 +88,10 @@ class Daemon:
         self._cache = Cache(state.cache, config.store_url)
         self._mirror = Mirror(self._cache, self._changed)
         self._gateway = GatewayBridge(config.host, str(config.gateway_address)) if config.gateway_bridge else None
-        self._host_state = HostState(config.host, Overlay(self._engine, config.host, self._gateway))
+        self._host_state = HostState(
+            config.host,
+            {"overlay": Overlay(self._engine, config.host, self._gateway), "macvlan": Macvlan(config.host)},
+        )
         self._reconciler = Reconciler(
             config.host, self._mirror, self._host_state, self._peers, self._underlay.container_mtu
         )
@@ -127,6 +131,7 @@ class Daemon:
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
         # Not at the top: it takes as long to load as all the rest, and frames flow without it.
+        from fastpath.control.docker.serve import docker_plugin  # noqa: PLC0415
         from fastpath.control.faces import faces  # noqa: PLC0415
         from fastpath.control.operations import Operations  # noqa: PLC0415
         from fastpath.control.reaper import Reaper  # noqa: PLC0415
@@ -173,7 +178,15 @@ class Daemon:
                     view=view,
                     metrics=config.metrics,
                 )
-                async with shown:
+                docker = docker_plugin(
+                    config,
+                    underlay=self._underlay,
+                    store=store,
+                    mirror=self._mirror,
+                    registry=registry,
+                    reconciler=self._reconciler,
+                )
+                async with shown, docker:
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
                         self._reconciler.look_at_everything()  # what it found may be told now
@@ -260,6 +273,7 @@ class Daemon:
             watch.close()
 
     async def _look_at_underlay(self) -> None:
+        self._reconciler.links_changed()
         try:
             vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._config.vtep)
             self._vtep_problem = (

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fastpath import Port
-from fastpath.control import sandbox
+from fastpath.control import placed, sandbox
+from fastpath.control.driver import Driver
 from fastpath.control.marks import gateway_mac
-from fastpath.control.model import Endpoint, Network, Peer
-from fastpath.control.overlay import Overlay
+from fastpath.control.model import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.peers import Entry, NetworkSync, entry_for
 from fastpath.errors import ConflictError, FastpathError
 
@@ -31,7 +31,7 @@ class NetworkPlan:
 @dataclass
 class Outcome:
     """What a pass over a network came to: endpoints whose interface is there for the first time (`made`), those
-    whose interface is gone for good (`removed`), and what failed, by id."""
+    whose interface is gone for good (`removed`), and what failed, by id, or "network"."""
 
     repairs: int = 0
     made: list[Endpoint] = field(default_factory=list)
@@ -41,20 +41,20 @@ class Outcome:
 
 @dataclass
 class _Here:
-    """A network that this host takes part in."""
+    """A network that this host takes part in. `sync` None: the engine has no part in it."""
 
     network: Network
-    sync: NetworkSync
+    sync: NetworkSync | None
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     ports: dict[str, Port] = field(default_factory=dict)
 
 
 class HostState:
-    """The actual side of the reconciler."""
+    """The actual side of the reconciler. A network is the business of the driver that it names."""
 
-    def __init__(self, host: str, driver: Overlay) -> None:
+    def __init__(self, host: str, drivers: Mapping[str, Driver]) -> None:
         self._host = host
-        self._driver = driver
+        self._drivers = drivers
         self._here: dict[str, _Here] = {}
 
     def networks_here(self) -> set[str]:
@@ -74,16 +74,31 @@ class HostState:
         here = self._here.get(name)
         return here.sync if here is not None else None
 
+    def check_network(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        self._driver(network).check(network)
+
+    def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return self._driver(network).own_mac(network)
+
     def take_over(self, plan: NetworkPlan) -> None:
         """Let frames flow again for the interfaces that an earlier process left, and leave the rest for `reconcile`,
         which takes far longer, and says what is wrong. Raises FastpathError."""
         self._check_vni(plan.network)
-        here = _Here(plan.network, NetworkSync(self._driver.segment(plan.network)))
-        self._here[plan.network.name] = here
+        driver = self._driver(plan.network)
+        segment = driver.segment(plan.network)
+        if segment is None:
+            return  # they never ceased to
+        here = self._here[plan.network.name] = _Here(plan.network, NetworkSync(segment))
         self._program(here, plan)
         for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
             with contextlib.suppress(FastpathError, OSError):
-                port = self._driver.take_over(plan.network, endpoint) if sandbox.is_alive(endpoint.sandbox) else None
+                port = (
+                    driver.take_over(plan.network, endpoint)
+                    if endpoint.manager or sandbox.is_alive(endpoint.sandbox)
+                    else None
+                )
                 if port is not None:
                     here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
         self._program(here, plan)  # where endpoints share a port it is known only now
@@ -108,9 +123,16 @@ class HostState:
             except (FastpathError, OSError) as error:
                 failed[endpoint.id] = str(error)
         gone = {e.id for e in outcome.removed}
-        outcome.repairs = here.sync.sync({i: entry for i, entry in self._entries(here, plan).items() if i not in gone})
-        failed = here.sync.failed | failed
-        outcome.failed = {i: f"endpoint {i} of {plan.network.name}: {why}" for i, why in failed.items()}
+        if here.sync is not None:
+            entries = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
+            outcome.repairs = here.sync.sync(entries)
+            failed = here.sync.failed | failed
+        problem = self._driver(plan.network).problem(plan.network)
+        outcome.failed = {
+            i: f"endpoint {i} of {plan.network.name}: {why}" for i, why in failed.items() if why != problem
+        }
+        if problem is not None:
+            outcome.failed["network"] = problem
         if not here.endpoints and gone:
             self.remove_network(plan.network.name)
         return outcome
@@ -133,9 +155,11 @@ class HostState:
         """These endpoints, which are not local, are so now (None: gone). Raises ConflictError where the engine refuses
         one; the others are done."""
         here = self._here[name]
-        failed = here.sync.update(
-            {i: self._entry(here, end, peers) if end is not None else None for i, end in endpoints.items()}
-        )
+        failed = {}
+        if here.sync is not None:
+            failed = here.sync.update(
+                {i: self._entry(here, end, peers) if end is not None else None for i, end in endpoints.items()}
+            )
         if failed:
             identity, why = next(iter(failed.items()))
             raise ConflictError(f"endpoint {identity} of {name}: {why}")
@@ -147,16 +171,21 @@ class HostState:
             return
         for endpoint in list(here.endpoints.values()):
             self._drop(here, endpoint)
-        self._driver.remove_network(here.network)
+        self._driver(here.network).remove_network(here.network)
         del self._here[name]
 
     def ensure_gateway(self) -> None:
         """The way out of this host's containers."""
-        self._driver.ensure_gateway()
+        for driver in self._drivers.values():
+            driver.ensure_gateway()
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """What a predecessor left that nobody wants."""
-        return self._driver.remove_strays(wanted, networks)
+        wanted, networks = list(wanted), list(networks)
+        return [said for driver in self._drivers.values() for said in driver.remove_strays(wanted, networks)]
+
+    def _driver(self, network: Network) -> Driver:
+        return self._drivers[network.driver]
 
     def _ensure_network(self, plan: NetworkPlan) -> _Here:
         name = plan.network.name
@@ -166,18 +195,21 @@ class HostState:
             self.remove_network(name)
             here = None
         self._check_vni(plan.network)
-        segment = self._driver.ensure_network(plan.network, plan.mtu)
+        segment = self._driver(plan.network).ensure_network(plan.network, plan.mtu)
         if here is None:
-            here = self._here[name] = _Here(plan.network, NetworkSync(segment))
+            here = self._here[name] = _Here(plan.network, NetworkSync(segment) if segment is not None else None)
         return here
 
     def _check_vni(self, network: Network) -> None:
         """No two networks may have one segment: they would lose it with the first that goes. Raises ConflictError."""
         for other in [here.network for here in self._here.values()]:
-            if other.vni == network.vni and other.name != network.name:
+            if other.vni == network.vni and network.vni is not None and other.name != network.name:
                 raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        if endpoint.manager and endpoint.state == "joining":
+            self._reconcile_joining(here, plan, endpoint, outcome)
+            return
         if endpoint.state == "leaving" or not sandbox.is_alive(endpoint.sandbox):
             if endpoint.state != "leaving":
                 log.info("the sandbox %s of endpoint %s is gone: removing it", endpoint.sandbox.path, endpoint.id)
@@ -188,20 +220,32 @@ class HostState:
         if endpoint.state == "joining":
             outcome.made.append(endpoint)
 
+    def _reconcile_joining(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        """One whose manager is about to place the interface: it is made, or waited for."""
+        if endpoint.sandbox == NOWHERE:
+            return
+        self._ensure(here, plan, endpoint)
+        place = placed.find(self._host, endpoint)
+        if place is not None and place.within is not None:
+            outcome.made.append(endpoint.model_copy(update={"sandbox": place.within}))
+
     def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
-        here.ports[endpoint.id] = self._driver.ensure_endpoint(plan.network, endpoint, plan.mtu)
+        port = self._driver(plan.network).ensure_endpoint(plan.network, endpoint, plan.mtu)
+        if port is not None:
+            here.ports[endpoint.id] = port
         here.endpoints[endpoint.id] = endpoint
 
     def _drop(self, here: _Here, endpoint: Endpoint) -> None:
-        here.sync.set(endpoint.id, None)
-        self._driver.remove_endpoint(here.network, endpoint)
+        if here.sync is not None:
+            here.sync.set(endpoint.id, None)
+        self._driver(here.network).remove_endpoint(here.network, endpoint)
         here.endpoints.pop(endpoint.id, None)
         here.ports.pop(endpoint.id, None)
 
     def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, str]:
         """Tell the engine of all endpoints; what it refused. It knows them before interfaces come up: a container that
         asks for an address in vain asks again only after a second."""
-        return here.sync.update(self._entries(here, plan))
+        return here.sync.update(self._entries(here, plan)) if here.sync is not None else {}
 
     def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:
         """What the engine should know of the network, by endpoint."""

@@ -98,11 +98,18 @@ def choose_vni(taken: Collection[int]) -> int:
     raise ConflictError("no VNI is free: remove a network")
 
 
-def choose_address(subnet: Subnet, taken: Collection[IPAddress], *, spread: bool = False) -> IPInterface:
-    """The lowest free address; with `spread` a random one of the lower free ones, for whoever lost a race several
-    times. Raises ConflictError where the subnet is full."""
+def choose_address(
+    subnet: Subnet, taken: Collection[IPAddress], *, spread: bool = False, within: IPNetwork | None = None
+) -> IPInterface:
+    """The lowest free address, of the part `within` of the subnet; with `spread` a random one of the lower free ones,
+    for whoever lost a race several times. Raises ConflictError where the subnet, or that part, is full."""
     pool = subnet.pool
     low, high = int(pool.network_address) + 1, int(pool.broadcast_address) - (1 if pool.version == 4 else 0)
+    if within is not None and within.version == pool.version:
+        low, high = max(low, int(within.network_address)), min(high, int(within.broadcast_address))
+        pool_or_part = f"the part {within} of the subnet {pool}"
+    else:
+        pool_or_part = f"the subnet {pool}"
     used = {int(address) for address in taken if address in pool} | {int(subnet.gateway)}
     start = low
     if spread:
@@ -110,7 +117,7 @@ def choose_address(subnet: Subnet, taken: Collection[IPAddress], *, spread: bool
     for number in itertools.chain(range(start, high + 1), range(low, start)):
         if number not in used:
             return _interface(pool, number)
-    raise ConflictError(f"the subnet {pool} is full: every address is taken")
+    raise ConflictError(f"{pool_or_part} is full: every address is taken")
 
 
 def ask_for_address(subnet: Subnet, address: IPAddress, taken: Collection[IPAddress]) -> IPInterface:

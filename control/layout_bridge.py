@@ -9,7 +9,7 @@ killed at: a veth comes into being with both ends in place, so there is no third
 import secrets
 
 from fastpath import Engine, Segment, TapPort
-from fastpath.control import marks, sandbox, sysctl
+from fastpath.control import marks, placed, sandbox, sysctl
 from fastpath.control.layout_direct import discard, ensure_in_sandbox, is_usable, name_taken
 from fastpath.control.model import Endpoint, Network, Sandbox
 from fastpath.control.netlink import Link, Links
@@ -141,7 +141,8 @@ class BridgeLayout:
         inner = sandbox.inside(namespace, lambda: _find(marks.veth_name(endpoint)))
         outer = sandbox.inside(endpoint.sandbox, lambda: _other_end(endpoint, alias, inner))
         if outer is None:
-            inner = sandbox.inside(namespace, lambda: _add_veth(endpoint, mtu))
+            with sandbox.opened(endpoint.sandbox) as target:
+                inner = sandbox.inside(namespace, lambda: _add_veth(endpoint, mtu, endpoint.ifname, target))
 
         def complete() -> None:
             link = _other_end(endpoint, alias, inner)
@@ -157,6 +158,22 @@ class BridgeLayout:
             if outer is None:
                 self.remove_endpoint(network, endpoint)
             raise
+
+    def ensure_placed(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
+        """The same for an endpoint whose manager places the veth's other end."""
+        namespace = self._namespace(network)
+        alias = marks.of_endpoint(self._host, endpoint.id)
+        place = placed.find(self._host, endpoint)
+        if place is None:
+            placed.check_lost(endpoint)
+            name = marks.source_name(endpoint)
+            with Links() as links, sandbox.opened(sandbox.OWN) as here:
+                if (half := links.find(name)) is not None:  # made, but not marked
+                    links.delete(half)
+                sandbox.inside(namespace, lambda: _add_veth(endpoint, mtu, name, here))
+                place = placed.Place(None, links.ensure(links.get(name), alias=alias))
+        sandbox.inside(namespace, lambda: _ensure_inner_end(endpoint, alias, mtu))
+        placed.ensure(place, mtu)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """The veth goes, both ends."""
@@ -226,12 +243,12 @@ def _other_end(endpoint: Endpoint, alias: str, inner: Link | None) -> Link | Non
     return ours
 
 
-def _add_veth(endpoint: Endpoint, mtu: int) -> Link:
-    """Both ends at once. One that was there without an end in the sandbox makes room."""
+def _add_veth(endpoint: Endpoint, mtu: int, other: str, target: int) -> Link:
+    """Both ends at once, the `other` one in `target`. One that was there without another end makes room."""
     name = marks.veth_name(endpoint)
     _delete(name)
-    with Links() as links, sandbox.opened(endpoint.sandbox) as target:
-        return links.add_veth(name, mtu, endpoint.ifname, endpoint.mac, target)
+    with Links() as links:
+        return links.add_veth(name, mtu, other, endpoint.mac, target)
 
 
 def _ensure_inner_end(endpoint: Endpoint, alias: str, mtu: int) -> None:

@@ -10,7 +10,7 @@ shows by its path (sandbox.is_alive).
 import secrets
 
 from fastpath import Engine, Segment, TapPort
-from fastpath.control import marks, sandbox, sysctl
+from fastpath.control import marks, placed, sandbox, sysctl
 from fastpath.control.model import Endpoint
 from fastpath.control.netlink import Link, Links
 from fastpath.errors import ConflictError
@@ -62,7 +62,12 @@ class DirectLayout:
             ours = link is not None and link.alias == marks.of_endpoint(self._host, endpoint.id) and link.kind == "tun"
             return segment.adopt_tap(endpoint.ifname) if ours else None
 
-        port = self._ports.get(endpoint.id) or sandbox.inside(endpoint.sandbox, adopt)
+        port = self._ports.get(endpoint.id)
+        if port is None and endpoint.manager:
+            place = placed.find(self._host, endpoint)
+            port = place.adopt(segment) if place is not None else None
+        elif port is None:
+            port = sandbox.inside(endpoint.sandbox, adopt)
         if port is not None:
             self._ports[endpoint.id] = port
         return port
@@ -86,6 +91,35 @@ class DirectLayout:
                 discard(self._engine, port)
             raise
         self._ports[endpoint.id] = port
+        return port
+
+    def ensure_placed(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """The same for an endpoint whose manager places the interface: it is made in the daemon's namespace, and kept
+        going wherever it is by now."""
+        place = placed.find(self._host, endpoint)
+        port = self._ports.get(endpoint.id)
+        if port is not None and (place is None or not is_usable(port) or port.vni != segment.vni):
+            self.release(endpoint.id, keep_interface=place is not None)
+            port = None
+        if place is None:
+            placed.check_lost(endpoint)
+            port = segment.add_tap(marks.source_name(endpoint), mtu=mtu)
+            try:
+                with Links() as links:
+                    link = links.get(port.name)
+                    links.change(link, ifalias=marks.of_endpoint(self._host, endpoint.id), address=endpoint.mac)
+                    place = placed.Place(None, links.get(port.name))
+                port.persist = True
+            except BaseException:
+                discard(self._engine, port)
+                raise
+        elif port is None:
+            port = place.adopt(segment)
+        self._ports[endpoint.id] = port
+        placed.ensure(place, mtu)
+        if port.mtu != mtu:
+            port.mtu_changed(mtu)
+        segment.refresh()
         return port
 
     def _look_for(self, endpoint: Endpoint) -> Link | None:
@@ -132,6 +166,9 @@ class DirectLayout:
     def remove(self, endpoint: Endpoint) -> None:
         """The TAP goes, wherever it is."""
         self.release(endpoint.id)
+        if endpoint.manager:
+            placed.delete(self._host, endpoint)
+            return
         if not sandbox.is_alive(endpoint.sandbox):
             return  # its interfaces went with it
 

@@ -42,6 +42,11 @@ def veth_name(endpoint: Endpoint) -> str:
     return f"veth{endpoint.id[:11]}"
 
 
+def source_name(endpoint: Endpoint) -> str:
+    """The interface of an endpoint that somebody else will place, as long as it is in the daemon's namespace."""
+    return f"fp-{endpoint.id[:12]}"
+
+
 def gateway_addresses(network: Network) -> list[IPInterface]:
     """What br0 has, on every host the same."""
     return [ipaddress.ip_interface(f"{subnet.gateway}/{subnet.pool.prefixlen}") for subnet in network.subnets]
@@ -73,3 +78,30 @@ def gateway_address(host: str, alias: str) -> ipaddress.IPv4Address | None:
         return ipaddress.IPv4Address(alias.removeprefix(prefix)) if alias.startswith(prefix) else None
     except ValueError:
         return None
+
+
+def of_parent(host: str, name: str) -> str:
+    """The ifalias of what was made to be the parent of a macvlan network: a VLAN interface, or a dummy."""
+    return f"fastpath:{host}:parent:{name}"
+
+
+def parent_network(host: str, alias: str) -> str | None:
+    """The inverse, or None."""
+    prefix = of_parent(host, "")
+    return alias[len(prefix) :] if alias.startswith(prefix) else None
+
+
+def of_shim(host: str, name: str) -> str:
+    """The ifalias of the host's own interface in a macvlan network."""
+    return f"fastpath:{host}:shim:{name}"
+
+
+def shim_network(host: str, alias: str) -> str | None:
+    """The inverse, or None."""
+    prefix = of_shim(host, "")
+    return alias[len(prefix) :] if alias.startswith(prefix) else None
+
+
+def short_name(prefix: str, network: str) -> str:
+    """The name of an interface that a network has one of in the daemon's namespace."""
+    return f"{prefix}{hashlib.sha256(network.encode()).hexdigest()[:10]}"

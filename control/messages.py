@@ -42,10 +42,11 @@ class NetworkCreate(Model):
 
 
 class NetworkInfo(Model):
-    """A network as it is: `mtu` in effect on this host, how many endpoints on all hosts and on this one."""
+    """A network as it is: `mtu` in effect on this host (None: that of its parent on each host), how many endpoints on
+    all hosts and on this one."""
 
     network: Network
-    mtu: int
+    mtu: int | None
     endpoints: int
     local_endpoints: int
 

@@ -146,7 +146,8 @@ def _networks(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
     ):
         family = GaugeMetricFamily(f"fastpath_network_{name}", what, labels=["network"])
         for info, value in zip(infos, values, strict=True):
-            family.add_metric([info.network.name], value)
+            if value is not None:
+                family.add_metric([info.network.name], value)
         yield family
     segments = {segment.vni: segment for segment in now.stats.segments}
     shown = {

@@ -23,6 +23,7 @@ from fastpath.errors import FastpathError
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+CATCH_UP_S = 10.0  # until we hear of what we committed ourselves
 
 
 @dataclass
@@ -198,6 +199,16 @@ class Mirror:
 def _check_named(by_value: str, by_key: str) -> None:
     if by_value != by_key:
         raise ValueError("its value names another one than its key")
+
+
+async def caught_up(mirror: Mirror, revision: int) -> None:
+    """Wait until the mirror shows what this daemon committed itself. Raises UnavailableError."""
+    try:
+        await asyncio.wait_for(mirror.reached(revision), CATCH_UP_S)
+    except TimeoutError:
+        raise UnavailableError(
+            f"the store took the change (revision {revision}) but does not tell of it: see `fastpath status`"
+        ) from None
 
 
 def _short(error: ValueError) -> str:

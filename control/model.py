@@ -77,6 +77,7 @@ Mac = Annotated[str, AfterValidator(_mac)]
 Vtep = Annotated[IPAddress, AfterValidator(_vtep)]
 Driver = Literal["overlay", "macvlan"]
 Layout = Literal["direct", "bridge"]
+Manager = Literal["docker"]
 Vni = Annotated[int, Field(ge=MIN_VNI, le=MAX_VNI)]
 Mtu = Annotated[int, Field(ge=68, le=65521)]
 
@@ -118,6 +119,10 @@ class Network(Stored):
     layout: Layout = "direct"
     internal: bool = False
     options: dict[str, str] = Field(default_factory=dict)
+    manager: Manager | None = None
+    """Who made it, and removes it with the last host that uses it; None: whoever likes."""
+    kept: tuple[IPAddress, ...] = ()
+    """Addresses that no endpoint gets unless it asks: of routers and the like (Docker's --aux-address)."""
 
 
 class Sandbox(Stored):
@@ -129,10 +134,15 @@ class Sandbox(Stored):
     cookie: int = 0
 
 
+NOWHERE = Sandbox(path="/", inode=0)  # of an endpoint whose manager has not said yet where it will be
+
+
 class Endpoint(Stored):
     """A sandbox's place in a network. `host` says whose it is; that host's daemon alone may change it.
 
     joining: claimed, its interface may be half made · ready · leaving: its interface may be half gone
+
+    With a `manager` we only make the interface, and keep frames going: the manager moves, names and addresses it.
     """
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -147,6 +157,7 @@ class Endpoint(Stored):
     sandbox: Sandbox
     ifname: Annotated[str, AfterValidator(_ifname)] = "eth0"
     state: Literal["joining", "ready", "leaving"] = "joining"
+    manager: Manager | None = None
 
 
 class Peer(Stored):

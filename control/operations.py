@@ -6,19 +6,19 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 
-from fastpath.control import sandbox
+from fastpath.addresses import IPAddress
+from fastpath.control import macvlan_options, sandbox
 from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.mirror import Mirror
+from fastpath.control.mirror import Mirror, caught_up
 from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
+from fastpath.control.underlay_watch import own_addresses
 from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
 from fastpath.port import check_name
 
 log = logging.getLogger(__name__)
-
-CATCH_UP_S = 10.0  # until the mirror shows what we committed ourselves
 
 
 class Operations:
@@ -43,19 +43,29 @@ class Operations:
         """Make a network, for all hosts."""
         if self._mirror.lost_all is not None:
             raise UnavailableError(self._mirror.lost_all)
-        if request.driver != "overlay":
-            raise UsageError(f"this version has no {request.driver} networks: leave --driver out, or give overlay")
-        if request.options:
+        if request.driver == "macvlan":
+            request = await self._checked_macvlan(request)
+        elif request.options:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
         reserved = await self._reconciler.in_thread(self._reserved)
         network, revision = await self._registry.create_network(request, reserved)
-        await self._caught_up(revision)
-        log.info("network %s created: VNI %s, %s", network.name, network.vni, _pools(network))
+        await caught_up(self._mirror, revision)
+        kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
+        log.info("network %s created: %s, %s", network.name, kind, _pools(network))
         return network
+
+    async def _checked_macvlan(self, request: NetworkCreate) -> NetworkCreate:
+        """With what was left out, and tried on this host: what the kernel says to it is best heard now."""
+        request = macvlan_options.checked(request)
+        if request.name not in self._mirror.networks:  # which the registry says
+            macvlan_options.check_parent_free(request.name, request.options, self._mirror.networks.values())
+            tried = request.model_dump(include={"name", "driver", "vni", "mtu", "internal", "options"})
+            await self._reconciler.check_network(Network(subnets=(), **tried))
+        return request
 
     async def remove_network(self, name: str) -> None:
         """Remove a network that has no endpoints."""
-        await self._caught_up(await self._registry.remove_network(name))
+        await caught_up(self._mirror, await self._registry.remove_network(name))
         log.info("network %s removed", name)
 
     async def create_endpoint(self, request: EndpointCreate) -> Endpoint:
@@ -65,9 +75,10 @@ class Operations:
             where = await self._reconciler.in_thread(sandbox.resolve, request.sandbox)
             self._check_free(where, request)
             identity = secrets.token_hex(8)
+            request, avoid = await self._for_macvlan(request)
             try:
-                endpoint, revision = await self._registry.create_endpoint(identity, request, where)
-                await self._caught_up(revision)
+                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid)
+                await caught_up(self._mirror, revision)
             except UnavailableError:
                 self._reconciler.abandoned.add(identity)  # the commit may have happened
                 raise
@@ -84,22 +95,34 @@ class Operations:
             return ready
         if revision_ready is None:
             raise ConflictError(f"endpoint {endpoint.id} was removed while it was made")
-        await self._caught_up(revision_ready)
+        await caught_up(self._mirror, revision_ready)
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
+
+    async def _for_macvlan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
+        """In a LAN, hosts have addresses, which no endpoint may get; and a parent may have to lend its MAC address."""
+        network = self._mirror.networks.get(request.network)
+        if network is None or network.driver != "macvlan":
+            return request, set()
+        mac = request.mac or await self._reconciler.own_mac(network)
+        avoid = await self._reconciler.in_thread(own_addresses)
+        peers = {peer.vtep for peer in self._mirror.peers.values()}
+        return request.model_copy(update={"mac": mac}), avoid | peers
 
     async def remove_endpoint(self, beginning: str) -> None:
         """Remove an endpoint of this host, named by its id or the beginning of it."""
         endpoint = self._find(beginning)
         if endpoint.host != self._host:
             raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
+        if endpoint.manager:
+            raise ConflictError(f"endpoint {endpoint.id} is a container's of Docker: docker network disconnect it")
         leaving = await self._registry.set_state(endpoint, "leaving")
         if leaving is not None:
-            await self._caught_up(leaving)  # lest the reconciler, which may look just now, make it anew
+            await caught_up(self._mirror, leaving)  # lest the reconciler, which may look just now, make it anew
         await self._reconciler.remove_endpoint(endpoint)
         revision = await self._registry.delete_endpoint(endpoint)
         if revision is not None:
-            await self._caught_up(revision)
+            await caught_up(self._mirror, revision)
         log.info("endpoint %s removed", endpoint.id)
 
     def _find(self, beginning: str) -> Endpoint:
@@ -137,14 +160,6 @@ class Operations:
             self._reconciler.look_at_everything()
         else:
             self._reconciler.abandoned.discard(endpoint.id)
-
-    async def _caught_up(self, revision: int) -> None:
-        try:
-            await asyncio.wait_for(self._mirror.reached(revision), CATCH_UP_S)
-        except TimeoutError:
-            raise UnavailableError(
-                f"the store took the change (revision {revision}) but does not tell of it: see `fastpath status`"
-            ) from None
 
 
 def _pools(network: Network) -> str:

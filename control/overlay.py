@@ -50,6 +50,15 @@ class Overlay:
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
+    def check(self, _: Network) -> None:
+        """Nothing: every host can have every network."""
+
+    def own_mac(self, _: Network) -> None:
+        """None: it follows from the address."""
+
+    def problem(self, _: Network) -> None:
+        """None: whatever is wrong keeps a method from being done."""
+
     def segment(self, network: Network) -> Segment:
         """The network's segment in the engine."""
         vni = _vni(network)
@@ -86,6 +95,8 @@ class Overlay:
         nothing is changed then."""
         if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
+        if endpoint.manager and not endpoint.sandbox.inode:  # there is nothing to look at as yet
+            return self._ensure_endpoint(network, endpoint, mtu)
         unstated = endpoint.model_copy(update={"state": "ready"})
         now = _Seen(network, unstated, mtu, self._look(network, endpoint))
         seen, port = self._seen.pop(endpoint.id, (None, None))
@@ -110,17 +121,17 @@ class Overlay:
         return tuple(found)
 
     def _ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
-        if network.internal:
+        if network.internal or endpoint.manager:
             self._internal.add(endpoint.id)
         try:
             self._ensure_way_out(network, endpoint)
             return self._ensure_interface(network, endpoint, mtu)
         except BaseException:
-            self._leave_gateway(endpoint.sandbox)
+            self._leave_gateway(endpoint)
             raise
 
     def _ensure_way_out(self, network: Network, endpoint: Endpoint) -> None:
-        if self._gateway is None:
+        if self._gateway is None or endpoint.manager:  # who has one of its own
             return
         if not network.internal:
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
@@ -129,17 +140,21 @@ class Overlay:
         elif self._gateway.has_sandbox(endpoint.sandbox):
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
 
-    def _leave_gateway(self, where: Sandbox) -> None:
+    def _leave_gateway(self, endpoint: Endpoint) -> None:
         """Unless another endpoint needs the way out."""
-        if self._gateway is not None and not self._leads_outside(where):
-            self._gateway.remove_sandbox(where)
+        if self._gateway is not None and not endpoint.manager and not self._leads_outside(endpoint.sandbox):
+            self._gateway.remove_sandbox(endpoint.sandbox)
 
     def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
         segment = self.segment(network)
         if network.layout == "direct":
-            return self._direct.ensure(segment, endpoint, mtu)
+            ensure = self._direct.ensure_placed if endpoint.manager else self._direct.ensure
+            return ensure(segment, endpoint, mtu)
         port = self._bridge.port(network) or self._bridge.ensure_network(segment, network, mtu)
-        self._bridge.ensure_endpoint(network, endpoint, mtu)
+        if endpoint.manager:
+            self._bridge.ensure_placed(network, endpoint, mtu)
+        else:
+            self._bridge.ensure_endpoint(network, endpoint, mtu)
         return port
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
@@ -151,7 +166,7 @@ class Overlay:
             self._bridge.remove_endpoint(network, endpoint)
         self._internal.discard(endpoint.id)
         self._seen.pop(endpoint.id, None)
-        self._leave_gateway(endpoint.sandbox)
+        self._leave_gateway(endpoint)
 
     def _leads_outside(self, where: Sandbox) -> bool:
         """Whether the sandbox has an endpoint of a network that is not internal."""
@@ -160,7 +175,8 @@ class Overlay:
 
         def endpoints() -> set[str]:
             with Links() as links:
-                found = (marks.endpoint_id(self._host, link.alias) for link in links.all())
+                ours = (link for link in links.all() if link.kind != "macvlan")  # whose way out is their LAN's
+                found = (marks.endpoint_id(self._host, link.alias) for link in ours)
                 return {identity for identity in found if identity is not None}
 
         return bool(sandbox.inside(where, endpoints) - self._internal)
@@ -183,8 +199,8 @@ class Overlay:
                 said.append(f"removed the network namespace {namespace}: nothing wants it")
         said += strays.remove_links(self._host, wanted)
         if self._gateway is not None:
-            internal = {network.name for network in networks if network.internal}
-            outside = [endpoint.sandbox for endpoint in wanted if endpoint.network not in internal]
+            internal = {network.name for network in networks if network.internal or network.driver != "overlay"}
+            outside = [e.sandbox for e in wanted if e.network not in internal and not e.manager]
             said += self._gateway.remove_strays(outside)
         return said
 

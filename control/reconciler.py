@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
 from fastpath.control.mirror import Changes, Mirror
-from fastpath.control.model import Endpoint, Peer
+from fastpath.control.model import Endpoint, Network, Peer
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
 
@@ -96,6 +96,13 @@ class Reconciler:
                 self._dirty.networks.add(name)
         self._wake.set()
 
+    def links_changed(self) -> None:
+        """Interfaces of this host are not what they were: macvlan networks have their parents among them."""
+        networks = self._mirror.networks.values()
+        self._dirty.networks |= {n.name for n in networks if n.driver == "macvlan" and self._here(n.name)}
+        if self._dirty.networks:
+            self._wake.set()
+
     def look_at_everything(self) -> None:
         """Something on this host changed: compare all of it, soon."""
         self._dirty.everything = True
@@ -151,6 +158,15 @@ class Reconciler:
             await self.in_thread(self._state.remove_endpoint, endpoint)
             if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
                 await self.in_thread(self._state.remove_network, endpoint.network)
+
+    async def check_network(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        async with self._lock:
+            await self.in_thread(self._state.check_network, network)
+
+    async def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return await self.in_thread(self._state.own_mac, network)
 
     async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in the thread that touches kernel and engine."""

@@ -8,25 +8,27 @@ An endpoint's life: `joining` (claimed) → its interface is made → `ready` �
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from ipaddress import ip_address
-from typing import Literal
+from collections.abc import AsyncIterator, Collection, Sequence
+from ipaddress import ip_network
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from fastpath.addresses import IPAddress
 from fastpath.control import ipam, keys
+from fastpath.control.holds import Holds
 from fastpath.control.ipam import Pool
+from fastpath.control.macvlan_options import check_parent_free, options_of
 from fastpath.control.messages import EndpointCreate, NetworkCreate
 from fastpath.control.model import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
-from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
+from fastpath.control.store.interface import Compare, Delete, Item, LeaseGoneError, Put, Store
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
 ATTEMPTS = 200  # lost races in a row before somebody is told; each was won by another host
 SPREAD_AFTER = 3  # lost races after which addresses are chosen at random
 
 
-async def _attempts(what: str) -> AsyncIterator[int]:
+async def attempts(what: str) -> AsyncIterator[int]:
     """Count attempts at a transaction that others may win first, and wait a little between them."""
     for attempt in range(ATTEMPTS):
         yield attempt
@@ -41,17 +43,20 @@ class Registry:
         self._store = store
         self._host = host
         self._pool = pool
+        self.holds = Holds(store, host)
 
     async def create_network(
-        self, request: NetworkCreate, reserved: Sequence[tuple[IPNetwork, str]] = ()
+        self, request: NetworkCreate, reserved: Sequence[tuple[IPNetwork, str]] = (), **more: Any
     ) -> tuple[Network, int]:
         """The network, and the revision it was written at. `reserved` are subnets that are in use on this host, and
-        by whom. Raises UsageError, ConflictError."""
-        async for _ in _attempts(f"network {request.name}"):
+        by whom, `more` fields of the network that nobody types. Raises UsageError, ConflictError."""
+        async for _ in attempts(f"network {request.name}"):
             guard = await self._store.get(keys.NETWORKS_GUARD)
             items = (await self._store.list(keys.NETWORKS)).items
             others = [other for item in items if (other := read_network(item)) is not None]
-            network = self._plan_network(request, others, reserved)
+            if not request.subnets:
+                reserved = [*reserved, *await self.held_pools()]
+            network = self._plan_network(request, others, reserved).model_copy(update=more)
             key = keys.network(network.name)
             if any(item.key == key for item in items):
                 raise ConflictError(f"the store's {key} cannot be read: put it right, or choose another name")
@@ -62,6 +67,11 @@ class Registry:
             if revision is not None:
                 return network, revision
         raise AssertionError("unreachable")
+
+    async def held_pools(self) -> list[tuple[IPNetwork, str]]:
+        """Subnets that were given to somebody for a network that does not exist yet."""
+        items = (await self._store.list(keys.POOLS)).items
+        return [(ip_network(item.key.removeprefix(keys.POOLS)), "a network that is being made") for item in items]
 
     def _plan_network(
         self, request: NetworkCreate, others: Sequence[Network], reserved: Sequence[tuple[IPNetwork, str]]
@@ -75,12 +85,15 @@ class Registry:
         pools = list(request.subnets)
         if not pools:
             pools = [ipam.choose_subnet(self._pool, [pool for pool, _ in [*taken, *reserved]])]
+        if request.driver == "macvlan":  # whose subnet is that of a LAN, which hosts have routes to
+            check_parent_free(request.name, request.options, others)
+            reserved = ()
         for pool in pools:
             ipam.check_subnet(pool, [*taken, *reserved])
             if pool.version == 6 and request.mtu is not None and request.mtu < MIN_MTU_V6:
                 raise UsageError(f"the subnet {pool} cannot have an MTU of {request.mtu}: IPv6 needs {MIN_MTU_V6}")
         vni = request.vni
-        if vni is None:
+        if vni is None and request.driver == "overlay":
             vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})
         return Network(
             name=request.name,
@@ -95,7 +108,7 @@ class Registry:
 
     async def remove_network(self, name: str) -> int:
         """The revision at which it went. Raises NotFoundError, and ConflictError where it has endpoints."""
-        async for _ in _attempts(f"network {name}"):
+        async for _ in attempts(f"network {name}"):
             item, _ = await self._network(name)
             revision = await self._store.commit(
                 [
@@ -103,7 +116,7 @@ class Registry:
                     Compare(keys.endpoints(name), prefix=True),
                     Compare(keys.addresses(name), prefix=True),
                 ],
-                [Delete(item.key)],
+                [Delete(item.key), *(Delete(user.key) for user in (await self._store.list(keys.users(name))).items)],
             )
             if revision is not None:
                 return revision
@@ -116,13 +129,16 @@ class Registry:
                 )
         raise AssertionError("unreachable")
 
-    async def create_endpoint(self, identity: str, request: EndpointCreate, sandbox: Sandbox) -> tuple[Endpoint, int]:
-        """Claim addresses and a MAC address: the endpoint, `joining`, and the revision. Raises NotFoundError,
-        UsageError, ConflictError."""
-        async for attempt in _attempts(f"an endpoint in {request.network}"):
+    async def create_endpoint(
+        self, identity: str, request: EndpointCreate, sandbox: Sandbox, avoid: Collection[IPAddress] = ()
+    ) -> tuple[Endpoint, int]:
+        """Claim addresses, none of those in `avoid`, and a MAC address: the endpoint, `joining`, and the revision.
+        Raises NotFoundError, UsageError, ConflictError."""
+        async for attempt in attempts(f"an endpoint in {request.network}"):
             item, network = await self._network(request.network)
             listing = await self._store.list(keys.addresses(network.name))
-            taken = {ip for found in listing.items if (ip := _address_of(found.key)) is not None}
+            taken = {ip for found in listing.items if (ip := keys.address_of(found.key)) is not None}
+            taken |= {*network.kept, *avoid}
             addresses = _choose_addresses(network, request.addresses, taken, spread=attempt >= SPREAD_AFTER)
             mac = request.mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER)
             endpoint = Endpoint(
@@ -146,15 +162,15 @@ class Registry:
         raise AssertionError("unreachable")
 
     async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
-        """Write the endpoint's new state: the revision. None where the endpoint is no longer there."""
-        async for _ in _attempts(f"endpoint {endpoint.id}"):
+        """Write the endpoint's new state, and where it is: the revision. None where the endpoint is no longer there."""
+        async for _ in attempts(f"endpoint {endpoint.id}"):
             item = await self._store.get(_key(endpoint))
             found = read_endpoint(item) if item is not None else None
             if item is None or found is None:
                 return None
             if found.state == state or (found.state == "leaving" and state == "ready"):
                 return item.revision
-            changed = found.model_copy(update={"state": state})
+            changed = found.model_copy(update={"state": state, "sandbox": endpoint.sandbox})
             revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
             if revision is not None:
                 return revision
@@ -163,7 +179,7 @@ class Registry:
     async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
         """Delete the endpoint and give back what it claimed: the revision. None where it was not there, or, with
         `only_without_peer`, where its host is (again) registered."""
-        async for _ in _attempts(f"endpoint {endpoint.id}"):
+        async for _ in attempts(f"endpoint {endpoint.id}"):
             item = await self._store.get(_key(endpoint))
             if item is None:
                 return None
@@ -172,9 +188,18 @@ class Registry:
                 if await self._store.get(keys.peer(endpoint.host)) is not None:
                     return None
                 compares.append(Compare(keys.peer(endpoint.host)))
-            revision = await self._store.commit(
-                compares, [Delete(item.key), *(Delete(key) for key in _claims(endpoint))]
-            )
+            changes: list[Put | Delete] = [Delete(item.key), Delete(keys.mac(endpoint.network, endpoint.mac))]
+            for address in endpoint.addresses:
+                key = keys.address(endpoint.network, address.ip)
+                if endpoint.manager and endpoint.host == self._host:  # it will give the address back itself
+                    changes.append(Put(key, self.holds.owner, await self.holds.lease()))
+                else:
+                    changes.append(Delete(key))
+            try:
+                revision = await self._store.commit(compares, changes)
+            except LeaseGoneError:
+                self.holds.lease_gone()
+                continue
             if revision is not None:
                 return revision
         raise AssertionError("unreachable")
@@ -220,19 +245,12 @@ def _claims(endpoint: Endpoint) -> list[str]:
     ]
 
 
-def _address_of(key: str) -> IPAddress | None:
-    """Which address a claim is about; None where somebody wrote one that is about none."""
-    try:
-        return ip_address(key.rpartition("/")[2])
-    except ValueError:
-        return None
-
-
 def _choose_addresses(
     network: Network, wanted: Sequence[IPAddress], taken: set[IPAddress], *, spread: bool
 ) -> tuple[IPInterface, ...]:
     left = list(wanted)
     chosen = []
+    within = options_of(network).ip_range if network.driver == "macvlan" else None
     for subnet in network.subnets:
         own = [address for address in left if address in subnet.pool]
         if len(own) > 1:
@@ -243,7 +261,7 @@ def _choose_addresses(
             left.remove(own[0])
             chosen.append(ipam.ask_for_address(subnet, own[0], taken))
         else:
-            chosen.append(ipam.choose_address(subnet, taken, spread=spread))
+            chosen.append(ipam.choose_address(subnet, taken, spread=spread, within=within))
     if left:
         pools = ", ".join(str(subnet.pool) for subnet in network.subnets)
         raise UsageError(f"{left[0]} is not in the network {network.name}, which has {pools}")

@@ -41,7 +41,9 @@ def _paths() -> Iterator[str]:
 def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
     """Remove interfaces of endpoints that are not wanted, or that are wanted in another sandbox; but no TAP that a
     process has open."""
+    wanted = list(wanted)
     sandboxes = {endpoint.id: endpoint.sandbox for endpoint in wanted}
+    movable = {endpoint.id for endpoint in wanted if endpoint.manager}  # its manager may be about to move it
     removed = []
     for inode, path in namespaces(place.path for place in sandboxes.values()).items():
 
@@ -50,7 +52,7 @@ def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
             if identity is None or link.queues:  # a TAP that is open: ours, or that of a daemon of the same name
                 return False
             place = sandboxes.get(identity)
-            return place is None or (place.inode != here and not is_network)
+            return place is None or (place.inode != here and not is_network and identity not in movable)
 
         with contextlib.suppress(FastpathError):  # a namespace that has just gone
             removed += [f"removed {name} in {path}: nothing wants it" for name in _remove(path, host, is_stray)]

@@ -23,9 +23,14 @@ class Underlay:
         self.mtu = mtu
         self._smallest = mtu
 
+    @property
+    def overhead(self) -> int:
+        """What the tunnel adds to a container's packet, in bytes."""
+        return OVERHEAD_V4 if self.vtep.version == 4 else OVERHEAD_V6
+
     def container_mtu(self) -> int:
         """What the underlay leaves for the containers' packets."""
-        return max(MIN_MTU, self._smallest - (OVERHEAD_V4 if self.vtep.version == 4 else OVERHEAD_V6))
+        return max(MIN_MTU, self._smallest - self.overhead)
 
     def measured(self, mtu: int, peers: Iterable[Peer]) -> bool:
         """`mtu` is this host's now, and the peers say theirs. Returns whether the containers' changes."""

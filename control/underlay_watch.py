@@ -58,6 +58,12 @@ def routed_subnets() -> list[tuple[IPNetwork, str]]:
         ]
 
 
+def own_addresses() -> set[IPAddress]:
+    """All that this host has."""
+    with Links() as links:
+        return {address.ip for _, address in links.addresses()}
+
+
 def _default_link(links: Links) -> Link:
     for family in (socket.AF_INET, socket.AF_INET6):
         defaults = [r for r in links.routes(family) if r["dst"].prefixlen == 0 and r["oif"] is not None]

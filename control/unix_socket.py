@@ -11,14 +11,14 @@ from fastpath.errors import ConflictError, RefusedError
 
 
 @contextlib.contextmanager
-def listening_socket(path: Path) -> Iterator[socket.socket]:
+def listening_socket(path: Path, option: str = "--socket") -> Iterator[socket.socket]:
     """Listen there; at the end the socket is gone. Raises ConflictError where somebody listens already."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise RefusedError(f"cannot create {path.parent}: {error.strerror}") from None
     if _answers(path):
-        raise ConflictError(f"somebody listens on {path} already, perhaps a fastpath daemon: give another --socket")
+        raise ConflictError(f"somebody listens on {path} already, perhaps a fastpath daemon: give another {option}")
     sock = listen(path)
     try:
         yield sock

@@ -67,7 +67,9 @@ class View:
         members = self._mirror.endpoints.get(network.name, {}).values()
         return NetworkInfo(
             network=network,
-            mtu=network.mtu if network.mtu is not None else self._underlay.container_mtu(),
+            mtu=network.mtu
+            if network.mtu is not None or network.driver != "overlay"
+            else self._underlay.container_mtu(),
             endpoints=len(members),
             local_endpoints=sum(endpoint.host == self._host for endpoint in members),
         )

@@ -35,6 +35,12 @@ LEVELS = get_args(DaemonConfig.model_fields["log_level"].annotation)
 )
 @click.option("--state-dir", type=PATH, metavar="DIR", help=f"What outlives a restart.  [default: {STATE_DIR}]")
 @click.option("--metrics", metavar="HOST:PORT|PATH", help="Serve Prometheus metrics and /healthz.  [default: off]")
+@click.option(
+    "--docker-plugin-dir",
+    type=PATH,
+    metavar="DIR",
+    help="Be Docker's network and IPAM driver, in this folder: Docker looks in /run/docker/plugins.  [default: off]",
+)
 @click.option("--log-format", type=click.Choice(FORMATS), help="[default: text]")
 @click.option("--log-level", type=click.Choice(LEVELS), help="[default: info]")
 @one_line_errors
@@ -48,7 +54,7 @@ def daemon(file: Path | None, **options: Any) -> None:
       fastpath daemon --vtep eth0
       fastpath daemon --config /etc/fastpath.toml --store etcd://192.0.2.10:2379,192.0.2.11:2379
     """
-    for key in ("socket", "state_dir"):
+    for key in ("socket", "state_dir", "docker_plugin_dir"):
         if options[key] is not None:
             options[key] = options[key].absolute()
     config = load_config(file, options)

@@ -10,7 +10,7 @@ import click
 from fastpath.control.client import DaemonClient
 from fastpath.control.commands.options import build, for_each, json_option, print_json, remove_each, socket_option
 from fastpath.control.messages import NetworkCreate, NetworkDetail, NetworkInfo
-from fastpath.control.model import Driver, Layout
+from fastpath.control.model import Driver, Layout, Network
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import UsageError
 
@@ -42,7 +42,9 @@ def network() -> None:
 @click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="Its addresses; one IPv4, one IPv6.")
 @click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="Of a subnet.  [default: its first]")
 @click.option("--vni", type=int, metavar="VNI", help="Of its VXLAN packets.  [default: a free one]")
-@click.option("--mtu", type=int, metavar="BYTES", help="Of its interfaces.  [default: what the underlay leaves]")
+@click.option(
+    "--mtu", type=int, metavar="BYTES", help="Of its interfaces.  [default: what the underlay leaves, or the parent's]"
+)
 @click.option(
     "--layout",
     type=click.Choice(get_args(Layout)),
@@ -61,7 +63,14 @@ def create(
 ) -> None:
     """Make a network, on all hosts, and print its name.
 
-    Without --subnet it gets one from the pool.
+    Without --subnet it gets one from the pool. A macvlan network has subnet and gateway of its parent's LAN.
+
+    \b
+    Options of macvlan, each as -o KEY=VALUE:
+      parent        the interface, on every host; eth0.10 is made if need be; none: a dummy, without a way out
+      macvlan_mode  bridge (the default), private, vepa or passthru
+      shim          yes: hosts reach their own containers
+      ip_range      the part of the subnet that addresses are chosen from
 
     \b
     Examples:
@@ -130,14 +139,21 @@ def ls(as_json: bool, socket: Path) -> None:
                 info.network.driver,
                 _vni(info),
                 " ".join(str(subnet.pool) for subnet in info.network.subnets),
-                str(info.mtu),
-                info.network.layout,
+                str(info.mtu) if info.mtu is not None else "–",
+                _layout(info.network),
                 str(info.endpoints),
                 str(info.local_endpoints),
             )
             for info in infos
         ],
     )
+
+
+def _layout(network: Network) -> str:
+    """How it is made: of an overlay its layout, of a macvlan network mode and parent."""
+    if network.driver == "overlay":
+        return network.layout
+    return f"{network.options.get('macvlan_mode', 'bridge')} on {network.options.get('parent', 'a dummy')}"
 
 
 def _vni(info: NetworkInfo) -> str:
@@ -167,13 +183,19 @@ def inspect(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
             click.echo("\n\n".join(_describe(detail) for detail in found), nl=bool(found))
 
 
+def _mtu(info: NetworkInfo) -> str:
+    if info.mtu is None:
+        return "that of the parent, on each host"
+    return f"{info.mtu}{'' if info.network.mtu is not None else ', from the underlay'}"
+
+
 def _describe(detail: NetworkDetail) -> str:
     network = detail.network
+    kind = f"VNI {network.vni}, layout {_layout(network)}" if network.driver == "overlay" else _layout(network)
     lines = [
-        f"{network.name}: {network.driver}{f', VNI {network.vni}' if network.vni is not None else ''}, "
-        f"layout {network.layout}{', internal' if network.internal else ''}",
+        f"{network.name}: {network.driver}, {kind}{', internal' if network.internal else ''}",
         *(f"  subnet    {subnet.pool}, gateway {subnet.gateway}" for subnet in network.subnets),
-        f"  mtu       {detail.mtu}{'' if network.mtu is not None else ', from the underlay'}",
+        f"  mtu       {_mtu(detail)}",
         *(f"  option    {key}={value}" for key, value in network.options.items()),
         f"  endpoints {detail.endpoints}, {detail.local_endpoints} on this host",
     ]

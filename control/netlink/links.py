@@ -19,7 +19,8 @@ from fastpath.control.netlink.explain import explained
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
 IFA_F_NODAD = 0x02
-IFF_UP = 1
+IFF_UP, IFF_PROMISC, IFF_LOWER_UP = 1, 0x100, 0x10000
+ARPHRD_ETHER = 1
 RTEXT_FILTER_SKIP_STATS = 8  # those of IPv6, which take a third of the time to read
 TCP_HEADERS = 72  # IPv6 and TCP with timestamps
 MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
@@ -50,6 +51,14 @@ class Link:
     """As a port of a bridge: reaches no other such port."""
     queues: int
     """Of a TAP: how many are open, in all processes together."""
+    lower: int
+    """The index of what it stands on (a macvlan's or VLAN's parent, a veth's other end), there. Else 0."""
+    mode: str
+    """Of a macvlan: bridge, private, vepa or passthru. Else empty."""
+    promiscuous: bool
+    """Somebody switched that on, for this interface (IFF_PROMISC)."""
+    carrier: bool
+    ethernet: bool
 
 
 class Links:
@@ -234,6 +243,7 @@ def _link(message: Any) -> Link:
     kind = information.get("kind") if information is not None else None
     place = information.get("slave_data") if information is not None else None
     tun = information.get("data") if kind == "tun" else None
+    macvlan = information.get("data") if kind == "macvlan" else None
     return Link(
         index=message["index"],
         name=message.get("ifname"),
@@ -247,6 +257,11 @@ def _link(message: Any) -> Link:
         gso_max_size=message.get("gso_max_size") or 0,
         queues=(tun.get_attr("IFLA_TUN_NUM_QUEUES") or 0) if tun is not None else 0,
         isolated=bool(place.get_attr("IFLA_BRPORT_ISOLATED")) if place is not None else False,
+        lower=message.get("link") or 0,
+        mode=(macvlan.get_attr("IFLA_MACVLAN_MODE") or "") if macvlan is not None else "",
+        promiscuous=bool(message["flags"] & IFF_PROMISC),
+        carrier=bool(message["flags"] & IFF_LOWER_UP),
+        ethernet=message["ifi_type"] == ARPHRD_ETHER,
     )
 
 

@@ -35,7 +35,6 @@ def state(daemon: HostDaemon) -> tuple[object, ...]:
         ("network create x --subnet 10.7.0.0/24 --gateway 10.6.0.1", "in none of the subnets"),
         ("network create x/y", "name"),
         ("network create x --mtu 12", "mtu"),
-        ("network create x --driver macvlan", "no macvlan networks"),
         ("network create x -o colour=red", 'no option "colour"'),
         ("network rm web", "the network web has 1 endpoint on h1-"),
         ("network rm nix", "there is no network nix"),

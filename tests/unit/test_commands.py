@@ -118,7 +118,7 @@ class TestNetwork:
     def test_ls(self, run: Type, daemon: FakeDaemon) -> None:
         assert rows(typed(run, "network ls").stdout) == [
             ["blue", "overlay", "256", "10.1.0.0/24", "fd00:1::/64", "1450", "direct", "2", "1"],
-            ["lan", "macvlan", "–", "192.0.2.0/24", "1500", "direct", "0", "0"],
+            ["lan", "macvlan", "–", "192.0.2.0/24", "1500", "bridge", "on", "eth0", "0", "0"],
         ]
         printed = json.loads(typed(run, "network ls --json").stdout)
         assert [info["network"]["name"] for info in printed] == ["blue", "lan"]
@@ -138,7 +138,7 @@ class TestNetwork:
             "    1f0c5a3b00000001  10.1.0.2/24 fd00:1::2/64  02:42:0a:01:00:02  eth0 on h1",
             "    2b00000000000002  10.1.0.2/24 fd00:1::2/64  02:42:0a:01:00:03  eth1 on h2, leaving",
             "",
-            "lan: macvlan, layout direct, internal",
+            "lan: macvlan, bridge on eth0, internal",
             "  subnet    192.0.2.0/24, gateway 192.0.2.254",
             "  mtu       1500",
             "  option    parent=eth0",

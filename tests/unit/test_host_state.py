@@ -30,6 +30,9 @@ class MemoryDriver:
         assert network.vni is not None
         return self.engine.segments.get(network.vni) or self.engine.add_segment(network.vni)
 
+    def problem(self, _: Network) -> None:
+        pass
+
     def remove_network(self, network: Network) -> None:
         assert network.vni is not None
         self.engine.remove_segment(self.engine.segments[network.vni])
@@ -55,7 +58,7 @@ def driver() -> Iterator[MemoryDriver]:
 
 @pytest.fixture
 def state(driver: MemoryDriver) -> HostState:
-    return HostState("h1", cast(Overlay, driver))
+    return HostState("h1", {"overlay": cast(Overlay, driver)})
 
 
 def endpoint(n: int, host: str = "h1", **more: object) -> Endpoint:

@@ -50,7 +50,7 @@ def driver() -> Iterator[Driver]:
 def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: Driver) -> None:
     async def play(hosts: list[Host]) -> None:
         host = hosts[0]
-        state = HostState("h1", cast(Overlay, driver))
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
         reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
         driver.mistaken = "db"
         following = asyncio.create_task(host.mirror.run(host.store))
@@ -76,7 +76,8 @@ def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, drive
         host = hosts[0]
         key = keys.network("db")
         await host.store.commit([], [Put(key, b"{")])
-        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
         await reconciler.everything()
@@ -99,7 +100,8 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         host = hosts[0]
         await host.network("web")
         await host.endpoint("web", "0" * 16)
-        reconciler = Reconciler("h1", host.mirror, HostState("h1", cast(Overlay, driver)), dict, lambda: 1450)
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
         reconciler.registry = host.registry
         first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
         await first.register()

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Docker's requests change in the store, each in one transaction (docs/store.md).
+
+An address is Docker's before it is an endpoint's, and again afterwards (holds.py). The one thing that makes it an
+endpoint's is `create_endpoint`, which takes it from this host's Docker, or if it is free, and from nobody else. So
+whatever was held for too long, or given back twice, two endpoints never have one address.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fastpath.addresses import IPAddress
+from fastpath.control import ipam, keys
+from fastpath.control.docker.wanted import Wanted
+from fastpath.control.ipam import Pool
+from fastpath.control.model import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox, Subnet
+from fastpath.control.registry import SPREAD_AFTER, Registry, attempts, read_endpoint, read_network, to_json
+from fastpath.control.store.interface import Compare, Delete, LeaseGoneError, Put, Store
+from fastpath.errors import ConflictError, NotFoundError
+
+MANAGER: Final = "docker"
+
+
+class Claims:
+    """On behalf of one host's Docker."""
+
+    def __init__(self, store: Store, registry: Registry, host: str, pool: Pool) -> None:
+        self._store = store
+        self._registry = registry
+        self._holds = registry.holds
+        self._host = host
+        self._pool = pool
+
+    # Networks.
+
+    async def networks(self) -> list[Network]:
+        """All there are now."""
+        items = (await self._store.list(keys.NETWORKS)).items
+        return [network for item in items if (network := read_network(item)) is not None]
+
+    async def use_network(self, wanted: Wanted, reserved: Sequence[tuple[IPNetwork, str]]) -> tuple[Network, int]:
+        """The network, made or joined, and its revision; this host's Docker is one of its users now."""
+        async for _ in attempts(f"network {wanted.new_name}"):
+            there = [network for network in await self.networks() if wanted.is_meant(network)]
+            if not there:
+                try:
+                    more = {"manager": MANAGER, "kept": wanted.kept}
+                    await self._registry.create_network(wanted.request(), reserved, **more)
+                except ConflictError:
+                    if not any(wanted.is_meant(network) for network in await self.networks()):
+                        raise
+                continue
+            wanted.check_same(there[0])
+            name = there[0].name
+            item = await self._store.get(keys.network(name))
+            if item is None:
+                continue
+            user = Put(keys.user(name, self._host), MANAGER.encode())
+            revision = await self._store.commit([Compare(item.key, item.revision)], [user])
+            if revision is not None:
+                return there[0], item.revision
+        raise AssertionError("unreachable")
+
+    async def leave_network(self, name: str) -> None:
+        """This host's Docker has the network no more. Made by Docker, it goes with the last host's."""
+        own = keys.user(name, self._host)
+        async for _ in attempts(f"network {name}"):
+            item = await self._store.get(keys.network(name))
+            network = read_network(item) if item is not None else None
+            users = (await self._store.list(keys.users(name))).items
+            last = all(user.key == own for user in users)
+            if item is None or network is None or network.manager != MANAGER or not last:
+                await self._store.commit([], [Delete(own)])
+                return
+            held = (await self._store.list(keys.addresses(name))).items
+            revision = await self._store.commit(
+                [
+                    Compare(item.key, item.revision),
+                    Compare(keys.endpoints(name), prefix=True),
+                    *(Compare(user.key, user.revision) for user in users),
+                    *(Compare(address.key, address.revision) for address in held),
+                ],
+                [Delete(item.key), Delete(own), *(Delete(address.key) for address in held)],
+            )
+            if revision is not None:
+                return
+            if (await self._store.list(keys.endpoints(name))).items:
+                await self._store.commit([], [Delete(own)])  # somebody uses it without Docker, and may go on
+                return
+
+    # Subnets.
+
+    async def choose_pool(self, reserved: Sequence[tuple[IPNetwork, str]]) -> IPNetwork:
+        """A subnet that is kept for this host until its network is made."""
+        async for _ in attempts("a subnet"):
+            guard = await self._store.get(keys.NETWORKS_GUARD)
+            taken = [subnet.pool for network in await self.networks() for subnet in network.subnets]
+            held = [pool for pool, _ in [*await self._registry.held_pools(), *reserved]]
+            pool = ipam.choose_subnet(self._pool, [*taken, *held])
+            try:
+                revision = await self._store.commit(
+                    [Compare(keys.NETWORKS_GUARD, guard.revision if guard else 0)],
+                    [
+                        Put(keys.NETWORKS_GUARD, str(pool).encode()),
+                        Put(keys.pool(pool), self._holds.owner, await self._holds.lease()),
+                    ],
+                )
+            except LeaseGoneError:
+                self._holds.lease_gone()
+                continue
+            if revision is not None:
+                return pool
+        raise AssertionError("unreachable")
+
+    async def release_pool(self, pool: IPNetwork) -> None:
+        """The subnet is kept no longer, if it was."""
+        item = await self._store.get(keys.pool(pool))
+        if item is not None and item.value == self._holds.owner:
+            await self._store.commit([Compare(item.key, item.revision)], [Delete(item.key)])
+
+    # Addresses.
+
+    async def hold_address(
+        self, network: str, pool: IPNetwork, within: IPNetwork, wish: IPAddress | None
+    ) -> IPInterface:
+        """An address of the subnet `pool` of a network, out of `within`, or the one that is wished for: it is this
+        host's Docker's now. Raises ConflictError where it is taken, or none is left."""
+        async for attempt in attempts(f"an address in {network}"):
+            item = await self._store.get(keys.network(network))
+            found = read_network(item) if item is not None else None
+            subnet = next((s for s in found.subnets if s.pool == pool), None) if found is not None else None
+            if item is None or found is None or subnet is None:
+                raise NotFoundError(f"there is no network {network} with the subnet {pool} any more: make it anew")
+            claims = (await self._store.list(keys.addresses(network))).items
+            taken = {address for claim in claims if (address := keys.address_of(claim.key)) is not None}
+            if wish is not None:
+                # Docker may ask again when it got no answer. That two containers don't get it, create_endpoint sees to.
+                own = {keys.address_of(claim.key) for claim in claims if claim.value == self._holds.owner}
+                address = ipam.ask_for_address(subnet, wish, taken - own)
+            else:
+                address = _choose(subnet, within, taken | set(found.kept), spread=attempt >= SPREAD_AFTER)
+            key = keys.address(network, address.ip)
+            revision_before = next((claim.revision for claim in claims if claim.key == key), 0)
+            try:
+                revision = await self._store.commit(
+                    [Compare(item.key, item.revision), Compare(key, revision_before)],
+                    [Put(key, self._holds.owner, await self._holds.lease())],
+                )
+            except LeaseGoneError:
+                self._holds.lease_gone()
+                continue
+            if revision is not None:
+                return address
+        raise AssertionError("unreachable")
+
+    async def release_address(self, network: str, address: IPAddress) -> None:
+        """Docker gives the address back. No error where it has it no more."""
+        item = await self._store.get(keys.address(network, address))
+        if item is not None and item.value == self._holds.owner:
+            await self._store.commit([Compare(item.key, item.revision)], [Delete(item.key)])
+
+    # Endpoints.
+
+    async def create_endpoint(
+        self, network: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None
+    ) -> tuple[Endpoint, int]:
+        """The endpoint, `joining`, nowhere as yet, and the revision. The same once more is no error."""
+        async for attempt in attempts(f"an endpoint in {network}"):
+            there = await self._store.get(keys.endpoint(network, identity))
+            if there is not None:
+                return self._same(read_endpoint(there), addresses, mac), there.revision
+            item = await self._store.get(keys.network(network))
+            if item is None:
+                raise NotFoundError(f"there is no network {network} in the cluster any more: make it anew")
+            endpoint = Endpoint(
+                id=identity,
+                network=network,
+                host=self._host,
+                mac=mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER),
+                addresses=addresses,
+                sandbox=NOWHERE,
+                manager=MANAGER,
+            )
+            mac_key = keys.mac(network, endpoint.mac)
+            if mac and await self._store.get(mac_key) is not None:
+                raise ConflictError(f"the MAC address {mac} is taken in the network {network}: choose another one")
+            compares = [Compare(item.key, item.revision), Compare(mac_key), Compare(keys.endpoint(network, identity))]
+            puts = [Put(mac_key, identity.encode()), Put(keys.endpoint(network, identity), to_json(endpoint))]
+            for address in addresses:
+                key = keys.address(network, address.ip)
+                held = await self._store.get(key)
+                if held is not None and held.value != self._holds.owner:
+                    raise ConflictError(f"the address {address.ip} is taken in the network {network}: try again")
+                compares.append(Compare(key, held.revision if held is not None else 0))
+                puts.append(Put(key, identity.encode()))
+            revision = await self._store.commit(compares, puts)
+            if revision is not None:
+                return endpoint, revision
+        raise AssertionError("unreachable")
+
+    def _same(self, there: Endpoint | None, addresses: tuple[IPInterface, ...], mac: str | None) -> Endpoint:
+        if there is None or there.host != self._host or there.addresses != addresses or mac not in (None, there.mac):
+            raise ConflictError("another endpoint has this id in the store: try again")
+        return there
+
+    async def place(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[Endpoint, int]:
+        """The endpoint is in this sandbox now; its interface is to be made. Raises NotFoundError."""
+        async for _ in attempts(f"endpoint {endpoint.id}"):
+            item = await self._store.get(keys.endpoint(endpoint.network, endpoint.id))
+            there = read_endpoint(item) if item is not None else None
+            if item is None or there is None or there.state == "leaving":
+                raise NotFoundError(f"endpoint {endpoint.id} was removed meanwhile")
+            if there.sandbox == sandbox:
+                return there, item.revision
+            placed = there.model_copy(update={"sandbox": sandbox, "state": "joining"})
+            revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(placed))])
+            if revision is not None:
+                return placed, revision
+        raise AssertionError("unreachable")
+
+
+def _choose(subnet: Subnet, within: IPNetwork, taken: set[IPAddress], *, spread: bool) -> IPInterface:
+    """A free one out of `within`, which is the subnet or a part of it."""
+    if within == subnet.pool:
+        return ipam.choose_address(subnet, taken, spread=spread)
+    for number in range(int(within.network_address), int(within.broadcast_address) + 1):
+        address = type(within.network_address)(number)
+        if address != subnet.gateway and address not in taken and ipam.is_usable(subnet.pool, address):
+            return ipam.ask_for_address(subnet, address, taken)
+    raise ConflictError(f"{within} is full: every address is taken")

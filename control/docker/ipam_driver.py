@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IpamDriver: pools and addresses, for all hosts from the one store.
+
+A pool's id says which subnet it is, so there is nothing to remember of it. Requests that come before the network itself
+are for its gateway and for addresses that it keeps (--aux-address); they become part of the network by CreateNetwork.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address, ip_network
+
+from fastpath.addresses import IPAddress
+from fastpath.control import ipam
+from fastpath.control.docker.book import Book
+from fastpath.control.docker.claims import Claims
+from fastpath.control.docker.messages import (
+    AddressGiven,
+    AddressSpaces,
+    IpamCapabilities,
+    Nothing,
+    PoolGiven,
+    ReleaseAddress,
+    ReleasePool,
+    RequestAddress,
+    RequestPool,
+)
+from fastpath.control.docker.wanted import ADDRESS_SPACE, NAME
+from fastpath.control.model import IPNetwork
+from fastpath.errors import NotFoundError, UsageError
+
+Reserved = Callable[[], Awaitable[Sequence[tuple[IPNetwork, str]]]]
+
+
+class IpamDriver:
+    """`reserved` tells which subnets this host's own routes use; `restore` makes a network anew that vanished from the
+    store."""
+
+    def __init__(
+        self, claims: Claims, book: Book, reserved: Reserved, restore: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._claims = claims
+        self._book = book
+        self._reserved = reserved
+        self._restore = restore
+
+    async def capabilities(self, _: Nothing) -> IpamCapabilities:
+        """The store remembers: nothing needs to be asked again."""
+        return IpamCapabilities()
+
+    async def address_spaces(self, _: Nothing) -> AddressSpaces:
+        """One, by which CreateNetwork knows that the addresses are ours."""
+        return AddressSpaces(local=ADDRESS_SPACE, everywhere=ADDRESS_SPACE)
+
+    async def request_pool(self, request: RequestPool) -> PoolGiven:
+        """The subnet that was asked for, or that of a network in the cluster, or a free one."""
+        if request.pool:
+            pool = _subnet(request.pool, "--subnet")
+        elif NAME in request.options:
+            pool = await self._pool_of(request.options[NAME], 6 if request.v6 else 4)
+        elif request.v6:
+            raise UsageError("no IPv6 subnet is chosen by itself: add one, as in --ipv6 --subnet fd00:1::/64")
+        else:
+            pool = await self._claims.choose_pool(await self._reserved())
+        part = _subnet(request.sub_pool, "--ip-range") if request.sub_pool else pool
+        if part.version != pool.version or not part.subnet_of(pool):  # type: ignore[arg-type]  # of one version
+            raise UsageError(f"--ip-range {part} is not in {pool}")
+        return PoolGiven(id=str(pool) if part == pool else f"{pool}+{part}", pool=str(pool))
+
+    async def release_pool(self, request: ReleasePool) -> Nothing:
+        """The subnet is no longer kept for a network to come."""
+        pool, _ = _read_id(request.id)
+        await self._claims.release_pool(pool)
+        return Nothing()
+
+    async def request_address(self, request: RequestAddress) -> AddressGiven:
+        """An address of a container, or of the network's gateway, which is the same on every host."""
+        pool, part = _read_id(request.pool)
+        wish = _address(request.address) if request.address else None
+        entry = self._book.of_pool(pool)
+        if request.for_gateway or entry is None:
+            address = wish or await self._gateway(pool)
+            if not ipam.is_usable(pool, address):
+                raise UsageError(f"{address} cannot be an address of {pool}")
+            return AddressGiven(address=f"{address}/{pool.prefixlen}")
+        try:
+            given = await self._claims.hold_address(entry.network, pool, part, wish)
+        except NotFoundError:
+            await self._restore(entry.network)
+            given = await self._claims.hold_address(entry.network, pool, part, wish)
+        return AddressGiven(address=str(given))
+
+    async def release_address(self, request: ReleaseAddress) -> Nothing:
+        """Also such as nobody has."""
+        pool, _ = _read_id(request.pool)
+        entry = self._book.of_pool(pool)
+        if entry is not None and request.address:
+            await self._claims.release_address(entry.network, _address(request.address))
+        return Nothing()
+
+    async def _pool_of(self, name: str, version: int) -> IPNetwork:
+        for network in await self._claims.networks():
+            for subnet in network.subnets if network.name == name else ():
+                if subnet.pool.version == version:
+                    return subnet.pool
+        raise UsageError(f"there is no network {name} with IPv{version} in the cluster: give --subnet to make it")
+
+    async def _gateway(self, pool: IPNetwork) -> IPAddress:
+        for network in await self._claims.networks():
+            for subnet in network.subnets:
+                if subnet.pool == pool:
+                    return subnet.gateway
+        return pool.network_address + 1
+
+
+def _read_id(text: str) -> tuple[IPNetwork, IPNetwork]:
+    """The subnet, and the part of it that addresses are taken from."""
+    pool, _, part = text.partition("+")
+    return _subnet(pool, "pool"), _subnet(part or pool, "pool")
+
+
+def _subnet(text: str, what: str) -> IPNetwork:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"{what} {text} cannot be: {error}") from None
+
+
+def _address(text: str) -> IPAddress:
+    try:
+        return ip_address(text.partition("/")[0])
+    except ValueError:
+        raise UsageError(f"{text} is no address") from None

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NetworkDriver: Docker's networks and endpoints as ours.
+
+An endpoint exists in the store from CreateEndpoint, so every host knows it before it sends. Join makes its interface
+(placed.py); Docker takes it from there, and the reconciler keeps frames going. Our id of an endpoint is how Docker's
+begins. What Docker says of what we don't know (any more) is taken for done.
+"""
+
+import asyncio
+import logging
+from ipaddress import ip_interface
+
+from fastpath.control import marks, placed
+from fastpath.control.docker.book import Book, Entry
+from fastpath.control.docker.claims import MANAGER, Claims
+from fastpath.control.docker.ipam_driver import Reserved
+from fastpath.control.docker.messages import (
+    CreateEndpoint,
+    CreateNetwork,
+    EndpointCreated,
+    Interface,
+    InterfaceName,
+    Join,
+    Joined,
+    NetworkCapabilities,
+    Nothing,
+    OneEndpoint,
+    OneNetwork,
+    OperationalInfo,
+)
+from fastpath.control.docker.wanted import wanted
+from fastpath.control.mirror import Mirror, caught_up
+from fastpath.control.model import Endpoint, IPInterface, Sandbox
+from fastpath.control.reconciler import Reconciler
+from fastpath.control.registry import Registry
+from fastpath.control.store.interface import UnavailableError
+from fastpath.errors import FastpathError, NotFoundError, UsageError
+
+log = logging.getLogger(__name__)
+
+
+class NetworkDriver:
+    """`overhead` is what the tunnel adds to a packet, in bytes."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        claims: Claims,
+        book: Book,
+        mirror: Mirror,
+        registry: Registry,
+        reconciler: Reconciler,
+        reserved: Reserved,
+        overhead: int,
+    ) -> None:
+        self._host = host
+        self._claims = claims
+        self._book = book
+        self._mirror = mirror
+        self._registry = registry
+        self._reconciler = reconciler
+        self._reserved = reserved
+        self._overhead = overhead
+        self._networks_lock = asyncio.Lock()
+
+    async def capabilities(self, _: Nothing) -> NetworkCapabilities:
+        """Docker may not replicate anything itself, but a network reaches other hosts."""
+        return NetworkCapabilities(scope="local", connectivity_scope="global")
+
+    # Networks.
+
+    async def create_network(self, request: CreateNetwork) -> Nothing:
+        """Make the network in the cluster, or join the one that is there."""
+        want = wanted(request, self._overhead)
+        async with self._networks_lock:
+            network, revision = await self._claims.use_network(want, await self._reserved())
+            self._book.add(request.network, Entry(network=network.name, wanted=want))
+        await caught_up(self._mirror, revision)
+        log.info("Docker has the network %s now, as %s", network.name, request.network[:12])
+        return Nothing()
+
+    async def restore(self, name: str) -> None:
+        """Make a network that is no longer in the cluster as it was, if this host's Docker has it."""
+        entry = next((entry for entry in self._book.networks.values() if entry.network == name), None)
+        if entry is None:
+            raise NotFoundError(f"there is no network {name}")
+        async with self._networks_lock:
+            again = entry.wanted.model_copy(update={"name": name})
+            _, revision = await self._claims.use_network(again, await self._reserved())
+        await caught_up(self._mirror, revision)
+        log.warning("the network %s was missing in the cluster: it is made anew, since Docker has it", name)
+
+    async def delete_network(self, request: OneNetwork) -> Nothing:
+        """Always done, whatever the store says: what it has to be told it is told later."""
+        entry = self._book.remove(request.network)
+        if entry is None:
+            return Nothing()
+        if entry.network in self._book.left:
+            for endpoint in [e for e in self._own_endpoints() if e.network == entry.network]:
+                await self._remove(endpoint)
+            try:
+                await self.strike_off(entry.network)
+            except FastpathError as error:
+                log.warning("the store is told later that this host left the network %s: %s", entry.network, error)
+        log.info("Docker has the network %s no more", entry.network)
+        return Nothing()
+
+    async def strike_off(self, name: str) -> None:
+        """Tell the store that this host's Docker left the network."""
+        async with self._networks_lock:
+            if name in self._book.left:
+                await self._claims.leave_network(name)
+                self._book.struck_off(name)
+
+    # Endpoints.
+
+    async def create_endpoint(self, request: CreateEndpoint) -> EndpointCreated:
+        """Claim what the endpoint needs."""
+        entry = self._book.networks.get(request.network)
+        if entry is None:
+            raise NotFoundError(
+                f"fastpath on this host does not know the network {request.network[:12]}: "
+                "docker network rm it, and create it again"
+            )
+        identity = request.endpoint[:16]
+        mac = request.interface.mac.lower() or None
+        addresses = tuple(_interface(t) for t in (request.interface.address, request.interface.address_v6) if t)
+        if not addresses:
+            raise UsageError("an endpoint needs an address: create the network with --ipam-driver fastpath")
+        try:
+            endpoint, revision = await self._claims.create_endpoint(entry.network, identity, addresses, mac)
+        except NotFoundError:
+            await self.restore(entry.network)
+            endpoint, revision = await self._claims.create_endpoint(entry.network, identity, addresses, mac)
+        await caught_up(self._mirror, revision)
+        return EndpointCreated(interface=Interface(mac="" if mac else endpoint.mac))
+
+    async def join(self, request: Join) -> Joined:
+        """Make the interface; Docker takes it from here into the sandbox."""
+        endpoint = self._find(request)
+        if endpoint is None:
+            raise NotFoundError(
+                f"fastpath does not know the endpoint {request.endpoint[:12]}: start the container again"
+            )
+        # Of a container that starts there is no namespace yet: Docker makes one when it has all interfaces.
+        where = await self._reconciler.in_thread(placed.expected, request.sandbox)
+        where = where or Sandbox(path=request.sandbox, inode=0)
+        endpoint, revision = await self._claims.place(endpoint, where)
+        await caught_up(self._mirror, revision)
+        await self._reconciler.endpoint(endpoint)
+        log.info("endpoint %s: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
+        return Joined(name=InterfaceName(source=marks.source_name(endpoint)))
+
+    async def leave(self, _: OneEndpoint) -> Nothing:
+        """The interface is still in the sandbox, and Docker needs it there: it goes with DeleteEndpoint."""
+        return Nothing()
+
+    async def delete_endpoint(self, request: OneEndpoint) -> Nothing:
+        """Always done, like delete_network."""
+        endpoint = self._find(request)
+        if endpoint is not None:
+            await self._remove(endpoint)
+        return Nothing()
+
+    async def endpoint_info(self, _: OneEndpoint) -> OperationalInfo:
+        """Nothing that Docker could show."""
+        return OperationalInfo()
+
+    async def nothing(self, _: Nothing) -> Nothing:
+        """For what needs nothing done."""
+        return Nothing()
+
+    async def remove_orphan(self, endpoint: Endpoint) -> None:
+        """An endpoint that Docker forgot, unless its interface was placed after all."""
+        place = await self._reconciler.in_thread(placed.find, self._host, endpoint)
+        if place is not None and place.within is not None:
+            return
+        log.warning("endpoint %s in %s was never joined: Docker forgot it", endpoint.id, endpoint.network)
+        await self._remove(endpoint)
+
+    async def _remove(self, endpoint: Endpoint) -> None:
+        self._reconciler.abandoned.add(endpoint.id)  # so that no pass makes it anew, or misses it
+        try:
+            await self._reconciler.remove_endpoint(endpoint)
+            revision = await self._registry.delete_endpoint(endpoint)
+            if revision is not None:
+                await caught_up(self._mirror, revision)
+        except UnavailableError as error:
+            log.warning("the store is told later that the endpoint %s is gone: %s", endpoint.id, error)
+            self._reconciler.look_at_everything()
+        except FastpathError as error:
+            log.error("the endpoint %s is removed at the next pass: %s", endpoint.id, error)
+            self._reconciler.look_at_everything()
+        else:
+            self._reconciler.abandoned.discard(endpoint.id)
+
+    def _own_endpoints(self) -> list[Endpoint]:
+        return [e for e in self._mirror.local_endpoints(self._host) if e.manager == MANAGER]
+
+    def _find(self, request: OneEndpoint) -> Endpoint | None:
+        return next((e for e in self._own_endpoints() if e.id == request.endpoint[:16]), None)
+
+
+def _interface(text: str) -> IPInterface:
+    try:
+        return ip_interface(text)
+    except ValueError:
+        raise UsageError(f"{text} is no address with a prefix") from None

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Docker's plugin protocol: JSON over HTTP on a unix socket in its plugin folder. An error has status 200 and says what
+is wrong in `Err`, or in `Error` of an IPAM driver: that is what Docker shows its user."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from fastpath.control.docker import messages
+from fastpath.control.docker.ipam_driver import IpamDriver
+from fastpath.control.docker.network_driver import NetworkDriver
+from fastpath.errors import FastpathError
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/vnd.docker.plugins.v1.1+json"
+SOCKET = "fastpath.sock"
+
+Method = Callable[[Any], Awaitable[BaseModel]]
+
+
+class Plugin:
+    """Which request is whose."""
+
+    def __init__(self, network: NetworkDriver, addresses: IpamDriver) -> None:
+        self._methods: dict[str, tuple[type[messages.Message], Method]] = {
+            "Plugin.Activate": (messages.Nothing, self.activate),
+            "NetworkDriver.GetCapabilities": (messages.Nothing, network.capabilities),
+            "NetworkDriver.CreateNetwork": (messages.CreateNetwork, network.create_network),
+            "NetworkDriver.DeleteNetwork": (messages.OneNetwork, network.delete_network),
+            "NetworkDriver.AllocateNetwork": (messages.Nothing, network.nothing),
+            "NetworkDriver.FreeNetwork": (messages.Nothing, network.nothing),
+            "NetworkDriver.CreateEndpoint": (messages.CreateEndpoint, network.create_endpoint),
+            "NetworkDriver.DeleteEndpoint": (messages.OneEndpoint, network.delete_endpoint),
+            "NetworkDriver.EndpointOperInfo": (messages.OneEndpoint, network.endpoint_info),
+            "NetworkDriver.Join": (messages.Join, network.join),
+            "NetworkDriver.Leave": (messages.OneEndpoint, network.leave),
+            "NetworkDriver.ProgramExternalConnectivity": (messages.Nothing, network.nothing),
+            "NetworkDriver.RevokeExternalConnectivity": (messages.Nothing, network.nothing),
+            "NetworkDriver.DiscoverNew": (messages.Nothing, network.nothing),
+            "NetworkDriver.DiscoverDelete": (messages.Nothing, network.nothing),
+            "IpamDriver.GetCapabilities": (messages.Nothing, addresses.capabilities),
+            "IpamDriver.GetDefaultAddressSpaces": (messages.Nothing, addresses.address_spaces),
+            "IpamDriver.RequestPool": (messages.RequestPool, addresses.request_pool),
+            "IpamDriver.ReleasePool": (messages.ReleasePool, addresses.release_pool),
+            "IpamDriver.RequestAddress": (messages.RequestAddress, addresses.request_address),
+            "IpamDriver.ReleaseAddress": (messages.ReleaseAddress, addresses.release_address),
+        }
+
+    def application(self) -> web.Application:
+        """What aiohttp serves."""
+        app = web.Application()
+        app.router.add_post("/{method}", self.handle)
+        return app
+
+    async def activate(self, _: messages.Nothing) -> messages.Activated:
+        """What this plugin is."""
+        return messages.Activated(implements=("NetworkDriver", "IpamDriver"))
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Any request."""
+        name = request.match_info["method"]
+        if name not in self._methods:
+            return _answer({"Err": f"fastpath has no {name}"}, status=404)
+        model, method = self._methods[name]
+        body = await request.read()
+        log.debug("Docker asks %s %s", name, body.decode(errors="replace"))
+        try:
+            answer = await method(model.model_validate_json(body or b"{}"))
+        except FastpathError as error:
+            log.warning("%s: %s", name, error)
+            return _answer({_error_field(name): str(error)})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the request"
+            return _answer({_error_field(name): f"{name} is not understood: {where}: {first['msg']}"})
+        return _answer(answer.model_dump(mode="json", by_alias=True))
+
+
+def _error_field(method: str) -> str:
+    return "Error" if method.startswith("IpamDriver.") else "Err"
+
+
+def _answer(value: dict[str, Any], status: int = 200) -> web.Response:
+    return web.json_response(value, status=status, content_type=CONTENT_TYPE)

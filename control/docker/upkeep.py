@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Docker forgot, and what the store could not be told at once."""
+
+import asyncio
+import logging
+import time
+
+from fastpath.control.docker.book import Book
+from fastpath.control.docker.claims import MANAGER
+from fastpath.control.docker.network_driver import NetworkDriver
+from fastpath.control.mirror import Mirror
+from fastpath.errors import FastpathError
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 5.0
+ORPHAN_S = 180.0  # Docker has an endpoint in its sandbox within seconds
+
+
+class Upkeep:
+    """Looks at intervals, for ever."""
+
+    def __init__(self, host: str, driver: NetworkDriver, book: Book, mirror: Mirror) -> None:
+        self._host = host
+        self._driver = driver
+        self._book = book
+        self._mirror = mirror
+        self._since: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """For ever."""
+        await self._mirror.synced.wait()
+        while True:
+            try:
+                await self.look()
+            except FastpathError as error:
+                log.debug("later: %s", error)
+            await asyncio.sleep(INTERVAL_S)
+
+    async def look(self) -> None:
+        """Once."""
+        for name in self._book.left:
+            await self._driver.strike_off(name)
+        waiting = {
+            endpoint.id: endpoint
+            for endpoint in self._mirror.local_endpoints(self._host)
+            if endpoint.manager == MANAGER and not endpoint.sandbox.inode
+        }
+        now = time.monotonic()
+        self._since = {identity: self._since.get(identity, now) for identity in waiting}
+        for identity, since in self._since.items():
+            if now - since >= ORPHAN_S:
+                await self._driver.remove_orphan(waiting[identity])

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Docker on the hosts of a site: a real dockerd in each host's namespace, with an image made of busybox.
+
+    with docker_site(tmp_path) as made:
+        made.hosts[0].create("web", "10.1.0.0/24")
+
+Every dockerd sees its own host's plugin folder at the place where Docker looks. What its containers' namespaces are
+named stays visible to the daemon, as on a machine. All of it goes at the end, also what a killed dockerd left.
+"""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastpath.control import keys
+from fastpath.control.store.checks import prefix_end
+from fastpath.errors import RefusedError
+from tests.netns.hosts import Namespace, ip, namespaces, wait_for
+from tests.system.etcd_server import Etcd, Place
+from tests.system.site import HostDaemon, Site, site
+
+DOCKER = "/usr/bin/docker"
+BUSYBOX = Path("/bin/busybox")
+PLUGINS = Path("/run/docker/plugins")
+CGROUPS = Path("/sys/fs/cgroup")
+ETCD = "192.0.2.100"
+START_S = 90.0
+WORDS = 180.0  # seconds that a command of docker's may take on a busy machine
+
+# Mounts of its own but for the names of sandboxes, and its own plugin folder in the place where dockerd looks.
+START = """
+for mount in $(awk '{ print $5 }' /proc/self/mountinfo); do
+    [ "$mount" = "$NAMES" ] || mount --make-private "$mount" 2>/dev/null || :
+done
+mount --bind "$FOLDER/plugins" /run/docker/plugins
+hostname "$HOST"
+exec "$@"
+"""
+
+
+class DockerHost:
+    """A dockerd beside a fastpath daemon; either may be stopped, killed and started again."""
+
+    def __init__(self, daemon: HostDaemon, number: int, arguments: Sequence[str] = ()) -> None:
+        self._arguments = arguments
+        self.daemon = daemon
+        self.name = daemon.name
+        self.folder = Path(f"/tmp/fpd-{os.getpid()}-{number}")  # noqa: S108  # sockets need short names
+        self.plugins = self.folder / "plugins"
+        self._names = self.folder / "exec" / "netns"
+        self._cgroup = f"fpd-{os.getpid()}-{number}"
+        self._log = self.folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.plugins.mkdir(parents=True)
+        self._names.mkdir(parents=True)
+        PLUGINS.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", str(self._names), str(self._names)], check=True)
+        subprocess.run(["mount", "--make-shared", str(self._names)], check=True)
+
+    def launch(self) -> None:
+        """Start it, and don't wait."""
+        folder = self.folder
+        command = [
+            *("nsenter", f"--net=/run/netns/{self.daemon.host.name}"),
+            *("unshare", "--uts", "--mount", "--propagation", "unchanged", "sh", "-c", START, "sh"),
+            *("dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"),
+            *("--pidfile", f"{folder}/pid", "--host", f"unix://{folder}/sock", "--cgroup-parent", f"/{self._cgroup}"),
+            *self._arguments,
+        ]
+        environment = os.environ | {"NAMES": str(self._names), "FOLDER": str(folder), "HOST": self.name}
+        (folder / "pid").unlink(missing_ok=True)  # of one that was killed
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.launch()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+
+        def answers() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, f"dockerd ended:\n{self._log.read_text()}"
+            return self.run("version", check=False).returncode == 0
+
+        wait_for(answers, f"dockerd of {self.name} answers", START_S)
+
+    def load_image(self) -> None:
+        """The image `busybox`."""
+        names = [name for name in subprocess.check_output([BUSYBOX, "--list"], text=True).split() if name != "busybox"]
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            tar.add(BUSYBOX, "bin/busybox")
+            for name in names:
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(link)
+        done = subprocess.run(
+            [DOCKER, "--host", f"unix://{self.folder}/sock", "import", "-", "busybox"],
+            input=data.getvalue(),
+            capture_output=True,
+            timeout=WORDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """docker WORDS. Raises RefusedError with Docker's words where it fails."""
+        command = [DOCKER, "--host", f"unix://{self.folder}/sock", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WORDS, check=False)
+        if check and done.returncode != 0:
+            raise RefusedError(f"docker {' '.join(words)}: {(done.stdout + done.stderr).strip()}\n{self.tail()}")
+        return done
+
+    def docker(self, *words: str) -> str:
+        """The same; what it printed."""
+        return self.run(*words).stdout.strip()
+
+    def refused(self, *words: str) -> str:
+        """The same for what has to fail: what it said."""
+        done = self.run(*words, check=False)
+        assert done.returncode != 0, f"docker {' '.join(words)} was accepted: {done.stdout}"
+        return done.stderr.strip()
+
+    def create(self, name: str, subnet: str, *more: str) -> str:
+        """docker network create, as in the documents."""
+        words = ("network", "create", "-d", "fastpath", "--ipam-driver", "fastpath", "--subnet", subnet)
+        return self.docker(*words, *more, name)
+
+    def container(self, name: str, network: str, *more: str, command: str = "sleep 100000") -> str:
+        """A container that runs."""
+        return self.docker("run", "-d", "--init", "--name", name, "--net", network, *more, "busybox", *command.split())
+
+    def inspect(self, kind: str, name: str) -> Any:
+        """docker inspect"""
+        return json.loads(self.docker(kind, "inspect", name))[0]
+
+    def address(self, container: str, network: str) -> str:
+        """The container's address in a network."""
+        return str(self.inspect("container", container)["NetworkSettings"]["Networks"][network]["IPAddress"])
+
+    def inside(self, container: str, *words: str, check: bool = True) -> str:
+        """A command in a container."""
+        return self.run("exec", container, *words, check=check).stdout
+
+    def pinged(self, container: str, to: str, count: int = 3) -> int:
+        """How many of `count` pings were answered."""
+        words = self.inside(container, "ping", "-q", "-c", str(count), "-i", "0.1", "-W", "3", to, check=False).split()
+        return int(words[words.index("packets", words.index("transmitted,")) - 1]) if "transmitted," in words else 0
+
+    def tail(self) -> str:
+        """The end of its log, and of the daemon's."""
+        logs = [
+            f"--- {path}\n" + "\n".join(path.read_text().splitlines()[-30:]) for path in (self._log, self.daemon.log)
+        ]
+        return "\n".join(logs)
+
+    def stop(self) -> None:
+        """SIGTERM: it ends its containers first."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """kill -9 to dockerd alone: its containers run on."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.send_signal(how)
+        process.wait(WORDS)
+        # Its containerd ends with it. The next dockerd must not take a zombie that nobody reaps for one that runs.
+        with contextlib.suppress(FileNotFoundError):
+            file = self.folder / "exec" / "containerd" / "containerd.pid"
+            pid = int(file.read_text())
+            wait_for(lambda: not _runs(pid), "containerd ends")
+            file.unlink()
+
+    def crash(self) -> None:
+        """What the machine has of Docker when its power fails: files."""
+        if self._process is not None:
+            self.kill()
+        for pid in self.daemon.host.pids():  # containerd and what it started
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().startswith("containerd"):
+                    _kill(pid)
+        groups = sorted(CGROUPS.glob(f"*/{self._cgroup}")) or [CGROUPS / self._cgroup]
+        wait_for(lambda: not _kill_groups(groups), "containers end")
+        for group in groups:
+            for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            if line.split()[1].startswith(f"{self._names}/"):
+                subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+
+    def forget(self) -> None:
+        """Dockerd will find none of its data; it must not run."""
+        shutil.rmtree(self.folder / "data")
+
+    def close(self) -> None:
+        """Nothing is left of it, whatever it was doing."""
+        self.crash()
+        subprocess.run(["umount", "--lazy", str(self._names)], check=False)
+        shutil.rmtree(self.folder)
+
+    @contextlib.contextmanager
+    def namespace(self, container: str) -> Iterator[Namespace]:
+        """A container's namespace, under a name of ours for as long."""
+        name = f"fpt-{os.getpid()}-{self.daemon.host.label}-{container}"
+        ip("netns", "attach", name, str(self.inspect("container", container)["State"]["Pid"]))
+        try:
+            yield Namespace(container, name)
+        finally:
+            ip("netns", "delete", name)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _kill_groups(groups: list[Path]) -> bool:
+    """Kill what runs in these control groups; whether anything did."""
+    pids = set()
+    for group in groups:
+        for file in group.rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):
+                pids |= {int(pid) for pid in file.read_text().split()}
+    for pid in pids:
+        _kill(pid)
+    if pids:
+        time.sleep(0.05)
+    return bool(pids)
+
+
+@dataclass
+class DockerSite:
+    """Hosts with etcd, a fastpath daemon and a dockerd each; two of them."""
+
+    site: Site
+    etcd: Etcd
+    hosts: list[DockerHost]
+
+    def keys(self, prefix: str = keys.ROOT) -> set[str]:
+        """What the store has."""
+        bounds = [base64.b64encode(text.encode()).decode() for text in (prefix, prefix_end(prefix))]
+        answer = self.etcd.ask("/v3/kv/range", {"key": bounds[0], "range_end": bounds[1], "keys_only": True})
+        return {base64.b64decode(item["key"]).decode() for item in answer.get("kvs", ())}
+
+    def clear(self) -> None:
+        """Remove all containers and networks; nothing of them may be left, in the store or on the hosts."""
+        for host in self.hosts:
+            if containers := host.docker("ps", "-aq").split():
+                host.docker("rm", "-f", *containers)
+        for host in self.hosts:
+            if networks := host.docker("network", "ls", "-q", "--filter", "driver=fastpath").split():
+                host.docker("network", "rm", *networks)
+        wait_for(lambda: not self.left(), f"nothing is left: {self.left()}")
+
+    def left(self) -> set[str]:
+        """What a site without containers and networks should not have."""
+        found = {key for key in self.keys() if not key.startswith(keys.PEERS) and key != keys.NETWORKS_GUARD}
+        for host in self.hosts:
+            found |= {f"{host.name}: {name}" for name in host.daemon.host.links() if name.startswith(("fp", "veth"))}
+            found |= {name for name in namespaces() if name.startswith(f"fastpath-{host.name}")}
+        return found
+
+
+@contextlib.contextmanager
+def docker_site(folder: Path, *arguments: str) -> Iterator[DockerSite]:
+    """All of it runs. `arguments` are dockerd's."""
+    hosts: list[DockerHost] = []
+    with site(2, folder, f"etcd://{ETCD}:2379") as made:
+        made.lab.switch.ip(f"address add {ETCD}/24 dev br0")
+        try:
+            with Etcd(folder, host=ETCD, place=Place("one", 2379, 2380), within=made.lab.switch) as etcd:
+                for number, daemon in enumerate(made.daemons, 1):
+                    hosts.append(host := DockerHost(daemon, number, arguments))
+                    with daemon.config.open("a") as config:
+                        config.write(f'\ndocker_plugin_dir = "{host.plugins}"\nlog_level = "debug"\n')
+                made.start()
+                for host in hosts:
+                    host.launch()
+                for host in hosts:
+                    host.wait()
+                    host.load_image()
+                yield DockerSite(made, etcd, hosts)
+        finally:
+            for host in hosts:
+                host.close()

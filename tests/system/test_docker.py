@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of docs/docker.md on two hosts, each with a real dockerd."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.docker_host import DockerHost, DockerSite, docker_site
+from tests.system.site import links
+
+LAYOUTS = ["direct", "bridge"]
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:
+    with docker_site(tmp_path_factory.mktemp("docker")) as made:
+        yield made
+
+
+@pytest.fixture
+def two(machines: DockerSite) -> Iterator[DockerSite]:
+    yield machines
+    machines.clear()
+
+
+def interfaces(host: DockerHost, container: str) -> dict[str, list[str]]:
+    """The words that `ip address` has of each interface in a container."""
+    found: dict[str, list[str]] = {}
+    for line in host.inside(container, "ip", "address").splitlines():
+        words = line.split()
+        if not line.startswith(" "):
+            current = found.setdefault(words[1].rstrip(":").partition("@")[0], [])
+        current += words
+    return found
+
+
+def after(words: list[str], word: str) -> str:
+    return words[words.index(word) + 1]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_containers_on_two_hosts(two: DockerSite, layout: str) -> None:
+    h1, h2 = two.hosts
+    h1.create("demo-overlay", "10.0.0.0/24", "-o", f"fastpath.layout={layout}")
+    h2.create("demo-overlay", "10.0.0.0/24")
+    assert h1.inspect("network", "demo-overlay")["Driver"] == "fastpath"
+    h1.container("c1", "demo-overlay")
+    h2.container("c2", "demo-overlay")
+    assert [h1.address("c1", "demo-overlay"), h2.address("c2", "demo-overlay")] == ["10.0.0.2", "10.0.0.3"]
+    assert h1.pinged("c1", "10.0.0.3") == 3
+    assert h2.pinged("c2", "10.0.0.2") == 3
+    assert "10.0.0.2" in h2.docker("run", "--rm", "--net=demo-overlay", "busybox", "ping", "-c1", "10.0.0.2")
+
+    found = interfaces(h1, "c1")
+    assert set(found) == {"lo", "eth0", "eth1"}
+    assert after(found["eth0"], "mtu") == "1450"
+    assert after(found["eth0"], "link/ether") == "02:42:0a:00:00:02"
+    assert after(found["eth0"], "inet") == "10.0.0.2/24"
+    assert "default via 172" in (routes := h1.inside("c1", "ip", "route"))
+    assert "dev eth1" in routes.splitlines()[0]
+
+    namespace = f"fastpath-{h1.name}-docker-10.0.0.0-24"
+    if layout == "bridge":
+        there = two.site.lab.hosts[0].__class__("", namespace)
+        veth = [name for name in links(there) if name.startswith("veth")]
+        assert len(veth) == 1
+        assert set(links(there)) == {"lo", "br0", "vxlan0", *veth}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_transfer_arrives_whole(two: DockerSite, layout: str) -> None:
+    h1, h2 = two.hosts
+    for host in two.hosts:
+        host.create("web", "10.0.1.0/24", "-o", f"fastpath.layout={layout}")
+    h1.container("server", "web")
+    h2.container("client", "web")
+    h1.inside("server", "sh", "-c", "mkdir /srv; head -c 100000000 /dev/urandom > /srv/big; httpd -p 80 -h /srv")
+    h2.inside("client", "wget", "-q", "-O", "/got", "http://10.0.1.2/big")
+    sent, got = h1.inside("server", "md5sum", "/srv/big"), h2.inside("client", "md5sum", "/got")
+    assert sent.split()[0] == got.split()[0]
+
+
+def test_internal_networks_have_no_way_out(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    for host in two.hosts:
+        host.create("inner", "10.0.2.0/24", "--internal")
+    h1.container("c1", "inner")
+    h2.container("c2", "inner")
+    assert h1.pinged("c1", "10.0.2.3") == 3
+    assert set(interfaces(h1, "c1")) == {"lo", "eth0"}
+    assert "default" not in h1.inside("c1", "ip", "route")
+
+
+def test_published_ports_and_outbound_connections(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    for host in two.hosts:
+        host.create("web", "10.0.3.0/24")
+    h1.container("server", "web", "-p", "8080:80")
+    h1.inside("server", "sh", "-c", "mkdir /srv; echo hello > /srv/index.html; httpd -p 80 -h /srv")
+    h2.container("client", "web")
+    outside = h2.daemon.host  # another machine: it reaches the host's address only
+    assert "hello" in outside.run("busybox", "wget", "-q", "-O", "-", "http://192.0.2.1:8080/").stdout
+    assert "hello" in h2.inside("client", "wget", "-q", "-O", "-", "http://10.0.3.2/")
+    assert h2.pinged("client", "192.0.2.1") == 3  # masqueraded
+
+
+def test_addresses_that_were_asked_for(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    words = ("--ipv6", "--subnet", "fd00:4::/64", "--gateway", "10.0.4.254", "--aux-address", "router=10.0.4.2")
+    for host in two.hosts:
+        host.create("six", "10.0.4.0/24", *words)
+    more = ("--ip", "10.0.4.77", "--ip6", "fd00:4::77", "--mac-address", "02:11:22:33:44:55")
+    h1.container("c1", "six", *more)
+    h2.container("c2", "six")
+    own = interfaces(h1, "c1")["eth0"]
+    assert after(own, "inet") == "10.0.4.77/24"
+    assert "fd00:4::77/64" in own
+    assert after(own, "link/ether") == "02:11:22:33:44:55"
+    assert h2.address("c2", "six") == "10.0.4.1"  # .254 is the gateway's, .2 is kept
+    assert h1.pinged("c1", "10.0.4.1") == 3
+    assert h2.inside("c2", "ping", "-6", "-c", "3", "fd00:4::77")
+    assert "10.0.4.77 is taken" in h2.refused("run", "--net", "six", "--ip", "10.0.4.77", "busybox", "true")
+    assert "02:11:22:33:44:55 is taken" in h2.refused(
+        *("run", "--net", "six", "--mac-address", "02:11:22:33:44:55", "busybox", "true")
+    )
+    assert "10.0.4.254 is the gateway" in h1.refused("run", "--net", "six", "--ip", "10.0.4.254", "busybox", "true")
+
+
+def test_several_networks_on_one_container(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    for host in two.hosts:
+        host.create("one", "10.0.5.0/24")
+        host.create("two", "10.0.6.0/24", "-o", "fastpath.layout=bridge")
+    h1.container("c1", "one")
+    h2.container("c2", "one")
+    for host, name in ((h1, "c1"), (h2, "c2")):
+        host.docker("network", "connect", "two", name)
+    assert set(interfaces(h1, "c1")) == {"lo", "eth0", "eth1", "eth2"}
+    assert h1.pinged("c1", "10.0.5.3") == 3
+    assert h1.pinged("c1", "10.0.6.3") == 3
+    h1.docker("network", "disconnect", "one", "c1")
+    assert h1.pinged("c1", "10.0.6.3") == 3
+    assert h2.pinged("c2", "10.0.5.2") == 0
+    h1.docker("network", "connect", "--ip", "10.0.5.9", "one", "c1")
+    assert h2.pinged("c2", "10.0.5.9") == 3
+
+
+def test_options_of_docker_s_overlay(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    overlay = "com.docker.network.driver.overlay.vxlanid_list=4711"
+    h1.create("web", "10.0.7.0/24", "-o", "com.docker.network.driver.mtu=1400", "-o", overlay)
+    h1.container("c1", "web")
+    assert after(interfaces(h1, "c1")["eth0"], "mtu") == "1350"
+    assert h1.daemon.client.network("docker-10.0.7.0-24").network.vni == 4711
+    h2.create("web", "10.0.7.0/24")
+    h2.container("c2", "web")
+    assert after(interfaces(h2, "c2")["eth0"], "mtu") == "1350"
+    assert h2.pinged("c2", "10.0.7.2") == 3
+
+
+def test_a_network_by_name(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    h1.daemon.network("blue", subnets=["10.0.8.0/24"])
+    h1.create("mine", "10.0.8.0/24", "-o", "fastpath.network=blue")
+    words = ("network", "create", "-d", "fastpath", "--ipam-driver", "fastpath", "-o", "fastpath.network=blue")
+    h2.docker(*words, "--ipam-opt", "fastpath.network=blue", "yours")
+    h1.container("c1", "mine")
+    h2.container("c2", "yours")
+    assert h1.pinged("c1", h2.address("c2", "yours")) == 3
+    for host, container, network in ((h1, "c1", "mine"), (h2, "c2", "yours")):
+        host.docker("rm", "-f", container)
+        host.docker("network", "rm", network)
+    assert "blue" in {info.network.name for info in h1.daemon.client.networks()}  # Docker did not make it
+    h1.daemon.client.remove_network("blue")
+
+
+def test_subnets_that_nobody_asked_for_differ(two: DockerSite) -> None:
+    create = ("network", "create", "-d", "fastpath", "--ipam-driver", "fastpath")
+    threads = [threading.Thread(target=host.docker, args=(*create, f"n{n}")) for host in two.hosts for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pools = [host.inspect("network", f"n{n}")["IPAM"]["Config"][0]["Subnet"] for host in two.hosts for n in range(3)]
+    assert len(set(pools)) == 6
+
+
+def test_what_cannot_be_is_said_in_words_of_docker(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    create = ("network", "create", "-d", "fastpath")
+    ours = (*create, "--ipam-driver", "fastpath")
+    subnet = ("--subnet", "10.0.9.0/24")
+    assert "--ipam-driver fastpath" in h1.refused(*create, *subnet, "x")
+    assert "encrypted" in h1.refused(*ours, *subnet, "-o", "encrypted", "x")
+    assert "did you mean fastpath.layout?" in h1.refused(*ours, *subnet, "-o", "fastpath.lay=bridge", "x")
+    assert "fastpath.layout=round" in h1.refused(*ours, *subnet, "-o", "fastpath.layout=round", "x")
+    h1.create("x", "10.0.9.0/24", "--gateway", "10.0.9.9")
+    said = h2.refused(*ours, *subnet, "--gateway", "10.0.9.8", "-o", "fastpath.layout=bridge", "x")
+    for word in ("10.0.9.9", "10.0.9.8", "layout direct", "layout bridge"):
+        assert word in said
+    assert "internal" in h2.refused(*ours, *subnet, "--internal", "x")
+    assert "overlaps 10.0.9.0/24 of the network docker-10.0.9.0-24" in h2.refused(*ours, "--subnet", "10.0.9.0/25", "y")
+
+
+def test_many_containers_at_once(two: DockerSite) -> None:
+    for host in two.hosts:
+        host.create("crowd", "10.0.10.0/24")
+
+    def make(host: DockerHost, number: int) -> None:
+        host.container(f"m{number}", "crowd")
+
+    def work(function: object, count: int) -> None:
+        threads = [threading.Thread(target=function, args=(h, n)) for h in two.hosts for n in range(count)]  # type: ignore[arg-type]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    work(make, 20)
+    given = [host.address(f"m{number}", "crowd") for host in two.hosts for number in range(20)]
+    assert len(set(given)) == 40
+    assert all(two.hosts[0].pinged("m0", address, 1) for address in given[20::4])
+    work(lambda host, number: host.docker("rm", "-f", f"m{number}"), 20)
+    assert not two.keys("/fastpath/v1/objects/endpoints/")

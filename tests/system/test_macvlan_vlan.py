@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VLAN sub-interfaces and dummies, for real, in a kernel that has them: tests/uml in user-mode Linux."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system import user_mode
+
+MODULES = ["ipv6", "8021q", "dummy", "macvlan", "veth", "bridge", "tun"]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which is root in user-mode Linux then: sudo ./run test")
+@pytest.mark.skipif(user_mode.missing() is not None, reason=user_mode.missing() or "")
+def test_in_a_kernel_that_has_vlans_and_dummies(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-ra",
+        "--color=no",
+        "--durations=20",
+        "-p",
+        "no:cacheprovider",
+        "tests/uml",
+    ]
+    status, output = user_mode.run(command, MODULES, tmp_path, 500)
+    assert status == 0, output[-20000:]
+    assert " passed" in output
+    assert "skipped" not in output
