@@ -5,6 +5,7 @@ A pool's id says which subnet it is, so there is nothing to remember of it. Requ
 are for its gateway and for addresses that it keeps (--aux-address); they become part of the network by CreateNetwork.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address, ip_network
 
@@ -25,6 +26,7 @@ from fastpath.control.docker.messages import (
 )
 from fastpath.control.docker.wanted import ADDRESS_SPACE, NAME
 from fastpath.control.model import IPNetwork
+from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import NotFoundError, UsageError
 
 Reserved = Callable[[], Awaitable[Sequence[tuple[IPNetwork, str]]]]
@@ -68,7 +70,8 @@ class IpamDriver:
     async def release_pool(self, request: ReleasePool) -> Nothing:
         """The subnet is no longer kept for a network to come."""
         pool, _ = _read_id(request.id)
-        await self._claims.release_pool(pool)
+        with contextlib.suppress(UnavailableError):  # its lease ends
+            await self._claims.release_pool(pool)
         return Nothing()
 
     async def request_address(self, request: RequestAddress) -> AddressGiven:
@@ -93,7 +96,8 @@ class IpamDriver:
         pool, _ = _read_id(request.pool)
         entry = self._book.of_pool(pool)
         if entry is not None and request.address:
-            await self._claims.release_address(entry.network, _address(request.address))
+            with contextlib.suppress(UnavailableError):  # its lease ends
+                await self._claims.release_address(entry.network, _address(request.address))
         return Nothing()
 
     async def _pool_of(self, name: str, version: int) -> IPNetwork:

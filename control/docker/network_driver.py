@@ -108,6 +108,7 @@ class NetworkDriver:
 
     async def strike_off(self, name: str) -> None:
         """Tell the store that this host's Docker left the network."""
+        self._check_store()
         async with self._networks_lock:
             if name in self._book.left:
                 await self._claims.leave_network(name)
@@ -183,6 +184,7 @@ class NetworkDriver:
         self._reconciler.abandoned.add(endpoint.id)  # so that no pass makes it anew, or misses it
         try:
             await self._reconciler.remove_endpoint(endpoint)
+            self._check_store()
             revision = await self._registry.delete_endpoint(endpoint)
             if revision is not None:
                 await caught_up(self._mirror, revision)
@@ -194,6 +196,11 @@ class NetworkDriver:
             self._reconciler.look_at_everything()
         else:
             self._reconciler.abandoned.discard(endpoint.id)
+
+    def _check_store(self) -> None:
+        """What removes things need not wait for a store that is known to be away. Raises UnavailableError."""
+        if not self._mirror.answering:
+            raise UnavailableError(self._mirror.trouble or "the store does not answer")
 
     def _own_endpoints(self) -> list[Endpoint]:
         return [e for e in self._mirror.local_endpoints(self._host) if e.manager == MANAGER]

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from fastpath.errors import FastpathError
+from tests.netns.hosts import Namespace, wait_for
 from tests.system.docker_host import DockerHost, DockerSite, docker_site
-from tests.system.site import links
+from tests.system.site import links, pinged
 
 LAYOUTS = ["direct", "bridge"]
 
@@ -62,7 +64,7 @@ def test_two_containers_on_two_hosts(two: DockerSite, layout: str) -> None:
 
     namespace = f"fastpath-{h1.name}-docker-10.0.0.0-24"
     if layout == "bridge":
-        there = two.site.lab.hosts[0].__class__("", namespace)
+        there = Namespace("", namespace)
         veth = [name for name in links(there) if name.startswith("veth")]
         assert len(veth) == 1
         assert set(links(there)) == {"lo", "br0", "vxlan0", *veth}
@@ -157,6 +159,44 @@ def test_options_of_docker_s_overlay(two: DockerSite) -> None:
     h2.container("c2", "web")
     assert after(interfaces(h2, "c2")["eth0"], "mtu") == "1350"
     assert h2.pinged("c2", "10.0.7.2") == 3
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_mtu_follows_the_underlay_s(two: DockerSite, layout: str) -> None:
+    h1, h2 = two.hosts
+    for number, host in enumerate(two.hosts, 1):
+        host.create("web", "10.0.11.0/24", "-o", f"fastpath.layout={layout}")
+        host.container(f"c{number}", "web")
+    try:
+        h1.daemon.host.ip("link set u0 mtu 1400")
+        for host, name in ((h1, "c1"), (h2, "c2")):
+            wait_for(lambda h=host, n=name: after(interfaces(h, n)["eth0"], "mtu") == "1350", "the MTU is less")  # type: ignore[misc]
+    finally:
+        h1.daemon.host.ip("link set u0 mtu 1500")
+    wait_for(lambda: after(interfaces(h2, "c2")["eth0"], "mtu") == "1450", "the MTU is as before")
+    assert h2.pinged("c2", "10.0.11.2") == 3
+
+
+def test_what_is_docker_s_is_removed_by_docker(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    h1.create("web", "10.0.12.0/24")
+    h1.container("c1", "web")
+    (end,) = h1.daemon.client.endpoints()
+    with pytest.raises(FastpathError, match="docker network disconnect"):
+        h1.daemon.client.remove_endpoint(end.id)
+    with pytest.raises(FastpathError, match="has 1 endpoint"):
+        h2.daemon.client.remove_network("docker-10.0.12.0-24")
+    assert "active endpoints" in h1.refused("network", "rm", "web")
+
+
+def test_a_namespace_without_docker_in_a_network_of_docker_s(two: DockerSite) -> None:
+    h1, h2 = two.hosts
+    h1.create("web", "10.0.13.0/24", "--internal")
+    h1.container("c1", "web")
+    plain = two.site.containers[1]
+    end = h2.daemon.join(plain, "docker-10.0.13.0-24", name="eth7")
+    assert pinged(plain, "10.0.13.2") == 3
+    h2.daemon.client.remove_endpoint(end.id)
 
 
 def test_a_network_by_name(two: DockerSite) -> None:

@@ -68,6 +68,10 @@ def test_a_transfer_outlives_docker_and_the_daemon(lasting: DockerSite, layout: 
         h1.daemon.start()
         h1.wait()
         stream.flows()
+        lasting.etcd.kill()
+        stream.flows()
+        lasting.etcd.start()
+        stream.flows()
         assert h2.daemon.stop() == 0
         h2.daemon.start()
         stream.flows()
