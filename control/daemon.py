@@ -124,10 +124,11 @@ class Daemon:
             loop.call_soon_threadsafe(self._reconciler.look_at_everything)
 
         self._engine.on_port_gone(port_gone)
-        self._mirror.load()
+        self._mirror.load(self._config.host)
         self._meet_peers()
         self._engine.start()
         await self._reconciler.take_over()
+        self._mirror.load()
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
         # Not at the top: it takes as long to load as all the rest, and frames flow without it.

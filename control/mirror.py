@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from fastpath.control import keys
 from fastpath.control.cache import Cache
 from fastpath.control.model import Endpoint, Network, Peer
-from fastpath.control.store.interface import CompactedError, Event, Listing, Store, UnavailableError
+from fastpath.control.store.interface import CompactedError, Event, Item, Listing, Store, UnavailableError
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -67,13 +67,16 @@ class Mirror:
         """What is wrong with the store, in one line; None where nothing is."""
         return self._problem or (self._store.problem if self._store is not None else None)
 
-    def load(self) -> None:
-        """Begin with what a predecessor kept on disk."""
+    def load(self, host: str | None = None) -> None:
+        """Begin with what a predecessor kept on disk. With `host`, only with what concerns that host, which is sooner
+        done; call it again for the rest."""
         if self._cache is None:
             return
         listing = self._cache.load()
-        self._take(Event(item.key, item.value, item.revision) for item in listing.items)
-        self.revision = listing.revision
+        items = listing.items if host is None else _about(host, listing.items)
+        self._take(Event(item.key, item.value, item.revision) for item in items)
+        if host is None:
+            self.revision = listing.revision
 
     def local_endpoints(self, host: str) -> list[Endpoint]:
         """The endpoints of one host."""
@@ -209,6 +212,20 @@ async def caught_up(mirror: Mirror, revision: int) -> None:
         raise UnavailableError(
             f"the store took the change (revision {revision}) but does not tell of it: see `fastpath status`"
         ) from None
+
+
+def _about(host: str, items: Sequence[Item]) -> list[Item]:
+    """All but the endpoints of networks in which the host's name does not occur: to read those takes longest."""
+    name = host.encode()
+    networks = {_network_of(item) for item in items if name in item.value}
+    return [item for item in items if (network := _network_of(item)) is None or network in networks]
+
+
+def _network_of(item: Item) -> str | None:
+    """The network of an endpoint, None where it is none."""
+    if not item.key.startswith(keys.ENDPOINTS):
+        return None
+    return item.key.removeprefix(keys.ENDPOINTS).partition("/")[0]
 
 
 def _short(error: ValueError) -> str:

@@ -122,7 +122,8 @@ class Reconciler:
                 # What keeps failing must not keep a large host busy.
                 patience = min(interval, max(SOON_S, 10 * (last - begin)))
             else:
-                await self._some(dirty)
+                async with self._lock:
+                    await self._handle(dirty)
 
     async def take_over(self) -> None:
         """At the start: let frames flow again, soon; then look at everything."""
@@ -141,6 +142,9 @@ class Reconciler:
             self._forget_problems(here)
             for name in here:
                 await self._network(name)
+                if self._dirty.endpoints or self._dirty.networks:  # it need not wait for all the rest
+                    dirty, self._dirty = self._dirty, Dirty(everything=self._dirty.everything)
+                    await self._handle(dirty)
             await self._guarded(("", "gateway"), self._state.ensure_gateway)
             if self._mirror.synced.is_set() and not self._cleared:
                 await self._clear_up()
@@ -228,23 +232,23 @@ class Reconciler:
         )
         return NetworkPlan(network, mtu, endpoints, self._peers())
 
-    async def _some(self, dirty: Dirty) -> None:
-        async with self._lock:
-            active = await self.in_thread(self._state.endpoints_here)
-            self._forget_problems(set(active))
-            some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
-            for name, identity in dirty.endpoints:
-                here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
-                ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
-                if ours or here == set():  # the last one here went
-                    some.setdefault(name, set()).add(identity)
-            for name in dirty.networks | some.keys():
-                if name in active or self._here(name):
-                    await self._network(name, None if name in dirty.networks else some[name])
-            others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks | some.keys()]
-            for name in {name for name, _ in others}:
-                changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
-                await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
+    async def _handle(self, dirty: Dirty) -> None:
+        """Look at what changed, and at nothing else."""
+        active = await self.in_thread(self._state.endpoints_here)
+        self._forget_problems(set(active))
+        some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
+        for name, identity in dirty.endpoints:
+            here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
+            ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
+            if ours or here == set():  # the last one here went
+                some.setdefault(name, set()).add(identity)
+        for name in dirty.networks | some.keys():
+            if name in active or self._here(name):
+                await self._network(name, None if name in dirty.networks else some[name])
+        others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks | some.keys()]
+        for name in {name for name, _ in others}:
+            changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
+            await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
 
     def _forget_problems(self, here: set[str]) -> None:
         """Those of networks that this host has nothing of, and should have nothing of."""

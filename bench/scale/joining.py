@@ -15,6 +15,7 @@ from fastpath.errors import RefusedError
 
 RATE, CHANGES_S = 20, 10  # changes a second, and for how long
 LOST_S = 10.0  # after the last change, until one that was not seen counts as lost
+SETTLED_S = 45.0  # after the start: the daemon has looked at everything twice, and what it made is old news
 Figures = dict[str, float]
 
 
@@ -122,9 +123,9 @@ def _read(found: Bed, lines: "SimpleQueue[list[str]]") -> None:
 
 def measure(found: Bed, seconds: float) -> Figures:
     """All of it."""
+    began = time.monotonic()
     figures = joined(found)
     bed.settled(found, 1)
-    time.sleep(2)
-    figures |= steady(found, seconds)
     figures |= changing(found)
-    return figures
+    time.sleep(max(0.0, began + SETTLED_S - time.monotonic()))
+    return figures | steady(found, seconds)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 
 from fastpath.bench.e2e.namespaces import wait_for
-from fastpath.bench.scale import bed
 from fastpath.bench.scale.bed import Bed
 from fastpath.bench.scale.joining import Figures, joined
 from fastpath.control.messages import EndpointCreate, NetworkCreate
@@ -39,7 +38,6 @@ def prepare(found: Bed) -> None:
 
 def killed(found: Bed, *, load: bool) -> Figures:
     """One kill; with `load`, while a TCP stream runs from c1 to c2 as fast as it can."""
-    bed.settled(found, 2)
     with _ping(found) as pinging, _stream(found) if load else contextlib.nullcontext() as stream:
         time.sleep(BEFORE_S)
         found.h1.kill()

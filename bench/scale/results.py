@@ -28,8 +28,6 @@ class About(_Frozen):
     sqlite: str
     seconds: float
     rounds: int
-    load: float  # the machine's load average over a minute before it began
-    busy_cores: float  # cores that were busy with other things for two seconds before it began
 
 
 class Measurement(_Frozen):

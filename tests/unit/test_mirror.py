@@ -12,6 +12,7 @@ import pytest
 
 from fastpath.control import keys
 from fastpath.control.cache import Cache
+from fastpath.control.mirror import Mirror
 from fastpath.control.model import Endpoint
 from fastpath.control.store.interface import CompactedError, Delete, Event, Events, Item, Listing, Put, UnavailableError
 from fastpath.control.store.sqlite import SqliteStore
@@ -335,7 +336,9 @@ def test_garbage_in_the_store_does_not_hide_what_else_is_there(file: Path, tmp_p
             await hosts[0].store.commit([], [Put(key, value)])
             await until(lambda: key in hosts[0].mirror.unreadable)
             await hosts[0].network("web")
-            await until(lambda: set(hosts[0].mirror.networks) == {"web"})
+            item = await hosts[0].store.get(keys.network("web"))
+            await hosts[0].mirror.reached(item.revision if item else 1 << 60)  # and its copy holds it
+            assert set(hosts[0].mirror.networks) == {"web"}
             assert hosts[0].mirror.trouble is None
 
     async def then(hosts: list[Host]) -> None:
@@ -398,3 +401,30 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
         cache.apply(9, [Event("/b", b"1" * 100_000, 9)])
     assert cache.load() == Listing(8, (Item("/a", b"1", 8),))
     cache.close()
+
+
+def test_what_concerns_a_host_is_there_first(file: Path, tmp_path: Path) -> None:
+    async def fill(hosts: list[Host]) -> None:
+        async with following(hosts[0]):
+            for name in ("web", "db"):
+                await hosts[0].network(name)
+            await hosts[0].endpoint("web", "0" * 16)
+            await hosts[1].endpoint("web", "1" * 16)
+            await hosts[1].endpoint("db", "2" * 16)
+            item = await hosts[0].store.get(keys.endpoint("db", "2" * 16))
+            await hosts[0].mirror.reached(item.revision if item else 1 << 60)
+
+    with_hosts(file, 2, fill, cache=tmp_path / "kept.db")
+    kept = Cache(tmp_path / "kept.db", str(file))
+    mirror = Mirror(kept, lambda _: None)
+    mirror.load("h1")
+    assert set(mirror.networks) == {"web", "db"}
+    assert {name: set(ends) for name, ends in mirror.endpoints.items()} == {"web": {"0" * 16, "1" * 16}}
+    assert mirror.revision == 0
+    mirror.load()
+    assert {name: set(ends) for name, ends in mirror.endpoints.items()} == {
+        "web": {"0" * 16, "1" * 16},
+        "db": {"2" * 16},
+    }
+    assert mirror.revision > 0
+    kept.close()

@@ -3,7 +3,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import cast
 
@@ -11,10 +11,11 @@ import pytest
 
 from fastpath import Engine
 from fastpath.control import keys
-from fastpath.control.host_state import HostState
+from fastpath.control.host_state import HostState, NetworkPlan, Outcome
 from fastpath.control.membership import Membership
 from fastpath.control.messages import EndpointCreate
-from fastpath.control.model import Network, Sandbox
+from fastpath.control.mirror import Changes
+from fastpath.control.model import Endpoint, Network, Peer, Sandbox
 from fastpath.control.overlay import Overlay
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.store.interface import Delete, Put
@@ -148,6 +149,48 @@ def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driv
             assert looked <= 2  # joining, ready
         following.cancel()
         running.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+class Watched(HostState):
+    """Notes what is done, and calls `first` when the first network is looked at."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__("h1", {"overlay": cast(Overlay, driver)})
+        self.done: list[str] = []
+        self.first: Callable[[], object] = lambda: None
+
+    def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
+        if not self.done:
+            self.first()
+        self.done.append("network")
+        return super().reconcile(plan, only)
+
+    def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
+        self.done.append("endpoint")
+        super().set_endpoints(name, endpoints, peers)
+
+
+def test_a_change_need_not_wait_until_everything_was_looked_at(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host, loop = hosts[0], asyncio.get_running_loop()
+        for n, name in enumerate(("web", "db", "log")):
+            await host.network(name)
+            request = EndpointCreate(network=name, sandbox="own")
+            await host.registry.create_endpoint(f"{n:016x}", request, Sandbox.model_validate(SANDBOX))
+        state = Watched(driver)
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        state.done.clear()
+        change = Changes(endpoints={("web", "9" * 16)})
+        state.first = lambda: loop.call_soon_threadsafe(reconciler.changed, change)
+        await reconciler.everything()
+        assert state.done == ["network", "endpoint", "network", "network"]
+        following.cancel()
         reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
