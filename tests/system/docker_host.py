@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Docker on the hosts of a site: a real dockerd in each host's namespace, with an image made of busybox.
-
-    with docker_site(tmp_path) as made:
-        made.hosts[0].create("web", "10.1.0.0/24")
+"""Docker on a host: a real dockerd in the host's namespace, with an image made of busybox.
 
 Every dockerd sees its own host's plugin folder at the place where Docker looks. What its containers' namespaces are
 named stays visible to the daemon, as on a machine. All of it goes at the end, also what a killed dockerd left.
 """
 
-import base64
 import contextlib
 import io
 import json
@@ -19,24 +15,18 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastpath.control import keys
-from fastpath.control.store.checks import prefix_end
 from fastpath.errors import RefusedError
-from tests.netns.hosts import Namespace, ip, namespaces, wait_for
-from tests.netns.hosts import remove_leftovers as hosts_remove_leftovers
-from tests.system.etcd_server import Etcd, Place
-from tests.system.site import HostDaemon, Site, site
+from tests.netns.hosts import Namespace, ip, wait_for
+from tests.system.site import HostDaemon
 
 DOCKER = "/usr/bin/docker"
 BUSYBOX = Path("/bin/busybox")
 FOLDERS = Path("/tmp/fpd-")  # noqa: S108  # sockets need short names
 PLUGINS = Path("/run/docker/plugins")
 CGROUPS = Path("/sys/fs/cgroup")
-ETCD = "192.0.2.100"
 START_S = 90.0
 WORDS = 180.0  # seconds that a command of docker's may take on a busy machine
 
@@ -271,62 +261,3 @@ def _kill_groups(groups: list[Path]) -> bool:
     if pids:
         time.sleep(0.05)
     return bool(pids)
-
-
-@dataclass
-class DockerSite:
-    """Hosts with etcd, a fastpath daemon and a dockerd each; two of them."""
-
-    site: Site
-    etcd: Etcd
-    hosts: list[DockerHost]
-
-    def keys(self, prefix: str = keys.ROOT) -> set[str]:
-        """What the store has."""
-        bounds = [base64.b64encode(text.encode()).decode() for text in (prefix, prefix_end(prefix))]
-        answer = self.etcd.ask("/v3/kv/range", {"key": bounds[0], "range_end": bounds[1], "keys_only": True})
-        return {base64.b64decode(item["key"]).decode() for item in answer.get("kvs", ())}
-
-    def clear(self) -> None:
-        """Remove all containers and networks; nothing of them may be left, in the store or on the hosts."""
-        for host in self.hosts:
-            if containers := host.docker("ps", "-aq").split():
-                host.docker("rm", "-f", *containers)
-        for host in self.hosts:
-            if networks := host.docker("network", "ls", "-q", "--filter", "driver=fastpath").split():
-                host.docker("network", "rm", *networks)
-        wait_for(lambda: not self.left(), f"nothing is left: {self.left()}")
-
-    def left(self) -> set[str]:
-        """What a site without containers and networks should not have."""
-        found = {key for key in self.keys() if not key.startswith(keys.PEERS) and key != keys.NETWORKS_GUARD}
-        for host in self.hosts:
-            found |= {f"{host.name}: {name}" for name in host.daemon.host.links() if name.startswith(("fp", "veth"))}
-            found |= {name for name in namespaces() if name.startswith(f"fastpath-{host.name}")}
-        return found
-
-
-@contextlib.contextmanager
-def docker_site(folder: Path, *arguments: str) -> Iterator[DockerSite]:
-    """All of it runs. `arguments` are dockerd's."""
-    hosts_remove_leftovers()
-    remove_leftovers()
-    hosts: list[DockerHost] = []
-    with site(2, folder, f"etcd://{ETCD}:2379") as made:
-        made.lab.switch.ip(f"address add {ETCD}/24 dev br0")
-        try:
-            with Etcd(folder, host=ETCD, place=Place("one", 2379, 2380), within=made.lab.switch) as etcd:
-                for number, daemon in enumerate(made.daemons, 1):
-                    hosts.append(host := DockerHost(daemon, number, arguments))
-                    with daemon.config.open("a") as config:
-                        config.write(f'\ndocker_plugin_dir = "{host.plugins}"\nlog_level = "debug"\n')
-                made.start()
-                for host in hosts:
-                    host.launch()
-                for host in hosts:
-                    host.wait()
-                    host.load_image()
-                yield DockerSite(made, etcd, hosts)
-        finally:
-            for host in hosts:
-                host.close()

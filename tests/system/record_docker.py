@@ -8,7 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from tests.system.docker_host import DockerSite, docker_site
+from tests.system.docker_site import DockerSite, docker_site
 
 ASKS = "Docker asks "
 

@@ -8,7 +8,8 @@ import pytest
 
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, wait_for
-from tests.system.docker_host import DockerHost, DockerSite, docker_site
+from tests.system.docker_host import DockerHost
+from tests.system.docker_site import DockerSite, docker_site
 from tests.system.site import links, pinged
 
 LAYOUTS = ["direct", "bridge"]

@@ -8,7 +8,8 @@ import pytest
 
 from fastpath.control import keys
 from tests.netns.hosts import wait_for
-from tests.system.docker_host import DockerHost, DockerSite, docker_site
+from tests.system.docker_host import DockerHost
+from tests.system.docker_site import DockerSite, docker_site
 from tests.system.test_overlay_restart import Stream
 
 
