@@ -90,6 +90,8 @@ class Macvlan:
             return None
         parent = self._parents.ensure(network)
         self._check_alone(network, parent)
+        if network.name not in self._members:  # it is made again with the first endpoint, if there comes one
+            self._parents.remove(network)
         return parent.mac
 
     def _check_alone(self, network: Network, parent: Link, but: str = "") -> None:
