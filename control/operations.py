@@ -154,7 +154,9 @@ class Operations:
         try:
             await self._registry.set_state(endpoint, "leaving")
             await self._reconciler.remove_endpoint(endpoint)
-            await self._registry.delete_endpoint(endpoint)
+            revision = await self._registry.delete_endpoint(endpoint)
+            if revision is not None:
+                await caught_up(self._mirror, revision)  # so that it isn't shown any more
         except FastpathError as error:
             log.warning("endpoint %s is undone at the next pass: %s", endpoint.id, error)
             self._reconciler.look_at_everything()

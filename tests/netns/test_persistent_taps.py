@@ -34,7 +34,9 @@ def kill(process: subprocess.Popen[str]) -> None:
 def state(where: Namespace) -> Any:
     """What must stay as it was: name, MAC, MTU, addresses, routes."""
     link = json.loads(ip("-n", where.name, "-d", "-json", "address", "show", "dev", "eth0"))[0]
-    kept = {key: link[key] for key in ("ifname", "ifindex", "address", "mtu", "addr_info")}
+    kept = {key: link[key] for key in ("ifname", "ifindex", "address", "mtu")}
+    # Not what the kernel still finds out of an address, as whether another has its link-local one.
+    kept["addresses"] = [(each["local"], each["prefixlen"]) for each in link["addr_info"] if each["scope"] == "global"]
     return kept, json.loads(ip("-n", where.name, "-json", "route"))
 
 
