@@ -77,7 +77,8 @@ def test_to_ask_for_the_parents_address_leaves_nothing(two: Lab) -> None:
         end = h1.endpoint(c1, 11, net, mac=mac)
         h1.ensure(net, end)
         assert reaches(c1, ROUTER10)
-        assert f"link/ether {mac}" in c1.ip("link show eth0") and f"link/ether {mac}" in host.ip("link show u0")
+        assert f"link/ether {mac}" in c1.ip("link show eth0")
+        assert f"link/ether {mac}" in host.ip("link show u0")
         h1.remove(net, end)
         assert host.links() == {"lo", "u0"}
 
