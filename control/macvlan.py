@@ -12,6 +12,7 @@ endpoint's interface: the kernel hands it on, counts, and takes it back with the
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from fastpath.control import marks, sandbox, strays, sysctl
 from fastpath.control.layout_direct import name_taken
@@ -19,10 +20,21 @@ from fastpath.control.macvlan_options import options_of
 from fastpath.control.macvlan_parent import Parents, mtu_for
 from fastpath.control.macvlan_shim import Shims
 from fastpath.control.model import Endpoint, Network
-from fastpath.control.netlink import Link, StackedLinks
+from fastpath.control.netlink import Link, Look, StackedLinks
 from fastpath.errors import ConflictError, FastpathError
 
 HALF_MADE = "fpm-"  # followed by the first digits of the endpoint's id
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an endpoint should be, and what parent and sandbox look like when it is so. While both are the same there is
+    nothing to do."""
+
+    network: Network
+    endpoint: Endpoint
+    parent: Link
+    look: bytes
 
 
 class Macvlan:
@@ -33,6 +45,7 @@ class Macvlan:
         self._parents = Parents(host)
         self._shims = Shims(host)
         self._trouble: dict[str, str] = {}  # by network
+        self._seen: dict[str, _Seen] = {}  # by endpoint
         self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
 
     def ensure_gateway(self) -> None:
@@ -77,6 +90,8 @@ class Macvlan:
             return None
         parent = self._parents.ensure(network)
         self._check_alone(network, parent)
+        if network.name not in self._members:  # it is made again with the first endpoint, if there comes one
+            self._parents.remove(network)
         return parent.mac
 
     def _check_alone(self, network: Network, parent: Link, but: str = "") -> None:
@@ -105,10 +120,11 @@ class Macvlan:
         the sandbox is gone, or has another interface of that name: nothing is changed then."""
         if endpoint.sandbox.inode == os.stat(sandbox.OWN).st_ino:
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
-        there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint))
+        seen = self._seen.pop(endpoint.id, None)
         try:
             parent = self._parents.ensure(network)
         except FastpathError:
+            there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint))
             if there is None:
                 raise
             self._parents.seen(network, there.lower)
@@ -116,6 +132,17 @@ class Macvlan:
             sandbox.inside(endpoint.sandbox, lambda: self._complete(network, endpoint, mtu))
             return
         mtu = mtu_for(network, parent)
+        unstated = endpoint.model_copy(update={"state": "ready"})
+        now = _Seen(network, unstated, parent, sandbox.inside(endpoint.sandbox, _everything))
+        if seen != now:
+            self._ensure_endpoint(network, endpoint, parent, mtu)
+        elif options_of(network).shim:  # which is not in the sandbox
+            self._shims.ensure_route(network, endpoint, parent)
+        if seen == now or sandbox.inside(endpoint.sandbox, _everything) == now.look:
+            self._seen[endpoint.id] = now
+
+    def _ensure_endpoint(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
+        there = sandbox.inside(endpoint.sandbox, lambda: self._find(endpoint))
         if there is not None and there.lower != parent.index:  # its parent was replaced by another one of that name
             self._delete(endpoint)
             there = None
@@ -179,6 +206,7 @@ class Macvlan:
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """The interface goes, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
         already."""
+        self._seen.pop(endpoint.id, None)
         self._delete(endpoint)
         self._shims.remove_route(network, endpoint)
         self._members.get(network.name, set()).discard(endpoint.id)
@@ -210,6 +238,11 @@ class Macvlan:
         said += strays.remove_links(self._host, wanted)
         said += self._shims.remove_strays(wanted, networks)
         return said + self._parents.remove_strays(networks)
+
+
+def _everything() -> bytes:
+    with Look() as look:
+        return look.everything(details=True)
 
 
 def _half_made(endpoint: Endpoint) -> str:

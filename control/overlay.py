@@ -21,8 +21,8 @@ from fastpath.errors import ConflictError, UsageError
 
 @dataclass(frozen=True)
 class _Seen:
-    """What an endpoint should be, and what its namespaces looked like before it was last made so. While both are the
-    same there is nothing to do: had anything been changed then, it would look different now."""
+    """What an endpoint should be, and what its namespaces look like when it is so. While both are the same there is
+    nothing to do."""
 
     network: Network
     endpoint: Endpoint
@@ -102,6 +102,8 @@ class Overlay:
         seen, port = self._seen.pop(endpoint.id, (None, None))
         if seen != now or port is None or not is_usable(port):
             port = self._ensure_endpoint(network, endpoint, mtu)
+            if self._look(network, endpoint) != now.look:
+                return port  # something was changed, by us: in order is what it looks like at the next visit
         self._seen[endpoint.id] = (now, port)
         return port
 

@@ -67,6 +67,22 @@ def test_sub_interfaces_are_made_on_demand_and_removed_with_their_network(two: L
         assert macvlan_state(h1, c1, c2) == before
 
 
+def test_to_ask_for_the_parents_address_leaves_nothing(two: Lab) -> None:
+    net = network(parent="u0.10", macvlan_mode="passthru")
+    with macvlan_hosts(two) as (h1, _):
+        vlans(two)
+        host, c1 = two.hosts[0], two.containers[0]
+        mac = h1.do(lambda: h1.driver.own_mac(net))
+        assert host.links() == {"lo", "u0"}
+        end = h1.endpoint(c1, 11, net, mac=mac)
+        h1.ensure(net, end)
+        assert reaches(c1, ROUTER10)
+        assert f"link/ether {mac}" in c1.ip("link show eth0")
+        assert f"link/ether {mac}" in host.ip("link show u0")
+        h1.remove(net, end)
+        assert host.links() == {"lo", "u0"}
+
+
 def test_a_sub_interface_that_others_made_is_used_and_stays(two: Lab) -> None:
     net = network(parent="u0.10")
     with macvlan_hosts(two) as (h1, _):
