@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pyroute2 import IPRoute
@@ -125,7 +125,8 @@ class Links:
         if not changes:
             return link
         self.change(link, **changes)
-        return self.get(link.name)
+        given: dict[str, Any] = {"alias": alias, "mac": mac, "mtu": mtu, "master": master, "up": up}
+        return replace(link, **{key: value for key, value in given.items() if value is not None})
 
     def change(self, link: Link, **changes: Any) -> None:
         """Set attributes of an interface, as pyroute2 names them, at once."""
