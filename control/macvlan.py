@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastpath.control import marks, sandbox, strays, sysctl
+from fastpath.control import marks, placed, sandbox, strays, sysctl
 from fastpath.control.layout_direct import name_taken
 from fastpath.control.macvlan_options import options_of
 from fastpath.control.macvlan_parent import Parents, mtu_for
@@ -120,6 +120,9 @@ class Macvlan:
         the sandbox is gone, or has another interface of that name: nothing is changed then."""
         if endpoint.sandbox.inode == os.stat(sandbox.OWN).st_ino:
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
+        if endpoint.manager:
+            self._ensure_placed(network, endpoint)
+            return
         seen = self._seen.pop(endpoint.id, None)
         try:
             parent = self._parents.ensure(network)
@@ -159,6 +162,29 @@ class Macvlan:
             raise
         self._members.setdefault(network.name, set()).add(endpoint.id)
 
+    def _ensure_placed(self, network: Network, endpoint: Endpoint) -> None:
+        """The same for an endpoint whose manager places the interface (placed.py): it is made in the daemon's
+        namespace, and kept in order wherever it is by now."""
+        place = placed.find(self._host, endpoint)
+        try:
+            parent = self._parents.ensure(network)
+        except FastpathError:
+            if place is None:
+                raise
+            self._parents.seen(network, place.link.lower)
+            return
+        if place is None:
+            placed.check_lost(endpoint)
+            place = self._make_placed(network, endpoint, parent, mtu_for(network, parent))
+        elif place.link.lower != parent.index:
+            raise ConflictError(
+                f"the interface of endpoint {endpoint.id} is not on {parent.name}: restart the container"
+            )
+        place.inside(lambda: self._keep(network, endpoint, mtu_for(network, parent)))
+        if options_of(network).shim:
+            self._shims.ensure_route(network, endpoint, parent)
+        self._members.setdefault(network.name, set()).add(endpoint.id)
+
     def _find(self, endpoint: Endpoint) -> Link | None:
         """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises ConflictError
         where the name belongs to something else."""
@@ -172,17 +198,32 @@ class Macvlan:
 
     def _make(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
         """The interface, marked, in the sandbox under its final name."""
+        with StackedLinks() as links, sandbox.opened(endpoint.sandbox) as target:
+            link = self._add(links, network, endpoint, parent, mtu)
+            links.move(link, target, endpoint.sandbox.path, endpoint.ifname)
+
+    def _make_placed(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> placed.Place:
+        """The interface, marked, in the daemon's namespace, under the name that its manager is told."""
+        with StackedLinks() as links:
+            link = self._add(links, network, endpoint, parent, mtu)
+            try:
+                return placed.Place(None, links.ensure(link, name=marks.source_name(endpoint)))
+            except BaseException:
+                links.delete(link)
+                raise
+
+    def _add(self, links: StackedLinks, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> Link:
+        """The interface, marked, in the daemon's namespace, under a name that nobody else gives."""
         mode = options_of(network).mode
         if mode == "passthru":
             self._check_alone(network, parent, endpoint.id)
         name = _half_made(endpoint)
-        with StackedLinks() as links, sandbox.opened(endpoint.sandbox) as target:
-            left = links.find(name)
-            if left is not None:
-                links.delete(left)
-            link = links.add_macvlan(name, parent, mode, mac=endpoint.mac, mtu=mtu)
-            links.change(link, ifalias=marks.of_endpoint(self._host, endpoint.id))
-            links.move(link, target, endpoint.sandbox.path, endpoint.ifname)
+        left = links.find(name)
+        if left is not None:
+            links.delete(left)
+        link = links.add_macvlan(name, parent, mode, mac=endpoint.mac, mtu=mtu)
+        links.change(link, ifalias=marks.of_endpoint(self._host, endpoint.id))
+        return links.get(name)
 
     def _complete(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
         """In the sandbox: what the interface still lacks."""
@@ -193,15 +234,24 @@ class Macvlan:
         alias = marks.of_endpoint(self._host, endpoint.id)
         with StackedLinks() as links:
             link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
-            if link.mode != mode:
-                links.set_mode(link, mode)
-            if not link.promiscuous and mode != "passthru":  # which does it by itself
-                links.set_promiscuous(link)
+            _let_in(links, link, mode)
             _set_sysctls(endpoint)
             links.ensure_addresses(link, endpoint.addresses)
             links.ensure(link, up=True)
             for subnet in network.subnets if not network.internal else ():
                 links.ensure_default_route(subnet.gateway, link)
+
+    def _keep(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
+        """Of an interface in the present namespace that somebody else placed: what is ours to keep in order."""
+        alias = marks.of_endpoint(self._host, endpoint.id)
+        with StackedLinks() as links:
+            link = next((link for link in links.all() if link.alias == alias), None)
+            if link is None:
+                return  # it is being moved just now
+            if link.name == _half_made(endpoint):  # whoever made it was killed before the last step
+                link = links.ensure(link, name=marks.source_name(endpoint))
+            _let_in(links, links.ensure(link, mtu=mtu), options_of(network).mode)
+            sysctl.ensure(f"ipv6/conf/{link.name}/accept_ra", 0)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """The interface goes, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
@@ -222,6 +272,9 @@ class Macvlan:
                         links.delete(link)
 
         delete()  # here, where it is made
+        if endpoint.manager:
+            placed.delete(self._host, endpoint)
+            return
         if sandbox.is_alive(endpoint.sandbox):
             sandbox.inside(endpoint.sandbox, delete)
 
@@ -243,6 +296,14 @@ class Macvlan:
 def _everything() -> bytes:
     with Look() as look:
         return look.everything(details=True)
+
+
+def _let_in(links: StackedLinks, link: Link, mode: str) -> None:
+    """The mode, and frames for MAC addresses that are not the parent's."""
+    if link.mode != mode:
+        links.set_mode(link, mode)
+    if not link.promiscuous and mode != "passthru":  # which does it by itself
+        links.set_promiscuous(link)
 
 
 def _half_made(endpoint: Endpoint) -> str:

@@ -7,14 +7,13 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from fastpath.addresses import IPAddress
-from fastpath.control import macvlan_options, sandbox
+from fastpath.control import lan, macvlan_options, sandbox
 from fastpath.control.messages import EndpointCreate, NetworkCreate
 from fastpath.control.mirror import Mirror, caught_up
 from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
-from fastpath.control.underlay_watch import own_addresses
 from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
 from fastpath.port import check_name
 
@@ -105,9 +104,7 @@ class Operations:
         if network is None or network.driver != "macvlan":
             return request, set()
         mac = request.mac or await self._reconciler.own_mac(network)
-        avoid = await self._reconciler.in_thread(own_addresses)
-        peers = {peer.vtep for peer in self._mirror.peers.values()}
-        return request.model_copy(update={"mac": mac}), avoid | peers
+        return request.model_copy(update={"mac": mac}), await lan.hosts_addresses(self._reconciler, self._mirror)
 
     async def remove_endpoint(self, beginning: str) -> None:
         """Remove an endpoint of this host, named by its id or the beginning of it."""

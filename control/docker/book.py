@@ -2,6 +2,7 @@
 """Which of Docker's networks is which of ours. Docker has ids of its own on each host, tells of a network once, and not
 again after a restart: so they are written down, in a file that is replaced as a whole."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -30,9 +31,10 @@ class Content(Model):
 
 
 class Book:
-    """Networks of this host's Docker, by its ids."""
+    """Networks of this host's Docker, by its ids. `lock` is held while one is made or left."""
 
     def __init__(self, file: Path) -> None:
+        self.lock = asyncio.Lock()
         self._file = file
         self._content = self._read()
 
@@ -45,6 +47,10 @@ class Book:
     def left(self) -> tuple[str, ...]:
         """Networks that this host is to be struck off from, in the store."""
         return self._content.left
+
+    def of_network(self, name: str) -> Entry | None:
+        """One of Docker's that stands for this network of the cluster."""
+        return next((entry for entry in self.networks.values() if entry.network == name), None)
 
     def of_pool(self, pool: IPNetwork) -> Entry | None:
         """The network that has the subnet."""

@@ -6,13 +6,14 @@ endpoint's is `create_endpoint`, which takes it from this host's Docker, or if i
 whatever was held for too long, or given back twice, two endpoints never have one address.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from fastpath.addresses import IPAddress
 from fastpath.control import ipam, keys
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.ipam import Pool
+from fastpath.control.macvlan_options import options_of
 from fastpath.control.model import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox, Subnet
 from fastpath.control.registry import SPREAD_AFTER, Registry, attempts, read_endpoint, read_network, to_json
 from fastpath.control.store.interface import Compare, Delete, LeaseGoneError, Put, Store
@@ -121,10 +122,15 @@ class Claims:
     # Addresses.
 
     async def hold_address(
-        self, network: str, pool: IPNetwork, within: IPNetwork, wish: IPAddress | None
+        self,
+        network: str,
+        pool: IPNetwork,
+        within: IPNetwork,
+        wish: IPAddress | None,
+        avoid: Collection[IPAddress] = (),
     ) -> IPInterface:
-        """An address of the subnet `pool` of a network, out of `within`, or the one that is wished for: it is this
-        host's Docker's now. Raises ConflictError where it is taken, or none is left."""
+        """An address of the subnet `pool` of a network, out of `within`, none of those in `avoid`, or the one that is
+        wished for: it is this host's Docker's now. Raises ConflictError where it is taken, or none is left."""
         async for attempt in attempts(f"an address in {network}"):
             item = await self._store.get(keys.network(network))
             found = read_network(item) if item is not None else None
@@ -133,12 +139,14 @@ class Claims:
                 raise NotFoundError(f"there is no network {network} with the subnet {pool} any more: make it anew")
             claims = (await self._store.list(keys.addresses(network))).items
             taken = {address for claim in claims if (address := keys.address_of(claim.key)) is not None}
+            taken |= {*avoid}
             if wish is not None:
                 # Docker may ask again when it got no answer. That two containers don't get it, create_endpoint sees to.
                 own = {keys.address_of(claim.key) for claim in claims if claim.value == self._holds.owner}
                 address = ipam.ask_for_address(subnet, wish, taken - own)
             else:
-                address = _choose(subnet, within, taken | set(found.kept), spread=attempt >= SPREAD_AFTER)
+                part = within if within != pool else _own_range(found, pool)
+                address = _choose(subnet, part, taken | set(found.kept), spread=attempt >= SPREAD_AFTER)
             key = keys.address(network, address.ip)
             revision_before = next((claim.revision for claim in claims if claim.key == key), 0)
             try:
@@ -217,6 +225,12 @@ class Claims:
             if revision is not None:
                 return placed, revision
         raise AssertionError("unreachable")
+
+
+def _own_range(network: Network, pool: IPNetwork) -> IPNetwork:
+    """What the network itself says of where in this subnet addresses are chosen (a macvlan network's ip_range)."""
+    part = options_of(network).ip_range if network.driver == "macvlan" else None
+    return part if part is not None and part.version == pool.version and part.subnet_of(pool) else pool  # type: ignore[arg-type]  # of one version
 
 
 def _choose(subnet: Subnet, within: IPNetwork, taken: set[IPAddress], *, spread: bool) -> IPInterface:

@@ -34,15 +34,21 @@ Reserved = Callable[[], Awaitable[Sequence[tuple[IPNetwork, str]]]]
 
 class IpamDriver:
     """`reserved` tells which subnets this host's own routes use; `restore` makes a network anew that vanished from the
-    store."""
+    store; `avoid` tells which addresses hosts have, in a LAN."""
 
     def __init__(
-        self, claims: Claims, book: Book, reserved: Reserved, restore: Callable[[str], Awaitable[None]]
+        self,
+        claims: Claims,
+        book: Book,
+        reserved: Reserved,
+        restore: Callable[[str], Awaitable[None]],
+        avoid: Callable[[], Awaitable[set[IPAddress]]],
     ) -> None:
         self._claims = claims
         self._book = book
         self._reserved = reserved
         self._restore = restore
+        self._avoid = avoid
 
     async def capabilities(self, _: Nothing) -> IpamCapabilities:
         """The store remembers: nothing needs to be asked again."""
@@ -84,11 +90,12 @@ class IpamDriver:
             if not ipam.is_usable(pool, address):
                 raise UsageError(f"{address} cannot be an address of {pool}")
             return AddressGiven(address=f"{address}/{pool.prefixlen}")
+        avoid = await self._avoid() if entry.wanted.driver == "macvlan" else set()
         try:
-            given = await self._claims.hold_address(entry.network, pool, part, wish)
+            given = await self._claims.hold_address(entry.network, pool, part, wish, avoid)
         except NotFoundError:
             await self._restore(entry.network)
-            given = await self._claims.hold_address(entry.network, pool, part, wish)
+            given = await self._claims.hold_address(entry.network, pool, part, wish, avoid)
         return AddressGiven(address=str(given))
 
     async def release_address(self, request: ReleaseAddress) -> Nothing:

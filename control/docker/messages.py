@@ -133,9 +133,12 @@ class InterfaceName(Message):
 
 
 class Joined(Message):
-    """Its answer. Without a gateway Docker attaches its own gateway bridge, unless the network is internal."""
+    """Its answer. Docker attaches its own gateway bridge, unless there is a gateway, the network is internal, or it is
+    told not to."""
 
     name: InterfaceName = Field(serialization_alias="InterfaceName")
+    gateway: str = Field(default="", serialization_alias="Gateway")
+    gateway_v6: str = Field(default="", serialization_alias="GatewayIPv6")
     no_gateway: bool = Field(default=False, serialization_alias="DisableGatewayService")
 
 

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NetworkDriver: Docker's networks and endpoints as ours.
+"""NetworkDriver: Docker's networks and endpoints as ours, of one kind (kinds.py).
 
 An endpoint exists in the store from CreateEndpoint, so every host knows it before it sends. Join makes its interface
 (placed.py); Docker takes it from there, and the reconciler keeps frames going. Our id of an endpoint is how Docker's
 begins. What Docker says of what we don't know (any more) is taken for done.
 """
 
-import asyncio
 import logging
 from ipaddress import ip_interface
 
-from fastpath.control import marks, placed
+from fastpath.control import placed
 from fastpath.control.docker.book import Book, Entry
 from fastpath.control.docker.claims import MANAGER, Claims
 from fastpath.control.docker.ipam_driver import Reserved
+from fastpath.control.docker.kinds import Kind
 from fastpath.control.docker.messages import (
     CreateEndpoint,
     CreateNetwork,
     EndpointCreated,
     Interface,
-    InterfaceName,
     Join,
     Joined,
     NetworkCapabilities,
@@ -28,9 +27,8 @@ from fastpath.control.docker.messages import (
     OneNetwork,
     OperationalInfo,
 )
-from fastpath.control.docker.wanted import wanted
 from fastpath.control.mirror import Mirror, caught_up
-from fastpath.control.model import Endpoint, IPInterface, Sandbox
+from fastpath.control.model import Endpoint, IPInterface, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
 from fastpath.control.store.interface import UnavailableError
@@ -40,10 +38,11 @@ log = logging.getLogger(__name__)
 
 
 class NetworkDriver:
-    """`overhead` is what the tunnel adds to a packet, in bytes."""
+    """What Docker calls one of its drivers."""
 
     def __init__(
         self,
+        kind: Kind,
         *,
         host: str,
         claims: Claims,
@@ -52,8 +51,8 @@ class NetworkDriver:
         registry: Registry,
         reconciler: Reconciler,
         reserved: Reserved,
-        overhead: int,
     ) -> None:
+        self._kind = kind
         self._host = host
         self._claims = claims
         self._book = book
@@ -61,8 +60,6 @@ class NetworkDriver:
         self._registry = registry
         self._reconciler = reconciler
         self._reserved = reserved
-        self._overhead = overhead
-        self._networks_lock = asyncio.Lock()
 
     async def capabilities(self, _: Nothing) -> NetworkCapabilities:
         """Docker may not replicate anything itself, but a network reaches other hosts."""
@@ -72,8 +69,12 @@ class NetworkDriver:
 
     async def create_network(self, request: CreateNetwork) -> Nothing:
         """Make the network in the cluster, or join the one that is there."""
-        want = wanted(request, self._overhead)
-        async with self._networks_lock:
+        want = self._kind.wanted(request)
+        async with self._book.lock:
+            there = next((network for network in await self._claims.networks() if want.is_meant(network)), None)
+            if there is not None:
+                want.check_same(there)
+            await self._kind.check(want, there)
             network, revision = await self._claims.use_network(want, await self._reserved())
             self._book.add(request.network, Entry(network=network.name, wanted=want))
         await caught_up(self._mirror, revision)
@@ -82,10 +83,10 @@ class NetworkDriver:
 
     async def restore(self, name: str) -> None:
         """Make a network that is no longer in the cluster as it was, if this host's Docker has it."""
-        entry = next((entry for entry in self._book.networks.values() if entry.network == name), None)
+        entry = self._book.of_network(name)
         if entry is None:
             raise NotFoundError(f"there is no network {name}")
-        async with self._networks_lock:
+        async with self._book.lock:
             again = entry.wanted.model_copy(update={"name": name})
             _, revision = await self._claims.use_network(again, await self._reserved())
         await caught_up(self._mirror, revision)
@@ -109,7 +110,7 @@ class NetworkDriver:
     async def strike_off(self, name: str) -> None:
         """Tell the store that this host's Docker left the network."""
         self._check_store()
-        async with self._networks_lock:
+        async with self._book.lock:
             if name in self._book.left:
                 await self._claims.leave_network(name)
                 self._book.struck_off(name)
@@ -127,15 +128,27 @@ class NetworkDriver:
         identity = request.endpoint[:16]
         mac = request.interface.mac.lower() or None
         addresses = tuple(_interface(t) for t in (request.interface.address, request.interface.address_v6) if t)
-        if not addresses:
-            raise UsageError("an endpoint needs an address: create the network with --ipam-driver fastpath")
         try:
-            endpoint, revision = await self._claims.create_endpoint(entry.network, identity, addresses, mac)
+            endpoint, revision = await self._claim(entry.network, identity, addresses, mac)
         except NotFoundError:
             await self.restore(entry.network)
-            endpoint, revision = await self._claims.create_endpoint(entry.network, identity, addresses, mac)
+            endpoint, revision = await self._claim(entry.network, identity, addresses, mac)
         await caught_up(self._mirror, revision)
         return EndpointCreated(interface=Interface(mac="" if mac else endpoint.mac))
+
+    async def _claim(
+        self, name: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None
+    ) -> tuple[Endpoint, int]:
+        network = self._network(name)
+        await self._kind.check_addresses(network, [address.ip for address in addresses])
+        mac = mac or await self._kind.own_mac(network)
+        return await self._claims.create_endpoint(name, identity, addresses, mac)
+
+    def _network(self, name: str) -> Network:
+        network = self._mirror.networks.get(name)
+        if network is None:
+            raise NotFoundError(f"there is no network {name} in the cluster any more: make it anew")
+        return network
 
     async def join(self, request: Join) -> Joined:
         """Make the interface; Docker takes it from here into the sandbox."""
@@ -151,7 +164,7 @@ class NetworkDriver:
         await caught_up(self._mirror, revision)
         await self._reconciler.endpoint(endpoint)
         log.info("endpoint %s: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
-        return Joined(name=InterfaceName(source=marks.source_name(endpoint)))
+        return self._kind.joined(self._network(endpoint.network), endpoint)
 
     async def leave(self, _: OneEndpoint) -> Nothing:
         """The interface is still in the sandbox, and Docker needs it there: it goes with DeleteEndpoint."""
@@ -187,6 +200,7 @@ class NetworkDriver:
             self._check_store()
             revision = await self._registry.delete_endpoint(endpoint)
             if revision is not None:
+                await self._give_back(endpoint)
                 await caught_up(self._mirror, revision)
         except UnavailableError as error:
             log.warning("the store is told later that the endpoint %s is gone: %s", endpoint.id, error)
@@ -196,6 +210,12 @@ class NetworkDriver:
             self._reconciler.look_at_everything()
         else:
             self._reconciler.abandoned.discard(endpoint.id)
+
+    async def _give_back(self, endpoint: Endpoint) -> None:
+        """What Docker's own IPAM gave it will not give back to us. (Where this is not done, a lease ends.)"""
+        entry = self._book.of_network(endpoint.network)
+        for address in endpoint.addresses if entry is not None and not entry.wanted.own_ipam else ():
+            await self._claims.release_address(endpoint.network, address.ip)
 
     def _check_store(self) -> None:
         """What removes things need not wait for a store that is known to be away. Raises UnavailableError."""

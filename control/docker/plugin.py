@@ -17,15 +17,14 @@ from fastpath.errors import FastpathError
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/vnd.docker.plugins.v1.1+json"
-SOCKET = "fastpath.sock"
 
 Method = Callable[[Any], Awaitable[BaseModel]]
 
 
 class Plugin:
-    """Which request is whose."""
+    """Which request is whose. Without `addresses` it is no IPAM driver."""
 
-    def __init__(self, network: NetworkDriver, addresses: IpamDriver) -> None:
+    def __init__(self, network: NetworkDriver, addresses: IpamDriver | None = None) -> None:
         self._methods: dict[str, tuple[type[messages.Message], Method]] = {
             "Plugin.Activate": (messages.Nothing, self.activate),
             "NetworkDriver.GetCapabilities": (messages.Nothing, network.capabilities),
@@ -42,13 +41,16 @@ class Plugin:
             "NetworkDriver.RevokeExternalConnectivity": (messages.Nothing, network.nothing),
             "NetworkDriver.DiscoverNew": (messages.Nothing, network.nothing),
             "NetworkDriver.DiscoverDelete": (messages.Nothing, network.nothing),
-            "IpamDriver.GetCapabilities": (messages.Nothing, addresses.capabilities),
-            "IpamDriver.GetDefaultAddressSpaces": (messages.Nothing, addresses.address_spaces),
-            "IpamDriver.RequestPool": (messages.RequestPool, addresses.request_pool),
-            "IpamDriver.ReleasePool": (messages.ReleasePool, addresses.release_pool),
-            "IpamDriver.RequestAddress": (messages.RequestAddress, addresses.request_address),
-            "IpamDriver.ReleaseAddress": (messages.ReleaseAddress, addresses.release_address),
         }
+        if addresses is not None:
+            self._methods |= {
+                "IpamDriver.GetCapabilities": (messages.Nothing, addresses.capabilities),
+                "IpamDriver.GetDefaultAddressSpaces": (messages.Nothing, addresses.address_spaces),
+                "IpamDriver.RequestPool": (messages.RequestPool, addresses.request_pool),
+                "IpamDriver.ReleasePool": (messages.ReleasePool, addresses.release_pool),
+                "IpamDriver.RequestAddress": (messages.RequestAddress, addresses.request_address),
+                "IpamDriver.ReleaseAddress": (messages.ReleaseAddress, addresses.release_address),
+            }
 
     def application(self) -> web.Application:
         """What aiohttp serves."""
@@ -58,7 +60,9 @@ class Plugin:
 
     async def activate(self, _: messages.Nothing) -> messages.Activated:
         """What this plugin is."""
-        return messages.Activated(implements=("NetworkDriver", "IpamDriver"))
+        return messages.Activated(
+            implements=tuple(sorted({name.partition(".")[0] for name in self._methods} - {"Plugin"}))
+        )
 
     async def handle(self, request: web.Request) -> web.Response:
         """Any request."""

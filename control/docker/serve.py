@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the plugin together, and serves it."""
+"""Puts the plugins together, and serves them: Docker calls a driver as its socket is named."""
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
+from fastpath.control import lan
 from fastpath.control.config import DaemonConfig
 from fastpath.control.docker.book import Book
 from fastpath.control.docker.claims import Claims
 from fastpath.control.docker.ipam_driver import IpamDriver
+from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
 from fastpath.control.docker.network_driver import NetworkDriver
-from fastpath.control.docker.plugin import SOCKET, Plugin
+from fastpath.control.docker.plugin import Plugin
 from fastpath.control.docker.upkeep import Upkeep
 from fastpath.control.ipam import Pool
 from fastpath.control.mirror import Mirror
@@ -23,6 +28,9 @@ from fastpath.control.store.interface import Store
 from fastpath.control.underlay import Underlay
 from fastpath.control.underlay_watch import routed_subnets
 from fastpath.control.unix_socket import listening_socket
+
+OVERLAY: Final = "fastpath"
+MACVLAN: Final = "fastpath-macvlan"
 
 
 @contextlib.asynccontextmanager
@@ -45,25 +53,43 @@ async def docker_plugin(
 
     book = Book(config.state_dir / "docker.json")
     claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
-    driver = NetworkDriver(
-        host=config.host,
-        claims=claims,
-        book=book,
-        mirror=mirror,
-        registry=registry,
-        reconciler=reconciler,
-        reserved=reserved,
-        overhead=underlay.overhead,
-    )
-    plugin = Plugin(driver, IpamDriver(claims, book, reserved, driver.restore))
-    with listening_socket(config.docker_plugin_dir / SOCKET, option="--docker-plugin-dir") as sock:
+
+    def driver(kind: Kind) -> NetworkDriver:
+        return NetworkDriver(
+            kind,
+            host=config.host,
+            claims=claims,
+            book=book,
+            mirror=mirror,
+            registry=registry,
+            reconciler=reconciler,
+            reserved=reserved,
+        )
+
+    overlay = driver(OverlayKind(underlay.overhead))
+    macvlan = driver(MacvlanKind(mirror, reconciler))
+    avoid = functools.partial(lan.hosts_addresses, reconciler, mirror)
+    plugins = {
+        OVERLAY: Plugin(overlay, IpamDriver(claims, book, reserved, overlay.restore, avoid)),
+        MACVLAN: Plugin(macvlan),
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        for name, plugin in plugins.items():
+            await stack.enter_async_context(_served(config.docker_plugin_dir / f"{name}.sock", plugin))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        # Of what is kept up, nothing differs between the drivers.
+        upkeep = tasks.create_task(Upkeep(config.host, overlay, book, mirror).run(), name="docker")
+        yield
+        upkeep.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _served(path: Path, plugin: Plugin) -> AsyncIterator[None]:
+    with listening_socket(path, option="--docker-plugin-dir") as sock:
         runner = web.AppRunner(plugin.application(), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         try:
             await web.SockSite(runner, sock).start()
-            async with asyncio.TaskGroup() as tasks:
-                upkeep = tasks.create_task(Upkeep(config.host, driver, book, mirror).run(), name="docker")
-                yield
-                upkeep.cancel()
+            yield
         finally:
             await runner.cleanup()

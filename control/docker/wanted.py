@@ -1,36 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `docker network create` asked for: from Docker's words to a network, and whether one that exists is it."""
+"""What `docker network create` asked for: a network as one host's Docker wants it, and whether one that exists is it.
+What is said to which driver: wanted_overlay.py, wanted_macvlan.py."""
 
 import difflib
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from fastpath.addresses import IPAddress
+from fastpath.control import macvlan_options
 from fastpath.control.docker.messages import CreateNetwork, IpamData
 from fastpath.control.messages import NetworkCreate
-from fastpath.control.model import Layout, Model, Mtu, Name, Network, Subnet, Vni
+from fastpath.control.model import Driver, Layout, Model, Mtu, Name, Network, Subnet, Vni
 from fastpath.errors import ConflictError, UsageError
 
 ADDRESS_SPACE = "fastpath"
-NAME, LAYOUT = "fastpath.network", "fastpath.layout"
-UNDERLAY_MTU = "com.docker.network.driver.mtu"
-VNIS = "com.docker.network.driver.overlay.vxlanid_list"
-ENCRYPTED = "encrypted"
-OPTIONS = (NAME, LAYOUT, UNDERLAY_MTU, VNIS)
-COMMAND = "docker network create -d fastpath --ipam-driver fastpath --subnet 10.1.0.0/24 NAME"
+NAME, MTU = "fastpath.network", "com.docker.network.driver.mtu"
 
 
 class Wanted(Model):
-    """A network as one host's Docker wants it. None: as it is, or as it comes."""
+    """A network as one host's Docker wants it. None, or no such option: as it is, or as it comes."""
 
     name: Name | None = None
+    driver: Driver = "overlay"
     subnets: tuple[Subnet, ...]
     vni: Vni | None = None
     mtu: Mtu | None = None
     layout: Layout | None = None
-    internal: bool = False
+    internal: bool | None = False
+    options: dict[str, str] = Field(default_factory=dict)
     kept: tuple[IPAddress, ...] = ()
+    own_ipam: bool = True
+    """Whether Docker asks us for addresses; else it tells us which it gave."""
 
     @property
     def new_name(self) -> str:
@@ -39,16 +41,19 @@ class Wanted(Model):
         return self.name or f"docker-{pool.network_address}-{pool.prefixlen}".replace(":", "-")
 
     def request(self) -> NetworkCreate:
-        """To make it."""
-        return NetworkCreate(
+        """To make it. Raises UsageError."""
+        request = NetworkCreate(
             name=self.new_name,
+            driver=self.driver,
             subnets=tuple(subnet.pool for subnet in self.subnets),
             gateways=tuple(subnet.gateway for subnet in self.subnets),
             vni=self.vni,
             mtu=self.mtu,
             layout=self.layout or "direct",
-            internal=self.internal,
+            internal=bool(self.internal),
+            options=self.options,
         )
+        return macvlan_options.checked(request) if self.driver == "macvlan" else request
 
     def is_meant(self, network: Network) -> bool:
         """Whether this is the one that is to be joined, if it fits."""
@@ -59,20 +64,21 @@ class Wanted(Model):
 
     def check_same(self, network: Network) -> None:
         """Raises ConflictError where the network is another than what is wanted, with both shown."""
+        options = sorted(self.options)
         told = [
             (word, mine, theirs)
             for word, mine, theirs in (
+                ("driver", self.driver, network.driver),
                 ("subnets", _subnets(self.subnets), _subnets(network.subnets)),
                 ("VNI", self.vni, network.vni),
                 ("containers' MTU", self.mtu, network.mtu),
                 ("layout", self.layout, network.layout),
                 ("internal", self.internal, network.internal),
                 ("--aux-address", sorted(map(str, self.kept)), sorted(map(str, network.kept))),
+                *((f"-o {option}", self.options.get(option), network.options.get(option)) for option in options),
             )
             if mine is not None and mine != theirs and (word != "--aux-address" or mine)
         ]
-        if network.driver != "overlay":
-            told.insert(0, ("driver", "overlay", network.driver))
         if told:
             here = ", ".join(f"{word} {_shown(mine)}" for word, mine, _ in told)
             there = ", ".join(f"{word} {_shown(theirs)}" for word, _, theirs in told)
@@ -94,46 +100,42 @@ def _subnets(subnets: tuple[Subnet, ...]) -> str:
     return " and ".join(sorted(f"{subnet.pool} (gateway {subnet.gateway})" for subnet in subnets))
 
 
-def wanted(request: CreateNetwork, overhead: int) -> Wanted:
-    """What the request means. `overhead` is what the tunnel adds to a packet, in bytes. Raises UsageError."""
-    data = [*request.ipv4, *request.ipv6]
-    if not data or any(each.address_space != ADDRESS_SPACE for each in data):
-        raise UsageError(
-            "addresses of Docker's own IPAM would be given twice, by every host for itself: "
-            f"add --ipam-driver fastpath, as in: {COMMAND}"
-        )
-    words = request.words
-    _check_options(words)
-    try:
-        return Wanted(
-            name=words.get(NAME),
-            subnets=tuple(_subnet(each) for each in data),
-            vni=_vni(words.get(VNIS)),
-            mtu=_mtu(words.get(UNDERLAY_MTU), overhead),
-            layout=words.get(LAYOUT),  # type: ignore[arg-type]  # it is checked now
-            internal=request.internal,
-            kept=tuple(_host(text) for each in data for _, text in sorted(each.auxiliary.items())),
-        )
-    except ValidationError as error:
-        raise UsageError(_explained(error, words)) from None
+def subnets(request: CreateNetwork) -> tuple[Subnet, ...]:
+    """Those of the request. Raises UsageError."""
+    return tuple(_subnet(each) for each in (*request.ipv4, *request.ipv6))
 
 
-def _check_options(words: dict[str, str]) -> None:
-    if ENCRYPTED in words:
-        raise UsageError("encrypted networks are not supported: leave -o encrypted out")
+def kept(request: CreateNetwork) -> tuple[IPAddress, ...]:
+    """What --aux-address says. Raises UsageError."""
+    data = (*request.ipv4, *request.ipv6)
+    return tuple(_host(text) for each in data for _, text in sorted(each.auxiliary.items()))
+
+
+def check_options(words: Mapping[str, str], known: Sequence[str]) -> None:
+    """Raises UsageError where a word is none of them."""
     for word in words:
-        if word not in OPTIONS:
-            close = difflib.get_close_matches(word, OPTIONS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(OPTIONS)}"
+        if word not in known:
+            close = difflib.get_close_matches(word, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(known)}"
             raise UsageError(f'there is no option "{word}": {hint}')
 
 
-def _explained(error: ValidationError, words: dict[str, str]) -> str:
+def explained(error: ValidationError, words: Mapping[str, str], options: Mapping[str, str]) -> UsageError:
+    """What to say of it; `options` tells which field is whose."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
-    option = {"name": NAME, "layout": LAYOUT, "vni": VNIS, "mtu": UNDERLAY_MTU}.get(field)
+    option = options.get(field)
     why = first["msg"].removeprefix("Value error, ").replace("Input should be", "it is")
-    return f"-o {option}={words.get(option, '')} cannot be: {why}" if option else f"{field}: {why}"
+    return UsageError(f"-o {option}={words.get(option, '')} cannot be: {why}" if option else f"{field}: {why}")
+
+
+def number(words: Mapping[str, str], option: str, what: str) -> int | None:
+    """What the option says, if it is there. Raises UsageError: `what` tells what it should be."""
+    text = words.get(option)
+    try:
+        return int(text) if text is not None else None
+    except ValueError:
+        raise UsageError(f"-o {option}={text} is no number: give {what}") from None
 
 
 def _subnet(data: IpamData) -> Subnet:
@@ -150,23 +152,3 @@ def _host(text: str) -> IPAddress:
         return ip_address(text.partition("/")[0])
     except ValueError:
         raise UsageError(f"--aux-address {text} is no address") from None
-
-
-def _vni(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if "," in text:
-        raise UsageError(f"-o {VNIS}={text}: a network has one VNI here, give one")
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"-o {VNIS}={text} is no number: give a VNI, 256 to 16777215") from None
-
-
-def _mtu(text: str | None, overhead: int) -> int | None:
-    if text is None:
-        return None
-    try:
-        return int(text) - overhead
-    except ValueError:
-        raise UsageError(f"-o {UNDERLAY_MTU}={text} is no number: give the underlay's MTU, as 1500") from None

@@ -42,7 +42,8 @@ class DockerSite:
             if containers := host.docker("ps", "-aq").split():
                 host.docker("rm", "-f", *containers)
         for host in self.hosts:
-            if networks := host.docker("network", "ls", "-q", "--filter", "driver=fastpath").split():
+            ours = ("--filter", "driver=fastpath", "--filter", "driver=fastpath-macvlan")
+            if networks := host.docker("network", "ls", "-q", *ours).split():
                 host.docker("network", "rm", *networks)
         wait_for(lambda: not self.left(), f"nothing is left: {self.left()}")
 

@@ -258,9 +258,9 @@ def test_many_containers_at_once(two: DockerSite) -> None:
         for thread in threads:
             thread.join()
 
-    work(make, 20)
-    given = [host.address(f"m{number}", "crowd") for host in two.hosts for number in range(20)]
-    assert len(set(given)) == 40
-    assert all(two.hosts[0].pinged("m0", address, 1) for address in given[20::4])
-    work(lambda host, number: host.docker("rm", "-f", f"m{number}"), 20)
+    work(make, 50)
+    given = [host.address(f"m{number}", "crowd") for host in two.hosts for number in range(50)]
+    assert len(set(given)) == 100
+    assert all(two.hosts[0].pinged("m0", address, 1) for address in given[50::10])
+    work(lambda host, number: host.docker("rm", "-f", f"m{number}"), 50)
     assert not two.keys("/fastpath/v1/objects/endpoints/")

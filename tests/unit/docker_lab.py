@@ -10,15 +10,18 @@ from typing import Any, ParamSpec, TypeVar
 
 from aiohttp.test_utils import TestClient, TestServer
 
+from fastpath.addresses import IPAddress
 from fastpath.control import keys
 from fastpath.control.docker.book import Book
 from fastpath.control.docker.claims import Claims
 from fastpath.control.docker.ipam_driver import IpamDriver
+from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.control.docker.plugin import Plugin
 from fastpath.control.docker.upkeep import Upkeep
 from fastpath.control.ipam import DEFAULT_POOL
-from fastpath.control.model import Endpoint, IPNetwork
+from fastpath.control.model import Endpoint, IPNetwork, Network
+from fastpath.errors import FastpathError
 from tests.unit.sites import Host
 
 P = ParamSpec("P")
@@ -26,9 +29,12 @@ R = TypeVar("R")
 
 
 class NoKernel:
-    """A reconciler that touches nothing; it keeps which endpoints it was told to make and to remove."""
+    """A reconciler that touches nothing; it keeps which endpoints it was told to make and to remove. `mac` is what the
+    driver says is the parent's, `trouble` why this host can't have a network."""
 
     def __init__(self) -> None:
+        self.mac: str | None = None
+        self.trouble: FastpathError | None = None
         self.abandoned: set[str] = set()
         self.made: list[str] = []
         self.removed: list[str] = []
@@ -38,6 +44,13 @@ class NoKernel:
 
     async def remove_endpoint(self, endpoint: Endpoint) -> None:
         self.removed.append(endpoint.id)
+
+    async def check_network(self, _: Network) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+
+    async def own_mac(self, _: Network) -> str | None:
+        return self.mac
 
     def look_at_everything(self) -> None:
         pass
@@ -57,23 +70,35 @@ class DockerHost:
         self.kernel = NoKernel()
         self.book = Book(state / f"{host.name}.json")
         self.claims = Claims(host.store, host.registry, host.name, DEFAULT_POOL)
-        self.driver = NetworkDriver(
-            host=host.name,
-            claims=self.claims,
-            book=self.book,
-            mirror=host.mirror,
-            registry=host.registry,
-            reconciler=self.kernel,  # type: ignore[arg-type]  # it has what is needed
-            reserved=reserved,
-            overhead=50,
-        )
+        self.hosts_addresses: set[IPAddress] = set()
+
+        async def avoid() -> set[IPAddress]:
+            return self.hosts_addresses
+
+        def driver(kind: Kind) -> NetworkDriver:
+            return NetworkDriver(
+                kind,
+                host=host.name,
+                claims=self.claims,
+                book=self.book,
+                mirror=host.mirror,
+                registry=host.registry,
+                reconciler=self.kernel,  # type: ignore[arg-type]  # it has what is needed
+                reserved=reserved,
+            )
+
+        self.driver = driver(OverlayKind(50))
         self.upkeep = Upkeep(host.name, self.driver, self.book, host.mirror)
-        plugin = Plugin(self.driver, IpamDriver(self.claims, self.book, reserved, self.driver.restore))
-        self.client = TestClient(TestServer(plugin.application()))
+        addresses = IpamDriver(self.claims, self.book, reserved, self.driver.restore, avoid)
+        macvlan = Plugin(driver(MacvlanKind(host.mirror, self.kernel)))  # type: ignore[arg-type]  # as above
+        self.client = TestClient(TestServer(Plugin(self.driver, addresses).application()))
+        self.macvlan_client = TestClient(TestServer(macvlan.application()))
 
     async def raw(self, method: str, body: bytes | str | None) -> tuple[int, Any]:
-        """Status and answer."""
-        async with self.client.post(f"/{method}", data=body) as answer:
+        """Status and answer; MacvlanDriver is the NetworkDriver of the other plugin."""
+        client = self.macvlan_client if method.startswith("MacvlanDriver") else self.client
+        method = method.replace("MacvlanDriver", "NetworkDriver")
+        async with client.post(f"/{method}", data=body) as answer:
             return answer.status, json.loads(await answer.read())
 
     async def ask(self, method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -103,11 +128,13 @@ async def plugged(hosts: Sequence[Host], state: Path) -> AsyncIterator[list[Dock
     try:
         for docker in dockers:
             await docker.client.start_server()
+            await docker.macvlan_client.start_server()
             await docker.host.mirror.synced.wait()
         yield dockers
     finally:
         for docker in dockers:
             await docker.client.close()
+            await docker.macvlan_client.close()
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)

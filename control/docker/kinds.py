@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the two drivers differ that Docker knows of us: what they are told, and what they tell."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from fastpath.addresses import IPAddress
+from fastpath.control import lan, marks
+from fastpath.control.docker import wanted_macvlan, wanted_overlay
+from fastpath.control.docker.messages import CreateNetwork, InterfaceName, Joined
+from fastpath.control.docker.wanted import Wanted
+from fastpath.control.mirror import Mirror
+from fastpath.control.model import Endpoint, Network
+from fastpath.control.reconciler import Reconciler
+from fastpath.errors import ConflictError, UsageError
+
+
+class Kind(Protocol):
+    """OverlayKind and MacvlanKind."""
+
+    def wanted(self, request: CreateNetwork) -> Wanted:
+        """What `docker network create` asks for. Raises UsageError."""
+
+    async def check(self, want: Wanted, there: Network | None) -> None:
+        """Whether this host can have the network, which is `there` or will be made. Raises FastpathError."""
+
+    async def own_mac(self, network: Network) -> str | None:
+        """What an endpoint gets where Docker asks for no MAC address; None: one that follows from its address."""
+
+    async def check_addresses(self, network: Network, addresses: Collection[IPAddress]) -> None:
+        """Whether an endpoint can have them. Raises ConflictError."""
+
+    def joined(self, network: Network, endpoint: Endpoint) -> Joined:
+        """Which interface Docker is to take, and what leads out of the container."""
+
+
+class OverlayKind:
+    """`overhead` is what the tunnel adds to a packet, in bytes."""
+
+    def __init__(self, overhead: int) -> None:
+        self._overhead = overhead
+
+    def wanted(self, request: CreateNetwork) -> Wanted:
+        """See Kind."""
+        return wanted_overlay.wanted(request, self._overhead)
+
+    async def check(self, _: Wanted, __: Network | None) -> None:
+        """Every host can."""
+
+    async def own_mac(self, _: Network) -> None:
+        """It follows from the address."""
+
+    async def check_addresses(self, _: Network, addresses: Collection[IPAddress]) -> None:
+        """Our IPAM gave them."""
+        if not addresses:
+            raise UsageError("an endpoint needs an address: create the network with --ipam-driver fastpath")
+
+    def joined(self, _: Network, endpoint: Endpoint) -> Joined:
+        """Without a gateway of ours Docker attaches its own gateway bridge, unless the network is internal."""
+        return Joined(name=InterfaceName(source=marks.source_name(endpoint)))
+
+
+class MacvlanKind:
+    """Docker's own IPAM is as good as ours here, where every host has a part of the LAN's addresses for itself; so what
+    it gave is claimed for the whole cluster."""
+
+    def __init__(self, mirror: Mirror, reconciler: Reconciler) -> None:
+        self._mirror = mirror
+        self._reconciler = reconciler
+
+    def wanted(self, request: CreateNetwork) -> Wanted:
+        """See Kind."""
+        return wanted_macvlan.wanted(request)
+
+    async def check(self, want: Wanted, there: Network | None) -> None:
+        """By making an interface."""
+        if there is None:
+            asked = want.request().model_dump(include={"name", "driver", "vni", "mtu", "internal", "options"})
+            there = Network(subnets=(), **asked)
+        await self._reconciler.check_network(there)
+
+    async def own_mac(self, network: Network) -> str | None:
+        """The parent's, in the mode passthru."""
+        return await self._reconciler.own_mac(network)
+
+    async def check_addresses(self, network: Network, addresses: Collection[IPAddress]) -> None:
+        """Docker's IPAM does not know which addresses hosts have."""
+        if not addresses:
+            raise UsageError(f"an endpoint needs an address: docker network create {network.name} with a --subnet")
+        for address in sorted({*addresses} & await lan.hosts_addresses(self._reconciler, self._mirror), key=str):
+            raise ConflictError(
+                f"{address} is the address of a host: keep it from containers by --aux-address or --ip-range of "
+                "docker network create, or use --ipam-driver fastpath"
+            )
+
+    def joined(self, network: Network, endpoint: Endpoint) -> Joined:
+        """The LAN's router leads out."""
+        families = {address.version for address in endpoint.addresses}
+        gateways = {
+            subnet.gateway.version: str(subnet.gateway)
+            for subnet in (() if network.internal else network.subnets)
+            if subnet.gateway.version in families
+        }
+        return Joined(
+            name=InterfaceName(source=marks.source_name(endpoint)),
+            gateway=gateways.get(4, ""),
+            gateway_v6=gateways.get(6, ""),
+            no_gateway=True,
+        )
