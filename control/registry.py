@@ -20,7 +20,7 @@ from fastpath.control.ipam import Pool
 from fastpath.control.macvlan_options import check_parent_free, options_of
 from fastpath.control.messages import EndpointCreate, NetworkCreate
 from fastpath.control.model import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
-from fastpath.control.store.interface import Compare, Delete, Item, LeaseGoneError, Put, Store
+from fastpath.control.store.interface import Compare, Delete, Item, LeaseGoneError, Put, Store, UnavailableError
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
 ATTEMPTS = 200  # lost races in a row before somebody is told; each was won by another host
@@ -59,10 +59,15 @@ class Registry:
             key = keys.network(network.name)
             if any(item.key == key for item in items):
                 raise ConflictError(f"the store's {key} cannot be read: put it right, or choose another name")
-            revision = await self._store.commit(
-                [Compare(keys.NETWORKS_GUARD, guard.revision if guard else 0), Compare(key)],
-                [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
-            )
+            try:
+                revision = await self._store.commit(
+                    [Compare(keys.NETWORKS_GUARD, guard.revision if guard else 0), Compare(key)],
+                    [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
+                )
+            except UnavailableError as error:
+                raise UnavailableError(
+                    f"{error}; the network {network.name} may have been made nevertheless: see `fastpath network ls`"
+                ) from None
             if revision is not None:
                 return network, revision
         raise AssertionError("unreachable")

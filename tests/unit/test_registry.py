@@ -10,7 +10,7 @@ import pytest
 from fastpath.control import keys
 from fastpath.control.ipam import Pool
 from fastpath.control.model import Endpoint, Network
-from fastpath.control.store.interface import Delete, Put
+from fastpath.control.store.interface import Delete, Put, UnavailableError
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 from tests.unit.sites import Host, ids, with_hosts
 
@@ -27,6 +27,21 @@ def test_a_network_gets_what_it_does_not_ask_for(file: Path) -> None:
     web, db = with_hosts(file, 1, play)
     assert (web.vni, str(web.subnets[0].pool), str(web.subnets[0].gateway)) == (256, "10.0.0.0/24", "10.0.0.1")
     assert (db.vni, str(db.subnets[0].pool)) == (257, "10.0.1.0/24")
+
+
+def test_a_network_whose_making_got_no_answer_may_be_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(hosts: list[Host]) -> None:
+        async def unanswered(*what: object) -> int:
+            await commit(*what)  # type: ignore[arg-type]
+            raise UnavailableError("the store does not answer")
+
+        commit = hosts[0].store.commit
+        monkeypatch.setattr(hosts[0].store, "commit", unanswered)
+        with pytest.raises(UnavailableError, match="does not answer; the network web may have been made nevertheless"):
+            await hosts[0].network("web")
+        assert await hosts[0].store.get(keys.network("web")) is not None
+
+    with_hosts(file, 1, play)
 
 
 @pytest.mark.parametrize(
