@@ -32,6 +32,7 @@ R = TypeVar("R")
 
 GATHER_S = 0.01  # events that come within this time are handled together
 SOON_S = 1.0  # until what failed is tried again
+OVERDUE_S = 30.0  # a call in the thread that takes longer hangs, as far as anybody can tell
 LIVENESS_S = 5.0  # between looks at whether sandboxes still exist
 
 
@@ -83,6 +84,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._cleared = False
+        self._at_work_since: float | None = None  # when the thread began what it does now
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fastpath-kernel")
 
     # What the rest of the daemon calls.
@@ -174,8 +176,21 @@ class Reconciler:
 
     async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in the thread that touches kernel and engine."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+        def work() -> R:
+            self._at_work_since = time.monotonic()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._at_work_since = None
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def overdue(self) -> str | None:
+        """Whether one call to kernel or engine takes so long that somebody should know: all others wait for it."""
+        since = self._at_work_since
+        taken = time.monotonic() - since if since is not None else 0.0
+        return f"one look at this host's interfaces has taken {taken:.0f} s so far" if taken > OVERDUE_S else None
 
     def close(self) -> None:
         """End the thread, once what it does is done."""

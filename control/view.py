@@ -161,7 +161,7 @@ class View:
             if self._mirror.synced.is_set()
             else ["the store was not reached yet: this host acts on what it last knew"]
         )
-        found += [why for why in (self._mirror.trouble, *self._more()) if why is not None]
+        found += [why for why in (self._mirror.trouble, self._reconciler.overdue(), *self._more()) if why is not None]
         found += [f"{key} in the store cannot be read: {why}" for key, why in sorted(self._mirror.unreadable.items())]
         found += [why for _, why in sorted(self._reconciler.problems.items())]
         found += [

@@ -2,6 +2,7 @@
 """The reconciler goes on, whatever it meets."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
@@ -68,6 +69,25 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
         await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
         following.cancel()
         running.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_call_that_hangs_is_told(tmp_path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastpath.control.reconciler.OVERDUE_S", 0.0)
+
+    async def play(hosts: list[Host]) -> None:
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", hosts[0].mirror, state, dict, lambda: 1450)
+        assert reconciler.overdue() is None
+        answer = threading.Event()
+        hanging = asyncio.create_task(reconciler.in_thread(answer.wait))
+        await until(lambda: reconciler.overdue() is not None)
+        assert reconciler.overdue() == "one look at this host's interfaces has taken 0 s so far"
+        answer.set()
+        await hanging
+        assert reconciler.overdue() is None
         reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
