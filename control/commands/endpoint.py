@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fastpath endpoint`"""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastpath.control.one_line import one_line_errors
 from fastpath.errors import UsageError
 from fastpath.port import check_name
 
+LOOK_S = 0.1  # between looks whether the store is back
 WORDS = {"network": "network", "sandbox": "--sandbox", "name": "--name", "addresses": "--ip", "mac": "--mac"}
 
 
@@ -31,26 +33,42 @@ def endpoint() -> None:
 @click.option("--name", default="eth0", show_default=True, help="Of the interface there.")
 @click.option("--ip", "addresses", multiple=True, metavar="ADDRESS", help="Of each subnet.  [default: a free one]")
 @click.option("--mac", metavar="ADDRESS", help="[default: it follows from the IPv4 address]")
+@click.option("--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="For a store that is away.")
 @json_option
 @socket_option
 @click.argument("network")
 @one_line_errors
-def create(sandbox: str, name: str, as_json: bool, socket: Path, **more: Any) -> None:
+def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **more: Any) -> None:
     """Put a network namespace of this host into a network, and print its addresses there.
 
     \b
     Examples:
       fastpath endpoint create blue --sandbox c1
       fastpath endpoint create blue --sandbox /proc/4711/ns/net --name eth1 --ip 10.1.0.5
+      fastpath endpoint create blue --sandbox c1 --wait 300
     """
     check_name(name)
     message = build(EndpointCreate, WORDS, sandbox=_sandbox(sandbox), name=name, **more)
-    made = DaemonClient(socket).create_endpoint(message)
+    daemon = DaemonClient(socket)
+    if wait:
+        _await_store(daemon, wait)
+    made = daemon.create_endpoint(message)
     if as_json:
         print_json(made)
         return
     for address in made.addresses:
         click.echo(str(address))
+
+
+def _await_store(daemon: DaemonClient, seconds: float) -> None:
+    """Until it answers, or the time is up: then what is asked of it says what is wrong."""
+    deadline = time.monotonic() + seconds
+    said = False
+    while not (status := daemon.status()).store_answers and time.monotonic() < deadline:
+        if not said:
+            click.echo(f"waiting for the store {status.store}, for up to {seconds:g} s", err=True)
+            said = True
+        time.sleep(LOOK_S)
 
 
 def _sandbox(text: str) -> str:

@@ -3,6 +3,7 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from fastpath.control import keys
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, wait_for
+from tests.netns.hosts import FASTPATH, Namespace, wait_for
 from tests.system.etcd_server import Etcd, Place
 from tests.system.site import Site, pinged, site
 
@@ -72,7 +73,7 @@ def lost(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_minute_without_etcd(two: Cluster) -> None:
-    """No packet is lost, and an endpoint that was made meanwhile is known once etcd is back."""
+    """No packet is lost, and an endpoint that is asked for meanwhile is made, and known, once etcd is back."""
     connect(two)
     h1, h2 = two.site.daemons
     c1, _ = two.site.containers
@@ -86,13 +87,18 @@ def test_a_minute_without_etcd(two: Cluster) -> None:
     with pytest.raises(FastpathError, match=r"192\.0\.2\.100"):
         h1.network("db")
     assert [info.network.name for info in h1.client.networks()] == ["web"]
+    words = ("endpoint", "create", "web", "--sandbox", two.site.lab.switch.name, "--name", "late0", "--wait", "300")
+    late = h2.host.spawn(*FASTPATH, *words, "--socket", str(h2.socket))
     assert lost(running) == 0
+    assert late.poll() is None, late.communicate()
     two.etcd.start()
-    extra = two.site.lab.switch
-    h2.wait(lambda now: now.store_answers, "etcd answers")
-    made = h2.join(extra, "web", name="late0")
-    wait_for(lambda: any(line.mac == made.mac for line in h1.client.fdb("web")), "h1 knows the new one")
-    assert pinged(c1, str(made.addresses[0].ip)) == 3
+    back = time.monotonic()
+    mac = "02:42:0a:09:00:04"
+    wait_for(lambda: any(line.mac == mac for line in h1.client.fdb("web")), "h1 knows the new one")
+    print(f"known {time.monotonic() - back:.2f} s after etcd's return")
+    out, err = late.communicate()
+    assert (out, err) == ("10.9.0.4/24\n", "waiting for the store etcd://192.0.2.100:2379, for up to 300 s\n")
+    assert pinged(c1, "10.9.0.4") == 3
     two.site.settle()
 
 

@@ -2,6 +2,7 @@
 """Every command of the daemon's, against a fake one: what it asks, what it prints, how it ends."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,29 @@ class TestEndpoint:
         printed = json.loads(typed(run, "endpoint create blue --sandbox c1 --json").stdout)
         assert printed == fake.ENDPOINT.model_dump(mode="json")
         assert daemon.asked[0][2]["name"] == "eth0"
+
+    def test_create_waits_for_a_store_that_is_away(
+        self, run: Type, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        away = fake.STATUS.model_copy(update={"store_answers": False})
+        daemon.answers["GET /v1/status"] = (200, away)
+
+        def later(_: float) -> None:
+            if len(daemon.asked) == 3:
+                daemon.answers["GET /v1/status"] = (200, fake.STATUS)
+
+        monkeypatch.setattr(time, "sleep", later)
+        result = run(*"endpoint create blue --sandbox c1 --wait 60".split())
+        assert result.stdout == "10.1.0.2/24\nfd00:1::2/64\n"
+        assert result.stderr == "waiting for the store etcd://192.0.2.10:2379, for up to 60 s\n"
+        assert [what for _, what, _ in daemon.asked] == ["/v1/status"] * 4 + ["/v1/endpoints"]
+
+    def test_when_the_time_is_up_the_daemon_says_what_is_wrong(self, run: Type, daemon: FakeDaemon) -> None:
+        daemon.answers["GET /v1/status"] = (200, fake.STATUS.model_copy(update={"store_answers": False}))
+        daemon.refuse("POST /v1/endpoints", 503, "etcd at 192.0.2.10:2379 does not answer")
+        result = run(*"endpoint create blue --sandbox c1 --wait 0.1".split())
+        assert result.exit_code == 2
+        assert result.stderr.splitlines()[-1] == "fastpath: etcd at 192.0.2.10:2379 does not answer"
 
     def test_a_sandbox_s_path_means_the_same_to_the_daemon(
         self, run: Type, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
