@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the demos share: two hosts h1 and h2 joined by a cable, two containers c1 and c2. All are network namespaces
-# named fpdemo-…, and all is removed at the end, whatever happens.
+# What the demos share: two hosts h1 and h2 joined by a cable, two containers c1 and c2, unless `containers` is empty. All
+# are network namespaces named fpdemo-…, and all is removed at the end, whatever happens.
 # shellcheck shell=bash
 
 fastpath=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../../.venv/bin/fastpath")
 scratch=/tmp/fpdemo
 megabytes=256
+containers="c1 c2"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
@@ -32,9 +33,14 @@ stop_all() { # stop_all SIGNAL: whatever runs in the namespaces
     done
 }
 
+# For a demo that makes more: what ends before the processes on the hosts do, and what goes after them.
+clean_first() { :; }
+clean_last() { :; }
+
 cleanup() {
     trap '' INT TERM HUP # a second Ctrl-C must not stop this
     local name
+    clean_first
     stop_all TERM
     for name in h1 h2 c1 c2; do
         for _ in $(seq 100); do
@@ -46,12 +52,13 @@ cleanup() {
     for name in c1 c2 h1 h2; do
         ip netns delete "fpdemo-$name" 2>/dev/null || true
     done
+    clean_last
     rm -rf "$scratch"
 }
 
 make_hosts() {
     local name
-    for name in h1 h2 c1 c2; do
+    for name in h1 h2 $containers; do
         ip netns add "fpdemo-$name"
         ip -n "fpdemo-$name" link set lo up
     done
