@@ -35,9 +35,10 @@ PATIENCE_S = 120.0
 
 
 class Daemon:
-    """A host's daemon, which may be killed and started again. All settings are the defaults, but metrics are on."""
+    """A host's daemon, which may be killed and started again. All settings are the defaults, but metrics are on, and
+    what `settings` has, as lines of TOML."""
 
-    def __init__(self, label: str, host: Namespace, folder: Path, store: str) -> None:
+    def __init__(self, label: str, host: Namespace, folder: Path, store: str, settings: str = "") -> None:
         self.name = f"fpbench-{os.getpid()}-{label}"
         self.host = host
         self.client = DaemonClient(folder / f"{label}.sock")
@@ -46,7 +47,7 @@ class Daemon:
         self._config = folder / f"{label}.toml"
         self._config.write_text(
             f'host = "{self.name}"\nvtep = "u0"\nstore = "{store}"\nsocket = "{self.client.path}"\n'
-            f'state_dir = "{folder}/{label}"\nmetrics = "{self.metrics}"\n'
+            f'state_dir = "{folder}/{label}"\nmetrics = "{self.metrics}"\n{settings}'
         )
         self._told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._told.bind(str(folder / f"{label}.notify"))

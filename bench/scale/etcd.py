@@ -13,12 +13,13 @@ ADDRESS, PORT = "192.0.2.100", 2379
 
 
 @contextlib.contextmanager
-def etcd(where: Namespace, folder: Path) -> Iterator[str]:
-    """A server with its data in `folder`, ready; its URL."""
+def etcd(where: Namespace, folder: Path, *more: str) -> Iterator[str]:
+    """A server with its data in `folder`, and `more` options, ready; its URL."""
     client, own = f"http://{ADDRESS}:{PORT}", "http://127.0.0.1:2380"
     command = ["etcd", "--name", "one", "--data-dir", str(folder / "etcd"), "--log-level=warn"]
     command += ["--listen-client-urls", client, "--advertise-client-urls", client]
     command += ["--listen-peer-urls", own, "--initial-advertise-peer-urls", own, "--initial-cluster", f"one={own}"]
+    command += more
     with (folder / "etcd.log").open("ab") as log:
         process = subprocess.Popen(
             ["ip", "netns", "exec", where.name, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastpath.bench.docker.dockerd import remove_leftovers
 from fastpath.control import keys
 from fastpath.control.store.checks import prefix_end
 from tests.netns.hosts import namespaces, wait_for
 from tests.netns.hosts import remove_leftovers as hosts_remove_leftovers
-from tests.system.docker_host import DockerHost, remove_leftovers
+from tests.system.docker_host import DockerHost
 from tests.system.etcd_server import Etcd, Place
 from tests.system.site import Site, site
 

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from fastpath.bench.e2e import namespaces as base
 from fastpath.control.client import DaemonClient
 from fastpath.control.messages import EndpointCreate, NetworkCreate, NetworkInfo, Status
 from fastpath.control.model import Endpoint
@@ -177,7 +178,7 @@ def links(where: Namespace) -> dict[str, dict[str, object]]:
     return {link["ifname"]: link for link in json.loads(ip("-n", where.name, "-d", "-json", "address"))}
 
 
-def pinged(frm: Namespace, to: str, count: int = 3, interval: float = 0.02) -> int:
+def pinged(frm: base.Namespace, to: str, count: int = 3, interval: float = 0.02) -> int:
     """How many of `count` pings were answered."""
     done = frm.run("ping", "-q", "-c", str(count), "-i", str(interval), "-W", "2", to, check=False)
     words = done.stdout.split()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fastpath.bench.e2e import namespaces as base
 from fastpath.control import keys
 from fastpath.control.model import Endpoint
 from fastpath.control.store.sqlite import SqliteStore
@@ -28,7 +29,7 @@ def two(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-def listener(where: Namespace, address: str) -> socket.socket:
+def listener(where: base.Namespace, address: str) -> socket.socket:
     def make() -> socket.socket:
         sock = socket.create_server((address, 5000))
         sock.settimeout(60)
@@ -40,7 +41,7 @@ def listener(where: Namespace, address: str) -> socket.socket:
 class Stream:
     """A TCP connection from one container to another that carries numbered blocks, until it is told to end."""
 
-    def __init__(self, frm: Namespace, to: Namespace, address: str) -> None:
+    def __init__(self, frm: base.Namespace, to: base.Namespace, address: str) -> None:
         server = listener(to, address)
         self._out = frm.inside(lambda: socket.create_connection((address, 5000), 60))
         self._in = server.accept()[0]

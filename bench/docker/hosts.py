@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where it is measured: two hosts with a dockerd and a fastpath daemon each, and on each a container in either network.
+
+    a container of either       a container of either    10.9.0.3 and 10.9.0.2 in either network
+    |                                          |
+    h1 192.0.2.1 ----------- veth ----------- h2 192.0.2.2
+    etcd
+
+The same two dockerds serve both, so all but the network is the same. Docker's overlay has the UDP port 4789, ours 8472.
+"""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastpath.bench.docker.dockerd import Dockerd
+from fastpath.bench.docker.dockerd import remove_leftovers as remove_dockerds
+from fastpath.bench.e2e import namespaces
+from fastpath.bench.e2e.namespaces import Namespace, wait_for
+from fastpath.bench.e2e.site import WIRE, Site
+from fastpath.bench.scale.bed import Daemon
+from fastpath.bench.scale.etcd import ADDRESS, PORT, etcd
+from fastpath.errors import RefusedError
+
+PREFIX, FOLDERS = "fpbd-", Path("/tmp/fpbd-")  # noqa: S108  # sockets need short names
+OURS, THEIRS = "fastpath", "overlay"  # drivers, as Docker calls them, and the networks' names
+SUBNET, FIRST, SECOND = "10.9.0.0/24", "10.9.0.3", "10.9.0.2"
+NETFILTER = ("ip", "ip6", "arp")
+
+
+@dataclass
+class Hosts:
+    """Both hosts, and by driver the two containers that traffic goes between."""
+
+    dockers: list[Dockerd]
+    sites: dict[str, Site]
+
+    def form(self, underlay: str) -> None:
+        """Make the veth between the hosts so: `offload`, or `wire`, as in fastpath.bench.e2e.site."""
+        words = list(WIRE)
+        if underlay == "offload":
+            words = [word.replace("off", "on") for word in words]
+        for docker in self.dockers:
+            docker.host.run("ethtool", "-K", "u0", *words)
+
+
+@contextlib.contextmanager
+def hosts(folder: Path) -> Iterator[Hosts]:
+    """All of it runs; everything is removed at the end in any case."""
+    with contextlib.ExitStack() as stack:
+        both = _namespaces(stack)
+        url = stack.enter_context(etcd(both[0], folder, "--enable-v2=true"))
+        dockers = []
+        for number, host in enumerate(both, 1):
+            cluster = [f"--cluster-store=etcd://{ADDRESS}:{PORT}", f"--cluster-advertise=192.0.2.{number}:2375"]
+            docker = Dockerd(f"h{number}", host, number, cluster, FOLDERS)
+            stack.callback(docker.close)
+            settings = f'docker_plugin_dir = "{docker.plugins}"\nudp_port = 8472\n'
+            daemon = Daemon(f"h{number}", host, folder, url, settings)
+            stack.callback(daemon.close)
+            daemon.launch()
+            daemon.ready()
+            docker.launch()
+            dockers.append(docker)
+        for docker in dockers:
+            docker.wait()
+            docker.load_image()
+        _networks(dockers)
+        found = Hosts(dockers, {})
+        for driver in (OURS, THEIRS):
+            ends = []
+            for docker, address in zip(dockers, (FIRST, SECOND), strict=True):
+                name = f"{driver}-{docker.name}"  # Docker's overlay wants every name once in the cluster
+                docker.container(name, driver, "--ip", address)
+                ends.append(stack.enter_context(docker.namespace(name)))
+            found.sites[driver] = Site(both[0], both[1], ends[0], ends[1], "offload", folder)
+        _without_netfilter(dockers)
+        for site in found.sites.values():
+            site.check_reachable()
+        yield found
+
+
+def _namespaces(stack: contextlib.ExitStack) -> list[Namespace]:
+    both = []
+    for label in ("h1", "h2"):
+        both.append(made := Namespace.add(PREFIX, label))
+        stack.callback(made.remove)
+    both[0].ip(f"link add u0 type veth peer name u0 netns {both[1].name}")
+    both[0].address("192.0.2.1/24", f"{ADDRESS}/24", device="u0")
+    both[1].address("192.0.2.2/24", device="u0")
+    return both
+
+
+def _networks(dockers: list[Dockerd]) -> None:
+    """The same subnet twice: neither driver shows the other's to anybody."""
+    for docker in dockers:
+        create = ("network", "create", "--subnet", SUBNET)
+        docker.docker(*create, "-d", OURS, "--ipam-driver", OURS, OURS)
+    dockers[0].docker("network", "create", "--subnet", SUBNET, "-d", THEIRS, THEIRS)
+    other = dockers[1]
+    wait_for(lambda: other.run("network", "inspect", THEIRS, check=False).returncode == 0, "the overlay is known")
+
+
+def _without_netfilter(dockers: list[Dockerd]) -> None:
+    """Bridges, of which Docker's overlay has one on each host, are faster without."""
+    for docker in dockers:
+        for name in (docker.folder / "exec" / "netns").iterdir():
+            for kind in NETFILTER:
+                file = f"/proc/sys/net/bridge/bridge-nf-call-{kind}tables"
+                words = ["nsenter", f"--net={name}", "sh", "-c", f"[ ! -e {file} ] || echo 0 >{file}"]
+                done = subprocess.run(words, capture_output=True, text=True, check=False)
+                if done.returncode != 0:
+                    raise RefusedError(f"{file}: {done.stderr.strip()}")
+
+
+def remove_leftovers() -> None:
+    """What runs that were killed left."""
+    namespaces.remove_leftovers(PREFIX)
+    remove_dockerds(FOLDERS)
