@@ -180,7 +180,7 @@ class Macvlan:
             raise ConflictError(
                 f"the interface of endpoint {endpoint.id} is not on {parent.name}: restart the container"
             )
-        place.inside(lambda: self._keep(network, endpoint, mtu_for(network, parent)))
+        place.inside(lambda: self._keep(network, place.link, mtu_for(network, parent)))
         if options_of(network).shim:
             self._shims.ensure_route(network, endpoint, parent)
         self._members.setdefault(network.name, set()).add(endpoint.id)
@@ -241,15 +241,12 @@ class Macvlan:
             for subnet in network.subnets if not network.internal else ():
                 links.ensure_default_route(subnet.gateway, link)
 
-    def _keep(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
+    def _keep(self, network: Network, placed_link: Link, mtu: int) -> None:
         """Of an interface in the present namespace that somebody else placed: what is ours to keep in order."""
-        alias = marks.of_endpoint(self._host, endpoint.id)
         with StackedLinks() as links:
-            link = next((link for link in links.all() if link.alias == alias), None)
-            if link is None:
-                return  # it is being moved just now
-            if link.name == _half_made(endpoint):  # whoever made it was killed before the last step
-                link = links.ensure(link, name=marks.source_name(endpoint))
+            link = links.find(placed_link.name)
+            if link is None or link.alias != placed_link.alias:
+                return  # it was moved just now
             _let_in(links, links.ensure(link, mtu=mtu), options_of(network).mode)
             sysctl.ensure(f"ipv6/conf/{link.name}/accept_ra", 0)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interfaces that somebody else places, an endpoint's `manager` (Docker). We make one in the daemon's namespace,
 marked, with its MAC address and MTU. The manager moves it into the sandbox, names it, gives it addresses and brings it
-up, and brings it back at the end. So it may be in either namespace, under any name: the mark tells which it is.
+up, and brings it back at the end, under the name that it had here. So it may be in either namespace, in the sandbox
+under any name: the mark tells which it is. (Here is no need to look at all: there are as many as there are containers.)
 
 Docker names the sandbox before there is one: with inode 0 it is expected at its path. The endpoint is `joining` until
 its interface was seen there.
@@ -40,16 +41,21 @@ def find(host: str, endpoint: Endpoint) -> Place | None:
     """The endpoint's interface, wherever it is."""
     alias = marks.of_endpoint(host, endpoint.id)
 
-    def look() -> Link | None:
+    def look_here() -> Link | None:
         with Links() as links:
-            return next((link for link in links.all() if link.alias == alias and link.name != _inner(endpoint)), None)
+            link = links.find(marks.source_name(endpoint))
+        return link if link is not None and link.alias == alias else None
+
+    def look_there() -> Link | None:
+        with Links() as links:
+            return next((link for link in links.all() if link.alias == alias), None)
 
     # Here, there, and here again: it may be moved between any two looks, either way, but hardly twice.
     there = _sandbox(endpoint)
     places = [None] if there is None else [None, there, None]
     for within in places:
         try:
-            link = look() if within is None else sandbox.inside(within, look)
+            link = look_here() if within is None else sandbox.inside(within, look_there)
         except (UsageError, ConflictError):  # the sandbox has just gone
             continue
         if link is not None:
@@ -71,8 +77,8 @@ def ensure(place: Place, mtu: int) -> None:
 
     def repair() -> None:
         with Links() as links:
-            link = next((link for link in links.all() if link.alias == place.link.alias), None)
-            if link is not None:
+            link = links.find(place.link.name)
+            if link is not None and link.alias == place.link.alias:  # else it was moved just now
                 links.limit_super_frames(links.ensure(link, mtu=mtu), mtu)
 
     place.inside(repair)
@@ -103,8 +109,3 @@ def expected(path: str) -> Sandbox | None:
         return sandbox.resolve(path)
     except UsageError:
         return None
-
-
-def _inner(endpoint: Endpoint) -> str:
-    """The veth's other end, which has the same mark."""
-    return marks.veth_name(endpoint)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.bench.docker import table as docker
 from fastpath.bench.e2e import table as e2e
 from fastpath.bench.micro.table import MARKS, render
 from fastpath.bench.scale import table as scale
@@ -31,6 +32,13 @@ def test_the_tables_of_the_control_plane_are_the_measured_ones() -> None:
     document = (ROOT / "docs" / "scale.md").read_text()
     table = scale.render() if scale.RESULTS.exists() else "No run is kept yet."
     assert scale.MARKS.place(document, table) == document, "run: python -m fastpath.bench.scale.table docs/scale.md"
+
+
+def test_the_comparison_with_docker_s_overlay_is_the_measured_one() -> None:
+    document = (ROOT / "docs" / "comparison.md").read_text()
+    table = docker.render() if docker.RESULTS.exists() else "No run is kept yet."
+    made = "run: python -m fastpath.bench.docker.table docs/comparison.md"
+    assert docker.MARKS.place(document, table) == document, made
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
