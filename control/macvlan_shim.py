@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a host reaches its own containers in a macvlan network, which the kernel does not let its parent do: a macvlan of
-the host's own (the shim), and a route to each container of this host by it.
+the host's own (the shim), and a route and a neighbour by it for each container of this host.
 
 The shim has no address: the host speaks as what it is called in the LAN anyway, so that nothing has to be claimed, and
 containers reach it by the address that the LAN knows. It answers ARP only to those that it has a route to (arp_filter):
-to the rest of the LAN the parent answers, as ever.
+to the rest of the LAN the parent answers, as ever. And it never asks, which would tell the whole LAN that the host is
+where the shim is: its neighbours are permanent.
 """
 
+import hashlib
 from collections.abc import Iterable
 
 from fastpath.addresses import IPAddress
@@ -35,11 +37,16 @@ class Shims:
                 links.delete(link)
                 link = None
             if link is None:
-                link = links.add_macvlan(name, parent, "bridge", mac=None, mtu=mtu)
-            link = links.ensure(link, alias=alias, mtu=mtu)
+                link = links.add_macvlan(name, parent, "bridge", mac=self._mac(network), mtu=mtu)
+            link = links.ensure(link, alias=alias, mac=self._mac(network), mtu=mtu)
             sysctl.ensure(f"ipv6/conf/{name}/disable_ipv6", 1)
             sysctl.ensure(f"ipv4/conf/{name}/arp_filter", 1)
             links.ensure(link, up=True)
+
+    def _mac(self, network: Network) -> str:
+        """Always the same, since it never tells the containers of another one."""
+        digest = hashlib.sha256(f"{self._host}/{network.name}".encode()).digest()
+        return (b"\x02" + digest[:5]).hex(":")
 
     def _find(self, links: StackedLinks, network: Network) -> Link | None:
         link = links.find(marks.short_name(SHIM, network.name))
@@ -52,8 +59,10 @@ class Shims:
             source = _source(links, network, parent)
             if link is None or source is None:
                 return
-            there = dict(links.host_routes(link))
+            there, known = dict(links.host_routes(link)), links.neighbours(link)
             for address in _ipv4(endpoint):
+                if known.get(address) != endpoint.mac:
+                    links.ensure_neighbour(link, address, endpoint.mac)
                 if there.get(address) != source:
                     links.ensure_host_route(link, address, source)
 
@@ -64,6 +73,7 @@ class Shims:
             if link is not None:
                 for address in _ipv4(endpoint):
                     links.delete_host_route(link, address)
+                    links.delete_neighbour(link, address)
 
     def problem(self, network: Network, parent: Link) -> str | None:
         """Why the host does not reach its containers."""
@@ -101,6 +111,7 @@ class Shims:
                 here = {address for end in endpoints if end.network == of for address in _ipv4(end)}
                 for address in [to for to, _ in links.host_routes(link) if to not in here]:
                     links.delete_host_route(link, address)
+                    links.delete_neighbour(link, address)
                     said.append(f"removed the route to {address} by {link.name}: nothing has that address")
         return said
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import socket
 from collections.abc import Iterator
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -11,6 +12,8 @@ from fastpath.addresses import IPAddress, parse_ip
 from fastpath.control.netlink.explain import explained
 from fastpath.control.netlink.links import IFF_PROMISC, Link, Links
 from fastpath.errors import ConflictError, RefusedError
+
+NUD_PERMANENT = 0x80
 
 
 class StackedLinks(Links):
@@ -68,6 +71,26 @@ class StackedLinks(Links):
         """Reach an IPv4 address directly by this interface, as `source`."""
         with explained(f"add a route to {to} by {link.name}"):
             self._ipr.route("replace", dst=f"{to}/32", oif=link.index, prefsrc=str(source), scope="link")
+
+    def neighbours(self, link: Link) -> dict[IPAddress, str]:
+        """The permanent IPv4 neighbours by this interface, each with its MAC address."""
+        with explained("list the neighbours"):
+            found = self._ipr.get_neighbours(family=socket.AF_INET, ifindex=link.index)
+            return {
+                parse_ip(each.get("dst")): str(each.get("lladdr"))
+                for each in found
+                if each["ifindex"] == link.index and each["state"] & NUD_PERMANENT
+            }
+
+    def ensure_neighbour(self, link: Link, address: IPAddress, mac: str) -> None:
+        """Who has an IPv4 address there, so that nobody is asked."""
+        with explained(f"add the neighbour {address} by {link.name}"):
+            self._ipr.neigh("replace", ifindex=link.index, dst=str(address), lladdr=mac, state=NUD_PERMANENT)
+
+    def delete_neighbour(self, link: Link, address: IPAddress) -> None:
+        """The inverse. No error where there is none."""
+        with explained(f"remove the neighbour {address} by {link.name}", errno.ENOENT):
+            self._ipr.neigh("del", ifindex=link.index, dst=str(address))
 
     def delete_host_route(self, link: Link, to: IPAddress) -> None:
         """The inverse. No error where there is none."""

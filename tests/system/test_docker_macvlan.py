@@ -129,6 +129,8 @@ def test_the_host_reaches_its_containers_by_a_shim(two: DockerSite) -> None:
     h1, _ = both(two, "-o", "shim=yes")
     h1.container("c1", "lan")
     assert pinged(h1.daemon.host, h1.address("c1", "lan")) == 3
+    parent = h1.daemon.host.ip("-br link show u0").split()[2]
+    assert parent in two.site.lab.switch.ip("neighbour show to 192.0.2.1")  # for the LAN it is where it was
 
 
 def test_a_container_in_an_overlay_and_in_the_lan(two: DockerSite) -> None:
