@@ -13,7 +13,14 @@ from fastpath.control.one_line import one_line_errors
 from fastpath.errors import UsageError
 from fastpath.port import check_name
 
-WORDS = {"network": "network", "sandbox": "--sandbox", "name": "--name", "addresses": "--ip", "mac": "--mac"}
+WORDS = {
+    "network": "network",
+    "sandbox": "--sandbox",
+    "name": "--name",
+    "addresses": "--ip",
+    "mac": "--mac",
+    "hostnames": "--hostname",
+}
 
 
 @click.group()
@@ -31,6 +38,13 @@ def endpoint() -> None:
 @click.option("--name", default="eth0", show_default=True, help="Of the interface there.")
 @click.option("--ip", "addresses", multiple=True, metavar="ADDRESS", help="Of each subnet.  [default: a free one]")
 @click.option("--mac", metavar="ADDRESS", help="[default: it follows from the IPv4 address]")
+@click.option(
+    "--hostname",
+    "hostnames",
+    multiple=True,
+    metavar="NAME",
+    help="What others may call it; may be repeated.  [default: the namespace's name]",
+)
 @json_option
 @socket_option
 @click.argument("network")
@@ -42,6 +56,7 @@ def create(sandbox: str, name: str, as_json: bool, socket: Path, **more: Any) ->
     Examples:
       fastpath endpoint create blue --sandbox c1
       fastpath endpoint create blue --sandbox /proc/4711/ns/net --name eth1 --ip 10.1.0.5
+      fastpath endpoint create blue --sandbox c2 --hostname web
     """
     check_name(name)
     message = build(EndpointCreate, WORDS, sandbox=_sandbox(sandbox), name=name, **more)
@@ -84,11 +99,12 @@ def ls(network: str | None, as_json: bool, socket: Path) -> None:
     from fastpath.control.tables import print_list  # noqa: PLC0415  # rich takes a while to load
 
     print_list(
-        ("id", "network", "addresses", "mac", "host", "interface", "sandbox", "state"),
+        ("id", "network", "names", "addresses", "mac", "host", "interface", "sandbox", "state"),
         [
             (
                 each.id,
                 each.network,
+                " ".join(each.names),
                 " ".join(str(address) for address in each.addresses),
                 each.mac,
                 each.host,
