@@ -10,6 +10,7 @@ from aiohttp import web
 from fastpath.control.config import DaemonConfig
 from fastpath.control.docker.book import Book
 from fastpath.control.docker.claims import Claims
+from fastpath.control.docker.container_names import ContainerNames
 from fastpath.control.docker.ipam_driver import IpamDriver
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.control.docker.plugin import SOCKET, Plugin
@@ -62,8 +63,11 @@ async def docker_plugin(
         try:
             await web.SockSite(runner, sock).start()
             async with asyncio.TaskGroup() as tasks:
+                names = ContainerNames(config.docker_socket, config.host, mirror, registry)
                 upkeep = tasks.create_task(Upkeep(config.host, driver, book, mirror).run(), name="docker")
+                naming = tasks.create_task(names.run(), name="container names")
                 yield
                 upkeep.cancel()
+                naming.cancel()
         finally:
             await runner.cleanup()
