@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 
-from fastpath.addresses import parse_ip
+from fastpath.addresses import IPAddress, parse_ip
 from fastpath.control.device.config import default_workers
 from fastpath.control.model import IPInterface, IPNetwork, Model, Name
 from fastpath.control.places import SOCKET, STATE_DIR
@@ -73,6 +73,14 @@ def _store_url(url: str) -> str:
     raise ValueError("sqlite:///PATH or etcd://HOST:PORT[,HOST:PORT]")
 
 
+def _dns_server(value: object) -> object:
+    """An address, as in resolv.conf."""
+    if not isinstance(value, str):
+        raise ValueError("text in quotes")
+    return parse_ip(value)
+
+
+DnsServer = Annotated[IPAddress, BeforeValidator(_dns_server)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Listen = Annotated[Path | tuple[str, int], BeforeValidator(_listen)]
 Switch = Annotated[bool, Strict()]
@@ -146,6 +154,10 @@ class DaemonConfig(Model):
     reconcile_interval: Seconds = 30
     metrics: Listen | None = None
     docker_plugin_dir: AbsolutePath | None = None
+    docker_socket: AbsolutePath = Path("/var/run/docker.sock")
+    dns: Switch = True
+    dns_servers: tuple[DnsServer, ...] | None = None
+    """Who is asked what is not about containers; None: those of /etc/resolv.conf."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -180,6 +192,7 @@ _HINTS = {
     "source_ports": "1 to 1024",
     "lease_ttl": f"whole seconds, {LEAST_LEASE_S} to 3600",
     "grace": "seconds, 0 to 2592000",
+    "dns_servers": 'addresses, such as ["192.0.2.53"]',
     "probe_interval": "seconds, more than 0",
     "reconcile_interval": "seconds, more than 0",
 }

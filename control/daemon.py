@@ -21,6 +21,9 @@ from fastpath import Engine, Port
 from fastpath.addresses import IPAddress
 from fastpath.control.cache import Cache
 from fastpath.control.config import DaemonConfig
+from fastpath.control.dns.counts import Counts
+from fastpath.control.dns.names import Names
+from fastpath.control.dns.sockets import Sockets
 from fastpath.control.gateway import GatewayBridge
 from fastpath.control.host_state import HostState
 from fastpath.control.ipam import Pool
@@ -88,10 +91,11 @@ class Daemon:
         self._cache = Cache(state.cache, config.store_url)
         self._mirror = Mirror(self._cache, self._changed)
         self._gateway = GatewayBridge(config.host, str(config.gateway_address)) if config.gateway_bridge else None
-        self._host_state = HostState(
-            config.host,
-            {"overlay": Overlay(self._engine, config.host, self._gateway), "macvlan": Macvlan(config.host)},
-        )
+        self._names = Names(self._mirror)
+        self._resolvers = Sockets() if config.dns else None
+        self._questions = Counts()
+        overlay = Overlay(self._engine, config.host, self._gateway, self._resolvers)
+        self._host_state = HostState(config.host, {"overlay": overlay, "macvlan": Macvlan(config.host)})
         self._reconciler = Reconciler(
             config.host, self._mirror, self._host_state, self._peers, self._underlay.container_mtu
         )
@@ -114,6 +118,8 @@ class Daemon:
         finally:
             signals.then(lambda: None)
             self._reconciler.close()
+            if self._resolvers is not None:
+                self._resolvers.close()
             self._engine.close()
             self._cache.close()
 
@@ -132,6 +138,7 @@ class Daemon:
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
         # Not at the top: it takes as long to load as all the rest, and frames flow without it.
+        from fastpath.control.dns.serve import resolvers  # noqa: PLC0415
         from fastpath.control.docker.serve import docker_plugin  # noqa: PLC0415
         from fastpath.control.faces import faces  # noqa: PLC0415
         from fastpath.control.operations import Operations  # noqa: PLC0415
@@ -177,6 +184,7 @@ class Daemon:
                     reconciler=self._reconciler,
                     operations=operations,
                     view=view,
+                    questions=self._questions,
                     metrics=config.metrics,
                 )
                 docker = docker_plugin(
@@ -187,7 +195,8 @@ class Daemon:
                     registry=registry,
                     reconciler=self._reconciler,
                 )
-                async with shown, docker:
+                resolving = resolvers(config, self._resolvers, self._names, self._questions)
+                async with resolving, shown, docker:
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
                         self._reconciler.look_at_everything()  # what it found may be told now
@@ -237,6 +246,7 @@ class Daemon:
 
     def _changed(self, changes: Changes) -> None:
         """The store says something new."""
+        self._names.changed(changes)
         self._reconciler.changed(changes)
         if changes.peers:
             self._meet_peers()

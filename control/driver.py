@@ -35,6 +35,9 @@ class Driver(Protocol):
     def remove_network(self, network: Network) -> None:
         """All of it goes, with what is left of its endpoints."""
 
+    def gateway_port(self, network: Network) -> Port | None:
+        """The port behind which this host itself has the network's gateway addresses; None where it has not."""
+
     def problem(self, network: Network) -> str | None:
         """What is wrong with a network that was ensured, but does not keep its endpoints from being ensured."""
 

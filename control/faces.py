@@ -11,6 +11,7 @@ from aiohttp import web
 from fastpath import Engine
 from fastpath.control import metrics_http
 from fastpath.control.api import Api
+from fastpath.control.dns.counts import Counts
 from fastpath.control.metrics import Metrics, Snapshot
 from fastpath.control.operations import Operations
 from fastpath.control.reconciler import Reconciler
@@ -25,12 +26,15 @@ async def faces(
     reconciler: Reconciler,
     operations: Operations,
     view: View,
+    questions: Counts,
     metrics: Path | tuple[str, int] | None,
 ) -> AsyncIterator[None]:
     """Answer on `sock`, and on `metrics`."""
 
     def snapshot() -> Snapshot:
-        return Snapshot(view.status(), engine.stats(), view.networks(), view.peers(), reconciler.done)
+        return Snapshot(
+            view.status(), engine.stats(), view.networks(), view.peers(), reconciler.done, questions.as_dict()
+        )
 
     api = Api(operations, view, reconciler, lambda: engine.stats().as_dict())
     runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)

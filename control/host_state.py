@@ -253,10 +253,13 @@ class HostState:
     def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:
         """What the engine should know of the network, by endpoint."""
         found = {e.id: entry for e in plan.endpoints if (entry := self._entry(here, e, plan.peers)) is not None}
-        if plan.network.layout == "bridge" and here.ports:
+        port = self._driver(plan.network).gateway_port(plan.network)
+        if port is None and plan.network.layout == "bridge":
+            port = next(iter(here.ports.values()), None)
+        if port is not None:
             # Every host has the gateway, with one MAC address for all: it is here, whatever the others send.
             gateways = tuple(subnet.gateway for subnet in plan.network.subnets)
-            found["gateway"] = Entry(gateway_mac(plan.network), gateways, port=next(iter(here.ports.values())))
+            found["gateway"] = Entry(gateway_mac(plan.network), gateways, port=port)
         return found
 
     def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> Entry | None:

@@ -47,6 +47,10 @@ class BridgeLayout:
         usable = held is not None and is_usable(held[1]) and sandbox.is_alive(held[0])
         return held[1] if held is not None and usable else None
 
+    def held(self, network: Network) -> tuple[Sandbox, TapPort] | None:
+        """The network's namespace and port, as `ensure_network` or `take_over` left them."""
+        return self._taps.get(network.name)
+
     def _namespace(self, network: Network) -> Sandbox:
         """Raises ConflictError where its name belongs to something else."""
         name = marks.namespace_name(self._host, network)

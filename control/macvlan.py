@@ -98,6 +98,9 @@ class Macvlan:
         if others := self._members.get(network.name, set()) - {but}:
             raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
 
+    def gateway_port(self, _: Network) -> None:
+        """None: the gateway is a router in the LAN."""
+
     def problem(self, network: Network) -> str | None:
         """What is wrong with the parent: it is away, down, has no carrier; or with the shim."""
         try:

@@ -33,7 +33,7 @@ def network_name(host: str, alias: str) -> str | None:
 
 
 def namespace_name(host: str, network: Network) -> str:
-    """The namespace of a network of the bridge layout, as in `ip netns`."""
+    """The namespace of a network, as in `ip netns`."""
     return f"fastpath-{host}-{network.name}"
 
 

@@ -23,7 +23,21 @@ from typing import Literal
 from pydantic import Field
 
 from fastpath.addresses import IPAddress
-from fastpath.control.model import Driver, Endpoint, IPNetwork, Layout, Mac, Model, Mtu, Name, Network, Peer, Vni
+from fastpath.control.hostnames import MAX_NAMES
+from fastpath.control.model import (
+    Driver,
+    Endpoint,
+    Hostname,
+    IPNetwork,
+    Layout,
+    Mac,
+    Model,
+    Mtu,
+    Name,
+    Network,
+    Peer,
+    Vni,
+)
 
 
 class NetworkCreate(Model):
@@ -59,13 +73,14 @@ class NetworkDetail(NetworkInfo):
 
 class EndpointCreate(Model):
     """An endpoint to make on this host. `sandbox` is a name as in `ip netns` or a path; addresses that are not
-    asked for are chosen, one of each subnet."""
+    asked for are chosen, one of each subnet. Without hostnames it is called as the sandbox is, if that is a name."""
 
     network: Name
     sandbox: str
     name: str = "eth0"
     addresses: tuple[IPAddress, ...] = ()
     mac: Mac | None = None
+    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=MAX_NAMES)
 
 
 class PeerInfo(Model):

@@ -37,6 +37,7 @@ class Snapshot:
     networks: Sequence[NetworkInfo]
     peers: Sequence[PeerInfo]
     reconciles: Reconciles
+    questions: dict[str, int]
 
 
 class Metrics:
@@ -67,6 +68,12 @@ class _Collector(Collector):
         omitted: dict[str, int] = {}
         yield from _daemon(now.status)
         yield from _reconciler(now.reconciles)
+        yield _labelled(
+            CounterMetricFamily(
+                "fastpath_dns_queries", "questions to the resolvers, and how they ended", labels=["result"]
+            ),
+            now.questions,
+        )
         yield from _engine(now.stats)
         yield from _networks(now, omitted)
         yield from _ports(now, omitted)

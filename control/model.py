@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, parse_ip, parse_mac
+from fastpath.control.hostnames import MAX_NAMES, hostname
 from fastpath.errors import UsageError
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
@@ -73,6 +74,7 @@ def _ifname(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Hostname = Annotated[str, AfterValidator(hostname)]
 Mac = Annotated[str, AfterValidator(_mac)]
 Vtep = Annotated[IPAddress, AfterValidator(_vtep)]
 Driver = Literal["overlay", "macvlan"]
@@ -158,6 +160,8 @@ class Endpoint(Stored):
     ifname: Annotated[str, AfterValidator(_ifname)] = "eth0"
     state: Literal["joining", "ready", "leaving"] = "joining"
     manager: Manager | None = None
+    names: Annotated[tuple[Hostname, ...], Field(max_length=MAX_NAMES)] = ()
+    """What other containers may call it, in lower case; the first one is the answer for its addresses."""
 
 
 class Peer(Stored):

@@ -5,18 +5,22 @@ Every method brings about what it says, whatever is there already: nothing, all 
 was killed in between. All are for one thread at a time, and not for the event loop's.
 """
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastpath import Engine, Port, Segment, TapPort
 from fastpath.control import marks, sandbox, strays
+from fastpath.control.dns.sockets import Sockets
 from fastpath.control.gateway import GatewayBridge
 from fastpath.control.layout_bridge import BridgeLayout
 from fastpath.control.layout_direct import DirectLayout, is_usable
 from fastpath.control.model import Endpoint, Network, Sandbox
 from fastpath.control.netlink import Links, Look
-from fastpath.errors import ConflictError, UsageError
+from fastpath.errors import ConflictError, FastpathError, UsageError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,12 @@ class _Seen:
 
 class Overlay:
     """The networks of driver "overlay" on this host, whose name is in the marks of what is made. Without a gateway,
-    containers reach their networks only."""
+    containers reach their networks only. With `resolvers`, every network has the namespace of the bridge layout, where
+    they listen; in the direct layout br0 has no other port than vxlan0."""
 
-    def __init__(self, engine: Engine, host: str, gateway: GatewayBridge | None = None) -> None:
+    def __init__(
+        self, engine: Engine, host: str, gateway: GatewayBridge | None = None, resolvers: Sockets | None = None
+    ) -> None:
         self._engine = engine
         self._host = host
         self._gateway = gateway
@@ -43,6 +50,8 @@ class Overlay:
         self._internal: set[str] = set()  # endpoints of internal networks
         self._own_namespace = os.stat("/proc/self/ns/net").st_ino
         self._seen: dict[str, tuple[_Seen, TapPort]] = {}
+        self._resolvers = resolvers
+        self._unresolved: dict[str, str] = {}  # networks without a resolver, and why
 
     def ensure_gateway(self) -> None:
         """The gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
@@ -56,8 +65,14 @@ class Overlay:
     def own_mac(self, _: Network) -> None:
         """None: it follows from the address."""
 
-    def problem(self, _: Network) -> None:
-        """None: whatever is wrong keeps a method from being done."""
+    def problem(self, network: Network) -> str | None:
+        """Why there is no resolver. Whatever else is wrong keeps a method from being done."""
+        return self._unresolved.get(network.name)
+
+    def gateway_port(self, network: Network) -> Port | None:
+        """The one of br0."""
+        held = self._bridge.held(network)
+        return held[1] if held is not None else None
 
     def segment(self, network: Network) -> Segment:
         """The network's segment in the engine."""
@@ -74,15 +89,29 @@ class Overlay:
         return self._direct.take_over(self.segment(network), endpoint)
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
-        """The network's segment in the engine; in the bridge layout its namespace, too. `mtu` is the containers'."""
+        """The network's segment in the engine; in the bridge layout its namespace, too; and its resolver. `mtu` is the
+        containers'."""
         segment = self.segment(network)
         if network.layout == "bridge":
             self._bridge.ensure_network(segment, network, mtu)
+        if self._resolvers is not None:
+            try:
+                if network.layout == "direct":
+                    self._bridge.ensure_network(segment, network, mtu)
+                held = self._bridge.held(network)
+                if held is not None:
+                    self._resolvers.ensure(network, held[0])
+                self._unresolved.pop(network.name, None)
+            except (FastpathError, OSError) as error:  # containers can do without
+                self._unresolved[network.name] = f"the network {network.name} has no resolver: {error}"
         return segment
 
     def remove_network(self, network: Network) -> None:
         """Segment and namespace go, with what is left of the endpoints."""
-        if network.layout == "bridge":
+        if self._resolvers is not None:
+            self._resolvers.remove(network.name)
+            self._unresolved.pop(network.name, None)
+        if network.layout == "bridge" or self._resolvers is not None:
             self._bridge.remove_network(network)
         segment = self._engine.segments.get(_vni(network))
         if segment is not None:
@@ -191,7 +220,7 @@ class Overlay:
         """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
         Returns what was done, in sentences. It looks into every namespace, so call it once, at the start."""
         wanted, networks = list(wanted), list(networks)
-        bridged = {network.name for network in networks if network.layout == "bridge"}
+        bridged = {n.name for n in networks if n.driver == "overlay" and (n.layout == "bridge" or self._resolvers)}
         self._direct.release_others({endpoint.id for endpoint in wanted})
         self._bridge.release_others(bridged)
         said = strays.remove_half_made_names(self._host)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from fastpath.addresses import IPAddress
 from fastpath.control import ipam, keys
 from fastpath.control.holds import Holds
+from fastpath.control.hostnames import of_sandbox
 from fastpath.control.ipam import Pool
 from fastpath.control.macvlan_options import check_parent_free, options_of
 from fastpath.control.messages import EndpointCreate, NetworkCreate
@@ -159,6 +160,7 @@ class Registry:
                 addresses=addresses,
                 sandbox=sandbox,
                 ifname=request.name,
+                names=tuple(dict.fromkeys(request.hostnames)) or of_sandbox(request.sandbox),
             )
             if request.mac and await self._store.get(keys.mac(network.name, mac)) is not None:
                 raise ConflictError(f"the MAC address {mac} is taken in the network {network.name}: choose another one")
@@ -181,6 +183,21 @@ class Registry:
             if found.state == state or (found.state == "leaving" and state == "ready"):
                 return item.revision
             changed = found.model_copy(update={"state": state, "sandbox": endpoint.sandbox})
+            revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
+            if revision is not None:
+                return revision
+        raise AssertionError("unreachable")
+
+    async def set_names(self, endpoint: Endpoint, names: tuple[str, ...]) -> int | None:
+        """Write what the endpoint is called: the revision. None where it is no longer there."""
+        async for _ in attempts(f"endpoint {endpoint.id}"):
+            item = await self._store.get(_key(endpoint))
+            found = read_endpoint(item) if item is not None else None
+            if item is None or found is None:
+                return None
+            if found.names == names:
+                return item.revision
+            changed = found.model_copy(update={"names": names})
             revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
             if revision is not None:
                 return revision

@@ -15,7 +15,14 @@ from fastpath.errors import UsageError
 from fastpath.port import check_name
 
 LOOK_S = 0.1  # between looks whether the store is back
-WORDS = {"network": "network", "sandbox": "--sandbox", "name": "--name", "addresses": "--ip", "mac": "--mac"}
+WORDS = {
+    "network": "network",
+    "sandbox": "--sandbox",
+    "name": "--name",
+    "addresses": "--ip",
+    "mac": "--mac",
+    "hostnames": "--hostname",
+}
 
 
 @click.group()
@@ -34,6 +41,13 @@ def endpoint() -> None:
 @click.option("--ip", "addresses", multiple=True, metavar="ADDRESS", help="Of each subnet.  [default: a free one]")
 @click.option("--mac", metavar="ADDRESS", help="[default: it follows from the IPv4 address]")
 @click.option("--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="For a store that is away.")
+@click.option(
+    "--hostname",
+    "hostnames",
+    multiple=True,
+    metavar="NAME",
+    help="What others may call it; may be repeated.  [default: the namespace's name]",
+)
 @json_option
 @socket_option
 @click.argument("network")
@@ -46,6 +60,7 @@ def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **
       fastpath endpoint create blue --sandbox c1
       fastpath endpoint create blue --sandbox /proc/4711/ns/net --name eth1 --ip 10.1.0.5
       fastpath endpoint create blue --sandbox c1 --wait 300
+      fastpath endpoint create blue --sandbox c2 --hostname web
     """
     check_name(name)
     message = build(EndpointCreate, WORDS, sandbox=_sandbox(sandbox), name=name, **more)
@@ -102,11 +117,12 @@ def ls(network: str | None, as_json: bool, socket: Path) -> None:
     from fastpath.control.tables import print_list  # noqa: PLC0415  # rich takes a while to load
 
     print_list(
-        ("id", "network", "addresses", "mac", "host", "interface", "sandbox", "state"),
+        ("id", "network", "names", "addresses", "mac", "host", "interface", "sandbox", "state"),
         [
             (
                 each.id,
                 each.network,
+                " ".join(each.names),
                 " ".join(str(address) for address in each.addresses),
                 each.mac,
                 each.host,

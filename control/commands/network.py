@@ -202,7 +202,8 @@ def _describe(detail: NetworkDetail) -> str:
     for member in detail.members:
         addresses = " ".join(str(address) for address in member.addresses)
         state = f", {member.state}" if member.state != "ready" else ""
-        lines.append(f"    {member.id}  {addresses}  {member.mac}  {member.ifname} on {member.host}{state}")
+        names = f", {' '.join(member.names)}" if member.names else ""
+        lines.append(f"    {member.id}  {addresses}  {member.mac}  {member.ifname} on {member.host}{names}{state}")
     return "\n".join(lines)
 
 

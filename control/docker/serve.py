@@ -14,6 +14,7 @@ from fastpath.control import lan
 from fastpath.control.config import DaemonConfig
 from fastpath.control.docker.book import Book
 from fastpath.control.docker.claims import Claims
+from fastpath.control.docker.container_names import ContainerNames
 from fastpath.control.docker.ipam_driver import IpamDriver
 from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
 from fastpath.control.docker.network_driver import NetworkDriver
@@ -78,9 +79,14 @@ async def docker_plugin(
             await stack.enter_async_context(_served(config.docker_plugin_dir / f"{name}.sock", plugin))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         # Of what is kept up, nothing differs between the drivers.
-        upkeep = tasks.create_task(Upkeep(config.host, overlay, book, mirror).run(), name="docker")
+        names = ContainerNames(config.docker_socket, config.host, mirror, registry)
+        running = [
+            tasks.create_task(Upkeep(config.host, overlay, book, mirror).run(), name="docker"),
+            tasks.create_task(names.run(), name="container names"),
+        ]
         yield
-        upkeep.cancel()
+        for task in running:
+            task.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -71,6 +71,7 @@ def docker_site(folder: Path, *arguments: str) -> Iterator[DockerSite]:
                     hosts.append(host := DockerHost(daemon, number, arguments))
                     with daemon.config.open("a") as config:
                         config.write(f'\ndocker_plugin_dir = "{host.plugins}"\nlog_level = "debug"\n')
+                        config.write(f'docker_socket = "{host.folder}/sock"\n')
                 made.start()
                 for host in hosts:
                     host.launch()

@@ -26,9 +26,17 @@ ENDPOINT = Endpoint(
     addresses=(ipaddress.IPv4Interface("10.1.0.2/24"), ipaddress.IPv6Interface("fd00:1::2/64")),
     sandbox=Sandbox(path="/run/netns/c1", inode=4026532000),
     state="ready",
+    names=("web", "www"),
 )
 LEAVING = ENDPOINT.model_copy(
-    update={"id": "2b00000000000002", "host": "h2", "mac": "02:42:0a:01:00:03", "ifname": "eth1", "state": "leaving"}
+    update={
+        "id": "2b00000000000002",
+        "host": "h2",
+        "mac": "02:42:0a:01:00:03",
+        "ifname": "eth1",
+        "state": "leaving",
+        "names": (),
+    }
 )
 BLUE = Network(
     name="blue",

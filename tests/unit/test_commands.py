@@ -136,7 +136,7 @@ class TestNetwork:
             "  subnet    fd00:1::/64, gateway fd00:1::1",
             "  mtu       1450, from the underlay",
             "  endpoints 2, 1 on this host",
-            "    1f0c5a3b00000001  10.1.0.2/24 fd00:1::2/64  02:42:0a:01:00:02  eth0 on h1",
+            "    1f0c5a3b00000001  10.1.0.2/24 fd00:1::2/64  02:42:0a:01:00:02  eth0 on h1, web www",
             "    2b00000000000002  10.1.0.2/24 fd00:1::2/64  02:42:0a:01:00:03  eth1 on h2, leaving",
             "",
             "lan: macvlan, bridge on eth0, internal",
@@ -168,6 +168,7 @@ class TestNetwork:
 class TestEndpoint:
     def test_create_sends_what_was_typed_and_prints_the_addresses(self, run: Type, daemon: FakeDaemon) -> None:
         line = "endpoint create blue --sandbox c1 --name eth7 --ip 10.1.0.2 --ip fd00:1::2 --mac 02-42-0A-01-00-02"
+        line += " --hostname web --hostname WWW"
         assert typed(run, line).stdout == "10.1.0.2/24\nfd00:1::2/64\n"
         assert daemon.asked == [
             (
@@ -179,6 +180,7 @@ class TestEndpoint:
                     "name": "eth7",
                     "addresses": ["10.1.0.2", "fd00:1::2"],
                     "mac": "02:42:0a:01:00:02",
+                    "hostnames": ["web", "www"],
                 },
             )
         ]
@@ -228,6 +230,8 @@ class TestEndpoint:
             (["a", "--sandbox", "c", "--name", "a/b"], '"a/b" cannot be an interface name'),
             (["a", "--sandbox", ""], '--sandbox "" cannot be: give a name'),
             (["a", "--sandbox", "/proc/self/ns/net"], "--sandbox /proc/self/ns/net is the namespace of this command"),
+            (["a", "--sandbox", "c", "--hostname", "a b"], '--hostname "a b" cannot be: a host name has labels'),
+            (["a", "--sandbox", "c", "--hostname", "10.0.0.1"], '--hostname "10.0.0.1" cannot be: a host name is no'),
             (["a b", "--sandbox", "c"], 'network "a b" cannot be: a name has'),
         ],
     )
@@ -237,9 +241,8 @@ class TestEndpoint:
 
     def test_ls(self, run: Type, daemon: FakeDaemon) -> None:
         first, second = rows(typed(run, "endpoint ls").stdout)
-        assert first == (
-            "1f0c5a3b00000001 blue 10.1.0.2/24 fd00:1::2/64 02:42:0a:01:00:02 h1 eth0 /run/netns/c1 ready".split()
-        )
+        addresses = "10.1.0.2/24 fd00:1::2/64 02:42:0a:01:00:02"
+        assert first == f"1f0c5a3b00000001 blue web www {addresses} h1 eth0 /run/netns/c1 ready".split()
         assert second[-1] == "leaving"
         assert json.loads(typed(run, "endpoint ls blue --json").stdout)[0] == fake.ENDPOINT.model_dump(mode="json")
         assert [path for _, path, _ in daemon.asked] == ["/v1/endpoints", "/v1/endpoints?network=blue"]

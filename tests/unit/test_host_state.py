@@ -31,6 +31,9 @@ class MemoryDriver:
         assert network.vni is not None
         return self.engine.segments.get(network.vni) or self.engine.add_segment(network.vni)
 
+    def gateway_port(self, _: Network) -> None:
+        return None
+
     def problem(self, _: Network) -> None:
         pass
 

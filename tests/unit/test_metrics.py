@@ -33,6 +33,7 @@ SNAPSHOT = Snapshot(
     networks=NETWORKS,
     peers=fake.PEERS,
     reconciles=Reconciles(runs=10, failures=1, repairs=3, seconds=0.5, last_success=1.7e9),
+    questions={"answered": 12, "busy": 0},
 )
 
 
@@ -68,6 +69,8 @@ def value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
         ("reconcile_repairs_total", {}, 3),
         ("reconcile_seconds_total", {}, 0.5),
         ("reconcile_last_success_timestamp_seconds", {}, 1.7e9),
+        ("dns_queries_total", {"result": "answered"}, 12),
+        ("dns_queries_total", {"result": "busy"}, 0),
         ("frames_total", {"direction": "rx"}, 10),
         ("bytes_total", {"direction": "tx"}, 2000),
         ("worker_frames_total", {"worker": "0", "direction": "tx"}, 20),

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a question's bytes to the answer's. dnspython reads and writes the messages.
+
+Names of the network's containers, with or without the network's name behind them, and addresses of its subnets are
+answered here, with authority; all else is the host's resolvers' business.
+"""
+
+import ipaddress
+import logging
+from dataclasses import dataclass
+
+import dns.edns
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.reversename
+import dns.rrset
+
+from fastpath.addresses import IPAddress
+from fastpath.control.dns.counts import Counts
+from fastpath.control.dns.forward import PAYLOAD, BusyError, Forwarder
+from fastpath.control.dns.names import Index, Names
+from fastpath.control.model import Network
+
+log = logging.getLogger(__name__)
+
+TTL_S = 5  # containers move
+HEADER = 12
+UDP_WITHOUT_EDNS = 512
+TCP = 65535
+NO_TRANSFER = {dns.rdatatype.AXFR, dns.rdatatype.IXFR, dns.rdatatype.MAILA, dns.rdatatype.MAILB}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A question that has to be forwarded."""
+
+    query: dns.message.Message
+    limit: int
+
+
+class Answers:
+    """For all networks of this host."""
+
+    def __init__(self, names: Names, forwarder: Forwarder, counts: Counts) -> None:
+        self._names = names
+        self._forwarder = forwarder
+        self._counts = counts
+
+    async def answer(self, network: Network, wire: bytes, *, tcp: bool = False) -> bytes | None:
+        """The answer to any bytes; None: they deserve none."""
+        found = self.at_once(network, wire, tcp=tcp)
+        return await self.later(network, found) if isinstance(found, Pending) else found
+
+    def at_once(self, network: Network, wire: bytes, *, tcp: bool = False) -> bytes | Pending | None:
+        """The same as far as nobody else has to be asked."""
+        try:
+            query = dns.message.from_wire(wire)
+        except (dns.exception.DNSException, ValueError):
+            self._counts.add("malformed")
+            return _format_error(wire)
+        if query.flags & dns.flags.QR:  # an answer: to answer that could go on for ever
+            self._counts.add("malformed")
+            return None
+        limit = TCP if tcp else _udp_limit(query)
+        refusal = _refusal(query)
+        if refusal is None and (found := self._own(network, query)) is not None:
+            return _wire(found, limit)
+        if refusal is None and not network.internal:
+            return Pending(query, limit)
+        self._counts.add("refused")
+        return _wire(_response(query, dns.rcode.REFUSED if refusal is None else refusal), limit)
+
+    async def later(self, network: Network, pending: Pending) -> bytes | None:
+        """The answer to what was forwarded."""
+        query = pending.query
+        try:
+            theirs = await self._forwarder.ask(network.name, query)
+        except BusyError:
+            self._counts.add("busy")
+            return _wire(_response(query, dns.rcode.SERVFAIL), pending.limit)
+        self._counts.add("failed" if theirs is None else "forwarded")
+        if theirs is None:
+            return _wire(_response(query, dns.rcode.SERVFAIL), pending.limit)
+        response = _response(query, theirs.rcode())
+        response.flags |= theirs.flags & (dns.flags.AD | dns.flags.AA)
+        response.answer, response.authority = theirs.answer, theirs.authority
+        response.additional = theirs.additional
+        return _wire(response, pending.limit)
+
+    def _own(self, network: Network, query: dns.message.Message) -> dns.message.Message | None:
+        """What we say ourselves; None where the question is not about this network."""
+        question = query.question[0]
+        index = self._names.index(network)
+        address = _address(question.name)
+        if address is not None:
+            if not any(address in subnet.pool for subnet in network.subnets):
+                return None
+            name = index.names.get(address)
+            targets = [f"{name}.{network.name.lower()}."] if name is not None else None
+            return self._say(query, {dns.rdatatype.PTR: targets} if targets else None)
+        found, ours = _look_up(index, network, question.name)
+        if found is None:
+            return self._say(query, None) if ours else None
+        return self._say(
+            query,
+            {
+                dns.rdatatype.A: [str(ip) for ip in found if ip.version == 4],
+                dns.rdatatype.AAAA: [str(ip) for ip in found if ip.version == 6],
+            },
+        )
+
+    def _say(
+        self, query: dns.message.Message, records: dict[dns.rdatatype.RdataType, list[str]] | None
+    ) -> dns.message.Message:
+        """An answer with authority. None: there is no such name."""
+        question = query.question[0]
+        response = _response(query, dns.rcode.NXDOMAIN if records is None else dns.rcode.NOERROR)
+        response.flags |= dns.flags.AA
+        for kind, texts in (records or {}).items():
+            if texts and question.rdtype in (kind, dns.rdatatype.ANY):
+                response.answer.append(dns.rrset.from_text_list(question.name, TTL_S, "IN", kind, texts))
+        if response.answer:
+            self._counts.add("answered")
+            return response
+        self._counts.add("nxdomain" if records is None else "nodata")
+        soa = f". . 1 {TTL_S} {TTL_S} {TTL_S} {TTL_S}"  # for how long the absence may be remembered, RFC 2308
+        response.authority.append(dns.rrset.from_text(question.name, TTL_S, "IN", "SOA", soa))
+        return response
+
+
+def _look_up(index: Index, network: Network, name: dns.name.Name) -> tuple[list[IPAddress] | None, bool]:
+    """The addresses of a name; and whether nobody but us could know it."""
+    text = name.to_text(omit_final_dot=True).lower()
+    stem = text.removesuffix("." + network.name.lower())
+    found = index.addresses.get(text)
+    if found is None and stem != text:
+        found = index.addresses.get(stem)
+    return found, stem != text
+
+
+def _address(name: dns.name.Name) -> IPAddress | None:
+    """What a name of in-addr.arpa or ip6.arpa stands for."""
+    try:
+        return ipaddress.ip_address(dns.reversename.to_address(name))
+    except (dns.exception.DNSException, ValueError):
+        return None
+
+
+def _refusal(query: dns.message.Message) -> dns.rcode.Rcode | None:
+    """Why a question is answered by nobody."""
+    if query.opcode() != dns.opcode.QUERY:
+        return dns.rcode.NOTIMP
+    if len(query.question) != 1:
+        return dns.rcode.FORMERR
+    if query.edns > 0:
+        return dns.rcode.BADVERS
+    if query.question[0].rdclass != dns.rdataclass.IN or query.question[0].rdtype in NO_TRANSFER:
+        return dns.rcode.REFUSED
+    return None
+
+
+def _response(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.Message:
+    response = dns.message.make_response(query, recursion_available=True, our_payload=PAYLOAD)
+    response.set_rcode(rcode)
+    return response
+
+
+def _udp_limit(query: dns.message.Message) -> int:
+    return max(UDP_WITHOUT_EDNS, min(query.payload, PAYLOAD)) if query.edns >= 0 else UDP_WITHOUT_EDNS
+
+
+def _wire(response: dns.message.Message, limit: int) -> bytes | None:
+    """Cut, and marked as cut, where it is too long."""
+    try:
+        return response.to_wire(max_size=limit, prefer_truncation=True)
+    except (dns.exception.DNSException, ValueError) as error:
+        log.debug("an answer that cannot be written: %s", error)
+        return None
+
+
+def _format_error(wire: bytes) -> bytes | None:
+    """To what has a header, and is no answer itself."""
+    if len(wire) < HEADER or wire[2] & 0x80:
+        return None
+    response = dns.message.Message(id=int.from_bytes(wire[:2], "big"))
+    response.flags = dns.flags.Flag(dns.flags.QR)
+    response.set_rcode(dns.rcode.FORMERR)
+    return response.to_wire()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is called what, by the store's mirror. An index of a network is made when somebody first asks for it."""
+
+from dataclasses import dataclass, field
+
+from fastpath.addresses import IPAddress
+from fastpath.control.mirror import Changes, Mirror
+from fastpath.control.model import Network
+
+
+@dataclass
+class Index:
+    """One network's names, in lower case, and whose addresses are whose."""
+
+    addresses: dict[str, list[IPAddress]] = field(default_factory=dict)
+    names: dict[IPAddress, str] = field(default_factory=dict)
+
+
+class Names:
+    """Names of all networks that the mirror has. For the event loop's thread."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._indices: dict[str, Index] = {}
+
+    def changed(self, changes: Changes) -> None:
+        """The mirror has something new."""
+        for name in {*changes.networks, *(network for network, _ in changes.endpoints)}:
+            self._indices.pop(name, None)
+
+    def index(self, network: Network) -> Index:
+        """Of one network. An endpoint that is about to go has no name any more."""
+        found = self._indices.get(network.name)
+        if found is None:
+            found = self._indices[network.name] = self._make(network.name)
+        return found
+
+    def _make(self, network: str) -> Index:
+        index = Index()
+        for endpoint in self._mirror.endpoints.get(network, {}).values():
+            if endpoint.state == "leaving":
+                continue
+            own = [interface.ip for interface in endpoint.addresses]
+            for name in endpoint.names:
+                index.addresses.setdefault(name, []).extend(own)
+            if endpoint.names:
+                index.names.update(dict.fromkeys(own, endpoint.names[0]))
+        return index

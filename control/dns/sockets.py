@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the resolvers listen: UDP and TCP port 53 of each network's gateway addresses, in the network's namespace.
+
+The reconciler's thread opens and closes as networks come and go (`ensure`, `remove`); the event loop serves what is
+open (server.py). What arrives in between waits in the socket.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fastpath.control import sandbox
+from fastpath.control.model import Network, Sandbox
+
+PORT = 53
+BACKLOG = 32
+IPV6_FREEBIND = 78  # <linux/in6.h>; Python has no name for it
+
+
+@dataclass(eq=False)
+class Opened:
+    """One network's sockets. Who serves them closes them."""
+
+    network: Network
+    namespace: Sandbox
+    udp: list[socket.socket] = field(default_factory=list)
+    tcp: list[socket.socket] = field(default_factory=list)
+    served: bool = False
+
+    def close(self) -> None:
+        """All of them."""
+        for sock in (*self.udp, *self.tcp):
+            sock.close()
+
+
+class Sockets:
+    """Those of all networks of this host, by network. `port` is another one only in tests."""
+
+    def __init__(self, port: int = PORT) -> None:
+        self._port = port
+        self._lock = threading.Lock()
+        self._opened: dict[str, Opened] = {}
+        self._on_change: Callable[[], None] = lambda: None
+
+    def on_change(self, function: Callable[[], None]) -> None:
+        """Call it, in whichever thread, when `current` would return something else."""
+        self._on_change = function
+
+    def current(self) -> dict[str, Opened]:
+        """What is open now. From here on it is the caller's to close, once it is returned no more."""
+        with self._lock:
+            for opened in self._opened.values():
+                opened.served = True
+            return dict(self._opened)
+
+    def ensure(self, network: Network, namespace: Sandbox) -> None:
+        """Listen in this namespace, unless that is so already. Raises RefusedError."""
+        there = self._opened.get(network.name)
+        if there is not None and (there.network, there.namespace) == (network, namespace):
+            return
+        if there is not None:
+            self.remove(network.name)
+        opened = Opened(network, namespace)
+        try:
+            sandbox.inside(namespace, lambda: self._open(opened))
+        except BaseException:
+            opened.close()
+            raise
+        with self._lock:
+            self._opened[network.name] = opened
+        self._on_change()
+
+    def remove(self, name: str) -> None:
+        """No more."""
+        with self._lock:
+            opened = self._opened.pop(name, None)
+            if opened is not None and not opened.served:
+                opened.close()
+        if opened is not None:
+            self._on_change()
+
+    def close(self) -> None:
+        """Remove all that is open."""
+        for name in list(self._opened):
+            self.remove(name)
+
+    def _open(self, opened: Opened) -> None:
+        for subnet in opened.network.subnets:
+            for kind, where in ((socket.SOCK_DGRAM, opened.udp), (socket.SOCK_STREAM, opened.tcp)):
+                where.append(_bound(subnet.gateway.version, kind, str(subnet.gateway), self._port))
+
+
+def _bound(version: int, kind: socket.SocketKind, address: str, port: int) -> socket.socket:
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    try:
+        # The address may be away for as long as br0 is made anew.
+        if version == 4:
+            sock.setsockopt(socket.SOL_IP, 15, 1)  # IP_FREEBIND of <linux/in.h>
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            with contextlib.suppress(OSError):  # Linux 4.15
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a predecessor
+        sock.bind((address, port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

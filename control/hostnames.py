@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a container can be called: names as DNS has them, and Docker's, which may have underscores."""
+
+import re
+
+LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+MAX_NAME = 253
+MAX_NAMES = 32
+
+
+def hostname(text: str) -> str:
+    """In lower case. Raises ValueError."""
+    lower = text.lower()
+    if len(lower) > MAX_NAME or not text.isascii() or not re.fullmatch(rf"{LABEL}(?:\.{LABEL})*", lower):
+        raise ValueError(
+            "a host name has labels of 1 to 63 letters, digits, dashes and underscores, with dots between them, "
+            "no dash at an end of one"
+        )
+    if re.fullmatch(r"[0-9.]+", lower):
+        raise ValueError("a host name is no number and no address")
+    return lower
+
+
+def usable(texts: list[str]) -> tuple[str, ...]:
+    """Those that can be host names, each once, not too many."""
+    found: dict[str, None] = {}
+    for text in texts:
+        try:
+            found[hostname(text)] = None
+        except ValueError:
+            continue
+    return tuple(found)[:MAX_NAMES]
+
+
+def of_sandbox(name_or_path: str) -> tuple[str, ...]:
+    """What a sandbox is called unless somebody says otherwise: as in `ip netns`, if that can be a host name."""
+    return usable([name_or_path]) if "/" not in name_or_path and "." not in name_or_path else ()

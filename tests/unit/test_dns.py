@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resolver's answers, with dnspython as the client."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import dns.asyncquery
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastpath.control import keys
+from fastpath.control.dns.answer import Answers
+from fastpath.control.dns.counts import Counts
+from fastpath.control.dns.forward import AT_ONCE, PER_NETWORK, BusyError, Forwarder, host_servers
+from fastpath.control.dns.names import Names
+from fastpath.control.dns.server import Server
+from fastpath.control.dns.sockets import Opened, Sockets, _bound
+from fastpath.control.hostnames import MAX_NAMES, hostname, of_sandbox, usable
+from fastpath.control.mirror import Changes, Mirror
+from fastpath.control.model import NOWHERE, Endpoint, Network
+from fastpath.control.registry import read_endpoint
+from fastpath.control.store.interface import Item
+
+BLUE = Network.model_validate(
+    {
+        "name": "blue",
+        "vni": 300,
+        "subnets": [
+            {"pool": "10.1.0.0/16", "gateway": "10.1.0.1"},
+            {"pool": "fd00:1::/64", "gateway": "fd00:1::1"},
+        ],
+    }
+)
+INTERNAL = BLUE.model_copy(update={"name": "inside", "internal": True})
+UPSTREAM = "192.0.2.53"
+
+
+def endpoint(number: int, *names: str, network: str = "blue", **more: Any) -> Endpoint:
+    fields = {
+        "id": f"{number:016x}",
+        "network": network,
+        "host": "h1",
+        "mac": f"02:42:0a:01:{number >> 8:02x}:{number & 255:02x}",
+        "addresses": [f"10.1.{number >> 8}.{number & 255}/16"],
+        "sandbox": NOWHERE,
+        "names": names,
+        "state": "ready",
+    }
+    return Endpoint.model_validate(fields | more)
+
+
+class Resolver:
+    """A resolver of the network blue, and what it counted."""
+
+    def __init__(self, *endpoints: Endpoint, servers: Sequence[tuple[str, int]] = (), timeout: float = 5.0) -> None:
+        self.mirror = Mirror(None, lambda _: None)
+        self.mirror.networks["blue"] = BLUE
+        for each in endpoints:
+            self.mirror.endpoints.setdefault(each.network, {})[each.id] = each
+        self.counts = Counts()
+        self.names = Names(self.mirror)
+        self.answers = Answers(self.names, Forwarder(lambda: servers, timeout=timeout), self.counts)
+
+    def ask(self, name: str, kind: str = "A", *, network: Network = BLUE, **more: Any) -> dns.message.Message:
+        query = dns.message.make_query(name, kind, **more)
+        wire = asyncio.run(self.answers.answer(network, query.to_wire()))
+        assert wire is not None
+        answer = dns.message.from_wire(wire)
+        assert query.is_response(answer)
+        return answer
+
+    def counted(self) -> dict[str, int]:
+        return {result: count for result, count in self.counts.as_dict().items() if count}
+
+
+def texts(answer: dns.message.Message) -> list[str]:
+    return sorted(str(record) for rrset in answer.answer for record in rrset)
+
+
+WEB = endpoint(2, "web", "c1", addresses=["10.1.0.2/16", "fd00:1::2/64"])
+
+
+@pytest.mark.parametrize("name", ["web", "WEB", "c1", "web.blue", "Web.BLUE."])
+def test_a_name_has_its_addresses(name: str) -> None:
+    resolver = Resolver(WEB)
+    answer = resolver.ask(name)
+    assert texts(answer) == ["10.1.0.2"]
+    assert answer.flags & dns.flags.AA
+    assert answer.answer[0].ttl == 5
+    assert texts(resolver.ask(name, "AAAA")) == ["fd00:1::2"]
+    assert texts(resolver.ask(name, "ANY")) == ["10.1.0.2", "fd00:1::2"]
+    assert resolver.counted() == {"answered": 3}
+
+
+def test_two_endpoints_of_one_name_are_both_answered() -> None:
+    assert texts(Resolver(WEB, endpoint(3, "web")).ask("web")) == ["10.1.0.2", "10.1.0.3"]
+
+
+def test_a_name_without_addresses_of_the_family_is_no_error() -> None:
+    resolver = Resolver(endpoint(3, "db"))
+    for kind in ("AAAA", "MX"):
+        answer = resolver.ask("db", kind)
+        assert (answer.rcode(), texts(answer)) == (dns.rcode.NOERROR, [])
+        assert answer.authority[0].rdtype == dns.rdatatype.SOA
+    assert resolver.counted() == {"nodata": 2}
+
+
+def test_who_is_unknown_in_the_network_does_not_exist() -> None:
+    resolver = Resolver(WEB)
+    assert resolver.ask("nobody.blue").rcode() == dns.rcode.NXDOMAIN
+    assert resolver.counted() == {"nxdomain": 1}
+
+
+def test_names_of_other_networks_are_not_told() -> None:
+    assert Resolver(endpoint(3, "db", network="red")).ask("db").rcode() == dns.rcode.SERVFAIL
+
+
+def test_addresses_have_names() -> None:
+    resolver = Resolver(WEB)
+    assert texts(resolver.ask("2.0.1.10.in-addr.arpa", "PTR")) == ["web.blue."]
+    reverse = ".".join(reversed("fd000001" + "0" * 23 + "2")) + ".ip6.arpa"
+    assert texts(resolver.ask(reverse, "PTR")) == ["web.blue."]
+    assert resolver.ask("9.0.1.10.in-addr.arpa", "PTR").rcode() == dns.rcode.NXDOMAIN
+    assert resolver.ask("2.0.1.10.in-addr.arpa", "A").rcode() == dns.rcode.NOERROR
+
+
+def test_who_is_leaving_has_no_name_any_more() -> None:
+    resolver = Resolver(WEB)
+    assert texts(resolver.ask("web")) == ["10.1.0.2"]
+    resolver.mirror.endpoints["blue"][WEB.id] = WEB.model_copy(update={"state": "leaving"})
+    resolver.names.changed(Changes(endpoints={("blue", WEB.id)}))
+    assert resolver.ask("web.blue").rcode() == dns.rcode.NXDOMAIN
+
+
+def test_what_is_refused() -> None:
+    resolver = Resolver(WEB)
+    assert resolver.ask("web", "AXFR").rcode() == dns.rcode.REFUSED
+    assert resolver.ask("version.bind", "TXT", rdclass="CH").rcode() == dns.rcode.REFUSED
+    assert resolver.ask("web", use_edns=1).rcode() == dns.rcode.BADVERS
+    assert resolver.ask("example.com", network=INTERNAL).rcode() == dns.rcode.REFUSED
+    update = dns.message.make_query("web", "A")
+    update.set_opcode(dns.opcode.NOTIFY)
+    wire = asyncio.run(resolver.answers.answer(BLUE, update.to_wire()))
+    assert wire is not None
+    assert dns.message.from_wire(wire).rcode() == dns.rcode.NOTIMP
+
+
+def test_an_answer_is_not_answered() -> None:
+    resolver = Resolver(WEB)
+    assert (
+        asyncio.run(
+            resolver.answers.answer(BLUE, dns.message.make_response(dns.message.make_query("web", "A")).to_wire())
+        )
+        is None
+    )
+    assert resolver.counted() == {"malformed": 1}
+
+
+@given(st.binary(max_size=100))
+def test_garbage_is_a_format_error_or_nothing(data: bytes) -> None:
+    wire = asyncio.run(Resolver(WEB).answers.answer(BLUE, data))
+    if wire is not None:
+        assert wire[:2] == data[:2]
+        assert wire[2] & 0x80
+
+
+@given(st.binary(max_size=60), st.integers(0, 40), st.integers(1, 255))
+def test_damaged_questions_stop_nothing(tail: bytes, at: int, bits: int) -> None:
+    wire = bytearray(dns.message.make_query("web.blue", "A", use_edns=0).to_wire() + tail)
+    wire[at % len(wire)] ^= bits
+    Resolver(WEB).answers.at_once(BLUE, bytes(wire))
+
+
+def test_what_does_not_fit_is_cut_and_says_so() -> None:
+    many = Resolver(*(endpoint(number, "all") for number in range(2, 200)))
+    for query, limit in (
+        (dns.message.make_query("all", "A"), 512),
+        (dns.message.make_query("all", "A", payload=4096), 1232),
+    ):
+        wire = many.answers.at_once(BLUE, query.to_wire())
+        assert isinstance(wire, bytes)
+        assert len(wire) <= limit
+        assert dns.message.from_wire(wire).flags & dns.flags.TC
+    wire = many.answers.at_once(BLUE, dns.message.make_query("all", "A").to_wire(), tcp=True)
+    assert isinstance(wire, bytes)
+    assert len(texts(dns.message.from_wire(wire))) == 198
+
+
+class Listening:
+    """Resolvers on loopback, by UDP and TCP on one port."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.sockets = Sockets()
+        self.server = Server(self.sockets, resolver.answers)
+        opened = Opened(BLUE, NOWHERE)
+        opened.tcp.append(_bound(4, socket.SOCK_STREAM, "127.0.0.1", 0))
+        self.port = opened.tcp[0].getsockname()[1]
+        opened.udp.append(_bound(4, socket.SOCK_DGRAM, "127.0.0.1", self.port))
+        self.sockets._opened["blue"] = opened
+
+
+def served(resolver: Resolver, client: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        listening = Listening(resolver)
+        serving = asyncio.create_task(listening.server.run())
+        try:
+            await client(listening.port)
+        finally:
+            serving.cancel()
+
+    asyncio.run(run())
+
+
+def test_udp_and_then_tcp() -> None:
+    many = Resolver(*(endpoint(number, "all") for number in range(2, 200)))
+
+    async def client(port: int) -> None:
+        query = dns.message.make_query("all", "A")
+        answer, tcp = await dns.asyncquery.udp_with_fallback(query, "127.0.0.1", port=port, timeout=10)
+        assert tcp
+        assert len(texts(answer)) == 198
+
+    served(many, client)
+
+
+def test_garbage_on_either_transport_stops_nothing() -> None:
+    async def client(port: int) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("127.0.0.1", port))
+        for junk in (b"", b"\0", b"\xff" * 600):
+            transport.sendto(junk)
+        transport.close()
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\xff\xff" + b"x" * 10)
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x00\x03abc")
+        assert await reader.read() == b""
+        writer.close()
+        for ask in (dns.asyncquery.udp, dns.asyncquery.tcp):
+            answer = await ask(dns.message.make_query("web", "A"), "127.0.0.1", port=port, timeout=10)
+            assert texts(answer) == ["10.1.0.2"]
+
+    served(Resolver(WEB), client)
+
+
+def test_what_is_not_ours_is_asked_of_the_hosts_resolver() -> None:
+    """The host's resolver is another one of ours, with other names."""
+
+    async def client(port: int) -> None:
+        resolver = Resolver(WEB, servers=[("127.0.0.1", 1), ("127.0.0.1", port)])
+        for name, expected in (("far", ["10.1.0.9"]), ("web", ["10.1.0.2"]), ("all", 198)):
+            query = dns.message.make_query(name, "A", id=77)
+            wire = await resolver.answers.answer(BLUE, query.to_wire(), tcp=True)
+            assert wire is not None
+            answer = dns.message.from_wire(wire)
+            assert query.is_response(answer)
+            assert texts(answer) == expected if isinstance(expected, list) else len(texts(answer)) == expected
+        query = dns.message.make_query("nobody.blue.example", "A")
+        wire = await resolver.answers.answer(BLUE, query.to_wire())
+        assert wire is not None
+        assert dns.message.from_wire(wire).rcode() == dns.rcode.SERVFAIL
+        assert resolver.counted() == {"forwarded": 3, "answered": 1}
+
+    upstream = Resolver(endpoint(9, "far"), *(endpoint(number, "all") for number in range(100, 298)))
+    served(upstream, client)
+
+
+def test_without_resolvers_the_rest_fails() -> None:
+    resolver = Resolver(WEB)
+    assert resolver.ask("example.com").rcode() == dns.rcode.SERVFAIL
+    assert resolver.counted() == {"failed": 1}
+
+
+def test_only_so_many_wait_for_the_hosts_resolvers() -> None:
+    async def run() -> None:
+        gate = asyncio.Event()
+        forwarder = Forwarder(list)
+
+        async def waits(_: dns.message.Message) -> None:
+            await gate.wait()
+
+        forwarder._ask = waits  # type: ignore[method-assign,assignment]
+        query = dns.message.make_query("example.com", "A")
+        networks = [f"n{number}" for number in range(AT_ONCE // PER_NETWORK)]
+        tasks = [asyncio.create_task(forwarder.ask(name, query)) for name in networks for _ in range(PER_NETWORK)]
+        await asyncio.sleep(0)
+        for name in ("n0", "another"):
+            with pytest.raises(BusyError):
+                await forwarder.ask(name, query)
+        gate.set()
+        await asyncio.gather(*tasks)
+        assert await forwarder.ask("n0", query) is None
+
+    asyncio.run(run())
+
+
+def test_the_hosts_resolvers_are_read_again_when_they_change(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    servers = host_servers(path)
+    assert servers() == []
+    path.write_text("search example.com\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n")
+    assert servers() == [("192.0.2.53", 53), ("2001:db8::53", 53)]
+    (tmp_path / "new").write_text("nameserver 192.0.2.54\n")
+    (tmp_path / "new").rename(path)
+    assert servers() == [("192.0.2.54", 53)]
+
+
+@pytest.mark.parametrize("name", ["web", "a_b", "_srv", "x.y-z", "1a", "a" * 63])
+def test_names_that_can_be(name: str) -> None:
+    assert hostname(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a-", "a..b", ".", "a.", "ä", "a b", "10.0.0.1", "42", "a" * 64, "a.b" * 85]
+)
+def test_names_that_cannot_be(name: str) -> None:
+    with pytest.raises(ValueError, match="a host name"):
+        hostname(name)
+
+
+def test_of_many_names_the_usable_ones_are_kept() -> None:
+    assert usable(["Web", "web", "ä", "db"]) == ("web", "db")
+    assert len(usable([f"n{number}" for number in range(100)])) == MAX_NAMES
+
+
+def test_a_sandbox_gives_its_name_where_it_can() -> None:
+    assert [of_sandbox(text) for text in ("c1", "/proc/1/ns/net", "a.b", "-")] == [("c1",), (), (), ()]
+
+
+def test_records_of_older_versions_have_no_names() -> None:
+    old = WEB.model_dump_json(exclude={"names"}).encode()
+    found = read_endpoint(Item(keys.endpoint("blue", WEB.id), old, 1))
+    assert found is not None
+    assert found.names == ()
