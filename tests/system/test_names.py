@@ -146,6 +146,16 @@ def test_without_resolvers_nothing_is_there(tmp_path: Path) -> None:
         assert f"fastpath-{h1.name}-blue" not in namespaces()
 
 
+def test_a_host_without_resolvers_is_answered_by_another(two: Site) -> None:
+    h2 = two.daemons[1]
+    h2.stop()
+    h2.config.write_text("dns = false\n" + h2.config.read_text())
+    h2.start()
+    two.settle()
+    joined(two, "direct")
+    assert asked(two.containers[1], "web") == ["10.1.0.2"]
+
+
 def test_what_was_switched_off_is_cleared_up(tmp_path: Path) -> None:
     with site(1, tmp_path) as made:
         made.start()
