@@ -195,8 +195,10 @@ class Daemon:
                     registry=registry,
                     reconciler=self._reconciler,
                 )
-                resolving = resolvers(config, self._resolvers, self._names, self._questions)
-                async with resolving, shown, docker:
+                if self._resolvers is not None:
+                    server = resolvers(config, self._resolvers, self._names, self._questions)
+                    running.append(tasks.create_task(server.run(), name="resolvers"))
+                async with shown, docker:
                     with contextlib.suppress(UnavailableError):  # it goes on trying
                         await self._registered(membership, stop)
                         self._reconciler.look_at_everything()  # what it found may be told now

@@ -51,6 +51,7 @@ class Overlay:
         self._own_namespace = os.stat("/proc/self/ns/net").st_ino
         self._seen: dict[str, tuple[_Seen, TapPort]] = {}
         self._resolvers = resolvers
+        self._places: dict[str, tuple[Network, int, bytes]] = {}  # what their namespaces look like when all is in order
         self._unresolved: dict[str, str] = {}  # networks without a resolver, and why
 
     def ensure_gateway(self) -> None:
@@ -97,7 +98,7 @@ class Overlay:
         if self._resolvers is not None:
             try:
                 if network.layout == "direct":
-                    self._bridge.ensure_network(segment, network, mtu)
+                    self._ensure_place(segment, network, mtu)
                 held = self._bridge.held(network)
                 if held is not None:
                     self._resolvers.ensure(network, held[0])
@@ -106,10 +107,24 @@ class Overlay:
                 self._unresolved[network.name] = f"the network {network.name} has no resolver: {error}"
         return segment
 
+    def _ensure_place(self, segment: Segment, network: Network, mtu: int) -> None:
+        """The namespace for a resolver alone. It is asked for with every endpoint and at every pass:
+        a look at what is in order takes a part of the time."""
+        held = self._bridge.held(network)
+        now = (network, mtu, _appearance(held[0])) if held is not None and is_usable(held[1]) else None
+        if now is not None and now[2] and self._places.get(network.name) == now:
+            return
+        self._places.pop(network.name, None)
+        self._bridge.ensure_network(segment, network, mtu)
+        held = self._bridge.held(network)
+        if held is not None:
+            self._places[network.name] = (network, mtu, _appearance(held[0]))
+
     def remove_network(self, network: Network) -> None:
         """Segment and namespace go, with what is left of the endpoints."""
         if self._resolvers is not None:
             self._resolvers.remove(network.name)
+            self._places.pop(network.name, None)
             self._unresolved.pop(network.name, None)
         if network.layout == "bridge" or self._resolvers is not None:
             self._bridge.remove_network(network)
@@ -238,6 +253,19 @@ class Overlay:
             outside = [e.sandbox for e in wanted if e.network not in internal and not e.manager]
             said += self._gateway.remove_strays(outside)
         return said
+
+
+def _appearance(namespace: Sandbox) -> bytes:
+    """What is in it; empty where it is no more."""
+
+    def everything() -> bytes:
+        with Look() as look:
+            return look.everything()
+
+    try:
+        return sandbox.inside(namespace, everything)
+    except (UsageError, ConflictError):
+        return b""
 
 
 def _vni(network: Network) -> int:

@@ -62,7 +62,7 @@ class Container(_Docker):
         them; and each with the name of Docker's network behind it, which may not be the cluster's."""
         found = {}
         for network, attachment in (self.settings.networks or {}).items():
-            first = [self.name.removeprefix("/"), *(attachment.aliases or ())]
+            first = usable([self.name.removeprefix("/"), *(attachment.aliases or ())])
             plain = [*first, self.id[:SHORT_ID], self.config.hostname]
             if attachment.endpoint:
                 found[attachment.endpoint] = usable([*plain, *(f"{name}.{network}" for name in first)])

@@ -13,7 +13,7 @@ import pytest
 
 from fastpath.control.model import Layout
 from tests.netns.hosts import Namespace, ip, namespaces, wait_for
-from tests.system.site import SETTINGS, Site, links, site
+from tests.system.site import SETTINGS, Site, links, pinged, site
 
 LAYOUTS: list[Layout] = ["direct", "bridge"]
 both = pytest.mark.parametrize("layout", LAYOUTS)
@@ -146,6 +146,16 @@ def test_without_resolvers_nothing_is_there(tmp_path: Path) -> None:
         assert f"fastpath-{h1.name}-blue" not in namespaces()
 
 
+def test_a_host_without_resolvers_is_answered_by_another(two: Site) -> None:
+    h2 = two.daemons[1]
+    h2.stop()
+    h2.config.write_text("dns = false\n" + h2.config.read_text())
+    h2.start()
+    two.settle()
+    joined(two, "direct")
+    assert asked(two.containers[1], "web") == ["10.1.0.2"]
+
+
 def test_what_was_switched_off_is_cleared_up(tmp_path: Path) -> None:
     with site(1, tmp_path) as made:
         made.start()
@@ -158,3 +168,17 @@ def test_what_was_switched_off_is_cleared_up(tmp_path: Path) -> None:
         h1.start()
         wait_for(lambda: f"fastpath-{h1.name}-blue" not in namespaces(), "it is removed")
         h1.healthy()
+
+
+def test_where_there_can_be_no_resolver_containers_do_without(two: Site) -> None:
+    h1 = two.daemons[0]
+    taken = f"fastpath-{h1.name}-blue"
+    ip("netns", "add", taken)  # somebody else's
+    joined(two, "direct")
+    assert pinged(two.containers[0], "10.1.0.3") == 3
+    h1.wait(
+        lambda status: any("the network blue has no resolver" in problem for problem in status.problems), "it says so"
+    )
+    ip("netns", "delete", taken)
+    h1.healthy()
+    assert asked(two.containers[0], "db") == ["10.1.0.3"]

@@ -146,9 +146,7 @@ class Crowd:
         for daemon in self.site.daemons:
             own = [end for end in endpoints if end.host == daemon.name]
             wait_for(lambda d=daemon, o=own: self._links(d) == self._wanted(d, o), "no link is lost or left")  # type: ignore[misc]
-            networks = {end.network for end in own}
-            layouts = {info.network.name: info.network.layout for info in daemon.client.networks()}
-            namespaces = {name for name in networks if layouts[name] == "bridge"}
+            namespaces = {end.network for end in own}
             wait_for(lambda d=daemon, n=namespaces: self._namespaces(d) == n, "no namespace is lost or left")  # type: ignore[misc]
         assert self._claimed() == {
             *(keys.address(end.network, address.ip) for end in endpoints for address in end.addresses),
