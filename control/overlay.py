@@ -51,6 +51,7 @@ class Overlay:
         self._own_namespace = os.stat("/proc/self/ns/net").st_ino
         self._seen: dict[str, tuple[_Seen, TapPort]] = {}
         self._resolvers = resolvers
+        self._met: set[str] = set()  # networks that were ensured, by name
         self._places: dict[str, tuple[Network, int, bytes]] = {}  # what their namespaces look like when all is in order
         self._unresolved: dict[str, str] = {}  # networks without a resolver, and why
 
@@ -90,12 +91,15 @@ class Overlay:
         return self._direct.take_over(self.segment(network), endpoint)
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
-        """The network's segment in the engine; in the bridge layout its namespace, too; and its resolver. `mtu` is the
+        """The network's segment in the engine; in the bridge layout its namespace, too; and, when it is seen for the
+        second time, its resolver: containers come first, and a host may have hundreds of networks. `mtu` is the
         containers'."""
         segment = self.segment(network)
         if network.layout == "bridge":
             self._bridge.ensure_network(segment, network, mtu)
-        if self._resolvers is not None:
+        if network.name not in self._met:
+            self._met.add(network.name)
+        elif self._resolvers is not None:
             try:
                 if network.layout == "direct":
                     self._ensure_place(segment, network, mtu)
@@ -122,6 +126,7 @@ class Overlay:
 
     def remove_network(self, network: Network) -> None:
         """Segment and namespace go, with what is left of the endpoints."""
+        self._met.discard(network.name)
         if self._resolvers is not None:
             self._resolvers.remove(network.name)
             self._places.pop(network.name, None)
