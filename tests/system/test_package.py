@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The source distribution, the wheel that is built from it, and what `pip install` makes of that."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SDIST = "from setuptools.build_meta import build_sdist; import sys; print(build_sdist(sys.argv[1]))"
+OFFLINE = ("--disable-pip-version-check", "--no-deps", "--no-index", "-q")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a copy, since building writes beside the sources."""
+    folder = tmp_path_factory.mktemp("sdist")
+    copy = folder / "copy"
+    copy.mkdir()
+    files = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    names = [name for name in files.split("\0") if name and (ROOT / name).exists()]
+    with tarfile.open(folder / "copy.tar", "w") as tar:
+        for name in names:
+            tar.add(ROOT / name, name, recursive=False)
+    with tarfile.open(folder / "copy.tar") as tar:
+        tar.extractall(copy, filter="fully_trusted")  # noqa: S202 – we wrote it
+    run(sys.executable, "-c", SDIST, str(folder), cwd=copy)
+    return next(folder.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    words = ("-m", "pip", "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", str(folder), str(sdist))
+    run(sys.executable, *words, cwd=folder)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel; what it depends on is this environment's."""
+    place = tmp_path_factory.mktemp("opt") / "fastpath"
+    run(sys.executable, "-m", "venv", "--without-pip", str(place), cwd=place.parent)
+    python = place / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--python", str(python), "install", *OFFLINE, str(wheel), cwd=place.parent)
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).strip())
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return place
+
+
+def test_every_package_of_the_tree_is_in_the_wheel(wheel: Path) -> None:
+    tree = {"fastpath"}
+    for name in ("control", "bench"):
+        for init in (ROOT / name).rglob("__init__.py"):
+            tree.add(".".join(("fastpath", *init.parent.relative_to(ROOT).parts)))
+    with zipfile.ZipFile(wheel) as file:
+        names = [Path(name) for name in file.namelist()]
+    assert {".".join(name.parent.parts) for name in names if name.name == "__init__.py"} == tree
+
+
+def test_it_runs_from_where_it_is_installed(installed: Path) -> None:
+    command = installed / "bin" / "fastpath"
+    assert run(command, "--version", cwd=installed).startswith("fastpath ")
+    assert "--docker-plugin-dir" in run(command, "daemon", "--help", cwd=installed)
+    code = "import fastpath; print(fastpath.__file__); fastpath.Engine(local='127.0.0.1').close()"
+    assert str(installed) in run(installed / "bin" / "python", "-W", "error", "-c", code, cwd=installed)
+
+
+@pytest.mark.parametrize("name", ["fastpath.service", "fastpath.toml"])
+def test_what_an_administrator_copies_is_there(installed: Path, name: str) -> None:
+    assert (installed / "share" / "fastpath" / name).read_text() == (ROOT / "examples" / name).read_text()
