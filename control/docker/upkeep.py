@@ -44,7 +44,7 @@ class Upkeep:
         waiting = {
             endpoint.id: endpoint
             for endpoint in self._mirror.local_endpoints(self._host)
-            if endpoint.manager == MANAGER and not endpoint.sandbox.inode
+            if endpoint.manager == MANAGER and endpoint.state == "joining"
         }
         now = time.monotonic()
         self._since = {identity: self._since.get(identity, now) for identity in waiting}

@@ -105,7 +105,8 @@ step "etcd on h1; a fastpath daemon and a dockerd on each host"
 etcd_start
 for host in h1 h2; do
     docker_start $host
-    daemon_start $host --docker-plugin-dir "$scratch/docker-$host/plugins"
+    printf 'docker_socket = "%s"\n' "$scratch/docker-$host/sock" >"$scratch/$host.toml"
+    daemon_start $host --config "$scratch/$host.toml" --docker-plugin-dir "$scratch/docker-$host/plugins"
     [ $host = h2 ] || h1_pid=$daemon_pid
 done
 for host in h1 h2; do docker_ready $host; done
@@ -117,16 +118,18 @@ done
 fast h1 network ls
 
 step "A container on each host"
-dock h1 run -d --init --name c1 --net demo-overlay busybox sleep 10000
-dock h2 run -d --init --name c2 --net demo-overlay -p 8080:80 busybox httpd -f -p 80 -h /srv
+dock h1 run -d --init --name c1 --net demo-overlay --dns 10.9.0.1 busybox sleep 10000
+dock h2 run -d --init --name c2 --net demo-overlay --dns 10.9.0.1 -p 8080:80 busybox httpd -f -p 80 -h /srv
 dock h1 exec c1 ip address show eth0
 
-step "They see each other as if they were on one switch"
+step "They see each other as if they were on one switch, also by name: the network's gateway address answers DNS on each host"
 dock h1 exec c1 ping -c 3 10.9.0.3
+until quietly h1 exec c1 nslookup c2; do sleep 0.1; done # the name comes a moment after the container
+dock h1 exec c1 ping -c 1 c2
 
 step "A file through the overlay, $megabytes MiB"
 start=$EPOCHREALTIME
-received=$(dock h1 exec c1 sh -c 'wget -q -O - http://10.9.0.3/file | sha256sum' | tee /dev/stderr | tail -n 1 | cut -d' ' -f1)
+received=$(dock h1 exec c1 sh -c 'wget -q -O - http://c2/file | sha256sum' | tee /dev/stderr | tail -n 1 | cut -d' ' -f1)
 end=$EPOCHREALTIME
 awk -v s="$start" -v e="$end" -v m="$megabytes" \
     'BEGIN { printf "%.2f s: %.2f Gbit/s, with what wget and sha256sum take\n", e - s, m * 8 * 1.048576 / 1000 / (e - s) }'
@@ -140,7 +143,7 @@ docker -H "unix://$scratch/docker-h1/sock" exec c1 ping -q -c 200 -i 0.02 10.9.0
 ping_pid=$!
 sleep 0.5
 killed "$h1_pid"
-daemon_start h1 --docker-plugin-dir "$scratch/docker-h1/plugins"
+daemon_start h1 --config "$scratch/h1.toml" --docker-plugin-dir "$scratch/docker-h1/plugins"
 wait $ping_pid
 killed "$etcd_pid"
 dock h1 exec c1 ping -q -c 100 -i 0.02 10.9.0.3

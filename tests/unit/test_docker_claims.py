@@ -10,6 +10,7 @@ import pytest
 
 from fastpath.control import holds
 from fastpath.control.docker import upkeep
+from fastpath.control.model import Sandbox
 from tests.unit.docker_lab import DockerHost, endpoint, network, network_id, plugged
 from tests.unit.sites import Host, until, with_hosts
 
@@ -72,6 +73,29 @@ def test_an_endpoint_without_a_container_goes(tmp_path: Path, monkeypatch: pytes
             monkeypatch.setattr("fastpath.control.placed.find", lambda *_: None)
             await docker.upkeep.look()
             assert not docker.host.mirror.endpoints
+
+    with_hosts(tmp_path / "db", 1, play)
+
+
+def test_an_endpoint_whose_container_went_before_it_was_seen_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a store that was restored from a back-up has it: it is joining a namespace that there was once."""
+    monkeypatch.setattr("fastpath.control.placed.expected", lambda path: Sandbox(path=path, inode=7))
+    monkeypatch.setattr("fastpath.control.placed.find", lambda *_: None)
+
+    async def play(hosts: list[Host]) -> None:
+        async with plugged(hosts, tmp_path) as (docker,):
+            await joined([docker])
+            await docker.ask("NetworkDriver.CreateEndpoint", endpoint(1, 7, await address(docker)))
+            await docker.ask("NetworkDriver.Join", {**endpoint(1, 7), "SandboxKey": "/run/docker/netns/x"})
+            (known,) = docker.host.mirror.local_endpoints("h1")
+            assert (known.state, known.sandbox.inode) == ("joining", 7)
+            await docker.upkeep.look()
+            assert docker.host.mirror.local_endpoints("h1")
+            monkeypatch.setattr(upkeep, "ORPHAN_S", 0.0)
+            await docker.upkeep.look()
+            assert not docker.host.mirror.local_endpoints("h1")
 
     with_hosts(tmp_path / "db", 1, play)
 
