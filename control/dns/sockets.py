@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fastpath.control import sandbox
+from fastpath.control import sandbox, sysctl
 from fastpath.control.model import Network, Sandbox
 
 PORT = 53
 BACKLOG = 32
+UNPRIVILEGED = 1024  # from here on, unless the namespace says otherwise
 IPV6_FREEBIND = 78  # <linux/in6.h>; Python has no name for it
 
 
@@ -87,6 +88,8 @@ class Sockets:
             self.remove(name)
 
     def _open(self, opened: Opened) -> None:
+        # In this namespace of ours, so that the daemon needs no capability for it (NET_BIND_SERVICE).
+        sysctl.ensure("ipv4/ip_unprivileged_port_start", min(self._port, UNPRIVILEGED))
         for subnet in opened.network.subnets:
             for kind, where in ((socket.SOCK_DGRAM, opened.udp), (socket.SOCK_STREAM, opened.tcp)):
                 where.append(_bound(subnet.gateway.version, kind, str(subnet.gateway), self._port))

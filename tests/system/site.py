@@ -29,6 +29,9 @@ probe_interval = 1.0
 reconcile_interval = 2.0
 """
 
+# Root, with the capabilities that examples/fastpath.service leaves it.
+AS_A_SERVICE = ("setpriv", "--bounding-set=-all,+net_admin,+sys_admin,+sys_ptrace", "--inh-caps=-all")
+
 
 class HostDaemon:
     """A host and the daemon on it, which may be killed and started again."""
@@ -53,7 +56,7 @@ class HostDaemon:
         """Start it, and don't wait."""
         # Not `ip netns exec`: namespaces that were named in its private view of the mounts would go with the process.
         enter = ["nsenter", f"--net=/run/netns/{self.host.name}"]
-        command = [*enter, *FASTPATH, "daemon", "--config", str(self.config)]
+        command = [*enter, *AS_A_SERVICE, *FASTPATH, "daemon", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
