@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel settings under /proc/sys/net, which shows each thread those of the namespace that it is in."""
+"""Kernel settings under /proc/sys/net, which shows each thread those of the namespace that it is in. In a container
+that may be read-only: FASTPATH_PROC_SYS says where the host's /proc/sys is mounted."""
 
+import os
 from pathlib import Path
 
 from fastpath.errors import RefusedError
 
-NET = Path("/proc/sys/net")
+NET = Path(os.environ.get("FASTPATH_PROC_SYS", "/proc/sys")) / "net"
 
 
 def ensure(path: str, value: int) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""packaging/Dockerfile: what it copies exists and is all that the build needs, and its command is ours."""
+"""packaging/: what the Dockerfile copies exists and is all that the build needs, and its command is ours; the managed
+plugin's settings are those of the daemon."""
 
 import json
 import re
@@ -8,6 +9,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from fastpath.control.cli import main
+from fastpath.control.docker.serve import OVERLAY
+from fastpath.control.places import SOCKET, STATE_DIR
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "packaging" / "Dockerfile").read_text()
@@ -35,3 +38,29 @@ def test_its_command_is_ours() -> None:
     entry, command = (json.loads(re.findall(rf"(?m)^{word} (.*)$", DOCKERFILE)[0]) for word in ("ENTRYPOINT", "CMD"))
     assert entry == ["fastpath"]
     assert CliRunner().invoke(main, [*command, "--help"]).exit_code == 0
+
+
+# https://docs.docker.com/engine/extend/config/
+FIELDS = {"description", "documentation", "interface", "entrypoint", "workdir", "user", "network", "mounts", "ipchost"}
+FIELDS |= {"pidhost", "propagatedMount", "env", "args", "linux"}
+
+
+def test_the_managed_plugin_is_what_the_daemon_is() -> None:
+    config = json.loads((ROOT / "packaging" / "docker-plugin" / "config.json").read_text())
+    assert config.keys() <= FIELDS
+    assert config["interface"] == {
+        "types": ["docker.networkdriver/1.0", "docker.ipamdriver/1.0"],
+        "socket": f"{OVERLAY}.sock",
+    }
+    assert (config["entrypoint"], config["network"]) == (["fastpath", "daemon"], {"type": "host"})
+    unit = (ROOT / "examples" / "fastpath.service").read_text()
+    assert f"CapabilityBoundingSet={' '.join(config['linux']['capabilities'])}\n" in unit
+    for mount in config["mounts"]:
+        assert mount.keys() == {"name", "description", "type", "source", "destination", "options", "settable"}
+    places = {mount["name"]: mount["destination"] for mount in config["mounts"]}
+    assert places["state"] == str(STATE_DIR)
+    assert places["control"] == str(SOCKET.parent)
+    assert places["sysctls"] == next(each["value"] for each in config["env"] if each["name"] == "FASTPATH_PROC_SYS")
+    words = [*config["args"]["value"], "--vtep", "192.0.2.1"]
+    result = CliRunner().invoke(main, ["daemon", *words, "--socket", "/nowhere/there/x", "--help"])
+    assert result.exit_code == 0
