@@ -12,7 +12,7 @@ KERNEL = Path("/usr/bin/linux.uml")
 MODULES = Path("/usr/lib/uml/modules")
 MARK = "user-mode exit status "
 
-# The kernel's answer is a line on the console; what pid 1 does last is to switch the machine off (reboot(2)).
+# Scratch folders hide what is below them, as this tree may be. The kernel's answer is a line on the console; what pid 1 does last is to switch the machine off (reboot(2)).
 INIT = """#!/bin/sh
 export PATH={path} PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LC_ALL=C.UTF-8
 mount -t proc proc /proc
@@ -20,6 +20,7 @@ mount -t sysfs sys /sys
 for module in {modules}; do modprobe -d {folder} $module || echo "no module $module"; done
 mount -t tmpfs run /run
 mount -t tmpfs tmp /tmp
+[ -d {cwd} ] || {{ mkdir -p {cwd}; mount -r -t hostfs -o {cwd} files {cwd}; }}
 ip link set lo up
 cd {cwd}
 {command}
