@@ -12,7 +12,8 @@ KERNEL = Path("/usr/bin/linux.uml")
 MODULES = Path("/usr/lib/uml/modules")
 MARK = "user-mode exit status "
 
-# Scratch folders hide what is below them, as this tree may be. The kernel's answer is a line on the console; what pid 1 does last is to switch the machine off (reboot(2)).
+# A scratch folder hides what is below it, as this tree may be. The kernel's answer is a line on the console; what pid 1
+# does last is to switch the machine off (reboot(2)).
 INIT = """#!/bin/sh
 export PATH={path} PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LC_ALL=C.UTF-8
 mount -t proc proc /proc
