@@ -20,7 +20,7 @@ from fastpath.bench.docker.dockerd import remove_leftovers as remove_dockerds
 from fastpath.bench.e2e import namespaces
 from fastpath.bench.e2e.namespaces import Namespace, wait_for
 from fastpath.bench.e2e.site import WIRE, Site
-from fastpath.bench.scale.bed import Daemon
+from fastpath.bench.scale.bed import Daemon, remove_named
 from fastpath.bench.scale.etcd import ADDRESS, PORT, etcd
 from fastpath.errors import RefusedError
 
@@ -59,6 +59,7 @@ def hosts(folder: Path) -> Iterator[Hosts]:
             stack.callback(docker.close)
             settings = f'docker_plugin_dir = "{docker.plugins}"\nudp_port = 8472\n'
             daemon = Daemon(f"h{number}", host, folder, url, settings)
+            stack.callback(remove_named, daemon.name)
             stack.callback(daemon.close)
             daemon.launch()
             daemon.ready()

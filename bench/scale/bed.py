@@ -159,7 +159,7 @@ def bed(variant: Variant, kind: str, folder: Path) -> Iterator[Bed]:
         url = stack.enter_context(etcd(switch, folder)) if kind == "etcd" else f"sqlite://{folder}/store.db"
         first, second = (Daemon(f"h{number}", host, folder, url) for number, host in enumerate(hosts, 1))
         for daemon in (first, second):
-            stack.callback(_remove_named, daemon.name)
+            stack.callback(remove_named, daemon.name)
             stack.callback(daemon.close)
         places = [sandbox.resolve(each.name) for each in sandboxes]
         others = stack.enter_context(_others(switch, Orders(url, _prefix(), variant.name, _pairs(places)), folder))
@@ -185,7 +185,7 @@ def _remove(name: str) -> None:
     ip("netns", "delete", name)
 
 
-def _remove_named(host: str) -> None:
+def remove_named(host: str) -> None:
     """The namespaces of the host's networks."""
     for name in namespaces.namespaces():
         if name.startswith(f"fastpath-{host}-"):

@@ -52,6 +52,9 @@ cleanup() {
     for name in c1 c2 h1 h2; do
         ip netns delete "fpdemo-$name" 2>/dev/null || true
     done
+    for name in $(ip netns | awk '/^fastpath-fpdemo-/ { print $1 }'); do # of the daemons' networks
+        ip netns delete "$name"
+    done
     clean_last
     rm -rf "$scratch"
 }
