@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./run bench docker`: words → two hosts → interleaved rounds → JSON and a table."""
 
-import os
-import platform
 import shutil
 import subprocess
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from fastpath.bench.docker import hosts, results, table
+from fastpath.bench.docker import hosts, table
 from fastpath.bench.docker.hosts import OURS, THEIRS, Hosts
 from fastpath.bench.docker.results import About, Measurement, Results
 from fastpath.bench.docker.scenarios import SCENARIOS, UNDERLAYS
-from fastpath.bench.e2e import machine
 from fastpath.bench.e2e.command import ended_by_signals
+from fastpath.bench.record import about_run, check_root
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import RefusedError
-from fastpath.version import VERSION
 
 PROGRAMS = ("docker", "dockerd", "etcd", "ethtool", "iperf3", "nsenter")
 
@@ -38,8 +34,7 @@ def docker(names: tuple[str, ...], rounds: int, seconds: float, json_file: Path 
       ./run bench docker --json build/bench/docker.json
       ./run bench docker --scenario tcp1 --scenario rr --rounds 10
     """
-    if os.geteuid() != 0:
-        raise RefusedError("the benchmark makes network namespaces, which needs root: sudo ./run bench docker")
+    check_root("./run bench docker")
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
     if absent:
         raise RefusedError(f"not installed: {', '.join(absent)}")
@@ -50,7 +45,7 @@ def docker(names: tuple[str, ...], rounds: int, seconds: float, json_file: Path 
         with hosts.hosts(Path(folder)) as found:
             measurements = _measure(found, names or tuple(SCENARIOS), rounds, seconds)
         file = json_file or Path(folder) / "docker.json"
-        results.write(Results(about=_about(version, rounds, seconds), measurements=measurements), file)
+        Results(about=_about(version, rounds, seconds), measurements=measurements).write(file)
         click.echo(table.render(file))
 
 
@@ -79,15 +74,7 @@ def _first_line(*command: str) -> str:
 
 def _about(version: str, rounds: int, seconds: float) -> About:
     return About(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        cpu=machine.processor(),
-        cores=os.cpu_count() or 1,
-        kernel=platform.release(),
-        python=platform.python_version(),
-        fastpath=VERSION,
-        commit=machine.commit(),
+        **about_run(seconds, rounds),
         docker=version,
         etcd=_first_line("etcd", "--version").rpartition(" ")[2],
-        seconds=seconds,
-        rounds=rounds,
     )

@@ -9,7 +9,7 @@ import statistics
 from pathlib import Path
 
 from fastpath.bench.docker.hosts import OURS, THEIRS
-from fastpath.bench.docker.results import Results, read
+from fastpath.bench.docker.results import Results
 from fastpath.bench.docker.scenarios import ALL, Compared, Scenario
 from fastpath.bench.marks import Marks
 
@@ -19,10 +19,10 @@ MARKS = Marks("comparison with Docker's overlay")
 
 def render(file: Path = RESULTS) -> str:
     """As Markdown: medians of the rounds, and of the ratios of each round, with their range."""
-    results = read(file)
+    results = Results.read(file)
     about = results.about
     head = (
-        f"{about.cpu}, {about.cores} cores, Linux {about.kernel.split('-')[0]}, Docker {about.docker}, etcd "
+        f"{about.machine}, Docker {about.docker}, etcd "
         f"{about.etcd}; {about.rounds} rounds of {about.seconds:g} s, median of the ratios ours / theirs "
         "(↓: lower is better):"
     )

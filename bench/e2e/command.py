@@ -56,7 +56,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
       fastpath bench --subject fastpath:workers=2 --against fastpath --scenario tcp4
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
     """
-    from fastpath.bench.e2e import page, plot, report, results  # noqa: PLC0415  # they take longer to load than --help
+    from fastpath.bench.e2e import page, plot, report  # noqa: PLC0415  # they take longer to load than --help
     from fastpath.bench.e2e.overlays import OVERLAYS  # noqa: PLC0415
     from fastpath.bench.e2e.scenarios import SCENARIOS, chosen  # noqa: PLC0415
     from fastpath.bench.e2e.session import Plan, Session  # noqa: PLC0415
@@ -93,7 +93,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
     if not found.measurements:
         raise RefusedError(f"nothing could be measured: {found.skipped[0].what}: {found.skipped[0].reason}")
     if json_file is not None:
-        results.write(found, json_file)
+        found.write(json_file)
     if plot_file is not None:
         plot.write(found, plot_file)
     if html is not None:

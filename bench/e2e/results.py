@@ -4,31 +4,15 @@
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from fastpath.bench.e2e.scenarios import Better, Compared, Scenario
-from fastpath.errors import UsageError
+from fastpath.bench.record import AboutRun, Frozen, Kept
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class About(_Frozen):
+class About(AboutRun):
     """Where, with what and how it was measured."""
 
-    date: str
-    cpu: str
-    cores: int
-    kernel: str
-    python: str
-    fastpath: str
-    commit: str
-    seconds: float
-    rounds: int
     pinning: str
     congestion: str  # TCP's congestion control
     counted: str
@@ -38,7 +22,7 @@ class About(_Frozen):
     idle_cores: dict[str, float]  # underlay -> cores busy with all overlays set up and no traffic
 
 
-class ContestantInfo(_Frozen):
+class ContestantInfo(Frozen):
     """One overlay that took part."""
 
     name: str
@@ -46,7 +30,7 @@ class ContestantInfo(_Frozen):
     commit: str | None = None
 
 
-class ComparedInfo(_Frozen):
+class ComparedInfo(Frozen):
     """A figure that is compared."""
 
     figure: str
@@ -56,7 +40,7 @@ class ComparedInfo(_Frozen):
     ratio: bool
 
 
-class ScenarioInfo(_Frozen):
+class ScenarioInfo(Frozen):
     """One scenario that was measured; the first of `compared` is what it is about."""
 
     name: str
@@ -65,7 +49,7 @@ class ScenarioInfo(_Frozen):
     compared: tuple[ComparedInfo, ...]
 
 
-class Measurement(_Frozen):
+class Measurement(Frozen):
     """One contestant in one round of one scenario."""
 
     scenario: str
@@ -75,7 +59,7 @@ class Measurement(_Frozen):
     figures: dict[str, float]
 
 
-class Ratio(_Frozen):
+class Ratio(Frozen):
     """Subject / baseline of one figure, in each round and over all of them."""
 
     scenario: str
@@ -91,14 +75,14 @@ class Ratio(_Frozen):
     maximum: float
 
 
-class Skipped(_Frozen):
+class Skipped(Frozen):
     """What was not measured, and why."""
 
     what: str
     reason: str
 
 
-class Results(_Frozen):
+class Results(Kept):
     """A whole run."""
 
     version: Literal[1] = 1  # of this schema
@@ -169,16 +153,3 @@ def ratio(
 def order(contestants: Sequence[str], number: int) -> list[str]:
     """A B in even rounds, B A in odd ones."""
     return list(contestants) if number % 2 == 0 else list(reversed(contestants))
-
-
-def read(path: Path) -> Results:
-    """The results in a file. Raises UsageError for what is none of ours."""
-    try:
-        return Results.model_validate_json(path.read_text())
-    except (ValidationError, ValueError) as error:
-        raise UsageError(f"{path} holds no results of this version: {str(error).splitlines()[0]}") from None
-
-
-def write(results: Results, path: Path) -> None:
-    """Keep the results as JSON."""
-    path.write_text(results.model_dump_json(indent=1) + "\n")

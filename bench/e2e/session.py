@@ -7,14 +7,12 @@ Sites of contestants that wait cost nothing: their processes sleep. That is meas
 import contextlib
 import math
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fastpath.bench.e2e import machine, overlays, results, traffic
@@ -24,8 +22,8 @@ from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
 from fastpath.bench.e2e.site import PREFIX, Site
+from fastpath.bench.record import about_run, check_root
 from fastpath.errors import FastpathError, RefusedError
-from fastpath.version import VERSION
 
 IDLE_S = 0.5
 
@@ -56,8 +54,7 @@ class Session:
 
     def run(self) -> Results:
         """Measure everything. Raises FastpathError where the subject itself can't be measured."""
-        if os.geteuid() != 0:
-            raise RefusedError("the benchmark makes network namespaces, which needs root: sudo fastpath bench")
+        check_root("fastpath bench")
         parent = Path(tempfile.gettempdir())
         sites.remove_leftovers(parent)
         scratch = parent / f"{PREFIX}{os.getpid()}"
@@ -180,15 +177,7 @@ class Session:
         plan = self.plan
         return Results(
             about=About(
-                date=datetime.now(UTC).isoformat(timespec="seconds"),
-                cpu=machine.processor(),
-                cores=os.cpu_count() or 1,
-                kernel=platform.release(),
-                python=platform.python_version(),
-                fastpath=VERSION,
-                commit=machine.commit(),
-                seconds=plan.seconds,
-                rounds=plan.rounds,
+                **about_run(plan.seconds, plan.rounds),
                 pinning=traffic.PINNING,
                 congestion=machine.congestion_control(),
                 counted=machine.COUNTED,

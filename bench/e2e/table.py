@@ -7,7 +7,7 @@ python -m fastpath.bench.e2e.table README.md  put it between the two marks in th
 
 from pathlib import Path
 
-from fastpath.bench.e2e.results import read
+from fastpath.bench.e2e.results import Results
 from fastpath.bench.e2e.rows import OFFERED, Row, rows
 from fastpath.bench.marks import Marks
 
@@ -18,11 +18,11 @@ MARKS = Marks("end-to-end benchmarks")
 def render(file: Path = RESULTS) -> str:
     """The table as Markdown: a line a scenario and underlay, a column a baseline. It has what each scenario is about,
     and request/response at the 99th percentile, too; the spread is shown for the first baseline."""
-    results = read(file)
+    results = Results.read(file)
     about = results.about
     _, first, *others = (contestant.name for contestant in results.contestants)
     lines = [
-        f"{about.cpu}, {about.cores} cores, Linux {about.kernel.split('-')[0]}, TCP with {about.congestion}; "
+        f"{about.machine}, TCP with {about.congestion}; "
         f"{about.rounds} rounds of {about.seconds:g} s, median of the ratios ours / theirs (↓: lower is better):",
         "",
         f"| scenario | underlay | ours | {first} | ratio | {' | '.join(others)} |",

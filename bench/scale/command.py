@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./run bench scale`: words → beds → rounds → JSON and tables."""
 
-import os
-import platform
 import shutil
 import sqlite3
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from fastpath.bench.e2e import machine
 from fastpath.bench.e2e.command import ended_by_signals
-from fastpath.bench.scale import bed, joining, restart, results, start, table
+from fastpath.bench.record import about_run, check_root
+from fastpath.bench.scale import bed, joining, restart, start, table
 from fastpath.bench.scale.bed import STORES, Bed
 from fastpath.bench.scale.content import VARIANTS
 from fastpath.bench.scale.results import About, Measurement, Results
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import FastpathError, RefusedError
-from fastpath.version import VERSION
 
 JOIN, RESTART = ("wide", "many100"), ("few", "many100")
 SCENARIOS = ("join", "restart", "start")
@@ -58,8 +55,7 @@ def scale(  # noqa: PLR0917  # click gives them by name
       ./run bench scale --json build/bench/scale.json
       ./run bench scale --scenario restart --store etcd --rounds 10
     """
-    if os.geteuid() != 0:
-        raise RefusedError("the benchmark makes network namespaces, which needs root: sudo ./run bench scale")
+    check_root("./run bench scale")
     absent = [name for name in ("etcd", "iperf3", "nsenter", "ping") if shutil.which(name) is None]
     if absent:
         raise RefusedError(f"not installed: {', '.join(absent)}")
@@ -73,7 +69,7 @@ def scale(  # noqa: PLR0917  # click gives them by name
     found = Results(about=about, variants=shown, measurements=run.measurements)
     with tempfile.TemporaryDirectory() as folder:
         file = json_file or Path(folder) / "scale.json"
-        results.write(found, file)
+        found.write(file)
         click.echo(table.render(file))
 
 
@@ -146,15 +142,7 @@ def _busy_cores() -> float:
 def _about(rounds: int, seconds: float) -> About:
     version = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=False).stdout
     return About(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        cpu=machine.processor(),
-        cores=os.cpu_count() or 1,
-        kernel=platform.release(),
-        python=platform.python_version(),
-        fastpath=VERSION,
-        commit=machine.commit(),
+        **about_run(seconds, rounds),
         etcd=version.splitlines()[0].rpartition(" ")[2] if version else "",
         sqlite=sqlite3.sqlite_version,
-        seconds=seconds,
-        rounds=rounds,
     )

@@ -2,35 +2,19 @@
 """What a run leaves: the JSON file's schema, which docs/scale.md explains."""
 
 import statistics
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from fastpath.errors import UsageError
+from fastpath.bench.record import AboutRun, Frozen, Kept
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class About(_Frozen):
+class About(AboutRun):
     """Where, with what and how it was measured."""
 
-    date: str
-    cpu: str
-    cores: int
-    kernel: str
-    python: str
-    fastpath: str
-    commit: str
     etcd: str
     sqlite: str
-    seconds: float
-    rounds: int
 
 
-class Measurement(_Frozen):
+class Measurement(Frozen):
     """One round of one scenario."""
 
     scenario: Literal["join", "restart", "restart_load", "start"]
@@ -40,7 +24,7 @@ class Measurement(_Frozen):
     figures: dict[str, float]
 
 
-class Results(_Frozen):
+class Results(Kept):
     """A whole run."""
 
     version: Literal[1] = 1  # of this schema
@@ -65,16 +49,3 @@ def spread(values: list[float], digits: int, scale: float = 1.0) -> str:
         f"{value * scale:,.{digits}f}" for value in (statistics.median(values), min(values), max(values))
     )
     return middle if least == most else f"{middle} ({least}–{most})"
-
-
-def read(path: Path) -> Results:
-    """The results in a file. Raises UsageError for what is none of ours."""
-    try:
-        return Results.model_validate_json(path.read_text())
-    except (ValidationError, ValueError) as error:
-        raise UsageError(f"{path} holds no results of this version: {str(error).splitlines()[0]}") from None
-
-
-def write(results: Results, path: Path) -> None:
-    """Keep the results as JSON."""
-    path.write_text(results.model_dump_json(indent=1) + "\n")

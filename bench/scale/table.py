@@ -8,7 +8,7 @@ python -m fastpath.bench.scale.table docs/scale.md  put them between the two mar
 from pathlib import Path
 
 from fastpath.bench.marks import Marks
-from fastpath.bench.scale.results import Results, read, spread
+from fastpath.bench.scale.results import Results, spread
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "scale.json"
 MARKS = Marks("control plane benchmarks")
@@ -35,10 +35,10 @@ RESTART = (
 
 def render(file: Path = RESULTS) -> str:
     """Both tables as Markdown: a line a variant and store, medians of the rounds with the range."""
-    results = read(file)
+    results = Results.read(file)
     about = results.about
     head = (
-        f"{about.cpu}, {about.cores} cores, Linux {about.kernel.split('-')[0]}, Python {about.python}, "
+        f"{about.machine}, Python {about.python}, "
         f"SQLite {about.sqlite}, etcd {about.etcd}; median of {about.rounds} rounds, and their range:"
     )
     return "\n".join([head, "", *_join(results), "", *_restart(results), "", *_start(results)])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fastpath.bench.e2e import overlays
-from fastpath.bench.e2e.results import read
+from fastpath.bench.e2e.results import Results
 from fastpath.bench.e2e.site import PREFIX
 from tests.netns.hosts import namespaces, wait_for
 
@@ -35,7 +35,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def figures(file: Path) -> dict[tuple[str, str, str], dict[str, float]]:
-    found = read(file)
+    found = Results.read(file)
     return {(one.scenario, one.underlay, one.contestant): one.figures for one in found.measurements}
 
 
@@ -47,7 +47,7 @@ def test_ours_and_the_kernel_on_both_underlays(tmp_path: Path) -> None:
     done = run(*words, "--json", str(file), "--plot", str(picture), "--html", str(page))
     assert "udp64" in done.stdout
     assert left() == before
-    found = read(file)
+    found = Results.read(file)
     underlays = ("offload", "wire") if shutil.which("ethtool") else ("offload",)
     measured = figures(file)
     assert set(measured) == {
@@ -98,7 +98,7 @@ def test_two_settings_of_ours(tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
     common = ["--scenario", "rr", "--underlay", "offload", "--json", str(file)]
     run(*common, "--subject", "fastpath:workers=2", "--against", "fastpath")
-    assert {ratio.subject for ratio in read(file).ratios} == {"fastpath:workers=2"}
+    assert {ratio.subject for ratio in Results.read(file).ratios} == {"fastpath:workers=2"}
 
 
 def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "e2e.json"
     done = run("--scenario", "rr", "--scenario", "tcp1", "--underlay", "offload", "--against", "kernel-bridge",
                "--against", "openvpn", "--json", str(file))  # fmt: skip
-    skipped = {(one.what, one.reason) for one in read(file).skipped}
+    skipped = {(one.what, one.reason) for one in Results.read(file).skipped}
     assert skipped == {("openvpn, offload", "openvpn not installed"), ("tcp1", "iperf3 not installed")}
     assert "skipped: openvpn, offload: openvpn not installed" in done.stdout
 

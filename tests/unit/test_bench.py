@@ -149,8 +149,8 @@ def test_the_order_alternates() -> None:
 
 def test_the_file_holds_everything(found: Results, tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
-    results.write(found, file)
-    assert results.read(file) == found
+    found.write(file)
+    assert Results.read(file) == found
     assert json.loads(file.read_text())["version"] == 1
 
 
@@ -159,7 +159,7 @@ def test_a_file_of_another_kind_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
     file.write_text(text)
     with pytest.raises(UsageError, match="holds no results"):
-        results.read(file)
+        Results.read(file)
 
 
 def test_a_figure_without_end_is_left_out(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_the_terminal_shows_every_ratio_and_what_was_skipped(found: Results) -> 
 
 def test_the_readme_table_names_machine_and_ratios(found: Results, tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
-    results.write(found, file)
+    found.write(file)
     text = readme_table.render(file)
     assert "Linux 6.18.1, TCP with cubic; 3 rounds of 2 s" in text
     assert "| `udp64` | wire | 300 kpps | 100 | **2.90× (2.00–3.00)** |" in text

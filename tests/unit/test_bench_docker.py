@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.bench.docker import results, table
+from fastpath.bench.docker import table
 from fastpath.bench.docker.hosts import OURS, THEIRS
 from fastpath.bench.docker.results import About, Measurement, Results
 from fastpath.errors import UsageError
@@ -40,7 +40,7 @@ def test_ratios_are_formed_in_each_round(tmp_path: Path) -> None:
         *measured("create20", THEIRS, "create_s", 5.0),
     ]
     file = tmp_path / "docker.json"
-    results.write(Results(about=ABOUT, measurements=found), file)
+    Results(about=ABOUT, measurements=found).write(file)
     lines = table.render(file).splitlines()
     assert lines[0].startswith("A CPU, 2 cores, Linux 6.18.0, Docker 20.10.24, etcd 3.4.23; 3 rounds of 2 s")
     assert lines[4:] == [
@@ -53,4 +53,4 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text("{}")
     with pytest.raises(UsageError, match=r"x\.json holds no results of this version"):
-        results.read(file)
+        Results.read(file)

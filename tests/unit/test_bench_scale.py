@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.bench.scale import arp, content, others, restart, results, table
+from fastpath.bench.scale import arp, content, others, restart, table
 from fastpath.bench.scale.content import PEERS, VARIANTS
 from fastpath.bench.scale.results import About, Measurement, Results
 from fastpath.control import keys
@@ -87,11 +87,11 @@ def test_the_table_has_medians_and_ranges(tmp_path: Path) -> None:
         for n, seconds in enumerate((1.0, 3.0, 2.0))
     ]
     found = Results(about=about, variants={"wide": "one network"}, measurements=measurements)
-    results.write(found, tmp_path / "scale.json")
-    assert results.read(tmp_path / "scale.json") == found
+    found.write(tmp_path / "scale.json")
+    assert Results.read(tmp_path / "scale.json") == found
     text = table.render(tmp_path / "scale.json")
     assert "| `wide`: one network | etcd | – | – | 2.00 (1.00–3.00) |" in text
     assert "sqlite" not in text
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(UsageError, match="holds no results"):
-        results.read(tmp_path / "other.json")
+        Results.read(tmp_path / "other.json")
