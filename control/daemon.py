@@ -138,7 +138,6 @@ class Daemon:
 
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
         # Not at the top: it takes as long to load as all the rest, and frames flow without it.
-        from fastpath.control.dns.serve import resolvers  # noqa: PLC0415
         from fastpath.control.docker.serve import docker_plugin  # noqa: PLC0415
         from fastpath.control.faces import faces  # noqa: PLC0415
         from fastpath.control.operations import Operations  # noqa: PLC0415
@@ -196,6 +195,8 @@ class Daemon:
                     reconciler=self._reconciler,
                 )
                 if self._resolvers is not None:
+                    from fastpath.control.dns.serve import resolvers  # noqa: PLC0415
+
                     server = resolvers(config, self._resolvers, self._names, self._questions)
                     running.append(tasks.create_task(server.run(), name="resolvers"))
                 async with shown, docker:

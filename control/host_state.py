@@ -254,8 +254,6 @@ class HostState:
         """What the engine should know of the network, by endpoint."""
         found = {e.id: entry for e in plan.endpoints if (entry := self._entry(here, e, plan.peers)) is not None}
         port = self._driver(plan.network).gateway_port(plan.network)
-        if port is None and plan.network.layout == "bridge":
-            port = next(iter(here.ports.values()), None)
         if port is not None:
             # Every host has the gateway, with one MAC address for all: it is here, whatever the others send.
             gateways = tuple(subnet.gateway for subnet in plan.network.subnets)

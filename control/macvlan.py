@@ -13,6 +13,7 @@ endpoint's interface: the kernel hands it on, counts, and takes it back with the
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from fastpath.control import marks, placed, sandbox, strays, sysctl
 from fastpath.control.layout_direct import name_taken
@@ -20,9 +21,10 @@ from fastpath.control.macvlan_options import options_of
 from fastpath.control.macvlan_parent import Parents, mtu_for
 from fastpath.control.macvlan_shim import Shims
 from fastpath.control.model import Endpoint, Network
-from fastpath.control.netlink import Link, Look, StackedLinks
+from fastpath.control.netlink import Link, StackedLinks, appearance
 from fastpath.errors import ConflictError, FastpathError
 
+_appearance = partial(appearance, details=True)
 HALF_MADE = "fpm-"  # followed by the first digits of the endpoint's id
 
 
@@ -139,12 +141,12 @@ class Macvlan:
             return
         mtu = mtu_for(network, parent)
         unstated = endpoint.model_copy(update={"state": "ready"})
-        now = _Seen(network, unstated, parent, sandbox.inside(endpoint.sandbox, _everything))
+        now = _Seen(network, unstated, parent, sandbox.inside(endpoint.sandbox, _appearance))
         if seen != now:
             self._ensure_endpoint(network, endpoint, parent, mtu)
         elif options_of(network).shim:  # which is not in the sandbox
             self._shims.ensure_route(network, endpoint, parent)
-        if seen == now or sandbox.inside(endpoint.sandbox, _everything) == now.look:
+        if seen == now or sandbox.inside(endpoint.sandbox, _appearance) == now.look:
             self._seen[endpoint.id] = now
 
     def _ensure_endpoint(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
@@ -183,7 +185,7 @@ class Macvlan:
             raise ConflictError(
                 f"the interface of endpoint {endpoint.id} is not on {parent.name}: restart the container"
             )
-        place.inside(lambda: self._keep(network, place.link, mtu_for(network, parent)))
+        self._keep(network, place, mtu_for(network, parent))
         if options_of(network).shim:
             self._shims.ensure_route(network, endpoint, parent)
         self._members.setdefault(network.name, set()).add(endpoint.id)
@@ -244,14 +246,14 @@ class Macvlan:
             for subnet in network.subnets if not network.internal else ():
                 links.ensure_default_route(subnet.gateway, link)
 
-    def _keep(self, network: Network, placed_link: Link, mtu: int) -> None:
-        """Of an interface in the present namespace that somebody else placed: what is ours to keep in order."""
-        with StackedLinks() as links:
-            link = links.find(placed_link.name)
-            if link is None or link.alias != placed_link.alias:
-                return  # it was moved just now
+    def _keep(self, network: Network, place: placed.Place, mtu: int) -> None:
+        """Of an interface that somebody else placed: what is ours to keep in order."""
+
+        def repair(links: StackedLinks, link: Link) -> None:
             _let_in(links, links.ensure(link, mtu=mtu), options_of(network).mode)
             sysctl.ensure(f"ipv6/conf/{link.name}/accept_ra", 0)
+
+        placed.repair(place, StackedLinks, repair)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """The interface goes, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
@@ -291,11 +293,6 @@ class Macvlan:
         said += strays.remove_links(self._host, wanted)
         said += self._shims.remove_strays(wanted, networks)
         return said + self._parents.remove_strays(networks)
-
-
-def _everything() -> bytes:
-    with Look() as look:
-        return look.everything(details=True)
 
 
 def _let_in(links: StackedLinks, link: Link, mode: str) -> None:

@@ -65,6 +65,12 @@ def options_of(network: Network) -> MacvlanOptions:
     return parse_options(network.options)
 
 
+def range_of(network: Network) -> IPNetwork | None:
+    """Where in a network's subnets addresses are chosen, if it says so: only of a macvlan network, in a LAN that has
+    others."""
+    return options_of(network).ip_range if network.driver == "macvlan" else None
+
+
 def checked(request: NetworkCreate) -> NetworkCreate:
     """The request with all that it left out. Raises UsageError."""
     options = parse_options(request.options)

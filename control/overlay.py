@@ -5,7 +5,6 @@ Every method brings about what it says, whatever is there already: nothing, all 
 was killed in between. All are for one thread at a time, and not for the event loop's.
 """
 
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +16,8 @@ from fastpath.control.gateway import GatewayBridge
 from fastpath.control.layout_bridge import BridgeLayout
 from fastpath.control.layout_direct import DirectLayout, is_usable
 from fastpath.control.model import Endpoint, Network, Sandbox
-from fastpath.control.netlink import Links, Look
+from fastpath.control.netlink import Links, Look, appearance
 from fastpath.errors import ConflictError, FastpathError, UsageError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -159,15 +156,11 @@ class Overlay:
     def _look(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
         """What the namespaces look like that an endpoint has to do with."""
 
-        def everything() -> bytes:
-            with Look() as look:
-                return look.everything()
-
         def veth() -> bytes:  # no more: `ensure_network` sees to the rest, which grows with every endpoint
             with Look() as look:
                 return look.link(marks.veth_name(endpoint))
 
-        found = [sandbox.inside(endpoint.sandbox, everything)]
+        found = [sandbox.inside(endpoint.sandbox, appearance)]
         if network.layout == "bridge":
             namespace = str(sandbox.NAMED / marks.namespace_name(self._host, network))
             found.append(sandbox.inside(namespace, veth) if sandbox.exists(namespace) else b"")
@@ -263,12 +256,8 @@ class Overlay:
 def _appearance(namespace: Sandbox) -> bytes:
     """What is in it; empty where it is no more."""
 
-    def everything() -> bytes:
-        with Look() as look:
-            return look.everything()
-
     try:
-        return sandbox.inside(namespace, everything)
+        return sandbox.inside(namespace, appearance)
     except (UsageError, ConflictError):
         return b""
 

@@ -19,6 +19,7 @@ from fastpath.control.netlink import Link, Links
 from fastpath.errors import ConflictError, UsageError
 
 T = TypeVar("T")
+L = TypeVar("L", bound=Links)
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,20 @@ def check_lost(endpoint: Endpoint) -> None:
 
 
 def ensure(place: Place, mtu: int) -> None:
-    """What is ours to keep in order."""
+    """What is ours to keep in order, of the overlay's."""
+    repair(place, Links, lambda links, link: links.limit_super_frames(links.ensure(link, mtu=mtu), mtu))
 
-    def repair() -> None:
-        with Links() as links:
+
+def repair(place: Place, kind: type[L], how: Callable[[L, Link], None]) -> None:
+    """Let `how` look at the interface, in its namespace and by its own links, unless it was moved just now."""
+
+    def look() -> None:
+        with kind() as links:
             link = links.find(place.link.name)
-            if link is not None and link.alias == place.link.alias:  # else it was moved just now
-                links.limit_super_frames(links.ensure(link, mtu=mtu), mtu)
+            if link is not None and link.alias == place.link.alias:
+                how(links, link)
 
-    place.inside(repair)
+    place.inside(look)
 
 
 def delete(host: str, endpoint: Endpoint) -> None:

@@ -8,7 +8,7 @@ An endpoint's life: `joining` (claimed) → its interface is made → `ready` �
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from fastpath.control import ipam, keys
 from fastpath.control.holds import Holds
 from fastpath.control.hostnames import of_sandbox
 from fastpath.control.ipam import Pool
-from fastpath.control.macvlan_options import check_parent_free, options_of
+from fastpath.control.macvlan_options import check_parent_free, range_of
 from fastpath.control.messages import EndpointCreate, NetworkCreate
 from fastpath.control.model import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.store.interface import Compare, Delete, Item, LeaseGoneError, Put, Store, UnavailableError
@@ -175,32 +175,36 @@ class Registry:
 
     async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
         """Write the endpoint's new state, and where it is: the revision. None where the endpoint is no longer there."""
-        async for _ in attempts(f"endpoint {endpoint.id}"):
-            item = await self._store.get(_key(endpoint))
-            found = read_endpoint(item) if item is not None else None
-            if item is None or found is None:
-                return None
-            if found.state == state or (found.state == "leaving" and state == "ready"):
-                return item.revision
-            changed = found.model_copy(update={"state": state, "sandbox": endpoint.sandbox})
-            revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
-            if revision is not None:
-                return revision
-        raise AssertionError("unreachable")
+
+        def so(there: Endpoint) -> Endpoint:
+            if there.state == state or (there.state == "leaving" and state == "ready"):
+                return there
+            return there.model_copy(update={"state": state, "sandbox": endpoint.sandbox})
+
+        changed = await self.change_endpoint(endpoint, so)
+        return changed[1] if changed is not None else None
 
     async def set_names(self, endpoint: Endpoint, names: tuple[str, ...]) -> int | None:
         """Write what the endpoint is called: the revision. None where it is no longer there."""
+        changed = await self.change_endpoint(endpoint, lambda there: there.model_copy(update={"names": names}))
+        return changed[1] if changed is not None else None
+
+    async def change_endpoint(
+        self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint]
+    ) -> tuple[Endpoint, int] | None:
+        """Write what `change` makes of the endpoint as the store has it, unless that is the same: what it is then, and
+        the revision. None where it is no longer there."""
         async for _ in attempts(f"endpoint {endpoint.id}"):
             item = await self._store.get(_key(endpoint))
-            found = read_endpoint(item) if item is not None else None
-            if item is None or found is None:
+            there = read_endpoint(item) if item is not None else None
+            if item is None or there is None:
                 return None
-            if found.names == names:
-                return item.revision
-            changed = found.model_copy(update={"names": names})
+            changed = change(there)
+            if changed == there:
+                return there, item.revision
             revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
             if revision is not None:
-                return revision
+                return changed, revision
         raise AssertionError("unreachable")
 
     async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
@@ -277,7 +281,7 @@ def _choose_addresses(
 ) -> tuple[IPInterface, ...]:
     left = list(wanted)
     chosen = []
-    within = options_of(network).ip_range if network.driver == "macvlan" else None
+    within = range_of(network)
     for subnet in network.subnets:
         own = [address for address in left if address in subnet.pool]
         if len(own) > 1:

@@ -13,8 +13,8 @@ from fastpath.addresses import IPAddress
 from fastpath.control import ipam, keys
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.ipam import Pool
-from fastpath.control.macvlan_options import options_of
-from fastpath.control.model import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox, Subnet
+from fastpath.control.macvlan_options import range_of
+from fastpath.control.model import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.registry import SPREAD_AFTER, Registry, attempts, read_endpoint, read_network, to_json
 from fastpath.control.store.interface import Compare, Delete, LeaseGoneError, Put, Store
 from fastpath.errors import ConflictError, NotFoundError
@@ -39,27 +39,31 @@ class Claims:
         items = (await self._store.list(keys.NETWORKS)).items
         return [network for item in items if (network := read_network(item)) is not None]
 
+    async def meant(self, wanted: Wanted) -> Network | None:
+        """The one that is to be joined, if it fits."""
+        return next((network for network in await self.networks() if wanted.is_meant(network)), None)
+
     async def use_network(self, wanted: Wanted, reserved: Sequence[tuple[IPNetwork, str]]) -> tuple[Network, int]:
         """The network, made or joined, and its revision; this host's Docker is one of its users now."""
         async for _ in attempts(f"network {wanted.new_name}"):
-            there = [network for network in await self.networks() if wanted.is_meant(network)]
-            if not there:
+            there = await self.meant(wanted)
+            if there is None:
                 try:
                     more = {"manager": MANAGER, "kept": wanted.kept}
                     await self._registry.create_network(wanted.request(), reserved, **more)
                 except ConflictError:
-                    if not any(wanted.is_meant(network) for network in await self.networks()):
+                    if await self.meant(wanted) is None:
                         raise
                 continue
-            wanted.check_same(there[0])
-            name = there[0].name
+            wanted.check_same(there)
+            name = there.name
             item = await self._store.get(keys.network(name))
             if item is None:
                 continue
             user = Put(keys.user(name, self._host), MANAGER.encode())
             revision = await self._store.commit([Compare(item.key, item.revision)], [user])
             if revision is not None:
-                return there[0], item.revision
+                return there, item.revision
         raise AssertionError("unreachable")
 
     async def leave_network(self, name: str) -> None:
@@ -145,8 +149,9 @@ class Claims:
                 own = {keys.address_of(claim.key) for claim in claims if claim.value == self._holds.owner}
                 address = ipam.ask_for_address(subnet, wish, taken - own)
             else:
-                part = within if within != pool else _own_range(found, pool)
-                address = _choose(subnet, part, taken | set(found.kept), spread=attempt >= SPREAD_AFTER)
+                part = within if within != pool else range_of(found)
+                free_of = taken | set(found.kept)
+                address = ipam.choose_address(subnet, free_of, spread=attempt >= SPREAD_AFTER, within=part)
             key = keys.address(network, address.ip)
             revision_before = next((claim.revision for claim in claims if claim.key == key), 0)
             try:
@@ -213,32 +218,15 @@ class Claims:
 
     async def place(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[Endpoint, int]:
         """The endpoint is in this sandbox now; its interface is to be made. Raises NotFoundError."""
-        async for _ in attempts(f"endpoint {endpoint.id}"):
-            item = await self._store.get(keys.endpoint(endpoint.network, endpoint.id))
-            there = read_endpoint(item) if item is not None else None
-            if item is None or there is None or there.state == "leaving":
+
+        def placed(there: Endpoint) -> Endpoint:
+            if there.state == "leaving":
                 raise NotFoundError(f"endpoint {endpoint.id} was removed meanwhile")
             if there.sandbox == sandbox:
-                return there, item.revision
-            placed = there.model_copy(update={"sandbox": sandbox, "state": "joining"})
-            revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(placed))])
-            if revision is not None:
-                return placed, revision
-        raise AssertionError("unreachable")
+                return there
+            return there.model_copy(update={"sandbox": sandbox, "state": "joining"})
 
-
-def _own_range(network: Network, pool: IPNetwork) -> IPNetwork:
-    """What the network itself says of where in this subnet addresses are chosen (a macvlan network's ip_range)."""
-    part = options_of(network).ip_range if network.driver == "macvlan" else None
-    return part if part is not None and part.version == pool.version and part.subnet_of(pool) else pool  # type: ignore[arg-type]  # of one version
-
-
-def _choose(subnet: Subnet, within: IPNetwork, taken: set[IPAddress], *, spread: bool) -> IPInterface:
-    """A free one out of `within`, which is the subnet or a part of it."""
-    if within == subnet.pool:
-        return ipam.choose_address(subnet, taken, spread=spread)
-    for number in range(int(within.network_address), int(within.broadcast_address) + 1):
-        address = type(within.network_address)(number)
-        if address != subnet.gateway and address not in taken and ipam.is_usable(subnet.pool, address):
-            return ipam.ask_for_address(subnet, address, taken)
-    raise ConflictError(f"{within} is full: every address is taken")
+        changed = await self._registry.change_endpoint(endpoint, placed)
+        if changed is None:
+            raise NotFoundError(f"endpoint {endpoint.id} was removed meanwhile")
+        return changed

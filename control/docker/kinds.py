@@ -7,6 +7,7 @@ from typing import Protocol
 from fastpath.addresses import IPAddress
 from fastpath.control import lan, marks
 from fastpath.control.docker import wanted_macvlan, wanted_overlay
+from fastpath.control.docker.claims import Claims
 from fastpath.control.docker.messages import CreateNetwork, InterfaceName, Joined
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.mirror import Mirror
@@ -21,8 +22,8 @@ class Kind(Protocol):
     def wanted(self, request: CreateNetwork) -> Wanted:
         """What `docker network create` asks for. Raises UsageError."""
 
-    async def check(self, want: Wanted, there: Network | None) -> None:
-        """Whether this host can have the network, which is `there` or will be made. Raises FastpathError."""
+    async def check(self, want: Wanted) -> None:
+        """Whether this host can have the network. Raises FastpathError."""
 
     async def own_mac(self, network: Network) -> str | None:
         """What an endpoint gets where Docker asks for no MAC address; None: one that follows from its address."""
@@ -44,7 +45,7 @@ class OverlayKind:
         """See Kind."""
         return wanted_overlay.wanted(request, self._overhead)
 
-    async def check(self, _: Wanted, __: Network | None) -> None:
+    async def check(self, _: Wanted) -> None:
         """Every host can."""
 
     async def own_mac(self, _: Network) -> None:
@@ -64,7 +65,8 @@ class MacvlanKind:
     """Docker's own IPAM is as good as ours here, where every host has a part of the LAN's addresses for itself; so what
     it gave is claimed for the whole cluster."""
 
-    def __init__(self, mirror: Mirror, reconciler: Reconciler) -> None:
+    def __init__(self, claims: Claims, mirror: Mirror, reconciler: Reconciler) -> None:
+        self._claims = claims
         self._mirror = mirror
         self._reconciler = reconciler
 
@@ -72,9 +74,12 @@ class MacvlanKind:
         """See Kind."""
         return wanted_macvlan.wanted(request)
 
-    async def check(self, want: Wanted, there: Network | None) -> None:
+    async def check(self, want: Wanted) -> None:
         """By making an interface."""
-        if there is None:
+        there = await self._claims.meant(want)
+        if there is not None:
+            want.check_same(there)
+        else:
             asked = want.request().model_dump(include={"name", "driver", "vni", "mtu", "internal", "options"})
             there = Network(subnets=(), **asked)
         await self._reconciler.check_network(there)

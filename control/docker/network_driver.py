@@ -71,10 +71,7 @@ class NetworkDriver:
         """Make the network in the cluster, or join the one that is there."""
         want = self._kind.wanted(request)
         async with self._book.lock:
-            there = next((network for network in await self._claims.networks() if want.is_meant(network)), None)
-            if there is not None:
-                want.check_same(there)
-            await self._kind.check(want, there)
+            await self._kind.check(want)
             network, revision = await self._claims.use_network(want, await self._reserved())
             self._book.add(request.network, Entry(network=network.name, wanted=want))
         await caught_up(self._mirror, revision)

@@ -68,7 +68,7 @@ async def docker_plugin(
         )
 
     overlay = driver(OverlayKind(underlay.overhead))
-    macvlan = driver(MacvlanKind(mirror, reconciler))
+    macvlan = driver(MacvlanKind(claims, mirror, reconciler))
     avoid = functools.partial(lan.hosts_addresses, reconciler, mirror)
     plugins = {
         OVERLAY: Plugin(overlay, IpamDriver(claims, book, reserved, overlay.restore, avoid)),

@@ -6,8 +6,8 @@ about another one. (What pyroute2 itself offers for that, its `netns=`, forks a 
 """
 
 from fastpath.control.netlink.links import Link, Links, move_link
-from fastpath.control.netlink.look import Look
+from fastpath.control.netlink.look import Look, appearance
 from fastpath.control.netlink.paths import path_mtu
 from fastpath.control.netlink.stacked import StackedLinks
 
-__all__ = ["Link", "Links", "Look", "StackedLinks", "move_link", "path_mtu"]
+__all__ = ["Link", "Links", "Look", "StackedLinks", "appearance", "move_link", "path_mtu"]

@@ -73,6 +73,12 @@ class Look:
             raise RefusedError(f"cannot look at the interfaces: {os.strerror(error.errno or 0)}") from None
 
 
+def appearance(*, details: bool = False) -> bytes:
+    """Look.everything of the present namespace."""
+    with Look() as look:
+        return look.everything(details=details)
+
+
 def _without(body: bytes, unwanted: frozenset[int]) -> bytes:
     """A link's message without some of its attributes."""
     kept, at = [body[:_LINK_SIZE]], _LINK_SIZE

@@ -90,7 +90,7 @@ class DockerHost:
         self.driver = driver(OverlayKind(50))
         self.upkeep = Upkeep(host.name, self.driver, self.book, host.mirror)
         addresses = IpamDriver(self.claims, self.book, reserved, self.driver.restore, avoid)
-        macvlan = Plugin(driver(MacvlanKind(host.mirror, self.kernel)))  # type: ignore[arg-type]  # as above
+        macvlan = Plugin(driver(MacvlanKind(self.claims, host.mirror, self.kernel)))  # type: ignore[arg-type]  # as above
         self.client = TestClient(TestServer(Plugin(self.driver, addresses).application()))
         self.macvlan_client = TestClient(TestServer(macvlan.application()))
 

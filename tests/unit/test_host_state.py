@@ -31,8 +31,8 @@ class MemoryDriver:
         assert network.vni is not None
         return self.engine.segments.get(network.vni) or self.engine.add_segment(network.vni)
 
-    def gateway_port(self, _: Network) -> None:
-        return None
+    def gateway_port(self, network: Network) -> MemoryPort | None:
+        return next(iter(self.ports.values()), None) if network.layout == "bridge" else None
 
     def problem(self, _: Network) -> None:
         pass
