@@ -19,7 +19,7 @@ from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, wait_for
 from tests.system.site import HostDaemon, Site, links, pinged, site
 
-ROUNDS = 60
+ROUNDS = 100
 
 
 @pytest.fixture
