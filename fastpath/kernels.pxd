@@ -400,3 +400,38 @@ cdef extern from "uplink.h" nogil:
 
 cdef extern from "downlink.h" nogil:
     void fp_downlink_send(const fp_context *context, const fp_frame *frame, fp_port *port)
+
+
+cdef extern from "pcap.h" nogil:
+    enum:
+        FP_PCAP_MEMORY
+        FP_PCAP_INTERFACES
+        FP_PCAP_ETHERNET
+        FP_PCAP_RECORD
+        FP_PCAP_DESCRIPTION
+        FP_PCAP_MORE
+        FP_PCAP_END
+        FP_PCAP_DAMAGED
+        FP_PCAP_NG
+    struct fp_pcap_interface:
+        uint16_t linktype
+        uint32_t name_length
+        char *name
+    struct fp_pcap_record:
+        uint8_t *data
+        uint32_t length
+        uint32_t original
+        uint32_t interface
+        c_bool outbound
+        uint64_t time_ns
+    struct fp_pcap:
+        uint64_t offset
+        int format
+        c_bool cut
+        const char *problem
+        uint32_t interfaces
+        fp_pcap_interface *interface
+    void fp_pcap_init(fp_pcap *pcap, uint8_t *memory, uint32_t size)
+    uint8_t *fp_pcap_room(fp_pcap *pcap, uint32_t *size)
+    void fp_pcap_added(fp_pcap *pcap, uint32_t size)
+    int fp_pcap_next(fp_pcap *pcap, fp_pcap_record *record)
