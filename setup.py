@@ -15,7 +15,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
-MODULES = ["tables", "remote", "port", "fdb", "neighbours", "forwarder", "segment", "worker", "engine", "oneshot", "pcap"]
+MODULES = ["tables", "remote", "port", "fdb", "neighbours", "forwarder", "segment", "worker", "engine", "oneshot"]
+MODULES += ["pcap", "recording", "replay"]
 
 
 def wanted(name: str) -> bool:

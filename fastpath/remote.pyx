@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remotes: the VTEPs of other hosts."""
 
+import socket
 import time
 
 from libc.stdint cimport uint32_t
@@ -40,7 +41,7 @@ cdef class Remote:
     def __init__(self, Tables tables not None, address, int udp_port):
         self.tables = tables
         self.address = parse_ip(address)
-        if family_of(self.address) != tables.family:
+        if tables.family not in (socket.AF_UNSPEC, family_of(self.address)):
             raise UsageError(
                 f"{self.address} and the local address are not of one family: use IPv4 or IPv6 for both"
             )

@@ -46,7 +46,7 @@ struct fp_pcap_interface {
 
 struct fp_pcap_record {
     uint8_t
-        *data; // in the reader's memory until more is added; 8 bytes in front of it are free, too
+        *data; // in the reader's memory until more is added; 12 bytes in front of it are free, too
     uint32_t length; // bytes that were captured, without the frame check sequence
     uint32_t original; // bytes that the packet had
     uint32_t interface; // index of pcap->interface

@@ -7,7 +7,7 @@
 #include "bed.h"
 #include "pcap.h"
 
-enum { HEADROOM = 8 };
+enum { HEADROOM = 12 };
 
 // <sanitizer/asan_interface.h>, which not every runtime's package brings.
 void __asan_poison_memory_region(const volatile void *at, size_t size);
