@@ -15,8 +15,10 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
-MODULES = ["tables", "remote", "port", "fdb", "neighbours", "forwarder", "segment", "worker", "engine", "oneshot"]
-MODULES += ["pcap", "recording", "replay"]
+MODULES = [
+    *("tables", "uplink", "remote", "port", "fdb", "neighbours", "forwarder", "burst", "deferred", "segment"),
+    *("worker", "engine", "table", "oneshot", "pcap", "recording", "replay"),
+]
 
 
 def wanted(name: str) -> bool:

@@ -75,6 +75,7 @@ from fastpath.recording cimport Recording
 from fastpath.remote cimport Remote
 from fastpath.segment cimport Segment
 from fastpath.tables cimport Tables, sum_tallies
+from fastpath.uplink cimport Uplink
 from fastpath.worker cimport Worker
 
 from fastpath.addresses import to_wire
@@ -91,7 +92,7 @@ cdef enum:
     SECOND_NS = 1000000000
 
 # What `step` ended for.
-MORE, DESCRIPTION, SEGMENT, WAIT, POLL, STORED, END = range(7)
+MORE, DESCRIPTION, SEGMENT, WAIT, STORED, END = range(6)
 cdef enum:
     WANT_SEGMENT = 1000  # beside enum fp_pcap_status
     WANT_WAIT
@@ -133,6 +134,8 @@ cdef class Replayer:
             self.tables, 0, receive=-1, send=[], family=AF_INET, strict=False, known_only=False,
             learned_udp_port=udp_port, attention=-1, spin_us=0, gso=False, merge=False,
         )
+        self.tables.uplink = Uplink([], family=AF_INET, gso=False)
+        self.tables.clock = self._now
         self.segments = {}
         self.reader = reader
         self.recording = recording
@@ -155,6 +158,10 @@ cdef class Replayer:
         fp_fdb_free(self.places)
         free(self.store)
 
+    def _now(self):
+        """The engine's clock, in seconds."""
+        return self.record.time_ns / SECOND_NS
+
     def add_segment(self, vni, Forwarder forwarder not None):
         """Add a segment, as Engine.add_segment does."""
         cdef Segment segment
@@ -165,9 +172,17 @@ cdef class Replayer:
             ageing=DEFAULT_AGEING, max_entries=0, forwarder=forwarder,
         )
         self.segments[vni] = segment
+        if segment.deferred is not None:
+            self.polled = True
         if not self.vxlan:
             self.segment = segment.c
         return segment
+
+    def close(self):
+        """Remove the segments; their forwarders are told to stop."""
+        for segment in self.segments.values():
+            segment.close()
+        self.segments.clear()
 
     def refuse_segments(self):
         """Ask for no more segments: packets of another VNI are dropped and counted."""
@@ -216,10 +231,6 @@ cdef class Replayer:
         """The time of the record that was waited for has come."""
         self.until_ns = self.record.time_ns
 
-    def poll_after_bursts(self, bint polled):
-        """Whether `step` says POLL after each burst."""
-        self.polled = polled
-
     @property
     def time_ns(self):
         """When the last record was captured, in nanoseconds since the epoch."""
@@ -241,6 +252,7 @@ cdef class Replayer:
         segments = sorted(self.segments.values(), key=lambda segment: segment.vni)
         return EngineStats(
             workers=[sum_tallies(&self.tables.c.tally[0], 1)],
+            deferred=sum_tallies(&self.tables.c.tally[1], 1),
             segments=[segment.stats for segment in segments],
             ports=[port.stats for segment in segments for port in segment.ports],
             remotes=remote_stats(self.tables),
@@ -398,6 +410,8 @@ cdef class Replayer:
         cdef int status
         with nogil:
             status = self.run()
+        if self.polled:
+            self._poll()
         if status == FP_PCAP_MORE:
             if self.store == NULL:
                 self.reader.fill()
@@ -407,6 +421,12 @@ cdef class Replayer:
         if status == FP_PCAP_END and self.recording is not None:
             self.recording.flush()
         return REASONS[status]
+
+    def _poll(self):
+        """Have the forwarders that are written in Python decide on what they were given."""
+        busy = True
+        while busy:
+            busy = any([segment.poll_forwarder() for segment in self.segments.values()])
 
     def begin_store(self, uint32_t frames):
         """From now on keep bursts of up to so many frames, instead of forwarding them; `step` says STORED when
@@ -451,6 +471,6 @@ cdef class Replayer:
 
 
 REASONS = {
-    FP_PCAP_DESCRIPTION: DESCRIPTION, FP_PCAP_END: END, WANT_SEGMENT: SEGMENT, WANT_WAIT: WAIT, WANT_POLL: POLL,
-    WANT_ROOM: STORED,
+    FP_PCAP_DESCRIPTION: DESCRIPTION, FP_PCAP_END: END, WANT_SEGMENT: SEGMENT, WANT_WAIT: WAIT,
+    WANT_POLL: MORE, WANT_ROOM: STORED,
 }

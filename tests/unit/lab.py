@@ -197,8 +197,8 @@ class Lab:
 
     def entered(self) -> int:
         """How many frames and packets the engine has taken in, kept or not."""
-        workers = self.engine.stats().workers
-        return sum(w.traffic.rx_frames + sum(w.drops.get(name, 0) for name in ENTRY_DROPS) for w in workers)
+        tallies = self.engine.stats().tallies
+        return sum(t.traffic.rx_frames + sum(t.drops.get(name, 0) for name in ENTRY_DROPS) for t in tallies)
 
     def poll(self) -> None:
         """Turn until the engine has served everything that was sent."""
@@ -208,16 +208,16 @@ class Lab:
             self.engine.poll(0.01)
 
     def drops(self) -> dict[str, int]:
-        """The engine's drop counters, summed over its workers."""
+        """The engine's drop counters, summed."""
         return self._sum("drops")
 
     def events(self) -> dict[str, int]:
-        """The engine's event counters, summed over its workers."""
+        """The engine's event counters, summed."""
         return self._sum("events")
 
     def _sum(self, what: str) -> dict[str, int]:
         total: dict[str, int] = {}
-        for worker in self.engine.stats().workers:
-            for name, count in getattr(worker, what).items():
+        for tally in self.engine.stats().tallies:
+            for name, count in getattr(tally, what).items():
                 total[name] = total.get(name, 0) + count
         return total

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+from libc.stdint cimport uint32_t
+
+from fastpath.kernels cimport fp_frame, fp_record
+
+
+cdef class Burst:
+    cdef fp_frame *frames  # of the thread's burst
+    cdef const uint32_t *place  # which of them this burst consists of
+    cdef uint32_t count
+    cdef fp_record *record
+    cdef object owner  # keeps the frames' memory
+    cdef bint writable
+    cdef dict columns  # over all records
+    cdef dict present  # cut to this burst's
+    cdef object array
+    cdef readonly double now
+    cdef list copies  # (place, target), to be delivered besides
+    cdef void begin(self, fp_frame *frames, const uint32_t *place, uint32_t count, bint writable, double now)
+    cdef void end(self)
+    cdef list where(self, which)
