@@ -35,6 +35,7 @@ cdef class Replayer:
     cdef bint has_local
     cdef fp_address local
     cdef uint32_t burst_size
+    cdef bint begun
     cdef bint full
     cdef bint timed
     cdef bint polled

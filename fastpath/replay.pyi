@@ -11,10 +11,11 @@ from fastpath.stats import EngineStats
 
 MORE: Final = 0
 DESCRIPTION: Final = 1
-SEGMENT: Final = 2
-WAIT: Final = 3
-STORED: Final = 4
-END: Final = 5
+BEGIN: Final = 2
+SEGMENT: Final = 3
+WAIT: Final = 4
+STORED: Final = 5
+END: Final = 6
 FDB_ENTRIES: Final = 65536
 
 class Replayer:

@@ -92,9 +92,10 @@ cdef enum:
     SECOND_NS = 1000000000
 
 # What `step` ended for.
-MORE, DESCRIPTION, SEGMENT, WAIT, STORED, END = range(6)
+MORE, DESCRIPTION, BEGIN, SEGMENT, WAIT, STORED, END = range(7)
 cdef enum:
-    WANT_SEGMENT = 1000  # beside enum fp_pcap_status
+    WANT_BEGIN = 1000  # beside enum fp_pcap_status
+    WANT_SEGMENT
     WANT_WAIT
     WANT_POLL
     WANT_ROOM
@@ -114,7 +115,8 @@ cdef void discard_packet(const fp_sink *self, const fp_frame *frame, const fp_pa
 cdef class Replayer:
     """Replays what `reader` reads into `recording`, if there is one.
 
-    A capture of frames needs one segment (`add_segment`) and a port where they enter (`enter_at`). With `vxlan`,
+    `step` says BEGIN before the first record: what interfaces it may be of is known then. Until the next call, a
+    capture of frames needs one segment (`add_segment`) and ports where they enter (`enter_at`). With `vxlan`,
     the capture has packets to `udp_port`: those that `local` sent enter at a port of their segment, those of all
     others come from a remote; `step` says SEGMENT when one of VNI `wanted_vni` is missing. `burst` is how many
     frames a forwarder gets at once, at most.
@@ -298,7 +300,7 @@ cdef class Replayer:
         if self.worker.burst.count < self.burst_size:
             return FP_PCAP_RECORD
         self.end_burst()
-        return WANT_POLL if self.polled else FP_PCAP_RECORD
+        return WANT_POLL if self.polled and self.store == NULL else FP_PCAP_RECORD
 
     cdef int admit_frame(self) noexcept nogil:
         cdef fp_frame *frame = &self.worker.burst.frame[self.worker.burst.count]
@@ -367,6 +369,9 @@ cdef class Replayer:
     cdef int admit(self) noexcept nogil:
         """Take the record; FP_PCAP_RECORD, or what is wanted first (then it is not taken), or after it."""
         cdef uint64_t second = self.record.time_ns // SECOND_NS
+        if not self.begun:
+            self.begun = True
+            return WANT_BEGIN
         if self.store != NULL and self.stored + 3 * FP_BURST > self.store_size:
             return WANT_ROOM
         if self.record.outbound and not self.has_local:
@@ -379,7 +384,7 @@ cdef class Replayer:
             self.end_burst()
             return WANT_WAIT
         if second > self.second:
-            if self.polled and self.worker.burst.count != 0:
+            if self.polled and self.store == NULL and self.worker.burst.count != 0:
                 self.end_burst()
                 self.pending = True
                 return WANT_POLL
@@ -401,7 +406,7 @@ cdef class Replayer:
             status = self.admit()
             if status == FP_PCAP_RECORD:
                 continue
-            if status == WANT_SEGMENT or status == WANT_WAIT or status == WANT_ROOM:
+            if status == WANT_BEGIN or status == WANT_SEGMENT or status == WANT_WAIT or status == WANT_ROOM:
                 self.pending = True
             return status
 
@@ -439,9 +444,16 @@ cdef class Replayer:
         self.store_size = frames
 
     def time_forwarder(self):
-        """Ask the forwarder of every stored burst; how long that took, in nanoseconds."""
+        """Ask the forwarder of every stored burst; how long that took, in nanoseconds. One that is written in
+        Python delivers as well."""
         cdef uint64_t since, after
         cdef uint32_t at = 0
+        if self.polled:
+            since = fp_pace_clock()
+            while at < self.stored:
+                at += self.worker.decide(&self.store[at], min(<uint32_t>FP_BURST, self.stored - at))
+                self._poll()
+            return fp_pace_clock() - since
         with nogil:
             since = fp_pace_clock()
             while at < self.stored:
@@ -471,6 +483,6 @@ cdef class Replayer:
 
 
 REASONS = {
-    FP_PCAP_DESCRIPTION: DESCRIPTION, FP_PCAP_END: END, WANT_SEGMENT: SEGMENT, WANT_WAIT: WAIT,
+    FP_PCAP_DESCRIPTION: DESCRIPTION, FP_PCAP_END: END, WANT_BEGIN: BEGIN, WANT_SEGMENT: SEGMENT, WANT_WAIT: WAIT,
     WANT_POLL: MORE, WANT_ROOM: STORED,
 }

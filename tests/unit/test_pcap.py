@@ -201,7 +201,7 @@ def test_damage_is_one_line(content: bytes, why: str) -> None:
 @given(st.binary(max_size=200), st.sampled_from(["pcap", "pcapng"]))
 def test_garbage_is_read_or_refused(garbage: bytes, kind: str) -> None:
     for head in (b"", captures.pcap([]) if kind == "pcap" else IDB):
-        found = []
+        found: list[Record] = []
         with contextlib.suppress(UsageError):
             found.extend(CaptureReader(io.BytesIO(head + garbage), "garbage"))
         assert sum(len(record.data) for record in found) <= len(garbage)
