@@ -88,7 +88,11 @@ cdef Remote remote_at(Tables tables, uint32_t index):
     cdef fp_remote *remote = fp_remotes_get(tables.c.remotes, index)
     if remote == NULL:
         return None
-    return Remote(tables, from_wire((<char *>remote.address.ip)[:16]), remote.address.udp_port)
+    cdef Remote found = Remote.__new__(Remote)  # packets come from addresses that nobody could name, too
+    found.tables = tables
+    found.address = from_wire((<char *>remote.address.ip)[:16])
+    found.udp_port = remote.address.udp_port
+    return found
 
 
 def remote_stats(Tables tables):

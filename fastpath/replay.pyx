@@ -210,9 +210,9 @@ cdef class Replayer:
 
     @property
     def interfaces(self):
-        """The names of the interfaces of the capture's present section, or None where it is no pcapng file."""
+        """The names of the interfaces of a pcapng file's present section; none of a pcap file."""
         if self.reader.c.format != FP_PCAP_NG:
-            return None
+            return []
         cdef uint32_t i
         return [
             self.reader.c.interface[i].name[:self.reader.c.interface[i].name_length].decode(errors="replace")

@@ -45,6 +45,7 @@ REDRAW_S = 0.2
 @click.argument("words", nargs=-1)
 @one_line_errors
 def replay(
+    *,
     words: tuple[str, ...],
     spec: str,
     ports: str | None,
@@ -102,7 +103,8 @@ def replay(
 
 def _split(words: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """The capture, and the forwarder's parameters."""
-    parameters, names = {}, []
+    parameters: dict[str, str] = {}
+    names: list[str] = []
     for word in words:
         match = PARAMETER.fullmatch(word)
         if match is None or (not names and Path(word).exists()):

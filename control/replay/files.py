@@ -19,12 +19,14 @@ def open_capture(name: str) -> Iterator[BinaryIO]:
     """The capture, without a buffer of its own; `-` is the standard input."""
     if name != STANDARD_INPUT:
         with open(name, "rb", buffering=0) as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL) if file.seekable() else None
-            yield file  # type: ignore[misc]  # FileIO is one
+            if file.seekable():
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            yield file
     elif sys.stdin is None or sys.stdin.isatty():
         raise UsageError("the standard input is a terminal: pipe a capture into it")
     else:
-        yield sys.stdin.buffer.raw  # type: ignore[attr-defined]
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
+            yield file
 
 
 def size_of(file: BinaryIO) -> int | None:
@@ -40,13 +42,13 @@ def open_output(path: Path | None) -> Iterator[BinaryIO | None]:
         yield None
     elif path.exists() and not path.is_file():
         with path.open("wb", buffering=0) as file:
-            yield file  # type: ignore[misc]  # FileIO is one
+            yield file
     else:
         target = path.resolve()
         descriptor, part = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
-                yield file  # type: ignore[misc]
+                yield file
                 os.fchmod(descriptor, target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask())
             os.replace(part, target)
         except BaseException:

@@ -74,9 +74,9 @@ class Session:
         )
         self._reader = reader
         self._sleep, self._clock = sleep, clock
-        self._start: float | None = None
-        self._first_ns = 0
-        self._by_interface: dict[str, Port] | None = None
+        self._start, self._first_ns = 0.0, 0
+        self._by_interface = False
+        self._port_of_name: dict[str, Port] = {}
         self.replayer.wait_before(plan.timed)
 
     def run(self, progress: Callable[[int], object] = lambda _: None) -> Result:
@@ -100,9 +100,10 @@ class Session:
         """Go on, and do what is wanted; what that was."""
         why = self.replayer.step()
         if why == BEGIN:
+            self._start, self._first_ns = self._clock(), self.replayer.time_ns
             self._begin()
-        elif why == DESCRIPTION and self._by_interface is not None:
-            self._bind(len(self.replayer.interfaces or []) - 1)
+        elif why == DESCRIPTION and self._by_interface:
+            self._bind(len(self.replayer.interfaces) - 1)
         elif why == SEGMENT:
             self._add_segment()
         elif why == WAIT:
@@ -113,22 +114,21 @@ class Session:
         """The interfaces that stand in front of the first record are known."""
         if self.plan.vxlan:
             return
-        interfaces = self.replayer.interfaces or []
+        interfaces = self.replayer.interfaces
         segment = self._new_segment(VNI)
         if self.plan.ports is not None or len(interfaces) < 2:
             self._add_ports(segment, self.plan.ports or FRAMES)
             return
-        self._by_interface = {}
+        self._by_interface = True
         for number in range(len(interfaces)):
             self._bind(number)
 
     def _bind(self, number: int) -> None:
         """Frames of an interface enter at the port of its name."""
-        assert self._by_interface is not None and self.replayer.interfaces is not None
         name = self.replayer.interfaces[number] or f"if{number}"
-        if name not in self._by_interface:
-            self._by_interface[name] = self.replayer.add_port(self.replayer.segments[VNI], name)
-        self.replayer.enter_by_interface(number, self._by_interface[name])
+        if name not in self._port_of_name:
+            self._port_of_name[name] = self.replayer.add_port(self.replayer.segments[VNI], name)
+        self.replayer.enter_by_interface(number, self._port_of_name[name])
 
     def _new_segment(self, vni: int) -> Segment:
         segment = self.replayer.add_segment(vni, self.plan.make_forwarder())
@@ -152,8 +152,6 @@ class Session:
 
     def _wait(self) -> None:
         """Until as much time has passed since the first record as in the capture."""
-        if self._start is None:
-            self._start, self._first_ns = self._clock(), self.replayer.time_ns
         pause = self._start + (self.replayer.time_ns - self._first_ns) / 1e9 - self._clock()
         if pause > 0:
             self._sleep(pause)

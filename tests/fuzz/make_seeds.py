@@ -351,8 +351,22 @@ def pcap() -> dict[str, bytes]:
     }
 
 
+def outer() -> dict[str, bytes]:
+    inner = UDP(sport=50000, dport=4789) / VXLAN(vni=42) / ethernet() / IP(**FOUR) / UDP()
+    four, six = IP(src="192.0.2.2", dst="192.0.2.1") / inner, IPv6(src="2001:db8::2", dst="2001:db8::1") / inner
+    return {
+        "ethernet": b"\0" + bytes(ethernet() / four),
+        "tagged6": b"\0" + bytes(ethernet() / Dot1Q(vlan=7) / six),
+        "raw4": b"\1" + bytes(four),
+        "raw6": b"\1" + bytes(six),
+        "cooked": b"\2" + bytes(14) + b"\x08\0" + bytes(four),
+        "cooked-cut": b"\2" + bytes(14),
+        "other": b"\x80",
+    }
+
+
 def main(seeds: Path) -> None:
-    for target in (decap, parse, respond, split, merge, udp, fdb, remote, directory, pcap):
+    for target in (decap, parse, respond, split, merge, udp, fdb, remote, directory, pcap, outer):
         folder = seeds / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in target().items():

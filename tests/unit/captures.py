@@ -26,6 +26,16 @@ def pcap(
     return b"".join(out)
 
 
+def read_pcap(content: bytes) -> list[tuple[int, bytes]]:
+    """What `pcap` wrote, in its default form."""
+    found, at = [], 24
+    while at < len(content):
+        seconds, micro, length, _ = struct.unpack_from("<IIII", content, at)
+        found.append((seconds * 10**9 + micro * 1000, content[at + 16 : at + 16 + length]))
+        at += 16 + length
+    return found
+
+
 def block(kind: int, body: bytes, order: str = "<") -> bytes:
     size = struct.pack(f"{order}I", 12 + len(body))
     return struct.pack(f"{order}I", kind) + size + body + size
