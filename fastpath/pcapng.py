@@ -3,6 +3,9 @@
 
 One section, little-endian, time stamps in nanoseconds. An interface may be described at any time before its
 first packet, so that a capture need not know beforehand what it will see.
+
+Replays write packets by the million: they have this describe the interfaces, and src/pcap_out.c write the same packet
+blocks.
 """
 
 import struct

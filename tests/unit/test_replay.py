@@ -2,6 +2,7 @@
 """Replays: the engine does to a capture's frames what it does to live ones, the same every time, and sends nothing."""
 
 import contextlib
+import io
 import os
 import struct
 import subprocess
@@ -21,6 +22,7 @@ from fastpath import Forwarder, Hub
 from fastpath.addresses import parse_ip
 from fastpath.burst import Burst
 from fastpath.errors import UsageError
+from fastpath.pcapng import PcapngWriter
 from tests.unit import captures
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import vxlan
@@ -184,6 +186,19 @@ def test_what_is_not_replayed_is_counted(directory: Path) -> None:
     assert found.result.records == 7
     assert found.result.cut
     assert [data for _, _, data in found.left()] == [whole]
+
+
+def test_packets_are_written_as_the_writer_in_python_does(directory: Path) -> None:
+    packets = [
+        (time_ns, frame(BROADCAST, HOSTS[0], bytes(size))) for size, time_ns in enumerate(range(1, 90_000, 9_000))
+    ]
+    found = replay(captures.pcap(packets, magic=captures.NANO), directory)
+    file = io.BytesIO()
+    writer = PcapngWriter(file)
+    _, out = writer.interface("in"), writer.interface("out")
+    for time_ns, data in packets:
+        writer.packet(out, time_ns, data)
+    assert found.output == file.getvalue()
 
 
 def test_runts_are_dropped(directory: Path) -> None:
