@@ -18,20 +18,21 @@ from fastpath.control.commands.options import PATH, json_option
 from fastpath.control.one_line import one_line_errors
 from fastpath.control.replay.bench import Bench, bench
 from fastpath.control.replay.files import STANDARD_INPUT, open_capture, open_output, size_of
-from fastpath.control.replay.forwarder import BUILT_IN, forwarder_maker
+from fastpath.control.replay.forwarder import forwarder_maker
 from fastpath.control.replay.ports import PortMap
 from fastpath.control.replay.session import Plan, Result, Session, check_remotes
 from fastpath.errors import UsageError
 from fastpath.pcap import CaptureReader
 from fastpath.recording import Recording
 
-PARAMETER = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+PARAMETER = re.compile(r"[A-Za-z_]\w*=")
+FORWARDER = "bridge, hub, FILE.py[:NAME] or package.module:NAME; several are written 'A | B'."
 QUIET_S = 2.0  # without a bar
 REDRAW_S = 0.2
 
 
 @click.command(cls=Words, usage="CAPTURE [PARAMETER=VALUE …]")
-@click.option("--forwarder", "spec", default="bridge", show_default=True, help=f"{', '.join(BUILT_IN)}.")
+@click.option("--forwarder", "spec", metavar="WORDS", default="bridge", show_default=True, help=FORWARDER)
 @click.option("--ports", help="Where frames enter: NAME=ADDRESS,… NAME=*, or a TOML file.")
 @click.option("--vxlan", is_flag=True, help="The capture has VXLAN packets, not frames.")
 @click.option("--udp-port", type=click.IntRange(1, 65535), default=4789, show_default=True, help="That they go to.")
@@ -70,7 +71,8 @@ def replay(
       fastpath replay lan.pcap
       fastpath replay lan.pcap --ports 'a=02:00:00:00:00:01 b=02:00:00:00:00:02 uplink=*' -o out.pcapng
       fastpath replay underlay.pcap --vxlan --local 192.0.2.1 --json | jq .workers[0].drops
-      fastpath replay lan.pcap --forwarder hub --bench
+      fastpath replay lan.pcap --forwarder acl.py rules=acl.toml -o out.pcapng
+      fastpath replay lan.pcap --forwarder 'acl.py rules=acl.toml | bridge' --bench
     """
     name, parameters = _split(words)
     vtep = parse_ip(local) if local is not None else None
@@ -101,21 +103,12 @@ def replay(
         report.print_result(Path(name).name, result)
 
 
-def _split(words: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def _split(words: tuple[str, ...]) -> tuple[str, list[str]]:
     """The capture, and the forwarder's parameters."""
-    parameters: dict[str, str] = {}
-    names: list[str] = []
-    for word in words:
-        match = PARAMETER.fullmatch(word)
-        if match is None or (not names and Path(word).exists()):
-            names.append(word)
-        elif match[1] in parameters:
-            raise UsageError(f"the parameter {match[1]} stands there twice")
-        else:
-            parameters[match[1]] = match[2]
+    names = [word for word in words if PARAMETER.match(word) is None or Path(word).exists()]
     if len(names) != 1:
         raise UsageError("name one capture: fastpath replay CAPTURE [PARAMETER=VALUE …]")
-    return names[0], parameters
+    return names[0], [word for word in words if word not in names]
 
 
 def _run(plan: Plan, name: str, output: Path | None, *, measure: bool) -> tuple[Result, Bench | None]:

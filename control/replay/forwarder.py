@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The forwarder of a replay, by what was typed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from fastpath.errors import UsageError
-from fastpath.forwarder import Forwarder, Hub, LearningBridge
+from fastpath.control.forwarder_words import parse
+from fastpath.control.forwarders import load_all
+from fastpath.forwarder import Forwarder
 
-BUILT_IN: dict[str, Callable[[], Forwarder]] = {"bridge": LearningBridge, "hub": Hub}
 
-
-def forwarder_maker(spec: str, parameters: dict[str, str]) -> Callable[[], Forwarder]:
-    """What makes the forwarder of each segment. Raises UsageError."""
-    if spec not in BUILT_IN:
-        raise UsageError(f'there is no forwarder "{spec}": it is one of {", ".join(BUILT_IN)}')
-    if parameters:
-        raise UsageError(f"the forwarder {spec} has no parameters, so {next(iter(parameters))} means nothing to it")
-    return BUILT_IN[spec]
+def forwarder_maker(text: str, parameters: Sequence[str] = ()) -> Callable[[], Forwarder]:
+    """What makes the forwarder of each segment, of the words for forwarders; `parameters`, NAME=VALUE each, are the last
+    one's. Raises UsageError for words that cannot be; what they name is loaded when it is made."""
+    elements = parse((*text.replace("|", " | ").split(), *parameters), Path.cwd())
+    return lambda: load_all(elements)
