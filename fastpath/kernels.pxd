@@ -229,6 +229,7 @@ cdef extern from "tables.h" nogil:
         uint32_t count
         uint32_t item[1]  # count
     struct fp_context
+    struct fp_uplink
     ctypedef void (*fp_forward)(const fp_forwarder *self, const fp_context *context,
                                 fp_frame *frames, uint32_t count) noexcept nogil
     struct fp_forwarder:
@@ -259,6 +260,7 @@ cdef extern from "tables.h" nogil:
         fp_tally tally[64]  # FP_WORKERS
     struct fp_context:
         fp_tables *tables
+        fp_uplink *uplink
         uint32_t worker
         uint32_t now
     fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint64_t seed, int family, uint32_t workers)
@@ -284,6 +286,10 @@ cdef extern from "tables.h" nogil:
     void fp_count_event(const fp_context *context, fp_segment *segment, uint32_t event, uint32_t times)
     void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
     void fp_count_in(const fp_context *context, const fp_frame *frame)
+
+
+cdef extern from "deliver.h" nogil:
+    void fp_deliver(const fp_context *context, fp_frame *frame)
 
 
 cdef extern from "respond.h" nogil:

@@ -7,7 +7,6 @@ from fastpath.kernels cimport (
     fp_burst,
     fp_context,
     fp_frame,
-    fp_list,
     fp_pace,
     fp_port,
     fp_source,
@@ -50,8 +49,5 @@ cdef class Worker:
                    const uint8_t *room_end) noexcept nogil
     cdef void end_burst(self) noexcept nogil
     cdef void forward(self) noexcept nogil
-    cdef void deliver(self, fp_frame *frame) noexcept nogil
-    cdef uint32_t flood(self, fp_frame *frame) noexcept nogil
-    cdef uint32_t to_remotes(self, fp_frame *frame, const fp_list *remotes) noexcept nogil
     cdef void forget(self, fp_port *port) noexcept nogil
     cdef void lost_port(self, fp_port *port) noexcept nogil

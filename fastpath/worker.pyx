@@ -3,7 +3,7 @@
 
 Read it from the bottom up: `run` turns until it is stopped; a turn sleeps until something is ready and
 serves it; `from_port` and `from_underlay` read a burst, which the segment's forwarder decides on and
-`deliver` sends on its way.
+`fp_deliver` (src/deliver.c) sends on its way.
 
 Everything here belongs to the worker's thread, except `watch`, `unwatch` and `stop`, which control calls.
 """
@@ -22,27 +22,17 @@ from fastpath.kernels cimport (
     EPOLL_CTL_DEL,
     EPOLLIN,
     FP_BURST,
-    FP_DEST_DROP,
-    FP_DEST_FLOOD,
-    FP_DEST_GROUP,
     FP_DEST_NONE,
     FP_DEST_PORT,
-    FP_DEST_REMOTE,
-    FP_DROP_COUNT,
     FP_DROP_NONE,
     FP_DROP_ambiguous_train,
     FP_DROP_bad_super_frame,
-    FP_DROP_bad_target,
-    FP_DROP_forwarder,
-    FP_DROP_no_destination,
     FP_DROP_runt,
     FP_DROP_unknown_vtep,
     FP_ETHERNET_SIZE,
-    FP_EVENT_flooded,
     FP_EVENT_merged,
     FP_EVENT_read_failed,
     FP_EVENT_trains_received,
-    FP_EVENT_unknown_unicast,
     FP_FRAME_SIZE,
     FP_HEADROOM,
     FP_SPARE_SIZE,
@@ -68,16 +58,11 @@ from fastpath.kernels cimport (
     fp_count_event,
     fp_count_in,
     fp_decap,
-    fp_dest_index,
-    fp_dest_kind,
+    fp_deliver,
     fp_dest_make,
-    fp_downlink_send,
     fp_drop,
     fp_forwarder,
     fp_frame,
-    fp_group_get,
-    fp_list,
-    fp_note,
     fp_now,
     fp_offload_measure,
     fp_pace_clock,
@@ -88,8 +73,6 @@ from fastpath.kernels cimport (
     fp_pace_yielded,
     fp_port,
     fp_port_get,
-    fp_remote,
-    fp_remotes_get,
     fp_source_forget,
     fp_source_look,
     fp_source_mark,
@@ -101,7 +84,6 @@ from fastpath.kernels cimport (
     fp_udp_out,
     fp_udp_receive,
     fp_uplink_flush,
-    fp_uplink_send,
     sched_yield,
 )
 from fastpath.tables cimport Tables
@@ -134,6 +116,7 @@ cdef class Worker:
         self.tables = tables
         self.context.tables = tables.c
         self.context.worker = index
+        self.context.uplink = &self.uplink
         self.strict = strict
         self.merge = merge
         self.source.known_only = known_only
@@ -226,69 +209,6 @@ cdef class Worker:
         self.forget(port)
         eventfd_write(self.attention, 1)
 
-    cdef uint32_t to_remotes(self, fp_frame *frame, const fp_list *remotes) noexcept nogil:
-        """Head-end replication; how many copies were made."""
-        cdef fp_remote *remote
-        cdef uint32_t i, copies = 0
-        if remotes == NULL:
-            return 0
-        for i in range(remotes.count):
-            remote = fp_remotes_get(self.context.tables.remotes, remotes.item[i])
-            if remote != NULL:
-                fp_uplink_send(&self.context, &self.uplink, frame, remote)
-                copies += 1
-        return copies
-
-    cdef uint32_t flood(self, fp_frame *frame) noexcept nogil:
-        """To every port but the frame's own, and to the flood list unless the frame came from a remote."""
-        cdef const fp_list *ports = frame.segment.ports
-        cdef fp_port *port
-        cdef uint32_t i, copies = 0
-        for i in range(ports.count):
-            if frame.source == fp_dest_make(FP_DEST_PORT, ports.item[i]):
-                continue
-            port = fp_port_get(self.context.tables, ports.item[i])
-            if port != NULL:
-                fp_downlink_send(&self.context, frame, port)
-                copies += 1
-        if fp_dest_kind(frame.source) == FP_DEST_PORT:
-            copies += self.to_remotes(frame, frame.segment.remotes)
-        fp_note(&self.context, frame, FP_EVENT_flooded)
-        if not frame.data[0] & 1:  # no group address (IEEE 802, I/G bit)
-            fp_note(&self.context, frame, FP_EVENT_unknown_unicast)
-        return copies
-
-    cdef void deliver(self, fp_frame *frame) noexcept nogil:
-        """Do what the forwarder decided, whatever that was."""
-        cdef uint32_t kind = fp_dest_kind(frame.target)
-        cdef uint32_t index = fp_dest_index(frame.target)
-        cdef fp_port *port
-        cdef fp_remote *remote
-        if kind == FP_DEST_PORT:
-            port = fp_port_get(self.context.tables, index)
-            if port == NULL:
-                fp_drop(&self.context, frame, FP_DROP_bad_target)
-            else:
-                fp_downlink_send(&self.context, frame, port)
-        elif kind == FP_DEST_REMOTE:
-            remote = fp_remotes_get(self.context.tables.remotes, index)
-            if remote == NULL:
-                fp_drop(&self.context, frame, FP_DROP_bad_target)
-            else:
-                fp_uplink_send(&self.context, &self.uplink, frame, remote)
-        elif kind == FP_DEST_FLOOD:
-            if self.flood(frame) == 0:
-                fp_drop(&self.context, frame, FP_DROP_no_destination)
-        elif kind == FP_DEST_GROUP:
-            if self.to_remotes(frame, fp_group_get(self.context.tables, index)) == 0:
-                fp_drop(&self.context, frame, FP_DROP_bad_target)
-        elif kind == FP_DEST_DROP and FP_DROP_NONE < index < FP_DROP_COUNT:
-            fp_drop(&self.context, frame, index)
-        elif kind == FP_DEST_DROP:
-            fp_drop(&self.context, frame, FP_DROP_forwarder)
-        else:
-            fp_drop(&self.context, frame, FP_DROP_bad_target)
-
     cdef void forward(self) noexcept nogil:
         """Ask the forwarder of each run of frames, then deliver them in order."""
         cdef fp_frame *frames = self.burst.frame
@@ -303,7 +223,7 @@ cdef class Worker:
                 last += 1
             forwarder.forward(forwarder, &self.context, &frames[first], last - first)
             for i in range(first, last):
-                self.deliver(&frames[i])
+                fp_deliver(&self.context, &frames[i])
             first = last
         fp_uplink_flush(&self.context, &self.uplink)
 

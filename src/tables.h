@@ -77,9 +77,12 @@ struct fp_tables {
     struct fp_tally tally[FP_WORKERS]; // everything, by worker
 };
 
+struct fp_uplink;
+
 // What a worker tells a forwarder about the turn.
 struct fp_context {
     struct fp_tables *tables;
+    struct fp_uplink *uplink; // its way to the remotes
     uint32_t worker;
     uint32_t now; // seconds on the engine's clock
 };
