@@ -288,6 +288,18 @@ cdef extern from "tables.h" nogil:
     void fp_count_in(const fp_context *context, const fp_frame *frame)
 
 
+cdef extern from "ring.h" nogil:
+    struct fp_ring
+    fp_ring *fp_ring_new(uint64_t size)
+    void fp_ring_free(fp_ring *ring)
+    void *fp_ring_reserve(fp_ring *ring, uint32_t size)
+    void fp_ring_publish(fp_ring *ring)
+    uint64_t fp_ring_first(const fp_ring *ring)
+    void *fp_ring_next(const fp_ring *ring, uint64_t *position, uint32_t *size)
+    void fp_ring_release(fp_ring *ring, uint64_t position)
+    c_bool fp_ring_empty(const fp_ring *ring)
+
+
 cdef extern from "deliver.h" nogil:
     void fp_deliver(const fp_context *context, fp_frame *frame)
 

@@ -64,6 +64,15 @@ from fastpath.kernels cimport (
     fp_pace_slept,
     fp_pace_yielded,
     fp_packet,
+    fp_ring,
+    fp_ring_empty,
+    fp_ring_first,
+    fp_ring_free,
+    fp_ring_new,
+    fp_ring_next,
+    fp_ring_publish,
+    fp_ring_release,
+    fp_ring_reserve,
     fp_segment,
     fp_segment_new,
     fp_segment_publish,
@@ -409,4 +418,46 @@ cdef class FdbTable:
             assert key not in result, "an address stands in the table twice"
             result[key] = FdbValue(fp_dest_kind(entry.value.dest), fp_dest_index(entry.value.dest),
                                    entry.value.seen, entry.value.flags)
+        return result
+
+
+cdef class Ring:
+    """A ring (src/ring.h) of copies of bytes."""
+
+    cdef fp_ring *ring
+
+    def __cinit__(self, uint64_t size):
+        self.ring = fp_ring_new(size)
+        if self.ring == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        fp_ring_free(self.ring)
+
+    @property
+    def empty(self):
+        return bool(fp_ring_empty(self.ring))
+
+    def reserve(self, bytes data):
+        """Whether there was room for it."""
+        cdef void *entry = fp_ring_reserve(self.ring, len(data))
+        if entry != NULL:
+            memcpy(entry, <const char *>data, len(data))
+        return entry != NULL
+
+    def publish(self):
+        fp_ring_publish(self.ring)
+
+    def take(self, room):
+        """Up to `room` entries, which are released."""
+        cdef uint64_t position = fp_ring_first(self.ring)
+        cdef uint32_t size
+        cdef char *entry
+        result = []
+        while len(result) < room:
+            entry = <char *>fp_ring_next(self.ring, &position, &size)
+            if entry == NULL:
+                break
+            result.append(entry[:size])
+        fp_ring_release(self.ring, position)
         return result
