@@ -15,7 +15,19 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
-MODULES = ["tables", "remote", "port", "fdb", "neighbours", "forwarder", "segment", "worker", "engine", "oneshot"]
+MODULES = [
+    "tables",
+    "remote",
+    "port",
+    "fdb",
+    "neighbours",
+    "forwarder",
+    "segment",
+    "worker",
+    "capture",
+    "engine",
+    "oneshot",
+]
 
 
 def wanted(name: str) -> bool:

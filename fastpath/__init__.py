@@ -10,6 +10,7 @@ with Engine(local="192.0.2.1") as engine:
     engine.run()                      # until a signal
 """
 
+from fastpath.capture import Capture
 from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
@@ -26,6 +27,7 @@ __version__ = VERSION
 __all__ = [
     "DROP_SENTENCES",
     "EVENT_SENTENCES",
+    "Capture",
     "ConflictError",
     "Engine",
     "FastpathError",

@@ -9,6 +9,7 @@ Everything here belongs to the worker's thread, except `watch`, `unwatch` and `s
 """
 
 import os
+import socket
 
 from libc.errno cimport EBADFD, ENODEV, ENXIO, EPIPE
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -54,7 +55,9 @@ from fastpath.kernels cimport (
     fp_burst_follow,
     fp_burst_new_train,
     fp_burst_take,
+    fp_capture_arrival,
     fp_count,
+    fp_count_drop,
     fp_count_event,
     fp_count_in,
     fp_decap,
@@ -99,6 +102,12 @@ cdef enum:
     READ_AT_ONCE = 64 << 10
     UDP = 1 << 20  # what an event is about; a port's is the port's index, which is less
     WAKE = 1 << 21
+
+
+def udp_port_of(fd):
+    """The UDP port that a socket is bound to."""
+    with socket.socket(fileno=os.dup(fd)) as copy:
+        return copy.getsockname()[1]
 
 
 cdef class Worker:
@@ -151,6 +160,7 @@ cdef class Worker:
             outlet = &self.uplink.outlet[i]
             outlet.fd = fd
             outlet.family = family
+            outlet.udp_port = udp_port_of(fd)
             outlet.gso = gso
         assert FP_HEADROOM + FP_FRAME_SIZE <= STRIDE and READ_AT_ONCE + FP_TAP_ROOM <= FP_BURST * STRIDE
 
@@ -251,7 +261,8 @@ cdef class Worker:
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
         reason = fp_decap(&self.context, frame, self.strict)
         if reason != FP_DROP_NONE:
-            fp_drop(&self.context, frame, reason)
+            fp_capture_arrival(&self.context, &self.source, packet, length, length, tos, reason)
+            fp_count_drop(&self.context, frame, reason)
             return
         fp_source_mark(&self.context, &self.source, frame)
         if self.merge:
@@ -269,7 +280,8 @@ cdef class Worker:
         frame.segments = 1
         if 0 < arrival.size < arrival.length:
             frame.segments = (arrival.length - 1) // arrival.size + 1
-        fp_drop(&self.context, frame, reason)
+        fp_capture_arrival(&self.context, &self.source, arrival.data, arrival.length, arrival.size, arrival.tos, reason)
+        fp_count_drop(&self.context, frame, reason)
 
     cdef void arrive(self, fp_arrival *arrival) noexcept nogil:
         """One message: a packet, or a train of packets. The buffer's end is room for merges."""
@@ -282,6 +294,7 @@ cdef class Worker:
         if unit == 0 and arrival.length != 0:
             self.refuse(arrival, FP_DROP_ambiguous_train)
             return
+        fp_capture_arrival(&self.context, &self.source, arrival.data, arrival.length, unit, arrival.tos, FP_DROP_NONE)
         if not alone:
             fp_count(&self.context.tables.tally[self.context.worker].events[FP_EVENT_trains_received], 1)
         while True:

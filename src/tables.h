@@ -60,12 +60,14 @@ struct fp_port {
 };
 
 struct fp_vni_page;
+struct fp_captures;
 
 struct fp_tables {
     struct fp_fdb *fdb;
     struct fp_remotes *remotes;
     struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
     struct fp_directory *admitted; // (0, address) -> remote, see source.h
+    _Atomic(const struct fp_captures *) captures; // NULL: nobody captures, see capture.h
     uint32_t workers;
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now
     _Atomic(struct fp_vni_page *) vni_page[1 << 12]; // by the upper half of the VNI
@@ -145,6 +147,8 @@ void fp_synchronize(struct fp_tables *tables);
 
 // Discard: count the frame once by its reason, for the worker, its segment and where it came from.
 void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
+// The same for a packet, of which no capture is told.
+void fp_count_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
 // The same for a frame, or a copy of it, that did not get out to `traffic`.
 void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason,
                  struct fp_traffic *traffic);
