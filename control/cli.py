@@ -16,6 +16,7 @@ COMMANDS = {
     "vxlan": ("fastpath.control.device.commands:vxlan", "VXLAN devices, in the words of `ip link`."),
     "fdb": ("fastpath.control.commands.fdb:fdb", "Forwarding databases, in the words of `bridge fdb`."),
     "stats": ("fastpath.control.commands.stats:stats", "Counters, and why frames were discarded."),
+    "capture": ("fastpath.control.commands.capture:capture", "Frames as they pass, for tcpdump and Wireshark."),
     "bench": ("fastpath.bench.e2e.command:bench", "Compare with other overlays, side by side."),
 }
 

@@ -6,6 +6,7 @@
     POST   /v1/networks       NetworkCreate    NetworkInfo
     GET    /v1/networks/NAME                   NetworkDetail
     DELETE /v1/networks/NAME                   {}
+    POST   /v1/networks/NAME/capture           pcapng, while it lasts (capture/messages.py, CaptureRequest)
     GET    /v1/endpoints      ?network=NAME    [Endpoint]
     POST   /v1/endpoints      EndpointCreate   Endpoint
     DELETE /v1/endpoints/ID                    {}             (or the beginning of an id, if only one has it)

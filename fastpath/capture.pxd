@@ -11,6 +11,7 @@ cdef class Capture:
     cdef fp_selection selection
     cdef bytes program  # keeps alive what selection.program points to
     cdef object find_port  # index -> Port or None
+    cdef object name_of  # Port -> str
     cdef dict ports  # index -> (Port, its name)
     cdef list captures  # the engine's: those that are published
     cdef readonly bint outer

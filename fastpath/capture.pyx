@@ -75,7 +75,7 @@ cdef class Capture:
     """
 
     def __cinit__(self, Tables tables not None, list captures not None, find_port, *, vni, ports, remotes, drops,
-                  directions, bint outer, filter, snaplen, room, local, int udp_port):
+                  directions, bint outer, filter, snaplen, room, name_of, local, int udp_port):
         snaplen, room = index(snaplen), index(room)
         if not 0 <= snaplen <= SNAPLEN:
             raise UsageError(f"snaplen {snaplen}: it must be between 1 and {SNAPLEN} bytes, or 0 for all")
@@ -84,6 +84,7 @@ cdef class Capture:
         self.tables = tables
         self.captures = captures
         self.find_port = find_port
+        self.name_of = name_of if name_of is not None else attrgetter("name")
         self.ports = {}
         self.outer = outer
         self.snaplen = snaplen or SNAPLEN
@@ -237,7 +238,7 @@ cdef class Capture:
         port, name = self.ports.get(number, (None, None))
         if port is None or port.removed:
             port = self.find_port(number)
-            name = port.name if port is not None else f"port {number}"
+            name = self.name_of(port) if port is not None else f"port {number}"
             self.ports[number] = port, name
         return name
 

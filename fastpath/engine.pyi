@@ -58,6 +58,7 @@ class Engine:
         filter: str | None = None,  # noqa: A002  # as everybody calls it
         snaplen: int = 0,
         room: int = DEFAULT_ROOM,
+        name_of: Callable[[Port], str] | None = None,
     ) -> Capture: ...
     @property
     def admitted(self) -> tuple[Remote, ...]: ...

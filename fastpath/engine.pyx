@@ -162,14 +162,15 @@ cdef class Engine:
             segment.close()
 
     def capture(self, Segment segment=None, *, ports=(), remotes=(), drops=(), directions=("in", "out"), bint outer=False,
-                filter=None, snaplen=0, room=DEFAULT_ROOM):
+                filter=None, snaplen=0, room=DEFAULT_ROOM, name_of=None):
         """Capture what passes: a Capture, which is read, and closed when it is no longer wanted.
 
         Taken is what passes one of `ports` (Port) or `remotes` (addresses), or is dropped for one of the reasons
         `drops` ("any": for whichever); all of that where none of them is given. `segment` and `directions` (in to
         the engine, out of it) limit it, and `filter`, which is tcpdump's (pcap-filter(7), needs libpcap). `outer`
         takes packets as they are on the underlay, with IP and UDP headers that are made anew. At most `snaplen`
-        bytes of each are kept (0: all), at most `room` bytes for each worker until they are read.
+        bytes of each are kept (0: all), at most `room` bytes for each worker until they are read. `name_of` says
+        what a Port is called in it, by default as its interface is.
         Raises FastpathError.
         """
         self._check_open()
@@ -181,7 +182,7 @@ cdef class Engine:
         return Capture(
             self.tables, self._captures, self._port_at, vni=segment.vni if segment is not None else None,
             ports=[(<Port?>port).c.index for port in ports], remotes=remotes, drops=drops, directions=directions,
-            outer=outer, filter=filter, snaplen=snaplen, room=room, udp_port=self.udp_port,
+            outer=outer, filter=filter, snaplen=snaplen, room=room, name_of=name_of, udp_port=self.udp_port,
             local=self.local if self.local is not None else from_wire(NOWHERE[self.tables.family]),
         )
 

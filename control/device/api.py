@@ -7,6 +7,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from fastpath.control.capture.open import open_capture
+from fastpath.control.capture.serve import answer
 from fastpath.control.device.messages import FdbChange, FdbFlush
 from fastpath.control.device.vxlan import VxlanDevice
 from fastpath.errors import FastpathError
@@ -50,6 +52,9 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
         count = device.fdb_flush(FdbFlush.model_validate_json(await request.read()))
         return web.json_response({"count": count})
 
+    async def capture(request: web.Request) -> web.StreamResponse:
+        return await answer(request, lambda wanted: open_capture(device.engine, device.segment, wanted, {}))
+
     async def end(_: web.Request) -> web.Response:
         stop()
         return web.json_response({})
@@ -62,6 +67,7 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
             web.get("/v1/fdb", fdb_show),
             web.post("/v1/fdb", fdb_change),
             web.post("/v1/fdb/flush", fdb_flush),
+            web.post("/v1/capture", capture),
             web.post("/v1/stop", end),
         ]
     )

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands' side of a device's control socket."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
+from fastpath.control.capture.messages import CaptureRequest
 from fastpath.control.device.control_socket import is_running, socket_path
 from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
-from fastpath.control.unix_http import UnixClient
+from fastpath.control.unix_http import Stream, UnixClient
 
 
 class Client(UnixClient):
@@ -39,6 +41,10 @@ class Client(UnixClient):
     def fdb_flush(self, flush: FdbFlush) -> int:
         """Flush; how many entries went."""
         return self.read_one(Flushed, self.call("POST", "/v1/fdb/flush", flush)).count
+
+    def capture(self, wanted: CaptureRequest) -> AbstractContextManager[Stream]:
+        """A capture, as pcapng, while it lasts."""
+        return self.stream("POST", "/v1/capture", wanted)
 
     def stop(self) -> None:
         """End the device's process."""
