@@ -16,17 +16,8 @@ from setuptools import Extension, setup
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
 MODULES = [
-    "tables",
-    "remote",
-    "port",
-    "fdb",
-    "neighbours",
-    "forwarder",
-    "segment",
-    "worker",
-    "capture",
-    "engine",
-    "oneshot",
+    *("tables", "uplink", "remote", "port", "fdb", "neighbours", "forwarder", "burst", "deferred", "segment"),
+    *("worker", "capture", "engine", "table", "oneshot"),
 ]
 
 

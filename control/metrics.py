@@ -125,20 +125,25 @@ def _reconciler(done: Reconciles) -> Iterator[Metric]:
 
 
 def _engine(stats: EngineStats) -> Iterator[Metric]:
-    total = _sum(worker.traffic for worker in stats.workers)
-    yield from _traffic("", "of the workers together", [], {(): total}, drops=False)
+    total = _sum(tally.traffic for tally in stats.tallies)
+    yield from _traffic("", "of the workers and forwarders together", [], {(): total}, drops=False)
     workers = {(str(index),): worker.traffic for index, worker in enumerate(stats.workers)}
-    frames = CounterMetricFamily("fastpath_worker_frames", "frames of one worker", labels=["worker", "direction"])
+    workers[("deferred",)] = stats.deferred.traffic
+    frames = CounterMetricFamily(
+        "fastpath_worker_frames",
+        "frames of one worker, or of all forwarders in Python (deferred)",
+        labels=["worker", "direction"],
+    )
     for labels, traffic in workers.items():
         frames.add_metric([*labels, "rx"], traffic.rx_frames)
         frames.add_metric([*labels, "tx"], traffic.tx_frames)
     yield frames
-    drops = {reason: sum(worker.drops.get(reason, 0) for worker in stats.workers) for reason in DROP_SENTENCES}
+    drops = {reason: sum(tally.drops.get(reason, 0) for tally in stats.tallies) for reason in DROP_SENTENCES}
     drops["socket_overflow"] = stats.socket_overflows
     yield _labelled(
         CounterMetricFamily("fastpath_drops", "frames that were discarded, and why", labels=["reason"]), drops
     )
-    events = {event: sum(worker.events.get(event, 0) for worker in stats.workers) for event in EVENT_SENTENCES}
+    events = {event: sum(tally.events.get(event, 0) for tally in stats.tallies) for event in EVENT_SENTENCES}
     yield _labelled(CounterMetricFamily("fastpath_events", "what else is worth counting", labels=["event"]), events)
     yield GaugeMetricFamily("fastpath_fdb_entries", "addresses in the FDB", value=stats.fdb_entries)
     yield GaugeMetricFamily("fastpath_fdb_limit", "how many addresses the FDB holds", value=stats.fdb_limit)

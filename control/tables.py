@@ -64,15 +64,32 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
         traffic.add_row("segment", f"VNI {segment['vni']}", *_traffic(segment["tally"]["traffic"]))
     for index, worker in enumerate(stats["workers"]):
         traffic.add_row("worker", str(index), *_traffic(worker["traffic"]))
+    if any(stats["deferred"]["traffic"].values()):
+        traffic.add_row("deferred", "forwarders in Python", *_traffic(stats["deferred"]["traffic"]))
     out.print(traffic)
 
-    drops = _sum(stats["workers"], "drops")
+    tallies = [*stats["workers"], stats["deferred"]]
+    drops = _sum(tallies, "drops")
     if stats["socket_overflows"]:
         drops["socket_overflow"] = stats["socket_overflows"]
     sentences = DROP_SENTENCES | {"socket_overflow": "packets came faster than the workers read them"}
     _print_counts(out, f"{device}: discarded", drops, sentences, "nothing was discarded")
-    _print_counts(out, f"{device}: noted", _sum(stats["workers"], "events"), EVENT_SENTENCES, "nothing to note")
+    _print_counts(out, f"{device}: noted", _sum(tallies, "events"), EVENT_SENTENCES, "nothing to note")
+    for segment in stats["segments"]:
+        _print_forwarder(out, segment["vni"], segment["forwarder"])
     out.print(f"FDB: {stats['fdb_entries']:,} of at most {stats['fdb_limit']:,} entries")
+
+
+def _print_forwarder(out: Console, vni: int, forwarder: dict[str, Any]) -> None:
+    """The default one, which counts nothing of its own, goes without saying."""
+    if forwarder["name"] == "LearningBridge":
+        return
+    out.print(f"forwarder of VNI {vni}: {forwarder['name']}", markup=False, highlight=False)
+    if forwarder["failures"]:
+        failures = f"failed {forwarder['failures']:,} times, lately: {forwarder['last_error']}"
+        out.print(f"  {failures}", markup=False, highlight=False)
+    for name, count in forwarder["counters"].items():
+        out.print(f"  {name}: {count:,}", markup=False, highlight=False)
 
 
 def _print_counts(out: Console, title: str, counts: dict[str, int], sentences: dict[str, str], otherwise: str) -> None:

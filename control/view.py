@@ -143,7 +143,7 @@ class View:
         stats = self._engine.stats()
         problems = self._problems(peers)
         endpoints = [e for members in self._mirror.endpoints.values() for e in members.values()]
-        events = [worker.events for worker in stats.workers]
+        events = [tally.events for tally in stats.tallies]
         return Status(
             healthy=not problems,
             problems=tuple(problems),
@@ -163,9 +163,9 @@ class View:
             local_endpoints=sum(endpoint.host == self._host for endpoint in endpoints),
             peers=len(peers),
             peers_up=sum(peer.state == "up" for peer in peers),
-            rx_frames=sum(worker.traffic.rx_frames for worker in stats.workers),
-            tx_frames=sum(worker.traffic.tx_frames for worker in stats.workers),
-            dropped=sum(sum(worker.drops.values()) for worker in stats.workers),
+            rx_frames=sum(tally.traffic.rx_frames for tally in stats.tallies),
+            tx_frames=sum(tally.traffic.tx_frames for tally in stats.tallies),
+            dropped=sum(sum(tally.drops.values()) for tally in stats.tallies),
             flooded=sum(event.get("flooded", 0) for event in events),
             unknown_unicast=sum(event.get("unknown_unicast", 0) for event in events),
             answered=sum(event.get("answered", 0) for event in events),

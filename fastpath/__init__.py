@@ -10,24 +10,31 @@ with Engine(local="192.0.2.1") as engine:
     engine.run()                      # until a signal
 """
 
+from fastpath.burst import Burst
 from fastpath.capture import Capture
 from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
-from fastpath.forwarder import Forwarder, Hub, LearningBridge
+from fastpath.forwarder import DROP, FLOOD, PASS, Chain, Forwarder, Hub, LearningBridge
 from fastpath.neighbours import Neighbours
 from fastpath.port import MemoryPort, Port, TapPort
 from fastpath.remote import Remote
 from fastpath.segment import Segment
+from fastpath.table import Table
 from fastpath.tables import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.version import VERSION
 
 __version__ = VERSION
 
 __all__ = [
+    "DROP",
     "DROP_SENTENCES",
     "EVENT_SENTENCES",
+    "FLOOD",
+    "PASS",
+    "Burst",
     "Capture",
+    "Chain",
     "ConflictError",
     "Engine",
     "FastpathError",
@@ -42,6 +49,7 @@ __all__ = [
     "RefusedError",
     "Remote",
     "Segment",
+    "Table",
     "TapPort",
     "UsageError",
 ]

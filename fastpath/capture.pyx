@@ -95,7 +95,7 @@ cdef class Capture:
         self.set_local(local, udp_port)
         if filter is not None:
             self.set_filter(filter)
-        self.c = fp_capture_new(&self.selection, tables.workers, room)
+        self.c = fp_capture_new(&self.selection, tables.counters, room)
         if self.c == NULL:
             raise RefusedError("not enough memory for a capture")
         self.publish_self()
@@ -199,9 +199,9 @@ cdef class Capture:
         at most. It does not wait."""
         cdef uint64_t room = limit
         found = []
-        for worker in range(self.tables.workers):
+        for worker in range(self.tables.counters):
             self.read_ring(fp_capture_ring(self.c, worker), room, found)
-        if self.tables.workers > 1:
+        if self.tables.counters > 1:
             found.sort(key=attrgetter("time_ns"))
         return found
 

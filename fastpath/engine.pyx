@@ -19,6 +19,7 @@ from fastpath.port cimport Port
 from fastpath.remote cimport Remote
 from fastpath.segment cimport Segment
 from fastpath.tables cimport Tables, sum_tallies
+from fastpath.uplink cimport Uplink
 from fastpath.worker cimport Worker
 
 from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
@@ -27,7 +28,7 @@ from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder import LearningBridge
 from fastpath.housekeeper import Housekeeper
 from fastpath.offloads import DEFAULT_OFFLOADS
-from fastpath.segment import DEFAULT_AGEING, flooded_remote_indices
+from fastpath.segment import DEFAULT_AGEING, named_remote_indices
 from fastpath.stats import EngineStats
 from fastpath.underlay import open_underlay
 
@@ -94,6 +95,9 @@ cdef class Engine:
         self.underlay = open_underlay(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
             pool_size=max(1, source_port_count), ttl=ttl, gro=offloads.gro,
+        )
+        self.tables.uplink = Uplink(
+            [s.fileno() for s in self.underlay.send[0]], family=family, gso=offloads.gso,
         )
         self.workers = []
         self.threads = []
@@ -230,6 +234,10 @@ cdef class Engine:
                     )
                     thread.start()
                     self.threads.append(thread)
+                with self.tables.lock:
+                    self.tables.running = True
+                    for segment in self._segments.values():
+                        segment.start_forwarder()
                 self.housekeeper = Housekeeper(self.tidy, self.attention)
                 self.housekeeper.start()
             except BaseException:
@@ -271,7 +279,7 @@ cdef class Engine:
             ready.register(worker.fileno(), select.POLLIN)
         ready.poll(timeout * 1000)
         busy = False
-        while sum(worker.poll() for worker in self.workers):
+        while sum([worker.poll() for worker in self.workers]) + sum([s.poll_forwarder() for s in self.segments.values()]):
             busy = True
         return busy
 
@@ -322,8 +330,10 @@ cdef class Engine:
                     log.exception("the callback for a port that is gone failed")
 
     def advance_clock(self, int seconds):
-        """Let time pass for the FDB: for tests, which cannot wait."""
+        """Let time pass for the FDB and for forwarders: for tests, which cannot wait."""
+        clock = self.tables.clock
         fp_clock_advance(self.tables.c, seconds)
+        self.tables.clock = lambda: clock() + seconds
 
     def stats(self):
         """All counters, as a stats.EngineStats."""
@@ -332,6 +342,7 @@ cdef class Engine:
             segments = sorted(self._segments.values(), key=lambda s: s.vni)
             return EngineStats(
                 workers=[sum_tallies(&self.tables.c.tally[i], 1) for i in range(self.tables.workers)],
+                deferred=sum_tallies(&self.tables.c.tally[self.tables.workers], 1),
                 segments=[segment.stats for segment in segments],
                 ports=[port.stats for segment in segments for port in segment.ports],
                 remotes=remote_module.remote_stats(self.tables),
@@ -357,6 +368,11 @@ cdef class Engine:
             worker.stop()
         for thread in threads:
             thread.join()
+        with self.tables.lock:
+            running, self.tables.running = self.tables.running, False
+            segments = list(self._segments.values()) if running else []
+        for segment in segments:
+            segment.halt_forwarder()
         if threads:
             os.eventfd_write(self.stop_requested, 1)
         return housekeeper
@@ -393,7 +409,7 @@ cdef class Engine:
     def _forget_unused_remotes(self):
         """Remove remotes that are not admitted and that no flood list and no FDB entry named, now and the
         last time: a worker may have just added one that it is about to learn from."""
-        named = fdb_module.remote_indices(self.tables) | flooded_remote_indices(list(self._segments.values()))
+        named = fdb_module.remote_indices(self.tables) | named_remote_indices(list(self._segments.values()))
         named |= {(<Remote>remote).ensure() for remote in self.admitted}
         unused = remote_module.indices(self.tables) - named
         doomed = unused & self.unused_remotes

@@ -43,6 +43,22 @@ cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd_write(int fd, uint64_t value)
 
 
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    int pthread_mutex_lock(pthread_mutex_t *mutex)
+    int pthread_mutex_unlock(pthread_mutex_t *mutex)
+
+
+cdef extern from "<poll.h>" nogil:
+    int POLLIN
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd *fds, unsigned long count, int timeout_ms)
+
+
 cdef extern from "<sched.h>" nogil:
     int sched_yield()
 
@@ -64,6 +80,8 @@ cdef extern from "count.h" nogil:
         FP_DROP_unknown_vtep
         FP_DROP_bad_super_frame
         FP_DROP_forwarder
+        FP_DROP_forwarder_failed
+        FP_DROP_undecided
         FP_DROP_COUNT
         FP_EVENT_flooded
         FP_EVENT_unknown_unicast
@@ -225,16 +243,20 @@ cdef extern from "tables.h" nogil:
         FP_PORTS
         FP_GROUPS
         FP_WORKERS
+        FP_COUNTERS
+        FP_OWN
+        FP_DROP_OWN
     struct fp_list:
         uint32_t count
         uint32_t item[1]  # count
     struct fp_context
     struct fp_uplink
-    ctypedef void (*fp_forward)(const fp_forwarder *self, const fp_context *context,
-                                fp_frame *frames, uint32_t count) noexcept nogil
+    ctypedef void (*fp_forward_function)(const fp_forwarder *self, const fp_context *context,
+                                         fp_frame *frames, uint32_t count) noexcept nogil
     struct fp_forwarder:
-        fp_forward forward
+        fp_forward_function forward
         void *state
+        fp_counter (*own)[64]  # FP_OWN
     struct fp_segment:
         uint32_t index
         uint32_t vni
@@ -243,21 +265,22 @@ cdef extern from "tables.h" nogil:
         uint32_t neighbours
         const fp_list *remotes
         const fp_list *ports
-        fp_tally tally[1]  # one for each worker
+        fp_tally tally[1]  # one for each that counts
     struct fp_port:
         uint32_t index
         uint32_t mtu
         fp_segment *segment
         c_bool gone
         fp_traffic *traffic
-        int fd[64]  # FP_WORKERS
+        int fd[65]  # FP_COUNTERS
     struct fp_tables:
         fp_fdb *fdb
         fp_remotes *remotes
         fp_directory *neighbours
         fp_directory *admitted
-        uint32_t workers
-        fp_tally tally[64]  # FP_WORKERS
+        uint32_t counters
+        pthread_mutex_t deferred
+        fp_tally tally[65]  # FP_COUNTERS
     struct fp_context:
         fp_tables *tables
         fp_uplink *uplink
@@ -265,8 +288,8 @@ cdef extern from "tables.h" nogil:
         uint32_t now
     fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint64_t seed, int family, uint32_t workers)
     void fp_tables_free(fp_tables *tables)
-    fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers)
-    fp_port *fp_port_new(uint32_t index, fp_segment *segment, uint32_t mtu, uint32_t workers)
+    fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t counters)
+    fp_port *fp_port_new(uint32_t index, fp_segment *segment, uint32_t mtu, uint32_t counters)
     void fp_port_free(fp_port *port)
     c_bool fp_segment_publish(fp_tables *tables, uint32_t vni, fp_segment *segment)
     void fp_segment_set_forwarder(fp_segment *segment, const fp_forwarder *forwarder)
@@ -349,6 +372,55 @@ cdef extern from "capture.h" nogil:
 
 cdef extern from "deliver.h" nogil:
     void fp_deliver(const fp_context *context, fp_frame *frame)
+
+
+cdef extern from "forward.h" nogil:
+    enum:
+        FP_CHAIN
+    struct fp_chain:
+        uint32_t count
+        const fp_forwarder *item[16]  # FP_CHAIN
+    void fp_forward(const fp_forwarder *forwarder, const fp_context *context, fp_frame *frames, uint32_t count)
+    void fp_forward_undecided(const fp_forwarder *forwarder, const fp_context *context, fp_frame *frames, uint32_t count)
+    void fp_chain_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
+
+
+cdef extern from "record.h" nogil:
+    struct fp_record:
+        uint32_t port
+        uint32_t out
+    void fp_record_fill(fp_record *record, const fp_frame *frame, uint32_t vni)
+
+
+cdef extern from "rewrite.h" nogil:
+    enum fp_side:
+        FP_SIDE_SOURCE
+        FP_SIDE_DESTINATION
+    struct fp_room:
+        uint8_t *first
+        uint8_t *end
+    void fp_rewrite_mac(fp_frame *frame, fp_side side, uint64_t mac)
+    c_bool fp_rewrite_ip(fp_frame *frame, fp_side side, uint8_t version, const uint8_t *address)
+    c_bool fp_rewrite_port(fp_frame *frame, fp_side side, uint16_t port)
+    c_bool fp_rewrite_ttl(fp_frame *frame)
+    c_bool fp_rewrite_push_vlan(fp_frame *frame, uint16_t vlan, const fp_room *room)
+    c_bool fp_rewrite_pop_vlan(fp_frame *frame)
+    c_bool fp_rewrite_replace(fp_frame *frame, const uint8_t *data, uint32_t length, const fp_room *room)
+    c_bool fp_rewrite_settle(fp_frame *frame)
+
+
+cdef extern from "defer.h" nogil:
+    enum:
+        FP_DEFERRED_BURST
+        FP_DEFERRED_SPARE
+    struct fp_deferral
+    fp_deferral *fp_deferral_new(uint32_t workers, int wake)
+    void fp_deferral_free(fp_deferral *deferral)
+    void fp_defer_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
+    uint32_t fp_deferral_take(fp_deferral *deferral, fp_frame *frames, uint32_t room)
+    void fp_deferral_release(fp_deferral *deferral)
+    c_bool fp_deferral_doze(fp_deferral *deferral)
+    void fp_deferral_awake(fp_deferral *deferral)
 
 
 cdef extern from "respond.h" nogil:

@@ -14,7 +14,7 @@ from libc.stdint cimport uint64_t
 
 import pytun
 
-from fastpath.kernels cimport fp_tap_mac, fp_tap_name, fp_tap_setup
+from fastpath.kernels cimport FP_DEST_PORT, fp_dest_make, fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
@@ -46,10 +46,16 @@ cdef class Port:
         return self.c == NULL or bool(self.c.gone)
 
     @property
+    def number(self):
+        """What names the port in a forwarder's `burst.port` and `burst.out`."""
+        self.check()
+        return fp_dest_make(FP_DEST_PORT, self.c.index)
+
+    @property
     def traffic(self):
         if self.c == NULL:
             return Traffic()
-        return sum_traffic(self.c.traffic, self.tables.workers)
+        return sum_traffic(self.c.traffic, self.tables.counters)
 
     @property
     def stats(self):

@@ -68,7 +68,7 @@ cdef class Remote:
         cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, self.find())
         if remote == NULL:
             return Traffic()
-        return sum_traffic(remote.traffic, self.tables.workers)
+        return sum_traffic(remote.traffic, self.tables.counters)
 
     def __eq__(self, other):
         if not isinstance(other, Remote):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from fastpath.deferred cimport Deferred
 from fastpath.fdb cimport Fdb
 from fastpath.forwarder cimport Forwarder
 from fastpath.kernels cimport fp_segment
@@ -14,6 +15,9 @@ cdef class Segment:
     cdef readonly Fdb fdb
     cdef readonly Neighbours neighbours
     cdef Forwarder _forwarder
+    cdef Deferred deferred  # the forwarder's thread, or None
+    cdef list ending  # threads of former forwarders
+    cdef dict held  # Forwarder -> remotes that it asked for
     cdef dict _ports
     cdef list _remotes
     cdef list workers
@@ -23,3 +27,5 @@ cdef class Segment:
     cdef int check(self) except -1
     cdef int publish_ports(self) except -1
     cdef int publish_remotes(self) except -1
+    cdef Deferred employ(self, Forwarder forwarder)
+    cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB, its neighbours."""
 
+import logging
 from operator import index
 
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
+from fastpath.deferred cimport Deferred
 from fastpath.fdb cimport Fdb
 from fastpath.forwarder cimport Forwarder
 from fastpath.kernels cimport (
     FP_DEST_PORT,
+    FP_DEST_REMOTE,
     fp_dest_make,
     fp_fdb_share,
     fp_fdb_share_of,
@@ -30,8 +33,11 @@ from fastpath.port cimport MemoryPort, Port, TapPort
 from fastpath.remote cimport Remote
 from fastpath.tables cimport Tables, list_items, new_list, sum_tallies
 
-from fastpath.errors import ConflictError, RefusedError, UsageError
-from fastpath.stats import SegmentStats
+from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
+from fastpath.forwarder import elements_of
+from fastpath.stats import ForwarderStats, SegmentStats
+
+log = logging.getLogger("fastpath")
 
 DEFAULT_AGEING = 300
 MAX_AGEING = (1 << 23) - 1  # the FDB keeps times modulo 2^24 seconds
@@ -52,7 +58,7 @@ cdef class Segment:
         if not 0 <= max_entries < 1 << 32:
             raise UsageError(f"maxaddress {max_entries}: it must be between 0 (no limit of its own) and {(1 << 32) - 1}")
         place = tables.segment_indices.take()
-        self.c = fp_segment_new(place, vni, tables.workers)
+        self.c = fp_segment_new(place, vni, tables.counters)
         if self.c == NULL:
             tables.segment_indices.give_back(place)
             raise RefusedError("not enough memory for another segment")
@@ -69,12 +75,13 @@ cdef class Segment:
         cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, place)
         share.limit = max_entries
         share.ageing = ageing
-        self._forwarder = forwarder
-        fp_segment_set_forwarder(self.c, forwarder.usable())
+        self.ending = []
+        self.held = {}
         fp_segment_set_learning(self.c, learning)
         try:
             self.publish_ports()
             self.publish_remotes()
+            self.publish_forwarder(forwarder, self.employ(forwarder))
             if not fp_segment_publish(tables.c, vni, self.c):
                 raise RefusedError("not enough memory for another segment")
         except BaseException:
@@ -113,19 +120,107 @@ cdef class Segment:
 
     @forwarder.setter
     def forwarder(self, Forwarder value not None):
+        if value is self._forwarder:
+            return
+        deferred = self.employ(value)  # not under the lock: what it starts with may take a while
+        with self.tables.lock:
+            former = self.deferred
+            try:
+                self.check()
+            except BaseException:
+                self._dismiss(value)
+                raise
+            self.publish_forwarder(value, deferred)
+        if former is not None:
+            former.join()
+
+    cdef Deferred employ(self, Forwarder forwarder):
+        """Let a forwarder, or those of a chain, get ready for this segment. Returns its thread, or None
+        where it needs none. What goes wrong changes nothing."""
+        forwarder.usable()
+        cdef list employed = []
+        cdef Forwarder element
+        cdef Deferred deferred = None
+        try:
+            for element in (forwarder, *elements_of(forwarder)):
+                if element in employed:
+                    continue
+                if element.segment is not None:
+                    raise ConflictError(f"this {element.name} serves VNI {element.segment.vni} already: make another")
+                element.segment = self
+                employed.append(element)
+            for element in elements_of(forwarder):
+                element.start()
+            if forwarder.deferred or any(element.tick_interval is not None for element in elements_of(forwarder)):
+                deferred = Deferred(self.tables, forwarder)
+                deferred.segment, deferred.vni = self.c, self.vni
+        except BaseException as error:
+            self._dismiss(*employed)
+            if isinstance(error, FastpathError) or not isinstance(error, Exception):
+                raise
+            raise RefusedError(f"{forwarder.name} could not start: {type(error).__name__}: {error}") from error
+        return deferred
+
+    def _dismiss(self, *forwarders):
+        for forwarder in forwarders:
+            for element in (forwarder, *elements_of(forwarder)):
+                (<Forwarder>element).segment = None
+                self.held.pop(element, None)
+
+    cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1:
+        """Have the workers ask this one from now on; the former one decides on what it has still got."""
+        cdef Forwarder former = self._forwarder
+        cdef Deferred former_deferred = self.deferred
+        if deferred is not None and self.tables.running:
+            deferred.start()
+        fp_segment_set_forwarder(self.c, deferred.usable() if deferred is not None else forwarder.usable())
+        self._forwarder, self.deferred = forwarder, deferred
+        self.tables.synchronize()  # the former one is in use until here
+        self.ending = [other for other in self.ending if other.thread is not None and other.thread.is_alive()]
+        if former_deferred is not None:
+            former_deferred.end()
+            self.ending.append(former_deferred)
+        elif former is not None:
+            for element in elements_of(former):
+                stop_quietly(element)
+        if former is not None:
+            self._dismiss(former)
+        return 0
+
+    def hold_remote(self, Forwarder forwarder, address, udp_port=None):
+        """The number by which a forwarder names a remote; see Forwarder.remote."""
+        cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
-            previous = self._forwarder
-            fp_segment_set_forwarder(self.c, value.usable())
-            self._forwarder = value
-            self.tables.synchronize()  # `previous` is in use until here
-            del previous
+            self.held.setdefault(forwarder, []).append(remote)
+            return fp_dest_make(FP_DEST_REMOTE, remote.ensure())
+
+    def start_forwarder(self):
+        """The engine starts."""
+        if self.deferred is not None:
+            self.deferred.start()
+
+    def halt_forwarder(self):
+        """The engine stops."""
+        if self.deferred is not None:
+            self.deferred.halt()
+            self.deferred.join()
+
+    def poll_forwarder(self):
+        """Do what the forwarder's thread would do; whether there was anything."""
+        return self.deferred is not None and self.deferred.poll()
+
+    def _forwarder_stats(self):
+        failures, last_error = 0, None
+        if self.deferred is not None:
+            failures, last_error = self.deferred.failures, self.deferred.last_error
+        return ForwarderStats(self._forwarder.name, self._forwarder.deferred, self._forwarder.counters, failures, last_error)
 
     @property
     def stats(self):
         with self.tables.lock:
             self.check()
-            return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.workers))
+            return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.counters), self._forwarder_stats())
 
     def remote(self, address, udp_port=None):
         """A Remote to point FDB entries to; it joins no flood list."""
@@ -205,6 +300,13 @@ cdef class Segment:
             for port in list(self._ports.values()):
                 self._detach(port)
             self.tables.synchronize()
+            for deferred in (self.deferred, *self.ending):
+                if deferred is not None:
+                    (<Deferred>deferred).close()
+                    deferred.end()
+            if self.deferred is None and self._forwarder is not None:
+                for element in elements_of(self._forwarder):
+                    stop_quietly(element)
             self.fdb.closed = True
             self.fdb.retire(0, False)
             self.neighbours.close()
@@ -217,6 +319,9 @@ cdef class Segment:
             free(self.c)
             self.c = NULL
             self._remotes.clear()
+            self.held.clear()
+            if self._forwarder is not None:
+                self._dismiss(self._forwarder)
 
     def _check_port_name(self, name):
         self.check()
@@ -227,12 +332,12 @@ cdef class Segment:
         place = None
         try:
             place = self.tables.port_indices.take()
-            port.c = fp_port_new(place, self.c, port.mtu, self.tables.workers)
+            port.c = fp_port_new(place, self.c, port.mtu, self.tables.counters)
             if port.c == NULL:
                 raise RefusedError("not enough memory for another port")
             port.vni = self.vni
             fds = dict(port.watched)
-            for worker in range(self.tables.workers):
+            for worker in range(self.tables.counters):
                 port.c.fd[worker] = fds.get(worker, port.watched[0][1])
             self._ports[place] = port
             if isinstance(port, TapPort):
@@ -291,12 +396,22 @@ cdef class Segment:
         return 0
 
 
-def flooded_remote_indices(list segments):
-    """The indices of all remotes in flood lists and group addresses, as the workers see them."""
+def stop_quietly(forwarder):
+    """Call its `stop`; what that raises must not keep anything from going on."""
+    try:
+        forwarder.stop()
+    except Exception:
+        log.exception("the end of forwarder %s failed", forwarder.name)
+
+
+def named_remote_indices(list segments):
+    """The indices of all remotes in flood lists and group addresses, as the workers see them, and of those
+    that forwarders hold."""
     cdef Segment segment
     found = set()
     for segment in segments:
         found.update(list_items(segment.c.remotes))
         for group, _ in segment.fdb.groups.values():
             found.update(list_items(fp_group_get(segment.tables.c, group)))
+        found.update((<Remote>remote).ensure() for held in segment.held.values() for remote in held)
     return found

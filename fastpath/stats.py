@@ -51,12 +51,25 @@ class RemoteStats:
 
 
 @dataclass(frozen=True)
+class ForwarderStats:
+    """What decides in a segment: its name, whether it has a thread of its own, being written in Python, its own
+    reasons and counters, and how often it raised an exception."""
+
+    name: str = "LearningBridge"
+    deferred: bool = False
+    counters: dict[str, int] = field(default_factory=dict)
+    failures: int = 0
+    last_error: str | None = None
+
+
+@dataclass(frozen=True)
 class SegmentStats:
     """A segment and its share of the FDB."""
 
     vni: int
     fdb_entries: int
     tally: Tally
+    forwarder: ForwarderStats = field(default_factory=ForwarderStats)
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,8 @@ class EngineStats:
     """Everything, at one moment."""
 
     workers: list[Tally]
+    deferred: Tally
+    """What forwarders on threads of their own counted."""
     segments: list[SegmentStats]
     ports: list[PortStats]
     remotes: list[RemoteStats]
@@ -71,6 +86,11 @@ class EngineStats:
     fdb_limit: int
     socket_overflows: int
     """Packets that the kernel discarded because the workers did not read them fast enough."""
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """Of all that count: their sum is everything."""
+        return [*self.workers, self.deferred]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dicts and lists, for JSON."""

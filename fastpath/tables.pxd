@@ -8,6 +8,10 @@ cdef class Tables:
     cdef fp_tables *c
     cdef readonly int family
     cdef readonly int workers
+    cdef readonly int counters  # how many count: the workers, and the deferred forwarders together
+    cdef public object uplink  # the deferred forwarders' Uplink
+    cdef public bint running  # the workers, in threads
+    cdef public object clock  # what forwarders take the time from: seconds, as a float
     cdef readonly object lock
     cdef readonly object segment_indices
     cdef readonly object port_indices
@@ -19,5 +23,5 @@ cdef class Tables:
 
 cdef fp_list *new_list(items) except NULL
 cdef list list_items(const fp_list *items)
-cdef object sum_traffic(const fp_traffic *traffic, int workers)
-cdef object sum_tallies(const fp_tally *tally, int workers)
+cdef object sum_traffic(const fp_traffic *traffic, int counters)
+cdef object sum_tallies(const fp_tally *tally, int counters)

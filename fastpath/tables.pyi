@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
+from collections.abc import Callable
 from typing import Self
+
+from fastpath.uplink import Uplink
 
 DROP_SENTENCES: dict[str, str]
 EVENT_SENTENCES: dict[str, str]
@@ -24,3 +27,8 @@ class Tables:
     def port_indices(self) -> Indices: ...
     @property
     def group_indices(self) -> Indices: ...
+    @property
+    def counters(self) -> int: ...
+    uplink: Uplink
+    running: bool
+    clock: Callable[[], float]

@@ -3,6 +3,7 @@
 
 import secrets
 import threading
+import time
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
@@ -81,6 +82,8 @@ cdef class Tables:
             raise RefusedError("not enough memory for the engine's tables")
         self.family = family
         self.workers = workers
+        self.counters = workers + 1
+        self.clock = time.monotonic
         self.lock = threading.RLock()
         self.segment_indices = Indices(FP_FDB_SEGMENTS - 1, "segments")
         self.port_indices = Indices(FP_PORTS - 1, "ports")
@@ -130,10 +133,10 @@ cdef list list_items(const fp_list *items):
     return [items.item[i] for i in range(items.count)] if items != NULL else []
 
 
-cdef object sum_traffic(const fp_traffic *traffic, int workers):
-    """A stats.Traffic from each worker's counters."""
+cdef object sum_traffic(const fp_traffic *traffic, int counters):
+    """A stats.Traffic from the counters of each that counts."""
     rx_frames = rx_bytes = tx_frames = tx_bytes = drops = 0
-    for i in range(workers):
+    for i in range(counters):
         rx_frames += fp_counter_read(&traffic[i].rx_frames)
         rx_bytes += fp_counter_read(&traffic[i].rx_bytes)
         tx_frames += fp_counter_read(&traffic[i].tx_frames)
@@ -142,11 +145,11 @@ cdef object sum_traffic(const fp_traffic *traffic, int workers):
     return Traffic(rx_frames, rx_bytes, tx_frames, tx_bytes, drops)
 
 
-cdef object sum_tallies(const fp_tally *tally, int workers):
-    """A stats.Tally from `workers` tallies that follow each other."""
+cdef object sum_tallies(const fp_tally *tally, int counters):
+    """A stats.Tally from so many tallies that follow each other."""
     drops, events = {}, {}
     rx_frames = rx_bytes = tx_frames = tx_bytes = dropped = 0
-    for i in range(workers):
+    for i in range(counters):
         one = sum_traffic(&tally[i].traffic, 1)
         rx_frames += one.rx_frames
         rx_bytes += one.rx_bytes

@@ -11,9 +11,9 @@ from fastpath.kernels cimport (
     fp_port,
     fp_source,
     fp_udp_in,
-    fp_uplink,
 )
 from fastpath.tables cimport Tables
+from fastpath.uplink cimport Uplink
 
 
 cdef class Worker:
@@ -28,7 +28,7 @@ cdef class Worker:
     cdef int udp
     cdef volatile bint stopping
     cdef fp_udp_in *inlet
-    cdef fp_uplink uplink
+    cdef Uplink uplink
     cdef fp_burst *burst
     cdef uint8_t *buffers
     cdef uint32_t room
@@ -36,7 +36,7 @@ cdef class Worker:
     cdef fp_pace pace
     cdef epoll_event events[64]
 
-    cdef void allocate(self, list send, int family, bint gso) except *
+    cdef void allocate(self) except *
     cdef void loop(self) noexcept nogil
     cdef uint64_t let_others(self, uint64_t now) noexcept nogil
     cdef int turn(self, int timeout_ms) noexcept nogil

@@ -9,7 +9,6 @@ Everything here belongs to the worker's thread, except `watch`, `unwatch` and `s
 """
 
 import os
-import socket
 
 from libc.errno cimport EBADFD, ENODEV, ENXIO, EPIPE
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -38,7 +37,6 @@ from fastpath.kernels cimport (
     FP_HEADROOM,
     FP_SPARE_SIZE,
     FP_TAP_ROOM,
-    FP_UPLINK_MEMORY,
     FP_VXLAN_SIZE,
     aligned_alloc,
     epoll_create1,
@@ -64,6 +62,7 @@ from fastpath.kernels cimport (
     fp_deliver,
     fp_dest_make,
     fp_drop,
+    fp_forward,
     fp_forwarder,
     fp_frame,
     fp_now,
@@ -84,12 +83,12 @@ from fastpath.kernels cimport (
     fp_turn_begin,
     fp_turn_end,
     fp_udp_in,
-    fp_udp_out,
     fp_udp_receive,
     fp_uplink_flush,
     sched_yield,
 )
 from fastpath.tables cimport Tables
+from fastpath.uplink cimport Uplink
 
 from fastpath.errors import RefusedError
 
@@ -102,12 +101,6 @@ cdef enum:
     READ_AT_ONCE = 64 << 10
     UDP = 1 << 20  # what an event is about; a port's is the port's index, which is less
     WAKE = 1 << 21
-
-
-def udp_port_of(fd):
-    """The UDP port that a socket is bound to."""
-    with socket.socket(fileno=os.dup(fd)) as copy:
-        return copy.getsockname()[1]
 
 
 cdef class Worker:
@@ -125,7 +118,8 @@ cdef class Worker:
         self.tables = tables
         self.context.tables = tables.c
         self.context.worker = index
-        self.context.uplink = &self.uplink
+        self.uplink = Uplink(send, family=family, gso=gso)
+        self.context.uplink = &self.uplink.c
         self.strict = strict
         self.merge = merge
         self.source.known_only = known_only
@@ -138,30 +132,19 @@ cdef class Worker:
         self.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.epoll < 0 or self.wake < 0:
             raise RefusedError("no file descriptor is left for a worker: raise the limit (ulimit -n)")
-        self.allocate(send, family, gso)
+        self.allocate()
         self.add(self.wake, WAKE)
         self.add(self.udp, UDP)
 
-    cdef void allocate(self, list send, int family, bint gso) except *:
-        cdef fp_udp_out *outlet
+    cdef void allocate(self) except *:
         self.inlet = <fp_udp_in *>calloc(1, sizeof(fp_udp_in))
         self.burst = <fp_burst *>calloc(1, sizeof(fp_burst))
-        self.uplink.outlets = len(send)
-        self.uplink.outlet = <fp_udp_out *>calloc(len(send), sizeof(fp_udp_out))
-        self.uplink.memory = <uint8_t *>aligned_alloc(64, FP_UPLINK_MEMORY)
         self.buffers = <uint8_t *>aligned_alloc(64, FP_BURST * STRIDE)
-        if (self.inlet == NULL or self.burst == NULL or self.uplink.outlet == NULL or
-                self.uplink.memory == NULL or self.buffers == NULL):
+        if self.inlet == NULL or self.burst == NULL or self.buffers == NULL:
             raise MemoryError
         self.burst.spare = <uint8_t *>aligned_alloc(64, FP_SPARE_SIZE)
         if self.burst.spare == NULL:
             raise MemoryError
-        for i, fd in enumerate(send):
-            outlet = &self.uplink.outlet[i]
-            outlet.fd = fd
-            outlet.family = family
-            outlet.udp_port = udp_port_of(fd)
-            outlet.gso = gso
         assert FP_HEADROOM + FP_FRAME_SIZE <= STRIDE and READ_AT_ONCE + FP_TAP_ROOM <= FP_BURST * STRIDE
 
     def __dealloc__(self):
@@ -173,8 +156,6 @@ cdef class Worker:
             free(self.burst.spare)
         free(self.burst)
         free(self.inlet)
-        free(self.uplink.outlet)
-        free(self.uplink.memory)
         free(self.buffers)
 
     def add(self, int fd, uint64_t what):
@@ -231,11 +212,11 @@ cdef class Worker:
             last = first + 1
             while last < count and frames[last].segment.forwarder == forwarder:
                 last += 1
-            forwarder.forward(forwarder, &self.context, &frames[first], last - first)
+            fp_forward(forwarder, &self.context, &frames[first], last - first)
             for i in range(first, last):
                 fp_deliver(&self.context, &frames[i])
             first = last
-        fp_uplink_flush(&self.context, &self.uplink)
+        fp_uplink_flush(&self.context, self.context.uplink)
 
     cdef void end_burst(self) noexcept nogil:
         """Pass on what was taken so far."""

@@ -14,7 +14,7 @@ _Static_assert(FP_DROP_COUNT <= 64, "a selection has a bit for each reason");
 _Static_assert(3 * (LARGEST + sizeof(struct fp_captured)) <= FP_CAPTURE_ROOM,
                "any frame finds room");
 
-// One worker's.
+// One worker's, or that of all threads of deferred forwarders, of which one writes at a time.
 struct lane {
     struct fp_ring *ring;
     uint8_t *packet; // LARGEST bytes, for one with its outer headers
@@ -23,7 +23,7 @@ struct lane {
 
 struct fp_capture {
     struct fp_selection selection;
-    uint32_t workers;
+    uint32_t counters;
     struct lane lane[];
 };
 
@@ -38,16 +38,16 @@ struct sight {
     uint32_t reason;
 };
 
-struct fp_capture *fp_capture_new(const struct fp_selection *selection, uint32_t workers,
+struct fp_capture *fp_capture_new(const struct fp_selection *selection, uint32_t counters,
                                   uint32_t room) {
-    const size_t size = sizeof(struct fp_capture) + workers * sizeof(struct lane);
+    const size_t size = sizeof(struct fp_capture) + counters * sizeof(struct lane);
     struct fp_capture *capture = aligned_alloc(64, (size + 63) & ~(size_t)63);
     if (capture == NULL)
         return NULL;
     memset(capture, 0, size);
     capture->selection = *selection;
-    capture->workers = workers;
-    for (uint32_t i = 0; i < workers; i++) {
+    capture->counters = counters;
+    for (uint32_t i = 0; i < counters; i++) {
         struct lane *lane = &capture->lane[i];
         lane->ring = fp_ring_new(room);
         lane->packet = selection->outer ? malloc(LARGEST) : NULL;
@@ -62,7 +62,7 @@ struct fp_capture *fp_capture_new(const struct fp_selection *selection, uint32_t
 void fp_capture_free(struct fp_capture *capture) {
     if (capture == NULL)
         return;
-    for (uint32_t i = 0; i < capture->workers; i++) {
+    for (uint32_t i = 0; i < capture->counters; i++) {
         fp_ring_free(capture->lane[i].ring);
         free(capture->lane[i].packet);
     }
@@ -105,7 +105,7 @@ struct fp_ring *fp_capture_ring(const struct fp_capture *capture, uint32_t worke
 
 uint64_t fp_capture_missed(const struct fp_capture *capture) {
     uint64_t missed = 0;
-    for (uint32_t i = 0; i < capture->workers; i++)
+    for (uint32_t i = 0; i < capture->counters; i++)
         missed += fp_counter_read(&capture->lane[i].missed);
     return missed;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Captures: copies of what passes, for people who want to see it.
 //
-// A capture is a selection and, for each worker, a ring: the worker copies what is selected into it, whoever
-// reads the capture takes it out. A worker never waits for a reader; what finds no room is counted as missed.
-// While nobody captures, all of this costs the load of a pointer, and a branch.
+// A capture is a selection and a ring for each that counts (tables.h), a worker in short: it copies what is
+// selected into its ring, whoever reads the capture takes it out. A worker never waits for a reader; what
+// finds no room is counted as missed. While nobody captures, all of this costs the load of a pointer, and a
+// branch.
 //
 // Owner: control makes captures, publishes the list of them, withdraws it and, after fp_synchronize, frees.
 // A capture's rings are read by one thread at a time.
@@ -70,8 +71,9 @@ struct fp_captures {
     struct fp_capture *item[FP_CAPTURES];
 };
 
-// `room` bytes for each worker's ring, a power of two of at least FP_CAPTURE_ROOM. NULL: no memory.
-struct fp_capture *fp_capture_new(const struct fp_selection *selection, uint32_t workers,
+// `counters` is that of the tables; `room` bytes for each ring, a power of two of at least FP_CAPTURE_ROOM.
+// NULL: no memory.
+struct fp_capture *fp_capture_new(const struct fp_selection *selection, uint32_t counters,
                                   uint32_t room);
 void fp_capture_free(struct fp_capture *capture);
 

@@ -44,7 +44,8 @@ static uint32_t flood(const struct fp_context *context, struct fp_frame *frame) 
 
 static void to_port(const struct fp_context *context, struct fp_frame *frame, uint32_t index) {
     struct fp_port *port = fp_port_get(context->tables, index);
-    if (port == NULL)
+    // A forwarder that got a number wrong must not reach into another segment.
+    if (port == NULL || port->segment != frame->segment)
         fp_drop(context, frame, FP_DROP_bad_target);
     else
         fp_downlink_send(context, frame, port);
@@ -78,6 +79,11 @@ void fp_deliver(const struct fp_context *context, struct fp_frame *frame) {
     case FP_DEST_DROP:
         fp_drop(context, frame,
                 index > FP_DROP_NONE && index < FP_DROP_COUNT ? index : FP_DROP_forwarder);
+        break;
+    case FP_DEST_DEFERRED:
+        break;
+    case FP_DEST_NONE:
+        fp_drop(context, frame, FP_DROP_undecided);
         break;
     default:
         fp_drop(context, frame, FP_DROP_bad_target);

@@ -23,12 +23,13 @@ enum {
 typedef uint32_t fp_dest;
 
 enum fp_dest_kind {
-    FP_DEST_NONE = 0, // nowhere; an unused FDB value
+    FP_DEST_NONE = 0, // undecided; an unused FDB value
     FP_DEST_PORT = 1, // index of a port
     FP_DEST_REMOTE = 2, // index of a remote
     FP_DEST_FLOOD = 3, // everywhere in the segment but where it came from
     FP_DEST_GROUP = 4, // index of a list of remotes (a group address with several destinations)
-    FP_DEST_DROP = 5, // a reason (enum fp_drop)
+    FP_DEST_DROP = 5, // a reason (enum fp_drop), or one of the forwarder's own
+    FP_DEST_DEFERRED = 6, // a copy of the frame waits for its forwarder: nothing to do (defer.h)
 };
 
 #define FP_DEST_INDEX_MASK UINT32_C(0x0fffffff)

@@ -10,10 +10,10 @@ enum { PROBES = 64 };
 struct fp_remotes {
     int family;
     uint64_t seed;
-    uint32_t workers;
+    uint32_t counters;
     _Atomic uint32_t used;
     size_t traffic_size;
-    struct fp_traffic *traffic; // [FP_REMOTES][workers]
+    struct fp_traffic *traffic; // [FP_REMOTES][counters]
     struct fp_remote remote[FP_REMOTES];
 };
 
@@ -25,14 +25,14 @@ static void *map(size_t size) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-struct fp_remotes *fp_remotes_new(int family, uint32_t workers, uint64_t seed) {
+struct fp_remotes *fp_remotes_new(int family, uint32_t counters, uint64_t seed) {
     struct fp_remotes *remotes = map(sizeof *remotes);
     if (remotes == NULL)
         return NULL;
     remotes->family = family;
     remotes->seed = seed;
-    remotes->workers = workers;
-    remotes->traffic_size = sizeof(struct fp_traffic) * workers * FP_REMOTES;
+    remotes->counters = counters;
+    remotes->traffic_size = sizeof(struct fp_traffic) * counters * FP_REMOTES;
     remotes->traffic = map(remotes->traffic_size);
     if (remotes->traffic == NULL) {
         munmap(remotes, sizeof *remotes);
@@ -96,7 +96,7 @@ uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_addre
 static void fill(struct fp_remotes *remotes, uint32_t index, const struct fp_address *address) {
     struct fp_remote *remote = &remotes->remote[index];
     remote->address = *address;
-    remote->traffic = &remotes->traffic[(size_t)index * remotes->workers];
+    remote->traffic = &remotes->traffic[(size_t)index * remotes->counters];
     atomic_store_explicit(&remote->no_trains, false, memory_order_relaxed);
     memset(&remote->to, 0, sizeof remote->to);
     if (remotes->family == AF_INET) {
@@ -162,7 +162,7 @@ void fp_remotes_retire(struct fp_remotes *remotes, uint32_t index) {
 
 void fp_remotes_reclaim(struct fp_remotes *remotes, uint32_t index) {
     struct fp_remote *remote = &remotes->remote[index];
-    memset(remote->traffic, 0, sizeof *remote->traffic * remotes->workers);
+    memset(remote->traffic, 0, sizeof *remote->traffic * remotes->counters);
     atomic_store(&remote->state, FP_REMOTE_FREED);
     atomic_fetch_sub(&remotes->used, 1);
 }

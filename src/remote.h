@@ -42,14 +42,14 @@ struct fp_remote {
     struct sockaddr_storage to; // what sendmsg wants, in the engine's address family
     uint32_t to_size;
     _Atomic bool no_trains; // the kernel refused a train on the way there (see udp.c)
-    struct fp_traffic *traffic; // one for each worker
+    struct fp_traffic *traffic; // one for each that counts
 };
 
 struct fp_remotes;
 
-// A table for one address family (AF_INET or AF_INET6) and so many workers. `seed` should be random,
+// A table for one address family (AF_INET or AF_INET6), whose remotes so many count (tables.h). `seed` should be random,
 // so that nobody outside can aim for one neighbourhood of the table. NULL: no memory.
-struct fp_remotes *fp_remotes_new(int family, uint32_t workers, uint64_t seed);
+struct fp_remotes *fp_remotes_new(int family, uint32_t counters, uint64_t seed);
 void fp_remotes_free(struct fp_remotes *remotes);
 
 // The remote's index, or FP_REMOTE_NONE.

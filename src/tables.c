@@ -30,9 +30,10 @@ struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint6
     struct fp_tables *tables = new_aligned(sizeof *tables);
     if (tables == NULL)
         return NULL;
-    tables->workers = workers;
+    tables->counters = workers + 1;
+    pthread_mutex_init(&tables->deferred, NULL);
     tables->fdb = fp_fdb_new(fdb_entries, seed);
-    tables->remotes = fp_remotes_new(family, workers, ~seed);
+    tables->remotes = fp_remotes_new(family, tables->counters, ~seed);
     tables->neighbours = fp_directory_new(neighbours, seed);
     tables->admitted = fp_directory_new(FP_REMOTES_LIMIT, seed);
     if (tables->fdb == NULL || tables->remotes == NULL || tables->neighbours == NULL ||
@@ -52,11 +53,12 @@ void fp_tables_free(struct fp_tables *tables) {
     fp_remotes_free(tables->remotes);
     fp_directory_free(tables->neighbours);
     fp_directory_free(tables->admitted);
+    pthread_mutex_destroy(&tables->deferred);
     free(tables);
 }
 
-struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers) {
-    struct fp_segment *segment = new_aligned(sizeof *segment + workers * sizeof segment->tally[0]);
+struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t counters) {
+    struct fp_segment *segment = new_aligned(sizeof *segment + counters * sizeof segment->tally[0]);
     if (segment == NULL)
         return NULL;
     segment->index = index;
@@ -65,11 +67,11 @@ struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers
 }
 
 struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t mtu,
-                            uint32_t workers) {
+                            uint32_t counters) {
     struct fp_port *port = new_aligned(sizeof *port);
     if (port == NULL)
         return NULL;
-    port->traffic = new_aligned(workers * sizeof *port->traffic);
+    port->traffic = new_aligned(counters * sizeof *port->traffic);
     if (port->traffic == NULL) {
         free(port);
         return NULL;
@@ -77,7 +79,7 @@ struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t
     port->index = index;
     port->segment = segment;
     port->mtu = mtu;
-    for (uint32_t i = 0; i < FP_WORKERS; i++)
+    for (uint32_t i = 0; i < FP_COUNTERS; i++)
         port->fd[i] = -1;
     return port;
 }
@@ -161,7 +163,7 @@ void fp_turn_end(struct fp_tables *tables, uint32_t worker) {
 
 void fp_synchronize(struct fp_tables *tables) {
     atomic_thread_fence(memory_order_seq_cst);
-    for (uint32_t i = 0; i < tables->workers; i++) {
+    for (uint32_t i = 0; i < tables->counters; i++) {
         const uint64_t seen = atomic_load(&tables->turn[i].count);
         const struct timespec pause = {0, 20000}; // a turn takes microseconds
         while ((seen & 1) && atomic_load(&tables->turn[i].count) == seen)

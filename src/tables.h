@@ -7,6 +7,7 @@
 #ifndef FP_TABLES_H
 #define FP_TABLES_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,12 @@ enum {
     FP_PORTS = 1 << 16, // indices 1 … 65535
     FP_GROUPS = 1 << 12,
     FP_WORKERS = 64,
+    // What counts: each worker, and behind them all threads of deferred forwarders together (defer.h),
+    // of which one at a time holds `deferred`.
+    FP_COUNTERS = FP_WORKERS + 1,
+    FP_OWN = 64, // reasons and counters that a forwarder may name
+    FP_DROP_OWN =
+        1 << 16, // a forwarder's own reason i, as a target: FP_DEST_DROP with FP_DROP_OWN + i
 };
 
 // An immutable list of indices; control replaces it whole.
@@ -31,11 +38,13 @@ struct fp_list {
 
 struct fp_context;
 
-// The part that decides. `forward` gives every frame of the burst a target; it must not block.
+// The part that decides. `forward` gives every frame of the burst a target, which is undecided before
+// (FP_DEST_NONE); it must not block. Call it by fp_forward (forward.h).
 struct fp_forwarder {
     void (*forward)(const struct fp_forwarder *self, const struct fp_context *context,
                     struct fp_frame *frames, uint32_t count);
     void *state;
+    fp_counter (*own)[FP_OWN]; // a row for each that counts; NULL: it names none
 };
 
 struct fp_segment {
@@ -46,7 +55,7 @@ struct fp_segment {
     _Atomic(const struct fp_forwarder *) forwarder;
     _Atomic(const struct fp_list *) remotes; // the flood list: indices of remotes
     _Atomic(const struct fp_list *) ports; // indices of all ports of the segment
-    struct fp_tally tally[]; // one for each worker
+    struct fp_tally tally[]; // one for each that counts
 };
 
 struct fp_port {
@@ -55,8 +64,8 @@ struct fp_port {
     struct fp_segment *segment;
     _Atomic bool gone; // the interface was deleted; set by the worker that noticed
     _Atomic bool refuses_tcp, refuses_udp; // super-frames: an old kernel (see downlink.c)
-    struct fp_traffic *traffic; // one for each worker
-    int fd[FP_WORKERS]; // each worker's own queue
+    struct fp_traffic *traffic; // one for each that counts
+    int fd[FP_COUNTERS]; // each worker's own queue; deferred forwarders use the first worker's
 };
 
 struct fp_vni_page;
@@ -68,15 +77,16 @@ struct fp_tables {
     struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
     struct fp_directory *admitted; // (0, address) -> remote, see source.h
     _Atomic(const struct fp_captures *) captures; // NULL: nobody captures, see capture.h
-    uint32_t workers;
+    uint32_t counters; // how many count: the workers, and one more
+    pthread_mutex_t deferred;
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now
     _Atomic(struct fp_vni_page *) vni_page[1 << 12]; // by the upper half of the VNI
     _Atomic(struct fp_port *) port[FP_PORTS];
     _Atomic(const struct fp_list *) group[FP_GROUPS];
     struct {
         _Alignas(64) _Atomic uint64_t count; // odd: within a turn, even: at rest
-    } turn[FP_WORKERS];
-    struct fp_tally tally[FP_WORKERS]; // everything, by worker
+    } turn[FP_COUNTERS];
+    struct fp_tally tally[FP_COUNTERS]; // everything, by who counted it
 };
 
 struct fp_uplink;
@@ -85,7 +95,7 @@ struct fp_uplink;
 struct fp_context {
     struct fp_tables *tables;
     struct fp_uplink *uplink; // its way to the remotes
-    uint32_t worker;
+    uint32_t worker; // or the number of workers, for a deferred forwarder
     uint32_t now; // seconds on the engine's clock
 };
 
@@ -94,9 +104,10 @@ struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint6
                                 int family, uint32_t workers);
 void fp_tables_free(struct fp_tables *tables);
 
-struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t workers);
+// `counters` is that of the tables.
+struct fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t counters);
 struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t mtu,
-                            uint32_t workers);
+                            uint32_t counters);
 void fp_port_free(struct fp_port *port);
 
 // Publish a segment under its VNI, or withdraw it (NULL). False: no memory.
@@ -138,7 +149,8 @@ static inline uint32_t fp_admitted_find(const struct fp_tables *tables, const ui
 uint32_t fp_now(const struct fp_tables *tables);
 void fp_clock_advance(struct fp_tables *tables, uint32_t seconds);
 
-// A worker's turn: between the two it may hold what the tables point to.
+// A worker's turn: between the two it may hold what the tables point to. The thread of a deferred forwarder
+// holds `deferred` as well.
 void fp_turn_begin(struct fp_tables *tables, uint32_t worker);
 void fp_turn_end(struct fp_tables *tables, uint32_t worker);
 

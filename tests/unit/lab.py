@@ -57,6 +57,18 @@ def wait_until(what: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
+def receive(port: MemoryPort, expected: int) -> list[bytes]:
+    """So many frames, as they come."""
+    frames: list[bytes] = []
+
+    def enough() -> bool:
+        frames.extend(drain(port))
+        return len(frames) >= expected
+
+    wait_until(enough)
+    return frames
+
+
 class Train(NamedTuple):
     """What a far end received as one message (UDP_GRO): packets of `size` bytes, but for a shorter last one."""
 
@@ -197,8 +209,8 @@ class Lab:
 
     def entered(self) -> int:
         """How many frames and packets the engine has taken in, kept or not."""
-        workers = self.engine.stats().workers
-        return sum(w.traffic.rx_frames + sum(w.drops.get(name, 0) for name in ENTRY_DROPS) for w in workers)
+        tallies = self.engine.stats().tallies
+        return sum(t.traffic.rx_frames + sum(t.drops.get(name, 0) for name in ENTRY_DROPS) for t in tallies)
 
     def poll(self) -> None:
         """Turn until the engine has served everything that was sent."""
@@ -208,16 +220,16 @@ class Lab:
             self.engine.poll(0.01)
 
     def drops(self) -> dict[str, int]:
-        """The engine's drop counters, summed over its workers."""
+        """The engine's drop counters, summed."""
         return self._sum("drops")
 
     def events(self) -> dict[str, int]:
-        """The engine's event counters, summed over its workers."""
+        """The engine's event counters, summed."""
         return self._sum("events")
 
     def _sum(self, what: str) -> dict[str, int]:
         total: dict[str, int] = {}
-        for worker in self.engine.stats().workers:
-            for name, count in getattr(worker, what).items():
+        for tally in self.engine.stats().tallies:
+            for name, count in getattr(tally, what).items():
                 total[name] = total.get(name, 0) + count
         return total

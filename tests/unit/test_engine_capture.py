@@ -8,12 +8,22 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 
-from fastpath import DROP_SENTENCES, Capture, ConflictError, MemoryPort, Segment, UsageError
+from fastpath import (
+    DROP_SENTENCES,
+    FLOOD,
+    Burst,
+    Capture,
+    ConflictError,
+    Forwarder,
+    MemoryPort,
+    Segment,
+    UsageError,
+)
 from fastpath.capture import DEFAULT_ROOM
 from fastpath.captured import PACKET_DROPS, Captured
 from tests.unit import twin, twin_offload
 from tests.unit.frames import BROADCAST, ethernet, frame, mac
-from tests.unit.lab import FarEnd, Lab, drain, vxlan
+from tests.unit.lab import FarEnd, Lab, drain, vxlan, wait_until
 from tests.unit.streams import Stream, pattern
 
 A, B = mac(0xA), mac(0xB)
@@ -356,3 +366,37 @@ def test_a_record_says_what_it_is(here: Place) -> None:
     [record] = capture.read()
     assert record == Captured(record.time_ns, "in", "one", "runt", 42, 1, b"x")
     assert record.time_ns > 1_600_000_000_000_000_000
+
+
+class Flooding(Forwarder):
+    """Python's, so on a thread of its own."""
+
+    def forward(self, burst: Burst) -> None:
+        burst.out = FLOOD
+
+
+def test_what_a_forwarder_in_python_sends_is_seen(lab: Lab) -> None:
+    segment = lab.engine.add_segment(42, forwarder=Flooding())
+    one, _, far = segment.add_memory_port("one"), segment.add_memory_port("two"), lab.far(2)
+    segment.add_remote(far.address)
+    data = frame(BROADCAST, A)
+    with lab.engine.capture(segment) as inner, lab.engine.capture(outer=True) as outer:
+        lab.engine.start()
+        lab.send(one, data)
+        found: list[Captured] = []
+
+        def three() -> bool:
+            found.extend(inner.read())
+            return len(found) == 3
+
+        wait_until(three)
+        wait_until(lambda: far.remote(segment).traffic.tx_frames == 1)
+        lab.engine.stop()
+    assert [(record.direction, record.where, record.data) for record in found] == [
+        ("in", "one", data),
+        ("out", "two", data),
+        ("out", far.address, data),
+    ]
+    [packet] = outer.read()
+    [received] = far.receive()
+    assert IP(packet.data)[UDP].sport == received.source_port

@@ -28,7 +28,7 @@ def check_sums(engine: Engine) -> None:
         drops = {name: sum(t.drops.get(name, 0) for t in tallies) for name in DROP_SENTENCES}
         return traffic, drops, {name: sum(t.events.get(name, 0) for t in tallies) for name in EVENT_SENTENCES}
 
-    workers, worker_drops, worker_events = total(stats.workers)
+    workers, worker_drops, worker_events = total(stats.tallies)
     segments, segment_drops, segment_events = total([segment.tally for segment in stats.segments])
     assert workers.drops == sum(worker_drops.values())
     assert segments.drops == sum(segment_drops.values())

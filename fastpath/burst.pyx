@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bursts, as forwarders in Python see them: columns of numpy over the frames' headers, and their bytes."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+import numpy as np
+
+from fastpath.kernels cimport (
+    FP_DEFERRED_BURST,
+    FP_DEST_PORT,
+    FP_DEST_REMOTE,
+    FP_SIDE_DESTINATION,
+    FP_SIDE_SOURCE,
+    fp_frame,
+    fp_record,
+    fp_rewrite_ip,
+    fp_rewrite_mac,
+    fp_rewrite_pop_vlan,
+    fp_rewrite_port,
+    fp_rewrite_push_vlan,
+    fp_rewrite_replace,
+    fp_rewrite_ttl,
+    fp_room,
+    fp_side,
+)
+
+from fastpath.errors import UsageError
+from fastpath.record import COLUMNS, RECORD
+
+FROM = 28  # by how many bits the kind of a port or remote is shifted
+
+assert sizeof(fp_record) == RECORD.itemsize, "record.py and src/record.h differ"
+
+
+cdef class FrameBytes:
+    """The buffer behind a memoryview of a frame. It keeps the memory alive, not what stands in it."""
+
+    cdef uint8_t *data
+    cdef Py_ssize_t shape[1]
+    cdef Py_ssize_t strides[1]
+    cdef bint writable
+    cdef object owner
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        if flags & 0x0001 and not self.writable:  # PyBUF_WRITABLE
+            raise BufferError("this forwarder does not say that it rewrites frames")
+        view.buf = self.data
+        view.obj = self
+        view.len = self.shape[0]
+        view.readonly = not self.writable
+        view.itemsize = 1
+        view.format = "B"
+        view.ndim = 1
+        view.shape = self.shape
+        view.strides = self.strides
+        view.suboffsets = NULL
+        view.internal = NULL
+
+
+cdef class Burst:
+    """Up to 256 frames on which a forwarder has to decide. Every column of `record.RECORD` is an attribute,
+    an array with an element for each frame; `out` is to be filled in. What is seen through it stays
+    valid until `forward` returns. `now` is the time in seconds, from any beginning.
+    """
+
+    def __cinit__(self, owner):
+        cdef uint8_t[::1] memory
+        self.owner = owner
+        self.array = np.zeros(FP_DEFERRED_BURST, RECORD)
+        memory = self.array.view(np.uint8)
+        self.record = <fp_record *>&memory[0]
+        self.copies = []
+        self.columns = {}
+        self.present = {}
+        for name in COLUMNS:
+            column = self.array[name]
+            column.flags.writeable = name == "out"
+            self.columns[name] = column
+
+    cdef void begin(self, fp_frame *frames, const fp_room *room, const uint32_t *place, uint32_t count, bint writable, double now):
+        if count != self.count:
+            self.present = {}
+        self.frames, self.room, self.place, self.count = frames, room, place, count
+        self.writable, self.now = writable, now
+
+    cdef void end(self):
+        self.count = 0
+        self.present = {}
+
+    def __len__(self):
+        return self.count
+
+    @property
+    def records(self):
+        """All columns, as one structured array that may not be written to."""
+        view = self.array[: self.count]
+        view.flags.writeable = False
+        return view
+
+    def __getattr__(self, name):
+        column = self.present.get(name)
+        if column is None:
+            if name not in self.columns:
+                raise AttributeError(f"a burst has no column {name}: there are {', '.join(COLUMNS)}")
+            column = self.present[name] = self.columns[name][: self.count]
+        return column
+
+    @property
+    def out(self):
+        """Where each frame goes: a port's or remote's number, FLOOD, DROP, a reason of one's own, or PASS
+        (the default): the next forwarder of the chain decides."""
+        return self.__getattr__("out")
+
+    @out.setter
+    def out(self, value):
+        self.__getattr__("out")[...] = value
+
+    @property
+    def from_port(self):
+        """Which frames came from a port, not from a remote."""
+        return self.port >> FROM == FP_DEST_PORT
+
+    @property
+    def from_remote(self):
+        """Which frames came from a remote."""
+        return self.port >> FROM == FP_DEST_REMOTE
+
+    @property
+    def to_remote(self):
+        """Which frames go to one remote, as `out` says now."""
+        return self.out >> FROM == FP_DEST_REMOTE
+
+    cdef list where(self, which):
+        """The indices that a mask, an array of indices or one index stands for. Raises IndexError."""
+        cdef Py_ssize_t i
+        found = np.atleast_1d(np.asarray(which))
+        if found.dtype == np.bool_:
+            if len(found) != self.count:
+                raise IndexError(f"a mask of {len(found)} for a burst of {self.count} frames")
+            found = np.flatnonzero(found)
+        cdef list indices = found.tolist()
+        for i in indices:
+            if not 0 <= i < self.count:
+                raise IndexError(f"there is no frame {i} in a burst of {self.count}")
+        return indices
+
+    def frame(self, Py_ssize_t i):
+        """The bytes of frame `i` from its Ethernet header on, as a memoryview; it can be written to if the
+        forwarder `rewrites`. A checksum may be unfinished, and a frame stand for many (`segments`)."""
+        cdef FrameBytes result
+        cdef fp_frame *frame
+        if not 0 <= i < self.count:
+            raise IndexError(f"there is no frame {i} in a burst of {self.count}")
+        frame = &self.frames[self.place[i]]
+        result = FrameBytes.__new__(FrameBytes)
+        result.data = frame.data
+        result.shape[0] = frame.length
+        result.strides[0] = 1
+        result.writable = self.writable
+        result.owner = self.owner
+        return memoryview(result)
+
+    def copy(self, which, to):
+        """Send copies of frames to a port or remote besides. They show the frame as it leaves the forwarder."""
+        cdef uint32_t target = to
+        for i in self.where(which):
+            self.copies.append((self.place[i], target))
+
+    cdef list changes(self, which, values, dtype, tuple shape):
+        """(index, value) for each frame that is to be changed; one value may stand for all."""
+        if not self.writable:
+            raise UsageError("a forwarder that changes frames has to say so: rewrites = True")
+        indices = self.where(which)
+        wanted = np.broadcast_to(np.asarray(values, dtype), (len(indices), *shape))
+        return list(zip(indices, wanted.tolist(), strict=True))
+
+    def set_src_mac(self, which, mac):
+        """Write other source addresses. As with all that follows, `which` is a mask, indices or one index, the
+        value one for all or one for each; the result is a mask of the frames that were changed. The columns
+        go on showing the frames as they came."""
+        return self._set_mac(which, mac, FP_SIDE_SOURCE)
+
+    def set_dst_mac(self, which, mac):
+        """Write other destination addresses."""
+        return self._set_mac(which, mac, FP_SIDE_DESTINATION)
+
+    def _set_mac(self, which, mac, int side):
+        cdef uint64_t value
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, value in self.changes(which, mac, np.uint64, ()):
+            fp_rewrite_mac(&self.frames[self.place[i]], <fp_side>side, value)
+            done[i] = True
+        return done
+
+    def set_src_ip(self, which, ip):
+        """Write other IPv4 source addresses (numbers) into IPv4 packets."""
+        return self.address(which, ip, FP_SIDE_SOURCE, 4)
+
+    def set_dst_ip(self, which, ip):
+        """Write other IPv4 destination addresses (numbers) into IPv4 packets."""
+        return self.address(which, ip, FP_SIDE_DESTINATION, 4)
+
+    def set_src_ip6(self, which, ip):
+        """Write other IPv6 source addresses (upper and lower half) into IPv6 packets that are no fragments."""
+        return self.address(which, ip, FP_SIDE_SOURCE, 6)
+
+    def set_dst_ip6(self, which, ip):
+        """Write other IPv6 destination addresses (upper and lower half) into IPv6 packets that are no fragments."""
+        return self.address(which, ip, FP_SIDE_DESTINATION, 6)
+
+    cdef object address(self, which, values, int side, int version):
+        cdef bytes packed
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        dtype, shape = (np.uint32, ()) if version == 4 else (np.uint64, (2,))
+        for i, value in self.changes(which, values, dtype, shape):
+            packed = value.to_bytes(4, "big") if version == 4 else (value[0] << 64 | value[1]).to_bytes(16, "big")
+            done[i] = fp_rewrite_ip(&self.frames[self.place[i]], <fp_side>side, version, <const uint8_t *><char *>packed)
+        return done
+
+    def set_src_port(self, which, udp_or_tcp_port):
+        """Write other source ports into TCP and UDP packets that are no fragments."""
+        return self._set_port(which, udp_or_tcp_port, FP_SIDE_SOURCE)
+
+    def set_dst_port(self, which, udp_or_tcp_port):
+        """Write other destination ports into TCP and UDP packets that are no fragments."""
+        return self._set_port(which, udp_or_tcp_port, FP_SIDE_DESTINATION)
+
+    def _set_port(self, which, value, int side):
+        cdef uint16_t port
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, port in self.changes(which, value, np.uint16, ()):
+            done[i] = fp_rewrite_port(&self.frames[self.place[i]], <fp_side>side, port)
+        return done
+
+    def decrement_ttl(self, which):
+        """One less in TTL or hop limit; not changed are those where nothing would be left."""
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, _ in self.changes(which, 0, np.uint8, ()):
+            done[i] = fp_rewrite_ttl(&self.frames[self.place[i]])
+        return done
+
+    def push_vlan(self, which, vlan):
+        """Put an 802.1Q tag with this VLAN identifier (0 … 4095) around frames that have less than two."""
+        cdef uint16_t value
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, value in self.changes(which, vlan, np.uint16, ()):
+            done[i] = fp_rewrite_push_vlan(&self.frames[self.place[i]], value, &self.room[self.place[i]])
+        return done
+
+    def pop_vlan(self, which):
+        """Take the outer VLAN tag off."""
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, _ in self.changes(which, 0, np.uint8, ()):
+            done[i] = fp_rewrite_pop_vlan(&self.frames[self.place[i]])
+        return done
+
+    def replace(self, Py_ssize_t i, data):
+        """Put another frame in the place of frame `i`: 14 bytes at least, at most 64 more than it has. Returns
+        whether it was."""
+        cdef bytes wanted = bytes(data)
+        for i, _ in self.changes(i, 0, np.uint8, ()):
+            return fp_rewrite_replace(&self.frames[self.place[i]], <const uint8_t *><const char *>wanted, len(wanted),
+                                      &self.room[self.place[i]])

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.kernels cimport fp_uplink
+
+
+cdef class Uplink:
+    cdef fp_uplink c

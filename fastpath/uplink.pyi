@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+class Uplink:
+    def __init__(self, send: list[int], *, family: int, gso: bool) -> None: ...

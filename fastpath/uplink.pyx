@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory of a way to the remotes (src/uplink.h)."""
+
+import os
+import socket
+
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport calloc, free
+
+from fastpath.kernels cimport FP_UPLINK_MEMORY, aligned_alloc, fp_udp_out
+
+
+def udp_port_of(fd):
+    """The UDP port that a socket is bound to."""
+    with socket.socket(fileno=os.dup(fd)) as copy:
+        return copy.getsockname()[1]
+
+
+cdef class Uplink:
+    """Sends by these sockets (file descriptors), which are not ours to close. `gso` says that packets may be
+    sent in trains. Used by one thread at a time."""
+
+    def __cinit__(self, list send, *, int family, bint gso):
+        self.c.outlets = len(send)
+        self.c.outlet = <fp_udp_out *>calloc(len(send), sizeof(fp_udp_out))
+        self.c.memory = <uint8_t *>aligned_alloc(64, FP_UPLINK_MEMORY)
+        if self.c.outlet == NULL or self.c.memory == NULL:
+            raise MemoryError
+        for i, fd in enumerate(send):
+            self.c.outlet[i].fd = fd
+            self.c.outlet[i].family = family
+            self.c.outlet[i].udp_port = udp_port_of(fd)
+            self.c.outlet[i].gso = gso
+
+    def __dealloc__(self):
+        free(self.c.outlet)
+        free(self.c.memory)
