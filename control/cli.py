@@ -31,6 +31,7 @@ def main() -> None:
       fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 -d
       fastpath fdb show dev vx0
       fastpath stats vx0
+      fastpath capture vx0
     \b
     An overlay, with `fastpath daemon` on every host:
       fastpath network create blue
