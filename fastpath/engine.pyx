@@ -298,8 +298,10 @@ cdef class Engine:
                     log.exception("the callback for a port that is gone failed")
 
     def advance_clock(self, int seconds):
-        """Let time pass for the FDB: for tests, which cannot wait."""
+        """Let time pass for the FDB and for forwarders: for tests, which cannot wait. From the first call on, the
+        clock of forwarders stands still in between."""
         fp_clock_advance(self.tables.c, seconds)
+        self.tables.clock.advance(seconds)
 
     def stats(self):
         """All counters, as a stats.EngineStats."""

@@ -102,6 +102,11 @@ cdef class Forwarder:
         """The number of a remote, which it keeps while the segment has this forwarder."""
         return self.segment.hold_remote(self, address, udp_port)
 
+    @property
+    def now(self):
+        """The time in seconds, from any beginning; the same clock as `burst.now`."""
+        return self.segment.now
+
     def counter(self, str name):
         """The index of a counter of one's own, which `fastpath stats` shows by this name."""
         if name in self.own_names:

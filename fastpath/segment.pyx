@@ -195,6 +195,11 @@ cdef class Segment:
             self.held.setdefault(forwarder, []).append(remote)
             return fp_dest_make(FP_DEST_REMOTE, remote.ensure())
 
+    @property
+    def now(self):
+        """The time by which forwarders go; see Forwarder.now."""
+        return self.tables.clock()
+
     def start_forwarder(self):
         """The engine starts."""
         if self.deferred is not None:
