@@ -15,6 +15,7 @@ from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
 from fastpath.forwarder import DROP, FLOOD, PASS, Chain, Forwarder, Hub, LearningBridge
+from fastpath.match import Match
 from fastpath.neighbours import Neighbours
 from fastpath.port import MemoryPort, Port, TapPort
 from fastpath.remote import Remote
@@ -41,6 +42,7 @@ __all__ = [
     "Forwarder",
     "Hub",
     "LearningBridge",
+    "Match",
     "MemoryPort",
     "Neighbours",
     "Port",
