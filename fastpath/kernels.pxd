@@ -345,6 +345,23 @@ cdef extern from "record.h" nogil:
     void fp_record_fill(fp_record *record, const fp_frame *frame, uint32_t vni)
 
 
+cdef extern from "rewrite.h" nogil:
+    enum fp_side:
+        FP_SIDE_SOURCE
+        FP_SIDE_DESTINATION
+    struct fp_room:
+        uint8_t *first
+        uint8_t *end
+    void fp_rewrite_mac(fp_frame *frame, fp_side side, uint64_t mac)
+    c_bool fp_rewrite_ip(fp_frame *frame, fp_side side, uint8_t version, const uint8_t *address)
+    c_bool fp_rewrite_port(fp_frame *frame, fp_side side, uint16_t port)
+    c_bool fp_rewrite_ttl(fp_frame *frame)
+    c_bool fp_rewrite_push_vlan(fp_frame *frame, uint16_t vlan, const fp_room *room)
+    c_bool fp_rewrite_pop_vlan(fp_frame *frame)
+    c_bool fp_rewrite_replace(fp_frame *frame, const uint8_t *data, uint32_t length, const fp_room *room)
+    c_bool fp_rewrite_settle(fp_frame *frame)
+
+
 cdef extern from "defer.h" nogil:
     enum:
         FP_DEFERRED_BURST
