@@ -14,7 +14,7 @@ from fastpath.burst import Burst
 from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
-from fastpath.forwarder import DROP, FLOOD, PASS, Chain, Forwarder, Hub, LearningBridge
+from fastpath.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
 from fastpath.match import Match
 from fastpath.neighbours import Neighbours
 from fastpath.port import MemoryPort, Port, TapPort
@@ -32,6 +32,7 @@ __all__ = [
     "EVENT_SENTENCES",
     "FLOOD",
     "PASS",
+    "SENT",
     "Burst",
     "Chain",
     "ConflictError",

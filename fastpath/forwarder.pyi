@@ -7,6 +7,7 @@ from fastpath.segment import Segment
 
 PASS: Final[int]
 FLOOD: Final[int]
+SENT: Final[int]
 DROP: Final[int]
 
 class Forwarder:
@@ -14,6 +15,8 @@ class Forwarder:
     rewrites: ClassVar[bool]
     @property
     def segment(self) -> Segment | None: ...
+    @property
+    def flood_list(self) -> list[int]: ...
     @property
     def now(self) -> float: ...
     @property

@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free
 from fastpath.kernels cimport (
     FP_CHAIN,
     FP_COUNTERS,
+    FP_DEST_DEFERRED,
     FP_DEST_DROP,
     FP_DEST_FLOOD,
     FP_DEST_NONE,
@@ -33,6 +34,7 @@ from fastpath.errors import ConflictError, UsageError
 
 PASS = fp_dest_make(FP_DEST_NONE, 0)
 FLOOD = fp_dest_make(FP_DEST_FLOOD, 0)
+SENT = fp_dest_make(FP_DEST_DEFERRED, 0)
 DROP = fp_dest_make(FP_DEST_DROP, FP_DROP_forwarder)
 
 
@@ -101,6 +103,11 @@ cdef class Forwarder:
     def remote(self, address, udp_port=None):
         """The number of a remote, which it keeps while the segment has this forwarder."""
         return self.segment.hold_remote(self, address, udp_port)
+
+    @property
+    def flood_list(self):
+        """The numbers of all remotes on the segment's flood list at this moment."""
+        return self.segment.remote_numbers()
 
     @property
     def now(self):
