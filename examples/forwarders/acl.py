@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An access list: the first rule that a frame matches says whether it may pass to the next forwarder.
 
-fastpath replay capture.pcap --forwarder examples/forwarders/acl.py rules=examples/forwarders/acl.toml
+fastpath forwarder set vx0 examples/forwarders/acl.py rules=examples/forwarders/acl.toml '|' bridge
 """
 
 import tomllib

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several VTEPs behind one gateway MAC: each flow takes one of them. Of one that fails only its own flows move.
 
-fastpath replay capture.pcap --forwarder examples/forwarders/ecmp.py gateway=02:00:00:00:00:01 vteps=192.0.2.2,192.0.2.3
+fastpath forwarder set vx0 examples/forwarders/ecmp.py gateway=02:00:00:00:00:01 vteps=192.0.2.2,192.0.2.3 '|' bridge
 """
 
 import zlib

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A learning bridge: a frame goes to where its destination was last heard from; others are flooded.
 
-fastpath replay capture.pcap --forwarder examples/forwarders/learning_bridge.py ageing=60
+fastpath forwarder set vx0 examples/forwarders/learning_bridge.py ageing=60
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guards a bridge: an address that moves too often is held where it is, and nobody may flood too much.
 
-fastpath replay capture.pcap --forwarder examples/forwarders/mac_guard.py moves=5 storm=1000 --forwarder bridge
+fastpath forwarder set vx0 examples/forwarders/mac_guard.py moves=5 storm=1000 '|' bridge
 """
 
 import numpy as np
@@ -35,7 +35,6 @@ class MacGuard(Forwarder):
         rows = self.hosts.add(burst.src_mac)
         stale = rows[self.since[rows] < burst.now - self.window]
         self.since[stale], self.moves[stale] = burst.now, 0
-
         elsewhere = (self.place[rows] != burst.port) & (self.place[rows] != 0) & (rows < self.hosts.capacity)
         self.moves[np.unique(rows[elsewhere])] += 1
         caught = rows[elsewhere & (self.moves[rows] > self.limit) & (self.until[rows] <= burst.now)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Copies frames to a port where somebody listens; what becomes of the frames is left to the next forwarder.
 
-fastpath replay capture.pcap --forwarder examples/forwarders/mirror.py to=mon0 match=protocol=tcp,dst_port=443
+fastpath forwarder set blue examples/forwarders/mirror.py to=mon0 match=protocol=tcp,dst_port=443 '|' bridge
 """
 
 from fastpath import Burst, Forwarder, Match

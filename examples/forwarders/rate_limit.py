@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A token bucket for each source MAC address: so many bytes a second, and so many at once.
 
-fastpath replay capture.pcap --forwarder examples/forwarders/rate_limit.py rate=125000 burst=65536
+fastpath forwarder set vx0 examples/forwarders/rate_limit.py rate=125000 burst=65536 '|' bridge
 """
 
 import numpy as np
