@@ -35,6 +35,7 @@ DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
+REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
 
 
@@ -100,7 +101,7 @@ cdef class Engine:
         self._segments = {}
         self.housekeeper = None
         self.port_gone = None
-        self.unused_remotes = set()
+        self.unused_remotes, self.heard = set(), {}
         self.told = set()
         self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.stop_requested = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -370,6 +371,7 @@ cdef class Engine:
         last time: a worker may have just added one that it is about to learn from."""
         named = fdb_module.remote_indices(self.tables) | named_remote_indices(list(self._segments.values()))
         named |= {(<Remote>remote).ensure() for remote in self.admitted}
+        named |= self._remembered()
         unused = remote_module.indices(self.tables) - named
         doomed = unused & self.unused_remotes
         if doomed:
@@ -379,3 +381,16 @@ cdef class Engine:
             self.tables.reclaim()
             remote_module.reclaim(self.tables, doomed)
         self.unused_remotes = unused - doomed
+
+    def _remembered(self):
+        """Remotes that sent something lately, where a forwarder in Python may have noted their numbers: unlike
+        the bridge with its FDB, it tells nobody."""
+        if not any(segment.forwarder.deferred for segment in self._segments.values()):
+            self.heard = {}
+            return set()
+        now = self.tables.clock()
+        former, self.heard = self.heard, {}
+        for index, frames in remote_module.received(self.tables).items():
+            known, noticed = former.get(index, (None, now))
+            self.heard[index] = (frames, noticed if known == frames else now)
+        return {index for index, (_, noticed) in self.heard.items() if now - noticed < REMEMBERED_S}

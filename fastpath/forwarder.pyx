@@ -101,7 +101,8 @@ cdef class Forwarder:
         raise ConflictError(f"VNI {self.segment.vni} has no port named {name}")
 
     def remote(self, address, udp_port=None):
-        """The number of a remote, which it keeps while the segment has this forwarder."""
+        """The number of a remote, which it keeps while the segment has this forwarder. Numbers of remotes that frames
+        came from, in `burst.port`, are good for ten minutes after the last such frame (engine.REMEMBERED_S)."""
         return self.segment.hold_remote(self, address, udp_port)
 
     @property

@@ -12,7 +12,8 @@ GROUP = 1 << 40  # set in addresses of many
 
 
 class LearningBridge(Forwarder):
-    """Remembers so many hosts (`capacity`), each until it was silent for `ageing` seconds."""
+    """Remembers so many hosts (`capacity`), each until it was silent for `ageing` seconds (600 at most:
+    for so long the numbers of remotes are good)."""
 
     tick_interval = 10.0
 

@@ -59,6 +59,23 @@ def test_the_bridge_never_sends_from_remote_to_remote(lab: Lab) -> None:
     assert [packet.frame for packet in far.receive()] == [frame(B, C)]
 
 
+def test_a_remote_that_the_bridge_may_remember_stays(lab: Lab) -> None:
+    site, near = Site(lab, "a b"), lab.far(2)
+    site.use(LearningBridge())
+    near.send(VNI, HELLO_A)
+    lab.poll()
+    for seconds in (0, 100, 100):
+        site.wait(seconds)
+        lab.engine.tidy()
+    site.send("b", TO_A)
+    assert [packet.frame for packet in near.receive()] == [TO_A]
+    assert lab.drops() == {}
+    for seconds in (600, 0):
+        site.wait(seconds)
+        lab.engine.tidy()
+    assert lab.engine.stats().remotes == []
+
+
 def test_the_bridge_learns_no_group_and_no_nobody(lab: Lab) -> None:
     site = Site(lab)
     bridge = LearningBridge()
