@@ -42,7 +42,8 @@ class ArpResponder(Forwarder):
         asker = asked[6:12]
         if len(asked) >= 42 and asked[12:22] == REQUEST:
             ip, mac = asked[28:32], self.hosts.get(asked[38:42], asker)
-            return None if mac == asker else asker + mac + REPLY + mac + asked[38:42] + asker + ip
+            announced = ip == asked[38:42]
+            return None if announced or mac == asker else asker + mac + REPLY + mac + asked[38:42] + asker + ip
         if len(asked) >= 78 and asked[12:14] == b"\x86\xdd" and asked[20] == ICMPV6 and asked[54:56] == b"\x87\x00":
             ip, mac = asked[22:38], self.hosts.get(asked[62:78], asker)
             return None if mac == asker else advertisement(asked[62:78], mac, ip, asker)

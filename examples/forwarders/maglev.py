@@ -22,7 +22,7 @@ class Maglev(Forwarder):
 
     def __init__(self, address: str, port: int, backends: list[str], size: int = 65537, idle: float = 300.0) -> None:
         self.address, self.service, self.idle = parse_ip4(address), port, idle
-        pairs = [backend.partition("=") for backend in backends]
+        pairs = [backend.partition("=") for backend in sorted(backends)]
         self.ips = np.array([parse_ip4(ip) for ip, _, _ in pairs], np.uint32)
         self.macs = np.array([parse_mac(mac) for _, _, mac in pairs], np.uint64)
         self.table = maglev_table([ip for ip, _, _ in pairs], size)

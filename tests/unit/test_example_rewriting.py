@@ -54,6 +54,7 @@ def test_other_questions_go_on(lab: Lab) -> None:
     others = [
         arp("10.0.0.6"),
         arp("10.0.0.5", source=B, sender="10.0.0.5"),  # an announcement
+        arp("10.0.0.5", source=C, sender="10.0.0.5"),
         bytes(Ether(src=A, dst=B) / ARP(op=1, hwsrc=A, psrc="10.0.0.1", pdst="10.0.0.5")),  # is B there?
         bytes(Ether(src=A, dst=BROADCAST) / ARP(op=2, hwsrc=A, psrc="10.0.0.1", pdst="10.0.0.5")),
         arp("10.0.0.5")[:41],
