@@ -15,7 +15,8 @@ from fastpath.capture import Capture
 from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
-from fastpath.forwarder import DROP, FLOOD, PASS, Chain, Forwarder, Hub, LearningBridge
+from fastpath.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
+from fastpath.match import Match
 from fastpath.neighbours import Neighbours
 from fastpath.port import MemoryPort, Port, TapPort
 from fastpath.remote import Remote
@@ -32,6 +33,7 @@ __all__ = [
     "EVENT_SENTENCES",
     "FLOOD",
     "PASS",
+    "SENT",
     "Burst",
     "Capture",
     "Chain",
@@ -43,6 +45,7 @@ __all__ = [
     "Forwarder",
     "Hub",
     "LearningBridge",
+    "Match",
     "MemoryPort",
     "Neighbours",
     "Port",

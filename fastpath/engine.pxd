@@ -22,4 +22,5 @@ cdef class Engine:
     cdef object port_gone
     cdef int stop_requested
     cdef set unused_remotes
+    cdef dict heard  # index of a remote -> (frames that came from it, when that was noticed)
     cdef set told  # ports that port_gone was called for

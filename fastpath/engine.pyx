@@ -38,6 +38,7 @@ DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
+REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
 NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
@@ -105,7 +106,7 @@ cdef class Engine:
         self._captures = []
         self.housekeeper = None
         self.port_gone = None
-        self.unused_remotes = set()
+        self.unused_remotes, self.heard = set(), {}
         self.told = set()
         self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.stop_requested = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -330,10 +331,10 @@ cdef class Engine:
                     log.exception("the callback for a port that is gone failed")
 
     def advance_clock(self, int seconds):
-        """Let time pass for the FDB and for forwarders: for tests, which cannot wait."""
-        clock = self.tables.clock
+        """Let time pass for the FDB and for forwarders: for tests, which cannot wait. From the first call on, the
+        clock of forwarders stands still in between."""
         fp_clock_advance(self.tables.c, seconds)
-        self.tables.clock = lambda: clock() + seconds
+        self.tables.clock.advance(seconds)
 
     def stats(self):
         """All counters, as a stats.EngineStats."""
@@ -411,6 +412,7 @@ cdef class Engine:
         last time: a worker may have just added one that it is about to learn from."""
         named = fdb_module.remote_indices(self.tables) | named_remote_indices(list(self._segments.values()))
         named |= {(<Remote>remote).ensure() for remote in self.admitted}
+        named |= self._remembered()
         unused = remote_module.indices(self.tables) - named
         doomed = unused & self.unused_remotes
         if doomed:
@@ -420,3 +422,16 @@ cdef class Engine:
             self.tables.reclaim()
             remote_module.reclaim(self.tables, doomed)
         self.unused_remotes = unused - doomed
+
+    def _remembered(self):
+        """Remotes that sent something lately, where a forwarder in Python may have noted their numbers: unlike
+        the bridge with its FDB, it tells nobody."""
+        if not any(segment.forwarder.deferred for segment in self._segments.values()):
+            self.heard = {}
+            return set()
+        now = self.tables.clock()
+        former, self.heard = self.heard, {}
+        for index, frames in remote_module.received(self.tables).items():
+            known, noticed = former.get(index, (None, now))
+            self.heard[index] = (frames, noticed if known == frames else now)
+        return {index for index, (_, noticed) in self.heard.items() if now - noticed < REMEMBERED_S}

@@ -146,6 +146,7 @@ cdef extern from "frame.h" nogil:
         FP_DEST_FLOOD
         FP_DEST_GROUP
         FP_DEST_DROP
+        FP_DEST_DEFERRED
     ctypedef uint32_t fp_dest
     fp_dest fp_dest_make(int kind, uint32_t index)
     uint32_t fp_dest_kind(fp_dest dest)
