@@ -11,6 +11,7 @@ with Engine(local="192.0.2.1") as engine:
 """
 
 from fastpath.burst import Burst
+from fastpath.capture import Capture
 from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
@@ -34,6 +35,7 @@ __all__ = [
     "PASS",
     "SENT",
     "Burst",
+    "Capture",
     "Chain",
     "ConflictError",
     "Engine",

@@ -16,6 +16,7 @@ cdef class Engine:
     cdef list workers
     cdef list threads
     cdef dict _segments
+    cdef list _captures  # those that are open
     cdef int attention
     cdef object housekeeper
     cdef object port_gone

@@ -13,14 +13,17 @@ from libc.stdint cimport uint8_t
 
 from fastpath import fdb as fdb_module
 from fastpath import remote as remote_module
+from fastpath.capture cimport Capture
 from fastpath.kernels cimport fp_clock_advance, fp_directory_delete, fp_fdb_entries, fp_fdb_used
+from fastpath.port cimport Port
 from fastpath.remote cimport Remote
 from fastpath.segment cimport Segment
 from fastpath.tables cimport Tables, sum_tallies
 from fastpath.uplink cimport Uplink
 from fastpath.worker cimport Worker
 
-from fastpath.addresses import family_of, parse_ip, to_wire
+from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
+from fastpath.capture import DEFAULT_ROOM
 from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder import LearningBridge
 from fastpath.housekeeper import Housekeeper
@@ -37,6 +40,7 @@ DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
 REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
+NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
 
 def drain(int fd):
@@ -99,6 +103,7 @@ cdef class Engine:
         self.workers = []
         self.threads = []
         self._segments = {}
+        self._captures = []
         self.housekeeper = None
         self.port_gone = None
         self.unused_remotes, self.heard = set(), {}
@@ -160,6 +165,31 @@ cdef class Engine:
                 raise ConflictError(f"there is no segment with VNI {segment.vni}")
             del self._segments[segment.vni]
             segment.close()
+
+    def capture(self, Segment segment=None, *, ports=(), remotes=(), drops=(), directions=("in", "out"), bint outer=False,
+                filter=None, snaplen=0, room=DEFAULT_ROOM, name_of=None):
+        """Capture what passes: a Capture, which is read, and closed when it is no longer wanted.
+
+        Taken is what passes one of `ports` (Port) or `remotes` (addresses), or is dropped for one of the reasons
+        `drops` ("any": for whichever); all of that where none of them is given. `segment` and `directions` (in to
+        the engine, out of it) limit it, and `filter`, which is tcpdump's (pcap-filter(7), needs libpcap). `outer`
+        takes packets as they are on the underlay, with IP and UDP headers that are made anew. At most `snaplen`
+        bytes of each are kept (0: all), at most `room` bytes for each worker until they are read. `name_of` says
+        what a Port is called in it, by default as its interface is.
+        Raises FastpathError.
+        """
+        self._check_open()
+        ports = list(ports)
+        for port in ports:
+            (<Port?>port).check()
+            if segment is not None and port.vni != segment.vni:
+                raise UsageError(f"port {port.name} belongs to another segment")
+        return Capture(
+            self.tables, self._captures, self._port_at, vni=segment.vni if segment is not None else None,
+            ports=[(<Port?>port).c.index for port in ports], remotes=remotes, drops=drops, directions=directions,
+            outer=outer, filter=filter, snaplen=snaplen, room=room, name_of=name_of, udp_port=self.udp_port,
+            local=self.local if self.local is not None else from_wire(NOWHERE[self.tables.family]),
+        )
 
     @property
     def admitted(self):
@@ -260,6 +290,8 @@ cdef class Engine:
             housekeeper = self._stop_workers()
             with self.tables.lock:
                 if self.underlay is not None:
+                    for capture in list(self._captures):
+                        capture.close()
                     for segment in list(self._segments.values()):
                         self.remove_segment(segment)
                     self.workers.clear()
@@ -319,6 +351,15 @@ cdef class Engine:
                 fdb_limit=fp_fdb_entries(self.tables.c.fdb),
                 socket_overflows=self.underlay.overflows(),
             )
+
+    def _port_at(self, place):
+        """The port with this index, or None."""
+        with self.tables.lock:
+            for segment in self._segments.values():
+                port = (<Segment>segment)._ports.get(place)
+                if port is not None:
+                    return port
+        return None
 
     def _stop_workers(self):
         """Stop the workers; what is left is to stop the housekeeper, without holding `lifecycle`."""
