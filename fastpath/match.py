@@ -26,7 +26,19 @@ NAMES = {
 }
 ADDRESSES = ("src_ip", "dst_ip")
 MACS = ("src_mac", "dst_mac")
-NUMBERS = ("vlan", "length", "segments", "ethertype", "src_port", "dst_port", "ip_version", "protocol", "tos", "ttl")
+NUMBERS = (
+    "vlan",
+    "length",
+    "segments",
+    "ethertype",
+    "src_port",
+    "dst_port",
+    "ip_version",
+    "protocol",
+    "tos",
+    "ttl",
+    "fragment",
+)
 WORDS = ("from", *MACS, *ADDRESSES, *NUMBERS)
 
 

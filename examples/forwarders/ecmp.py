@@ -16,8 +16,8 @@ NEVER = np.inf
 
 
 class Ecmp(Forwarder):
-    """Leaves out a VTEP that was sent to and has said nothing for `silence` seconds; after `retry` seconds, or as
-    soon as it says something, it is tried again. What is not for the gateway is left to the next forwarder."""
+    """Leaves out a VTEP that was sent to for `silence` seconds and said nothing meanwhile; after `retry` seconds, or
+    as soon as it says something, it is tried again. What is not for the gateway is left to the next forwarder."""
 
     def __init__(self, gateway: str, vteps: list[str], silence: float = 10.0, retry: float = 60.0) -> None:
         if not vteps:
@@ -26,14 +26,18 @@ class Ecmp(Forwarder):
         self.silence, self.retry = silence, retry
         self.salt = np.array([zlib.crc32(vtep.encode()) for vtep in vteps], np.uint64)
         self.waiting = np.full(len(vteps), NEVER)  # since when each VTEP owes us a frame
+        self.sent, self.out_until = np.full(len(vteps), -NEVER), np.full(len(vteps), -NEVER)
 
     def start(self) -> None:
         self.numbers = np.array([self.remote(vtep) for vtep in self.vteps], np.uint32)
 
     def forward(self, burst: Burst) -> None:
-        self.waiting[np.isin(self.numbers, burst.port)] = NEVER
-        self.waiting[self.waiting < burst.now - self.retry] = NEVER
-        alive = ~(self.waiting < burst.now - self.silence)
+        heard = np.isin(self.numbers, burst.port)
+        long_ago = burst.now - self.silence
+        self.waiting[heard | (self.sent < long_ago)] = NEVER  # nor owes us one who was not sent to lately
+        self.out_until[self.waiting < long_ago] = burst.now + self.retry
+        self.out_until[heard] = -NEVER
+        alive = self.out_until <= burst.now
         if not alive.any():
             alive[:] = True  # it may be that nobody has anything to say
 
@@ -42,6 +46,7 @@ class Ecmp(Forwarder):
         chosen = np.argmax(weight * alive, axis=1)
         burst.out[mine] = self.numbers[chosen]
         self.waiting[chosen] = np.minimum(self.waiting[chosen], burst.now)
+        self.sent[chosen] = burst.now
         self.count("detoured", np.count_nonzero(chosen != np.argmax(weight, axis=1)))
 
 

@@ -6,7 +6,7 @@ fastpath forwarder set blue examples/forwarders/vlan_switch.py access=tap1=10,ta
 
 import numpy as np
 
-from fastpath import FLOOD, Burst, Forwarder, Table
+from fastpath import FLOOD, Burst, Forwarder, Table, UsageError
 
 GROUP = 1 << 40  # set in addresses of many
 
@@ -17,7 +17,9 @@ class VlanSwitch(Forwarder):
     rewrites, tick_interval = True, 10.0
 
     def __init__(self, access: list[str], trunks: list[str], capacity: int = 65536, ageing: float = 300.0) -> None:
-        self.access = dict(pair.split("=") for pair in access)
+        self.access = {port: int(vlan) for port, _, vlan in (pair.partition("=") for pair in access)}
+        if not all(1 <= vlan <= 4094 for vlan in self.access.values()):
+            raise UsageError(f"{', '.join(access)}: a VLAN is a number from 1 to 4094")
         self.trunks, self.ageing = trunks, ageing
         self.hosts = Table(capacity)
         self.place = self.hosts.column(np.uint32, FLOOD)
@@ -25,11 +27,11 @@ class VlanSwitch(Forwarder):
         self.refused, self.nowhere = self.reason("refused"), self.reason("nowhere")
 
     def start(self) -> None:
-        self.vlan_of = {self.port(name): int(vlan) for name, vlan in self.access.items()}
+        self.vlan_of = {self.port(name): vlan for name, vlan in self.access.items()}
         self.trunk_ports = [self.port(name) for name in self.trunks]
 
     def forward(self, burst: Burst) -> None:
-        vlan = burst.vlan.copy()
+        vlan = np.where(burst.from_remote | np.isin(burst.port, self.trunk_ports), burst.vlan, 0)
         for port, own in self.vlan_of.items():
             here = burst.port == port
             vlan[here] = np.where(burst.vlan[here] == 0, own, 0)  # a tag does not belong there

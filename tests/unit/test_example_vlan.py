@@ -70,6 +70,19 @@ def test_tags_where_none_belong(lab: Lab) -> None:
     assert site.counters == {"refused": 4}
 
 
+def test_a_port_that_has_no_part_in_it(lab: Lab) -> None:
+    site = Site(lab, "a b c t other")
+    switch(site)
+    assert site.send("other", bare(BROADCAST, A), tagged(10, BROADCAST, A)) == {}
+    assert site.counters == {"refused": 2}
+
+
+@pytest.mark.parametrize("vlan", [0, 4095, 70000])
+def test_vlans_that_are_wrong(vlan: int) -> None:
+    with pytest.raises(UsageError, match="from 1 to 4094"):
+        VlanSwitch(access=[f"a={vlan}"], trunks=[])
+
+
 def test_a_vlan_without_anybody(lab: Lab) -> None:
     site = Site(lab, "a b c t")
     switch(site)

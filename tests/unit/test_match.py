@@ -21,6 +21,7 @@ FRAMES = {
     "udp": ETHER / IP(src="10.1.0.2", dst="192.0.2.1") / UDP(sport=53, dport=8080),
     "ip6": ETHER / IPv6(src="fd00::1", dst="2001:db8:1::2") / TCP(sport=7, dport=22),
     "arp": Ether(src="02:00:00:00:00:01", dst="ff:ff:ff:ff:ff:ff") / ARP(pdst="10.1.0.1"),
+    "part": ETHER / IP(src="172.16.0.1", dst="172.16.0.2", flags="MF") / UDP(dport=67),
     "vlan": ETHER / Dot1Q(vlan=42) / IP(src="172.16.0.1", dst="10.2.3.4") / UDP(dport=67),
 }
 
@@ -53,12 +54,12 @@ def matching(lab: Lab, match: Match) -> set[str]:
     [
         ({}, set(FRAMES)),
         ({"protocol": "tcp"}, {"tcp", "ip6"}),
-        ({"protocol": [6, "udp"]}, {"tcp", "udp", "ip6", "vlan"}),
+        ({"protocol": [6, "udp"]}, {"tcp", "udp", "ip6", "vlan", "part"}),
         ({"dst_port": "22-443"}, {"tcp", "ip6", "vlan"}),
         ({"dst_port": 22, "protocol": "udp"}, set()),
         ({"dst_port": []}, set()),
         ({"src_ip": "10.1.0.0/24"}, {"tcp", "udp"}),
-        ({"src_ip": "0.0.0.0/0"}, {"tcp", "udp", "vlan"}),
+        ({"src_ip": "0.0.0.0/0"}, {"tcp", "udp", "vlan", "part"}),
         ({"src_ip": ["fd00::/8", "10.1.0.2"]}, {"ip6", "udp"}),
         ({"dst_ip": "2001:db8:1::2"}, {"ip6"}),
         ({"dst_ip": "2001:db8:1::/127"}, set()),
@@ -68,6 +69,8 @@ def matching(lab: Lab, match: Match) -> set[str]:
         ({"ethertype": "0x86dd"}, {"ip6"}),
         ({"vlan": 42}, {"vlan"}),
         ({"ttl": 9, "tos": 4}, {"tcp"}),
+        ({"fragment": 1}, {"part"}),
+        ({"protocol": "udp", "dst_port": 67}, {"vlan"}),
         ({"from": "port"}, set(FRAMES)),
         ({"from": "remote"}, set()),
     ],
