@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's face: HTTP with JSON over its unix socket. messages.py lists the routes."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from fastpath.control.messages import EndpointCreate, NetworkCreate
+from fastpath.control.forwarders import info, set_forwarder
+from fastpath.control.messages import EndpointCreate, ForwarderSet, NetworkCreate
 from fastpath.control.operations import Operations
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.store.interface import UnavailableError
@@ -73,6 +75,9 @@ class Api:
                 web.post("/v1/networks", self.network_create),
                 web.get("/v1/networks/{name}", self.network),
                 web.delete("/v1/networks/{name}", self.network_remove),
+                web.get("/v1/networks/{name}/forwarder", self.forwarder),
+                web.put("/v1/networks/{name}/forwarder", self.forwarder_set),
+                web.delete("/v1/networks/{name}/forwarder", self.forwarder_reset),
                 web.get("/v1/endpoints", self.endpoints),
                 web.post("/v1/endpoints", self.endpoint_create),
                 web.delete("/v1/endpoints/{id}", self.endpoint_remove),
@@ -123,6 +128,19 @@ class Api:
         """{}"""
         await self._operations.remove_endpoint(request.match_info["id"])
         return web.json_response({})
+
+    async def forwarder(self, request: web.Request) -> web.Response:
+        """ForwarderInfo"""
+        return _one(info(self._view.segment(request.match_info["name"])))
+
+    async def forwarder_set(self, request: web.Request) -> web.Response:
+        """ForwarderSet -> ForwarderInfo"""
+        wanted = ForwarderSet.model_validate_json(await request.read())
+        return _one(await asyncio.to_thread(set_forwarder, self._view.segment(request.match_info["name"]), wanted))
+
+    async def forwarder_reset(self, request: web.Request) -> web.Response:
+        """ForwarderInfo"""
+        return _one(await asyncio.to_thread(set_forwarder, self._view.segment(request.match_info["name"]), None))
 
     async def peers(self, _: web.Request) -> web.Response:
         """[PeerInfo]"""

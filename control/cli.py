@@ -15,7 +15,9 @@ COMMANDS = {
     "peers": ("fastpath.control.commands.status:peers", "List the other hosts."),
     "vxlan": ("fastpath.control.device.commands:vxlan", "VXLAN devices, in the words of `ip link`."),
     "fdb": ("fastpath.control.commands.fdb:fdb", "Forwarding databases, in the words of `bridge fdb`."),
+    "forwarder": ("fastpath.control.commands.forwarder:forwarder", "What decides where frames go: show, set, reset."),
     "stats": ("fastpath.control.commands.stats:stats", "Counters, and why frames were discarded."),
+    "replay": ("fastpath.control.commands.replay:replay", "Send a capture through the engine, without root."),
     "bench": ("fastpath.bench.e2e.command:bench", "Compare with other overlays, side by side."),
 }
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from fastpath.control.messages import (
     EndpointCreate,
+    ForwarderInfo,
+    ForwarderSet,
     NetworkCreate,
     NetworkDetail,
     NetworkInfo,
@@ -66,6 +68,15 @@ class DaemonClient(UnixClient):
     def remove_endpoint(self, identity: str) -> None:
         """Remove an endpoint of this host, by its id or the beginning of it."""
         self.call("DELETE", f"/v1/endpoints/{_part(identity)}", timeout=CHANGE_TIMEOUT_S)
+
+    def forwarder(self, network: str) -> ForwarderInfo:
+        """What decides in a network on this host."""
+        return self.read_one(ForwarderInfo, self.call("GET", f"/v1/networks/{_part(network)}/forwarder"))
+
+    def set_forwarder(self, network: str, wanted: ForwarderSet | None) -> ForwarderInfo:
+        """Have this forwarder decide on this host from now on, or the default one; it as it became."""
+        verb, path = "PUT" if wanted is not None else "DELETE", f"/v1/networks/{_part(network)}/forwarder"
+        return self.read_one(ForwarderInfo, self.call(verb, path, wanted, CHANGE_TIMEOUT_S))
 
     def peers(self) -> list[PeerInfo]:
         """The other hosts."""

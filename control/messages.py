@@ -6,6 +6,9 @@
     POST   /v1/networks       NetworkCreate    NetworkInfo
     GET    /v1/networks/NAME                   NetworkDetail
     DELETE /v1/networks/NAME                   {}
+    GET    /v1/networks/NAME/forwarder         ForwarderInfo
+    PUT    /v1/networks/NAME/forwarder ForwarderSet ForwarderInfo
+    DELETE /v1/networks/NAME/forwarder         ForwarderInfo  (the default one again)
     GET    /v1/endpoints      ?network=NAME    [Endpoint]
     POST   /v1/endpoints      EndpointCreate   Endpoint
     DELETE /v1/endpoints/ID                    {}             (or the beginning of an id, if only one has it)
@@ -69,6 +72,30 @@ class NetworkDetail(NetworkInfo):
     """With its endpoints."""
 
     members: tuple[Endpoint, ...]
+
+
+class ForwarderElement(Model):
+    """A forwarder by the words that were typed: see forwarders.load. `directory` is where it was typed."""
+
+    spec: str
+    parameters: dict[str, str] = Field(default_factory=dict)
+    directory: str
+
+
+class ForwarderSet(Model):
+    """What decides from now on: one forwarder, or several after each other."""
+
+    elements: tuple[ForwarderElement, ...] = Field(min_length=1)
+
+
+class ForwarderInfo(Model):
+    """stats.ForwarderStats"""
+
+    name: str
+    deferred: bool
+    counters: dict[str, int]
+    failures: int
+    last_error: str | None
 
 
 class EndpointCreate(Model):

@@ -92,6 +92,11 @@ def _print_forwarder(out: Console, vni: int, forwarder: dict[str, Any]) -> None:
         out.print(f"  {name}: {count:,}", markup=False, highlight=False)
 
 
+def print_counts(title: str, counts: dict[str, int], sentences: dict[str, str]) -> None:
+    """What happened how often, with a sentence for each."""
+    _print_counts(console(140), title, counts, sentences, "nothing")
+
+
 def _print_counts(out: Console, title: str, counts: dict[str, int], sentences: dict[str, str], otherwise: str) -> None:
     if not counts:
         out.print(f"{title}: {otherwise}\n")

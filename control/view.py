@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 
-from fastpath import Engine, Port, Remote
+from fastpath import Engine, Port, Remote, Segment
 from fastpath.control.messages import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
 from fastpath.control.mirror import Mirror
 from fastpath.control.model import Endpoint, Network, Peer
@@ -13,7 +13,7 @@ from fastpath.control.probe import Prober
 from fastpath.control.reaper import Reaper
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.underlay import Underlay
-from fastpath.errors import NotFoundError
+from fastpath.errors import NotFoundError, UsageError
 from fastpath.version import VERSION
 
 PATIENCE = 3.0  # probe intervals without an answer after which a peer is called silent
@@ -102,6 +102,16 @@ class View:
             round_trip=pulse.round_trip if pulse is not None else None,
             forgotten_in=self._reaper.forgotten_in(host) if peer is None else None,
         )
+
+    def segment(self, name: str) -> Segment:
+        """The segment of a network on this host. Raises NotFoundError, UsageError."""
+        network = self._mirror.networks.get(name)
+        if network is None:
+            raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
+        segment = self._engine.segments.get(network.vni) if network.vni is not None else None
+        if segment is None:
+            raise UsageError(f"network {name} has no endpoint on this host")
+        return segment
 
     def fdb(self, name: str | None) -> list[OverlayFdbLine]:
         """The FDB of one network, or of all that have endpoints here. Raises NotFoundError."""

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t
 
-from fastpath.kernels cimport fp_frame, fp_record
+from fastpath.kernels cimport fp_frame, fp_record, fp_room
 
 
 cdef class Burst:
     cdef fp_frame *frames  # of the thread's burst
+    cdef const fp_room *room  # of each of them
     cdef const uint32_t *place  # which of them this burst consists of
     cdef uint32_t count
     cdef fp_record *record
@@ -16,6 +17,8 @@ cdef class Burst:
     cdef object array
     cdef readonly double now
     cdef list copies  # (place, target), to be delivered besides
-    cdef void begin(self, fp_frame *frames, const uint32_t *place, uint32_t count, bint writable, double now)
+    cdef void begin(self, fp_frame *frames, const fp_room *room, const uint32_t *place, uint32_t count, bint writable, double now)
     cdef void end(self)
     cdef list where(self, which)
+    cdef list changes(self, which, values, dtype, tuple shape)
+    cdef object address(self, which, values, int side, int version)

@@ -1,12 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bursts, as forwarders in Python see them: columns of numpy over the frames' headers, and their bytes."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 import numpy as np
 
-from fastpath.kernels cimport FP_DEFERRED_BURST, FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_kind, fp_frame, fp_record
+from fastpath.kernels cimport (
+    FP_DEFERRED_BURST,
+    FP_DEST_PORT,
+    FP_DEST_REMOTE,
+    FP_SIDE_DESTINATION,
+    FP_SIDE_SOURCE,
+    fp_frame,
+    fp_record,
+    fp_rewrite_ip,
+    fp_rewrite_mac,
+    fp_rewrite_pop_vlan,
+    fp_rewrite_port,
+    fp_rewrite_push_vlan,
+    fp_rewrite_replace,
+    fp_rewrite_ttl,
+    fp_room,
+    fp_side,
+)
 
+from fastpath.errors import UsageError
 from fastpath.record import COLUMNS, RECORD
 
 FROM = 28  # by how many bits the kind of a port or remote is shifted
@@ -59,10 +77,10 @@ cdef class Burst:
             column.flags.writeable = name == "out"
             self.columns[name] = column
 
-    cdef void begin(self, fp_frame *frames, const uint32_t *place, uint32_t count, bint writable, double now):
+    cdef void begin(self, fp_frame *frames, const fp_room *room, const uint32_t *place, uint32_t count, bint writable, double now):
         if count != self.count:
             self.present = {}
-        self.frames, self.place, self.count = frames, place, count
+        self.frames, self.room, self.place, self.count = frames, room, place, count
         self.writable, self.now = writable, now
 
     cdef void end(self):
@@ -147,3 +165,105 @@ cdef class Burst:
         cdef uint32_t target = to
         for i in self.where(which):
             self.copies.append((self.place[i], target))
+
+    cdef list changes(self, which, values, dtype, tuple shape):
+        """(index, value) for each frame that is to be changed; one value may stand for all."""
+        if not self.writable:
+            raise UsageError("a forwarder that changes frames has to say so: rewrites = True")
+        indices = self.where(which)
+        wanted = np.broadcast_to(np.asarray(values, dtype), (len(indices), *shape))
+        return list(zip(indices, wanted.tolist(), strict=True))
+
+    def set_src_mac(self, which, mac):
+        """Write other source addresses. As with all that follows, `which` is a mask, indices or one index, the
+        value one for all or one for each; the result is a mask of the frames that were changed. The columns
+        go on showing the frames as they came."""
+        return self._set_mac(which, mac, FP_SIDE_SOURCE)
+
+    def set_dst_mac(self, which, mac):
+        """Write other destination addresses."""
+        return self._set_mac(which, mac, FP_SIDE_DESTINATION)
+
+    def _set_mac(self, which, mac, int side):
+        cdef uint64_t value
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, value in self.changes(which, mac, np.uint64, ()):
+            fp_rewrite_mac(&self.frames[self.place[i]], <fp_side>side, value)
+            done[i] = True
+        return done
+
+    def set_src_ip(self, which, ip):
+        """Write other IPv4 source addresses (numbers) into IPv4 packets."""
+        return self.address(which, ip, FP_SIDE_SOURCE, 4)
+
+    def set_dst_ip(self, which, ip):
+        """Write other IPv4 destination addresses (numbers) into IPv4 packets."""
+        return self.address(which, ip, FP_SIDE_DESTINATION, 4)
+
+    def set_src_ip6(self, which, ip):
+        """Write other IPv6 source addresses (upper and lower half) into IPv6 packets that are no fragments."""
+        return self.address(which, ip, FP_SIDE_SOURCE, 6)
+
+    def set_dst_ip6(self, which, ip):
+        """Write other IPv6 destination addresses (upper and lower half) into IPv6 packets that are no fragments."""
+        return self.address(which, ip, FP_SIDE_DESTINATION, 6)
+
+    cdef object address(self, which, values, int side, int version):
+        cdef bytes packed
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        dtype, shape = (np.uint32, ()) if version == 4 else (np.uint64, (2,))
+        for i, value in self.changes(which, values, dtype, shape):
+            packed = value.to_bytes(4, "big") if version == 4 else (value[0] << 64 | value[1]).to_bytes(16, "big")
+            done[i] = fp_rewrite_ip(&self.frames[self.place[i]], <fp_side>side, version, <const uint8_t *><char *>packed)
+        return done
+
+    def set_src_port(self, which, udp_or_tcp_port):
+        """Write other source ports into TCP and UDP packets that are no fragments."""
+        return self._set_port(which, udp_or_tcp_port, FP_SIDE_SOURCE)
+
+    def set_dst_port(self, which, udp_or_tcp_port):
+        """Write other destination ports into TCP and UDP packets that are no fragments."""
+        return self._set_port(which, udp_or_tcp_port, FP_SIDE_DESTINATION)
+
+    def _set_port(self, which, value, int side):
+        cdef uint16_t port
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, port in self.changes(which, value, np.uint16, ()):
+            done[i] = fp_rewrite_port(&self.frames[self.place[i]], <fp_side>side, port)
+        return done
+
+    def decrement_ttl(self, which):
+        """One less in TTL or hop limit; not changed are those where nothing would be left."""
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, _ in self.changes(which, 0, np.uint8, ()):
+            done[i] = fp_rewrite_ttl(&self.frames[self.place[i]])
+        return done
+
+    def push_vlan(self, which, vlan):
+        """Put an 802.1Q tag with this VLAN identifier (0 … 4095) around frames that have less than two."""
+        cdef uint16_t value
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, value in self.changes(which, vlan, np.uint16, ()):
+            done[i] = fp_rewrite_push_vlan(&self.frames[self.place[i]], value, &self.room[self.place[i]])
+        return done
+
+    def pop_vlan(self, which):
+        """Take the outer VLAN tag off."""
+        cdef Py_ssize_t i
+        done = np.zeros(self.count, np.bool_)
+        for i, _ in self.changes(which, 0, np.uint8, ()):
+            done[i] = fp_rewrite_pop_vlan(&self.frames[self.place[i]])
+        return done
+
+    def replace(self, Py_ssize_t i, data):
+        """Put another frame in the place of frame `i`: 14 bytes at least, at most 64 more than it has. Returns
+        whether it was."""
+        cdef bytes wanted = bytes(data)
+        for i, _ in self.changes(i, 0, np.uint8, ()):
+            return fp_rewrite_replace(&self.frames[self.place[i]], <const uint8_t *><const char *>wanted, len(wanted),
+                                      &self.room[self.place[i]])

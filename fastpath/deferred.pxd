@@ -3,7 +3,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from fastpath.burst cimport Burst
 from fastpath.forwarder cimport Forwarder
-from fastpath.kernels cimport fp_context, fp_deferral, fp_forwarder, fp_frame, fp_segment
+from fastpath.kernels cimport fp_context, fp_deferral, fp_forwarder, fp_frame, fp_room, fp_segment
 from fastpath.tables cimport Tables
 
 
@@ -22,6 +22,7 @@ cdef class Deferred:
     cdef fp_forwarder c
     cdef fp_context context
     cdef fp_frame *frames
+    cdef fp_room *room
     cdef uint32_t *place
     cdef Burst burst
     cdef dict due  # element -> when it has to be ticked next

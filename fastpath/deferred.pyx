@@ -7,11 +7,11 @@ forwarder takes, and whatever it raises, only its own segment is concerned.
 """
 
 import logging
-import os
 import threading
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from posix.unistd cimport close
 
 from fastpath.burst cimport Burst
 from fastpath.forwarder cimport Forwarder
@@ -21,7 +21,10 @@ from fastpath.kernels cimport (
     FP_DEFERRED_BURST,
     FP_DEST_DROP,
     FP_DEST_NONE,
+    FP_DEFERRED_SPARE,
+    FP_DROP_bad_super_frame,
     FP_DROP_forwarder_failed,
+    FP_HEADROOM,
     FP_DROP_OWN,
     FP_DROP_undecided,
     FP_OWN,
@@ -47,6 +50,8 @@ from fastpath.kernels cimport (
     fp_frame,
     fp_now,
     fp_record_fill,
+    fp_rewrite_settle,
+    fp_room,
     fp_segment,
     fp_turn_begin,
     fp_turn_end,
@@ -63,6 +68,9 @@ from fastpath.errors import RefusedError
 from fastpath.forwarder import elements_of
 
 log = logging.getLogger("fastpath")
+
+cdef enum:
+    HEADERS = 24  # bytes in front of a frame that delivery may want to write to, at most
 
 PATIENCE_S = 1.0  # how long a forwarder that ends is waited for
 
@@ -81,7 +89,7 @@ cdef class Rings:
     def __dealloc__(self):
         fp_deferral_free(self.c)
         if self.wake >= 0:
-            os.close(self.wake)
+            close(self.wake)  # not Python's: this may be the interpreter's end
 
 
 cdef class Deferred:
@@ -95,7 +103,8 @@ cdef class Deferred:
         self.rings = Rings(tables.workers)
         self.frames = <fp_frame *>calloc(FP_DEFERRED_BURST, sizeof(fp_frame))
         self.place = <uint32_t *>calloc(FP_DEFERRED_BURST, sizeof(uint32_t))
-        if self.frames == NULL or self.place == NULL:
+        self.room = <fp_room *>calloc(FP_DEFERRED_BURST, sizeof(fp_room))
+        if self.frames == NULL or self.place == NULL or self.room == NULL:
             raise MemoryError
         self.burst = Burst(self.rings)
         self.c.forward = fp_defer_forward
@@ -109,6 +118,7 @@ cdef class Deferred:
     def __dealloc__(self):
         free(self.frames)
         free(self.place)
+        free(self.room)
 
     cdef const fp_forwarder *usable(self):
         """What the workers call: the forwarder itself where none of it is in Python (it only ticks)."""
@@ -135,6 +145,8 @@ cdef class Deferred:
         cdef uint32_t i, count = fp_deferral_take(self.rings.c, self.frames, FP_DEFERRED_BURST)
         for i in range(count):
             self.frames[i].target = fp_dest_make(FP_DEST_NONE, 0)
+            self.room[i].first = self.frames[i].data - FP_HEADROOM + HEADERS
+            self.room[i].end = self.frames[i].data + self.frames[i].length + FP_DEFERRED_SPARE
         return count
 
     cdef void ask_c(self, const fp_forwarder *element, uint32_t count) noexcept nogil:
@@ -154,10 +166,11 @@ cdef class Deferred:
                 found += 1
         if found == 0:
             return
-        self.burst.begin(self.frames, self.place, found, element.rewrites, self.tables.clock())
+        self.burst.begin(self.frames, self.room, self.place, found, element.rewrites, self.tables.clock())
         try:
             (<object>element).forward(self.burst)  # Python's method, not C's
         except BaseException as error:  # even SystemExit: the thread belongs to the engine
+            self.burst.copies.clear()
             self._failed(element, error)
             for i in range(found):
                 self.frames[self.place[i]].target = fp_dest_make(FP_DEST_DROP, FP_DROP_forwarder_failed)
@@ -168,6 +181,8 @@ cdef class Deferred:
                 own = fp_dest_index(frame.target) - FP_DROP_OWN
                 if fp_dest_kind(frame.target) == FP_DEST_DROP and own < FP_OWN and element.own != NULL:
                     element.add(&self.context, own, frame.segments)
+                if element.rewrites and not fp_rewrite_settle(frame):
+                    frame.target = fp_dest_make(FP_DEST_DROP, FP_DROP_bad_super_frame)
         self.burst.end()
 
     def _failed(self, element, error):

@@ -298,8 +298,10 @@ cdef class Engine:
                     log.exception("the callback for a port that is gone failed")
 
     def advance_clock(self, int seconds):
-        """Let time pass for the FDB: for tests, which cannot wait."""
+        """Let time pass for the FDB and for forwarders: for tests, which cannot wait."""
+        clock = self.tables.clock
         fp_clock_advance(self.tables.c, seconds)
+        self.tables.clock = lambda: clock() + seconds
 
     def stats(self):
         """All counters, as a stats.EngineStats."""

@@ -72,6 +72,9 @@ cdef extern from "wire.h" nogil:
     uint32_t fp_load_be32(const uint8_t *at)
     uint64_t fp_load_mac(const uint8_t *at)
     c_bool fp_mac_is_multicast(uint64_t mac)
+    uint32_t FP_VXLAN_FLAG_I
+    uint32_t fp_vxlan_flags(const uint8_t *header)
+    uint32_t fp_vxlan_vni(const uint8_t *header)
     void fp_vxlan_write(uint8_t *header, uint32_t vni)
 
 
@@ -173,6 +176,7 @@ cdef extern from "frame.h" nogil:
         uint8_t gso_type
         c_bool needs_checksum
         uint8_t outer_tos
+        uint64_t time_ns
         fp_flow flow
     uint8_t *fp_frame_at(const fp_frame *frame, uint32_t offset, uint32_t size)
 
@@ -225,6 +229,7 @@ cdef extern from "remote.h" nogil:
         uint8_t ip[16]
         uint16_t udp_port
     struct fp_remote:
+        uint32_t index
         fp_address address
         fp_traffic *traffic
     struct fp_remotes
@@ -233,6 +238,7 @@ cdef extern from "remote.h" nogil:
     fp_remote *fp_remotes_get(const fp_remotes *remotes, uint32_t index)
     void fp_remotes_retire(fp_remotes *remotes, uint32_t index)
     void fp_remotes_reclaim(fp_remotes *remotes, uint32_t index)
+    void fp_address_from(fp_address *address, const sockaddr_storage *from_)
 
 
 cdef extern from "directory.h" nogil:
@@ -284,7 +290,9 @@ cdef extern from "tables.h" nogil:
         c_bool gone
         fp_traffic *traffic
         int fd[65]  # FP_COUNTERS
+    struct fp_sink
     struct fp_tables:
+        const fp_sink *sink
         fp_fdb *fdb
         fp_remotes *remotes
         fp_directory *neighbours
@@ -299,6 +307,7 @@ cdef extern from "tables.h" nogil:
         uint32_t now
     fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint64_t seed, int family, uint32_t workers)
     void fp_tables_free(fp_tables *tables)
+    fp_segment *fp_segment_find(const fp_tables *tables, uint32_t vni)
     fp_segment *fp_segment_new(uint32_t index, uint32_t vni, uint32_t counters)
     fp_port *fp_port_new(uint32_t index, fp_segment *segment, uint32_t mtu, uint32_t counters)
     void fp_port_free(fp_port *port)
@@ -313,6 +322,7 @@ cdef extern from "tables.h" nogil:
     const fp_list *fp_group_get(const fp_tables *tables, uint32_t index)
     uint32_t fp_now(const fp_tables *tables)
     void fp_clock_advance(fp_tables *tables, uint32_t seconds)
+    void fp_clock_set(fp_tables *tables, uint32_t seconds)
     void fp_turn_begin(fp_tables *tables, uint32_t worker)
     void fp_turn_end(fp_tables *tables, uint32_t worker)
     void fp_synchronize(fp_tables *tables)
@@ -372,6 +382,23 @@ cdef extern from "record.h" nogil:
         uint8_t tos
         uint8_t ttl
     void fp_record_fill(fp_record *record, const fp_frame *frame, uint32_t vni)
+
+
+cdef extern from "rewrite.h" nogil:
+    enum fp_side:
+        FP_SIDE_SOURCE
+        FP_SIDE_DESTINATION
+    struct fp_room:
+        uint8_t *first
+        uint8_t *end
+    void fp_rewrite_mac(fp_frame *frame, fp_side side, uint64_t mac)
+    c_bool fp_rewrite_ip(fp_frame *frame, fp_side side, uint8_t version, const uint8_t *address)
+    c_bool fp_rewrite_port(fp_frame *frame, fp_side side, uint16_t port)
+    c_bool fp_rewrite_ttl(fp_frame *frame)
+    c_bool fp_rewrite_push_vlan(fp_frame *frame, uint16_t vlan, const fp_room *room)
+    c_bool fp_rewrite_pop_vlan(fp_frame *frame)
+    c_bool fp_rewrite_replace(fp_frame *frame, const uint8_t *data, uint32_t length, const fp_room *room)
+    c_bool fp_rewrite_settle(fp_frame *frame)
 
 
 cdef extern from "defer.h" nogil:
@@ -499,3 +526,73 @@ cdef extern from "uplink.h" nogil:
 
 cdef extern from "downlink.h" nogil:
     void fp_downlink_send(const fp_context *context, const fp_frame *frame, fp_port *port)
+
+
+cdef extern from "pcap.h" nogil:
+    enum:
+        FP_PCAP_MEMORY
+        FP_PCAP_INTERFACES
+        FP_PCAP_ETHERNET
+        FP_PCAP_RECORD
+        FP_PCAP_DESCRIPTION
+        FP_PCAP_MORE
+        FP_PCAP_END
+        FP_PCAP_DAMAGED
+        FP_PCAP_NG
+    struct fp_pcap_interface:
+        uint16_t linktype
+        uint32_t name_length
+        char *name
+    struct fp_pcap_record:
+        uint8_t *data
+        uint32_t length
+        uint32_t original
+        uint32_t interface
+        c_bool outbound
+        uint64_t time_ns
+    struct fp_pcap:
+        uint64_t offset
+        int format
+        c_bool cut
+        const char *problem
+        uint32_t interfaces
+        fp_pcap_interface *interface
+    void fp_pcap_init(fp_pcap *pcap, uint8_t *memory, uint32_t size)
+    uint8_t *fp_pcap_room(fp_pcap *pcap, uint32_t *size)
+    void fp_pcap_added(fp_pcap *pcap, uint32_t size)
+    int fp_pcap_next(fp_pcap *pcap, fp_pcap_record *record)
+
+
+cdef extern from "sink.h" nogil:
+    struct fp_sink:
+        void (*frame)(const fp_sink *self, const fp_frame *frame, const fp_port *port) noexcept
+        void (*packet)(const fp_sink *self, const fp_frame *frame, const fp_packet *packet,
+                       const fp_remote *remote) noexcept
+
+
+cdef extern from "outer.h" nogil:
+    struct fp_outer:
+        sockaddr_storage from_ "from"
+        uint8_t *payload
+        uint32_t length
+        uint16_t udp_port
+        uint8_t tos
+    c_bool fp_outer_knows(uint16_t link)
+    c_bool fp_outer_parse(uint8_t *data, uint32_t length, uint16_t link, fp_outer *outer)
+    uint32_t fp_outer_write(uint8_t *to, const fp_address *from_, const fp_address *remote, uint8_t tos, uint32_t length)
+
+
+cdef extern from "pcap_out.h" nogil:
+    enum:
+        FP_PCAP_OUT_MEMORY
+    struct fp_pcap_out:
+        fp_sink sink
+        int fd
+        uint8_t *memory
+        uint32_t *port
+        uint32_t *remote
+        fp_address local
+        uint32_t (*describe)(fp_pcap_out *self, const fp_remote *remote) noexcept
+        void *owner
+    void fp_pcap_out_init(fp_pcap_out *out)
+    int fp_pcap_out_flush(fp_pcap_out *out)

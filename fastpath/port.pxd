@@ -20,6 +20,10 @@ cdef class TapPort(Port):
     cdef public object mac  # as the FDB has it; kept by the segment
 
 
+cdef class SinkPort(Port):
+    cdef str given_name
+
+
 cdef class MemoryPort(Port):
     cdef str given_name
     cdef object inner

@@ -226,6 +226,24 @@ cdef class TapPort(Port):
         return 0
 
 
+cdef class SinkPort(Port):
+    """A port of a replay: nothing is read from it, and what leaves by it is the tables' sink's (src/sink.h)."""
+
+    def __cinit__(self, Tables tables not None, str name not None):
+        self.tables = tables
+        self.given_name = name
+        self.mtu = MAX_MTU
+        self.watched = []
+
+    @property
+    def name(self):
+        """What it was named."""
+        return self.given_name
+
+    cdef int shut(self) except -1:
+        return 0
+
+
 cdef class MemoryPort(Port):
     """A port whose other side is in this process: for tests, and to try things without privilege.
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remotes: the VTEPs of other hosts."""
 
+import socket
 import time
 
 from libc.stdint cimport uint32_t
@@ -40,7 +41,7 @@ cdef class Remote:
     def __init__(self, Tables tables not None, address, int udp_port):
         self.tables = tables
         self.address = parse_ip(address)
-        if family_of(self.address) != tables.family:
+        if tables.family not in (socket.AF_UNSPEC, family_of(self.address)):
             raise UsageError(
                 f"{self.address} and the local address are not of one family: use IPv4 or IPv6 for both"
             )
@@ -87,7 +88,11 @@ cdef Remote remote_at(Tables tables, uint32_t index):
     cdef fp_remote *remote = fp_remotes_get(tables.c.remotes, index)
     if remote == NULL:
         return None
-    return Remote(tables, from_wire((<char *>remote.address.ip)[:16]), remote.address.udp_port)
+    cdef Remote found = Remote.__new__(Remote)  # packets come from addresses that nobody could name, too
+    found.tables = tables
+    found.address = from_wire((<char *>remote.address.ip)[:16])
+    found.udp_port = remote.address.udp_port
+    return found
 
 
 def remote_stats(Tables tables):

@@ -29,7 +29,7 @@ from fastpath.kernels cimport (
     fp_segment_set_remotes,
 )
 from fastpath.neighbours cimport neighbours_of
-from fastpath.port cimport MemoryPort, Port, TapPort
+from fastpath.port cimport MemoryPort, Port, SinkPort, TapPort
 from fastpath.remote cimport Remote
 from fastpath.tables cimport Tables, list_items, new_list, sum_tallies
 
@@ -274,6 +274,12 @@ cdef class Segment:
             self._check_port_name(name)
             return self._attach(MemoryPort(self.tables, name, mtu=mtu))
 
+    def add_sink_port(self, str name):
+        """Attach a port of a replay."""
+        with self.tables.lock:
+            self._check_port_name(name)
+            return self._attach(SinkPort(self.tables, name))
+
     def remove_port(self, Port port not None):
         """Detach and close a port; what was learned on it is forgotten."""
         with self.tables.lock:
@@ -338,7 +344,7 @@ cdef class Segment:
             port.vni = self.vni
             fds = dict(port.watched)
             for worker in range(self.tables.counters):
-                port.c.fd[worker] = fds.get(worker, port.watched[0][1])
+                port.c.fd[worker] = fds.get(worker, port.watched[0][1] if port.watched else -1)
             self._ports[place] = port
             if isinstance(port, TapPort):
                 self._refresh_mac(port)

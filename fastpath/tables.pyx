@@ -68,16 +68,20 @@ class Indices:
 
 
 cdef class Tables:
-    """The shared tables of one engine. `lock` is control's: workers never take it."""
+    """The shared tables of one engine. `lock` is control's: workers never take it. `seed`, 64 bits, is for
+    what must come out the same every time: it lets whoever knows it aim for one place of a table.
+    `family` AF_UNSPEC: remotes of both, to which nothing is sent."""
 
-    def __cinit__(self, *, fdb_entries, neighbour_entries, int family, int workers):
+    def __cinit__(self, *, fdb_entries, neighbour_entries, int family, int workers, seed=None):
         if not 1 <= workers <= FP_WORKERS:
             raise UsageError(f"{workers} workers: the number must be between 1 and {FP_WORKERS}")
         if not 1 <= fdb_entries <= 1 << 26:
             raise UsageError(f"an FDB of {fdb_entries} entries: the number must be between 1 and {1 << 26}")
         if not 1 <= neighbour_entries <= 1 << 26:
             raise UsageError(f"{neighbour_entries} neighbours: the number must be between 1 and {1 << 26}")
-        self.c = fp_tables_new(fdb_entries, neighbour_entries, secrets.randbits(64), family, workers)
+        if seed is None:
+            seed = secrets.randbits(64)
+        self.c = fp_tables_new(fdb_entries, neighbour_entries, seed, family, workers)
         if self.c == NULL:
             raise RefusedError("not enough memory for the engine's tables")
         self.family = family

@@ -13,7 +13,7 @@ cdef class Uplink:
 
     def __cinit__(self, list send, *, int family, bint gso):
         self.c.outlets = len(send)
-        self.c.outlet = <fp_udp_out *>calloc(len(send), sizeof(fp_udp_out))
+        self.c.outlet = <fp_udp_out *>calloc(max(1, len(send)), sizeof(fp_udp_out))
         self.c.memory = <uint8_t *>aligned_alloc(64, FP_UPLINK_MEMORY)
         if self.c.outlet == NULL or self.c.memory == NULL:
             raise MemoryError

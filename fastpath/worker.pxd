@@ -47,7 +47,10 @@ cdef class Worker:
     cdef void arrive(self, fp_arrival *arrival) noexcept nogil
     cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
                    const uint8_t *room_end) noexcept nogil
+    cdef bint strip(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos) noexcept nogil
+    cdef bint enter(self, fp_frame *frame, const fp_port *port) noexcept nogil
     cdef void end_burst(self) noexcept nogil
+    cdef uint32_t decide(self, fp_frame *frames, uint32_t count) noexcept nogil
     cdef void forward(self) noexcept nogil
     cdef void forget(self, fp_port *port) noexcept nogil
     cdef void lost_port(self, fp_port *port) noexcept nogil

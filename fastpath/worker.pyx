@@ -102,7 +102,8 @@ cdef enum:
 
 
 cdef class Worker:
-    """One of the engine's workers. `receive` and `send` are the file descriptors of its own sockets.
+    """One of the engine's workers. `receive` and `send` are the file descriptors of its own sockets; a worker
+    of a replay has none (-1, []).
 
     `spin_us` is for how long it looks for work before it sleeps, in microseconds. `gso` says that packets
     may be sent in trains, `merge` that frames from the underlay become super-frames. `known_only` refuses
@@ -132,7 +133,8 @@ cdef class Worker:
             raise RefusedError("no file descriptor is left for a worker: raise the limit (ulimit -n)")
         self.allocate()
         self.add(self.wake, WAKE)
-        self.add(self.udp, UDP)
+        if receive >= 0:
+            self.add(self.udp, UDP)
 
     cdef void allocate(self) except *:
         self.inlet = <fp_udp_in *>calloc(1, sizeof(fp_udp_in))
@@ -198,19 +200,23 @@ cdef class Worker:
         self.forget(port)
         eventfd_write(self.attention, 1)
 
+    cdef uint32_t decide(self, fp_frame *frames, uint32_t count) noexcept nogil:
+        """Ask the forwarder of the first run of frames of one forwarder; how many those are."""
+        cdef const fp_forwarder *forwarder = frames[0].segment.forwarder
+        cdef uint32_t last = 1
+        while last < count and frames[last].segment.forwarder == forwarder:
+            last += 1
+        fp_forward(forwarder, &self.context, frames, last)
+        return last
+
     cdef void forward(self) noexcept nogil:
         """Ask the forwarder of each run of frames, then deliver them in order."""
         cdef fp_frame *frames = self.burst.frame
-        cdef const fp_forwarder *forwarder
         cdef uint32_t first = 0, last, i, count = self.burst.count
         for i in range(count):
             fp_count_in(&self.context, &frames[i])
         while first < count:
-            forwarder = frames[first].segment.forwarder
-            last = first + 1
-            while last < count and frames[last].segment.forwarder == forwarder:
-                last += 1
-            fp_forward(forwarder, &self.context, &frames[first], last - first)
+            last = first + self.decide(&frames[first], count - first)
             for i in range(first, last):
                 fp_deliver(&self.context, &frames[i])
             first = last
@@ -228,9 +234,8 @@ cdef class Worker:
         self.forward()
         fp_burst_clear(self.burst)
 
-    cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
-                   const uint8_t *room_end) noexcept nogil:
-        """One packet: check it, strip it, and merge it into the frame before or keep it as the next."""
+    cdef bint strip(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos) noexcept nogil:
+        """Make the next frame of what is in a packet. False: it was dropped."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         cdef uint32_t reason
         frame.data = packet
@@ -241,6 +246,13 @@ cdef class Worker:
         reason = fp_decap(&self.context, frame, self.strict)
         if reason != FP_DROP_NONE:
             fp_drop(&self.context, frame, reason)
+        return reason == FP_DROP_NONE
+
+    cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
+                   const uint8_t *room_end) noexcept nogil:
+        """One packet: check it, strip it, and merge it into the frame before or keep it as the next."""
+        cdef fp_frame *frame = &self.burst.frame[self.burst.count]
+        if not self.strip(packet, length, super_size, tos):
             return
         fp_source_mark(&self.context, &self.source, frame)
         if self.merge:
@@ -299,6 +311,21 @@ cdef class Worker:
         # As many messages next time as READ_AT_ONCE bytes probably are.
         self.room = <uint32_t>max(1, min(<uint64_t>FP_BURST, READ_AT_ONCE * <uint64_t>count // (total + 1)))
 
+    cdef bint enter(self, fp_frame *frame, const fp_port *port) noexcept nogil:
+        """Take a parsed frame that came from a port. False: it was dropped."""
+        frame.source = fp_dest_make(FP_DEST_PORT, port.index)
+        frame.segment = port.segment
+        frame.vni = 0
+        frame.outer_tos = 0
+        frame.segments = 1
+        if frame.length < FP_ETHERNET_SIZE:
+            fp_drop(&self.context, frame, FP_DROP_runt)
+            return False
+        if not fp_offload_measure(frame):
+            fp_drop(&self.context, frame, FP_DROP_bad_super_frame)
+            return False
+        return True
+
     cdef void from_port(self, uint32_t index) noexcept nogil:
         cdef fp_port *port = fp_port_get(self.context.tables, index)
         cdef fp_frame *frames = self.burst.frame
@@ -316,17 +343,7 @@ cdef class Worker:
             frame = &frames[kept]
             if i != kept:
                 frame[0] = frames[i]
-            frame.source = fp_dest_make(FP_DEST_PORT, index)
-            frame.segment = port.segment
-            frame.vni = 0
-            frame.outer_tos = 0
-            frame.segments = 1
-            if frame.length < FP_ETHERNET_SIZE:
-                fp_drop(&self.context, frame, FP_DROP_runt)
-            elif not fp_offload_measure(frame):
-                fp_drop(&self.context, frame, FP_DROP_bad_super_frame)
-            else:
-                kept += 1
+            kept += self.enter(frame, port)
         self.handled += count
         self.burst.count = kept
         self.forward()

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "sink.h"
 #include "split.h"
 #include "tap.h"
 #include "wire.h"
@@ -59,6 +60,12 @@ static _Atomic bool *refusal(const struct fp_frame *frame, struct fp_port *port)
 
 void fp_downlink_send(const struct fp_context *context, const struct fp_frame *frame,
                       struct fp_port *port) {
+    const struct fp_sink *sink = context->tables->sink;
+    if (sink != NULL) {
+        sink->frame(sink, frame, port);
+        fp_count_out(context, frame, &port->traffic[context->worker]);
+        return;
+    }
     const bool whole =
         frame->gso_size == 0 || !atomic_load_explicit(refusal(frame, port), memory_order_relaxed);
     if (whole) {

@@ -68,6 +68,7 @@ struct fp_frame {
     bool needs_checksum; // the checksum field holds the pseudo-header's sum only
 
     uint8_t outer_tos; // TOS or traffic class of the packet it came in
+    uint64_t time_ns; // when it was captured, since the epoch; in a replay only
     struct fp_flow flow;
 };
 

@@ -95,6 +95,7 @@ uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_addre
 
 static void fill(struct fp_remotes *remotes, uint32_t index, const struct fp_address *address) {
     struct fp_remote *remote = &remotes->remote[index];
+    remote->index = index;
     remote->address = *address;
     remote->traffic = &remotes->traffic[(size_t)index * remotes->counters];
     atomic_store_explicit(&remote->no_trains, false, memory_order_relaxed);

@@ -38,6 +38,7 @@ enum fp_remote_state {
 
 struct fp_remote {
     _Atomic uint32_t state; // enum fp_remote_state
+    uint32_t index; // its place in the table
     struct fp_address address;
     struct sockaddr_storage to; // what sendmsg wants, in the engine's address family
     uint32_t to_size;

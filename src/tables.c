@@ -141,12 +141,19 @@ void fp_segment_set_learning(struct fp_segment *segment, bool learning) {
 
 uint32_t fp_now(const struct fp_tables *tables) {
     struct timespec now;
+    if (atomic_load_explicit(&tables->clock_stands, memory_order_relaxed))
+        return atomic_load_explicit(&tables->clock_offset, memory_order_relaxed);
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint32_t)now.tv_sec + atomic_load_explicit(&tables->clock_offset, memory_order_relaxed);
 }
 
 void fp_clock_advance(struct fp_tables *tables, uint32_t seconds) {
     atomic_fetch_add(&tables->clock_offset, seconds);
+}
+
+void fp_clock_set(struct fp_tables *tables, uint32_t seconds) {
+    atomic_store(&tables->clock_offset, seconds);
+    atomic_store(&tables->clock_stands, true);
 }
 
 void fp_turn_begin(struct fp_tables *tables, uint32_t worker) {

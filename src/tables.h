@@ -69,6 +69,7 @@ struct fp_port {
 };
 
 struct fp_vni_page;
+struct fp_sink;
 
 struct fp_tables {
     struct fp_fdb *fdb;
@@ -78,6 +79,8 @@ struct fp_tables {
     uint32_t counters; // how many count: the workers, and one more
     pthread_mutex_t deferred;
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now
+    _Atomic bool clock_stands; // the machine's clock does not count
+    const struct fp_sink *sink; // takes all that leaves (sink.h); NULL: TAPs and sockets do
     _Atomic(struct fp_vni_page *) vni_page[1 << 12]; // by the upper half of the VNI
     _Atomic(struct fp_port *) port[FP_PORTS];
     _Atomic(const struct fp_list *) group[FP_GROUPS];
@@ -146,6 +149,8 @@ static inline uint32_t fp_admitted_find(const struct fp_tables *tables, const ui
 // time pass.
 uint32_t fp_now(const struct fp_tables *tables);
 void fp_clock_advance(struct fp_tables *tables, uint32_t seconds);
+// From now on the clock stands there, until it is set again: time in a replay is that of the capture.
+void fp_clock_set(struct fp_tables *tables, uint32_t seconds);
 
 // A worker's turn: between the two it may hold what the tables point to. The thread of a deferred forwarder
 // holds `deferred` as well.

@@ -2,6 +2,7 @@
 #include "uplink.h"
 
 #include "encap.h"
+#include "sink.h"
 #include "split.h"
 #include "wire.h"
 
@@ -15,6 +16,19 @@ void fp_uplink_flush(const struct fp_context *context, struct fp_uplink *uplink)
 // One flow always takes the same source port.
 static struct fp_udp_out *outlet_of(const struct fp_uplink *uplink, const struct fp_frame *frame) {
     return &uplink->outlet[((uint64_t)frame->flow.hash * uplink->outlets) >> 32];
+}
+
+static void queue(const struct fp_context *context, struct fp_uplink *uplink,
+                  const struct fp_frame *frame, const struct fp_packet *packet,
+                  struct fp_remote *remote) {
+    const struct fp_sink *sink = context->tables->sink;
+    if (sink == NULL) {
+        fp_udp_queue(context, outlet_of(uplink, frame), packet, frame->segment, remote);
+        return;
+    }
+    sink->packet(sink, frame, packet, remote);
+    fp_count_sent(context, frame->segment, 1, packet->length - FP_VXLAN_SIZE,
+                  &remote->traffic[context->worker]);
 }
 
 static void send_split(const struct fp_context *context, struct fp_uplink *uplink,
@@ -35,7 +49,7 @@ static void send_split(const struct fp_context *context, struct fp_uplink *uplin
         packet.data = to;
         packet.length = FP_VXLAN_SIZE + length;
         uplink->used += packet.length;
-        fp_udp_queue(context, outlet_of(uplink, frame), &packet, frame->segment, remote);
+        queue(context, uplink, frame, &packet, remote);
     }
 }
 
@@ -59,5 +73,5 @@ void fp_uplink_send(const struct fp_context *context, struct fp_uplink *uplink,
     }
     if (completed)
         fp_note(context, frame, FP_EVENT_checksum_completed);
-    fp_udp_queue(context, outlet_of(uplink, frame), &packet, frame->segment, remote);
+    queue(context, uplink, frame, &packet, remote);
 }

@@ -23,6 +23,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--underlay", type=click.Choice([*names.UNDERLAYS, "both"]), default="both", show_default=True)
 @click.option("--against", multiple=True, metavar="NAME[:key=value,…]", help="With what to compare; may be repeated.")
 @click.option("--subject", default=names.SUBJECT, show_default=True, metavar="NAME[:key=value,…]")
+@click.option("--forwarder", metavar="WORDS", help="The same as --subject forwarder:WORDS, against fastpath.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="For each figure.")
 @click.option("--full", is_flag=True, help="All scenarios against all baselines.")
@@ -36,6 +37,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
     underlay: str,
     against: tuple[str, ...],
     subject: str,
+    forwarder: str | None,
     rounds: int,
     seconds: float,
     full: bool,
@@ -47,13 +49,16 @@ def bench(  # noqa: PLR0917  # click gives them by name
     """Compare with other overlays, side by side, between containers on two hosts made of network namespaces.
 
     Without options: the main scenarios, on both underlays, against the kernel's vxlan and bridge; some minutes.
-    Settings of ours are options of `fastpath vxlan add`; commit=REV measures another commit.
+    Settings of ours are options of `fastpath vxlan add`; commit=REV measures another commit. The words behind
+    forwarder: are those of `fastpath forwarder set`.
 
     \b
     Examples:
       fastpath bench
       fastpath bench --scenario udp64 --underlay wire --against kernel-bridge --against null
       fastpath bench --subject fastpath:workers=2 --against fastpath --scenario tcp4
+      fastpath bench --forwarder learning_bridge.py --scenario udp64
+      fastpath bench --forwarder 'acl.py rules=a.toml | bridge' --against forwarder:bridge
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
     """
     from fastpath.bench.e2e import page, plot, report  # noqa: PLC0415  # they take longer to load than --help
@@ -67,12 +72,12 @@ def bench(  # noqa: PLR0917  # click gives them by name
         for name, overlay in OVERLAYS.items():
             click.echo(f"baseline  {name:<14} {overlay.what}")
         return
-    baselines = against or (tuple(n for n in OVERLAYS if n != names.SUBJECT) if full else names.DEFAULT_BASELINES)
+    subject, baselines = names.compared(subject, forwarder, against, full=full)
     plan = Plan(
         scenarios=chosen(scenarios or (tuple(SCENARIOS) if full else names.DEFAULT_SCENARIOS)),
         underlays=names.UNDERLAYS if underlay == "both" else (underlay,),
         subject=names.contestant(subject),
-        baselines=tuple(names.contestant(text) for text in dict.fromkeys(against or baselines)),
+        baselines=tuple(names.contestant(text) for text in dict.fromkeys(baselines)),
         rounds=rounds,
         seconds=seconds,
     )

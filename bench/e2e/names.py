@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people call a contestant: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`."""
+"""What people call a contestant: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`, `forwarder:acl.py`."""
 
 import difflib
 import re
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fastpath.errors import UsageError
 
 SUBJECT = "fastpath"
-BASELINES = ("kernel-bridge", "kernel-direct", "ovs", "openvpn", "fastd", "null", SUBJECT)
+FORWARDER = "forwarder"
+BASELINES = ("kernel-bridge", "kernel-direct", "ovs", "openvpn", "fastd", "null", SUBJECT, FORWARDER)
 UNDERLAYS = ("offload", "wire")
 FORMS = (*UNDERLAYS, "local", "fdb")  # local: both containers on one host; fdb: offload, with large tables
 DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "rr")
@@ -18,12 +19,15 @@ DEFAULT_BASELINES = ("kernel-bridge",)
 
 @dataclass(frozen=True)
 class Contestant:
-    """A contestant by name; `settings` are those of ours."""
+    """A contestant by name; `settings` are those of ours, `forwarder` what decides in it, as in `forwarder set`."""
 
     name: str
     settings: tuple[tuple[str, str], ...] = ()
+    forwarder: str | None = None
 
     def __str__(self) -> str:
+        if self.forwarder is not None:
+            return f"{self.name}:{self.forwarder}"
         if not self.settings:
             return self.name
         return f"{self.name}:{','.join(f'{key}={value}' for key, value in self.settings)}"
@@ -59,8 +63,12 @@ def contestant(text: str) -> Contestant:
     """The contestant that `NAME[:key=value,…]` names. Raises UsageError."""
     name, colon, rest = text.partition(":")
     known(name, BASELINES, "baseline")
+    if not colon and name == FORWARDER:
+        raise UsageError(f'"{text}" does not say which: write {FORWARDER}:FILE.py')
     if not colon:
         return Contestant(name)
+    if name == FORWARDER:
+        return Contestant(name, forwarder=rest)
     if name != SUBJECT:
         raise UsageError(f'"{text}": only {SUBJECT} has settings')
     settings: dict[str, str] = {}
@@ -72,3 +80,15 @@ def contestant(text: str) -> Contestant:
             raise UsageError(f'"{key}" stands twice in "{text}"')
         settings[key] = value
     return Contestant(name, tuple(settings.items()))
+
+
+def compared(
+    subject: str, forwarder: str | None, against: tuple[str, ...], *, full: bool
+) -> tuple[str, tuple[str, ...]]:
+    """Who is measured, and against whom, as it was typed or is the default. Raises UsageError."""
+    if forwarder is not None:
+        if subject != SUBJECT:
+            raise UsageError("--forwarder is a --subject: give one of them")
+        return f"{FORWARDER}:{forwarder}", against or (SUBJECT,)
+    others = tuple(name for name in BASELINES if name not in (SUBJECT, FORWARDER))
+    return subject, against or (others if full else DEFAULT_BASELINES)

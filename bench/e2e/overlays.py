@@ -79,11 +79,14 @@ def fastpath(site: Site, contestant: Contestant) -> None:
     assignments = [f"{key}={value}" for key, value in environment.items()]
     for number, host, container in site.sides:
         words = f"id {VNI} local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name}".split()
-        command = [sys.executable, "-m", "fastpath", "vxlan", "add", *contestant.options, DEVICE, *words, *large, "-d"]
-        done = host.run("env", *assignments, *command, check=False)
-        if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip().splitlines()
-            raise RefusedError(f"{contestant} does not start: {said[-1] if said else f'status {done.returncode}'}")
+        commands = [["vxlan", "add", *contestant.options, DEVICE, *words, *large, "-d"]]
+        if contestant.forwarder is not None:
+            commands.append(["forwarder", "set", DEVICE, contestant.forwarder])
+        for command in commands:
+            done = host.run("env", *assignments, sys.executable, "-m", "fastpath", *command, check=False)
+            if done.returncode != 0:
+                said = (done.stdout + done.stderr).strip().splitlines()
+                raise RefusedError(f"{contestant} does not start: {said[-1] if said else f'status {done.returncode}'}")
 
 
 OVERLAYS: dict[str, Overlay] = {
@@ -98,4 +101,5 @@ OVERLAYS: dict[str, Overlay] = {
     "fastd": Overlay("fastd, TAP, method null", ("fastd",), peers.fastd),
     "null": Overlay("our own I/O loop without VXLAN: TAP to UDP as it is", (), peers.null),
     "fastpath": Overlay("fastpath vxlan add, one process a host", (), fastpath, FORMS),
+    "forwarder": Overlay("fastpath vxlan add, then fastpath forwarder set", (), fastpath),
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device's face: HTTP with JSON over its control socket."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from fastpath.control.device.messages import FdbChange, FdbFlush
 from fastpath.control.device.vxlan import VxlanDevice
+from fastpath.control.forwarders import info, set_forwarder
+from fastpath.control.messages import ForwarderSet
 from fastpath.errors import FastpathError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,6 +53,18 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
         count = device.fdb_flush(FdbFlush.model_validate_json(await request.read()))
         return web.json_response({"count": count})
 
+    async def forwarder(_: web.Request) -> web.Response:
+        return web.json_response(info(device.segment).model_dump(mode="json"))
+
+    async def forwarder_set(request: web.Request) -> web.Response:
+        wanted = ForwarderSet.model_validate_json(await request.read())
+        found = await asyncio.to_thread(set_forwarder, device.segment, wanted)
+        return web.json_response(found.model_dump(mode="json"))
+
+    async def forwarder_reset(_: web.Request) -> web.Response:
+        found = await asyncio.to_thread(set_forwarder, device.segment, None)
+        return web.json_response(found.model_dump(mode="json"))
+
     async def end(_: web.Request) -> web.Response:
         stop()
         return web.json_response({})
@@ -62,6 +77,9 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
             web.get("/v1/fdb", fdb_show),
             web.post("/v1/fdb", fdb_change),
             web.post("/v1/fdb/flush", fdb_flush),
+            web.get("/v1/forwarder", forwarder),
+            web.put("/v1/forwarder", forwarder_set),
+            web.delete("/v1/forwarder", forwarder_reset),
             web.post("/v1/stop", end),
         ]
     )

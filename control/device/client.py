@@ -5,7 +5,10 @@ from typing import Any
 
 from fastpath.control.device.control_socket import is_running, socket_path
 from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
+from fastpath.control.messages import ForwarderInfo, ForwarderSet
 from fastpath.control.unix_http import UnixClient
+
+FORWARDER_TIMEOUT_S = 60.0  # what it starts with may take a while
 
 
 class Client(UnixClient):
@@ -39,6 +42,15 @@ class Client(UnixClient):
     def fdb_flush(self, flush: FdbFlush) -> int:
         """Flush; how many entries went."""
         return self.read_one(Flushed, self.call("POST", "/v1/fdb/flush", flush)).count
+
+    def forwarder(self) -> ForwarderInfo:
+        """What decides."""
+        return self.read_one(ForwarderInfo, self.call("GET", "/v1/forwarder"))
+
+    def set_forwarder(self, wanted: ForwarderSet | None) -> ForwarderInfo:
+        """Have this forwarder decide from now on, or the default one; it as it became."""
+        verb = "PUT" if wanted is not None else "DELETE"
+        return self.read_one(ForwarderInfo, self.call(verb, "/v1/forwarder", wanted, FORWARDER_TIMEOUT_S))
 
     def stop(self) -> None:
         """End the device's process."""

@@ -308,8 +308,65 @@ def directory() -> dict[str, bytes]:
     }
 
 
+def pcap() -> dict[str, bytes]:
+    def piece(size: int, *parts: bytes) -> bytes:
+        return struct.pack(">H", size - 1) + b"".join(parts)
+
+    def classic(order: str, magic: int, linktype: int, *lengths: tuple[int, int]) -> bytes:
+        head = struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 65535, linktype)
+        return head + b"".join(struct.pack(f"{order}IIII", 1, 2, n, of) + b"x" * n for n, of in lengths)
+
+    def block(order: str, kind: int, body: bytes) -> bytes:
+        size = struct.pack(f"{order}I", 12 + len(body))
+        return struct.pack(f"{order}I", kind) + size + body + size
+
+    def section(order: str) -> bytes:
+        return block(order, 0x0A0D0D0A, struct.pack(f"{order}IHHq", 0x1A2B3C4D, 1, 0, -1))
+
+    def interface(order: str, *options: tuple[int, bytes], snaplen: int = 0) -> bytes:
+        coded = b"".join(struct.pack(f"{order}HH", code, len(v)) + v + bytes(-len(v) % 4) for code, v in options)
+        return block(order, 1, struct.pack(f"{order}HHI", 1, 0, snaplen) + coded + bytes(4))
+
+    def packet(order: str, number: int, size: int, options: bytes = b"", kind: int = 6) -> bytes:
+        head = struct.pack(f"{order}IIIII", number, 5, 6, size, size + 1)
+        return block(order, kind, head + b"x" * size + bytes(-size % 4) + options)
+
+    def simple(order: str, size: int) -> bytes:
+        return block(order, 3, struct.pack(f"{order}I", size) + b"x" * size + bytes(-size % 4))
+
+    micro, nano = 0xA1B2C3D4, 0xA1B23C4D
+    options = [(2, b"eth0"), (9, b"\x09"), (13, b"\x04"), (14, bytes(7) + b"\x01")]
+    return {
+        "classic": piece(7, classic("<", micro, 1, (4, 4), (0, 0), (9, 20))),
+        "classic-big": piece(1024, classic(">", nano, 1, (60, 60))),
+        "classic-fcs": piece(40, classic("<", micro, 0x24000001, (64, 64), (3, 3))),
+        "classic-long": piece(40, classic("<", micro, 1, (4, 4))[:-12] + b"\xff" * 12),
+        "gzip": piece(4, b"\x1f\x8b" + bytes(30)),
+        "ng": piece(9, section("<"), interface("<", *options), packet("<", 0, 5), simple("<", 7)),
+        "ng-big": piece(99, section(">"), interface(">", (9, b"\x8a")), packet(">", 0, 8), block(">", 5, bytes(40))),
+        "ng-sections": piece(60, section("<"), interface("<"), section(">"), interface(">"), packet(">", 0, 4)),
+        "ng-outbound": piece(60, section("<"), interface("<"), packet("<", 0, 4, struct.pack("<HHII", 2, 4, 2, 0))),
+        "ng-old": piece(60, section("<"), interface("<", snaplen=4), packet("<", 0, 6, kind=2), simple("<", 9)),
+        "ng-nowhere": piece(60, section("<"), packet("<", 3, 4)),
+    }
+
+
+def outer() -> dict[str, bytes]:
+    inner = UDP(sport=50000, dport=4789) / VXLAN(vni=42) / ethernet() / IP(**FOUR) / UDP()
+    four, six = IP(src="192.0.2.2", dst="192.0.2.1") / inner, IPv6(src="2001:db8::2", dst="2001:db8::1") / inner
+    return {
+        "ethernet": b"\0" + bytes(ethernet() / four),
+        "tagged6": b"\0" + bytes(ethernet() / Dot1Q(vlan=7) / six),
+        "raw4": b"\1" + bytes(four),
+        "raw6": b"\1" + bytes(six),
+        "cooked": b"\2" + bytes(14) + b"\x08\0" + bytes(four),
+        "cooked-cut": b"\2" + bytes(14),
+        "other": b"\x80",
+    }
+
+
 def main(seeds: Path) -> None:
-    for target in (decap, parse, respond, split, merge, udp, fdb, remote, directory):
+    for target in (decap, parse, respond, split, merge, udp, fdb, remote, directory, pcap, outer):
         folder = seeds / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in target().items():

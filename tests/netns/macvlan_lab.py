@@ -19,7 +19,7 @@ from fastpath.control import sandbox
 from fastpath.control.macvlan import Macvlan
 from fastpath.control.model import Endpoint, Network
 from tests.netns.hosts import Lab, Namespace, ip
-from tests.netns.overlay_lab import exactly, summary
+from tests.netns.overlay_lab import condensed, exactly, summary, told
 
 T = TypeVar("T")
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
@@ -112,7 +112,9 @@ def macvlan_hosts(lab: Lab) -> Iterator[list[MacvlanHost]]:
 
 def macvlan_state(host: MacvlanHost, *containers: Namespace) -> Any:
     """All that the driver has to do with."""
-    return {place.name: summary(place.name) for place in (host.host, *containers)}, host.promiscuity()
+    links, routes = told(host.host.name)
+    promiscuity = next(link["promiscuity"] for link in links if link["ifname"] == "u0")
+    return condensed(links, routes), {place.name: summary(place.name) for place in containers}, promiscuity
 
 
 def untouched(*places: Namespace) -> Any:

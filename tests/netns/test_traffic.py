@@ -49,8 +49,9 @@ def pair(request: pytest.FixtureRequest, two: Lab, underlay: str) -> Lab:
     return two
 
 
-def iperf(client: Namespace, address: str, *options: str) -> dict[str, float]:
-    done = client.run("iperf3", "-c", address, "-J", "-t", "2", *options)
+def iperf(client: Namespace, address: str, size: str, *options: str) -> dict[str, float]:
+    """Send so many bytes; what was sent and received."""
+    done = client.run("iperf3", "-c", address, "-J", "-n", size, *options)
     end = json.loads(done.stdout)["end"]
     return (
         {"sent": end["sum_sent"]["bytes"], "received": end["sum_received"]["bytes"]}
@@ -70,9 +71,9 @@ def test_everything_passes(pair: Lab, underlay: str, request: pytest.FixtureRequ
     with server(c2, "iperf3", "-s", port=5201):
         for address in ("10.9.0.2", "fd00:9::2"):
             for direction in ((), ("-R",)):
-                tcp = iperf(c1, address, *direction)
-                assert tcp["received"] > 10e6, "TCP hardly moves"
-                udp = iperf(c1, address, "-u", "-b", "20M", "-l", "1200", *direction)
+                tcp = iperf(c1, address, "100M", *direction)
+                assert tcp["received"] > 90e6, "TCP hardly moves"
+                udp = iperf(c1, address, "1M", "-u", "-b", "20M", "-l", "1200", *direction)
                 assert udp["received"] > 0.5 * udp["sent"], "most datagrams were lost"
     worker = pair.hosts[0].stats()["workers"][0]
     if "kernel" in request.node.name:
@@ -119,7 +120,7 @@ def transfer(sender: Namespace, receiver: Namespace, address: str, mebibytes: in
 
 @pytest.mark.parametrize("form", ["offload", "wire"])
 @pytest.mark.parametrize("far", ["fastpath", "kernel"])
-def test_a_gigabyte_arrives_identical(two: Lab, far: str, form: str, tmp_path: Path) -> None:
+def test_a_quarter_of_a_gigabyte_arrives_identical(two: Lab, far: str, form: str, tmp_path: Path) -> None:
     """Both ways, since only one end may be ours; through split, trains and merge. On `wire` no packet is larger than
     the MTU, whoever sent it."""
     if form == "wire":
@@ -131,12 +132,12 @@ def test_a_gigabyte_arrives_identical(two: Lab, far: str, form: str, tmp_path: P
     c1, c2 = two.containers
     c1.address("10.9.0.1/24")
     c2.address("10.9.0.2/24")
-    transfer(c1, c2, "10.9.0.2", 1024, tmp_path)
+    transfer(c1, c2, "10.9.0.2", 256, tmp_path)
     sent = events(two.hosts[0])
     assert sent["split"] > 1000
     assert sent["trains"] > 1000
     assert sent["train_refused"] == 0
-    transfer(c2, c1, "10.9.0.1", 1024, tmp_path)
+    transfer(c2, c1, "10.9.0.1", 256, tmp_path)
     here = events(two.hosts[0])
     assert here["super_frame_refused"] == 0
     if far == "kernel" and form == "offload":

@@ -24,6 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
+from fastpath.control.store import etcd_calls
 from tests.netns.hosts import Namespace
 from tests.system.certificates import Certificates
 
@@ -235,6 +238,14 @@ class Etcd:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def impatient() -> Iterator[None]:
+    """The store's calls give up sooner: around those that have to fail."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(etcd_calls, "CALL_SECONDS", 2.0)
+        yield
 
 
 @contextlib.contextmanager

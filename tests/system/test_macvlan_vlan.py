@@ -17,9 +17,13 @@ MODULES = ["ipv6", "8021q", "dummy", "macvlan", "veth", "bridge", "tun"]
 @pytest.mark.skipif(user_mode.missing() is not None, reason=user_mode.missing() or "")
 def test_in_a_kernel_that_has_vlans_and_dummies(tmp_path: Path) -> None:
     command = [
+        "env",  # other plugins would be made ready for asserts, without a cache: it takes half a minute there
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
         sys.executable,
         "-m",
         "pytest",
+        "-p",
+        "pytest_timeout",
         "-q",
         "-ra",
         "--color=no",

@@ -2,6 +2,7 @@
 """The etcd store and who may use it: TLS, client certificates, passwords, tokens that run out, permissions."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fastpath.control.store.open import StoreOptions, open_store
 from fastpath.errors import FastpathError, UsageError
 from tests.store_checks import LONG, ROOT, eventually, put, take, watching
 from tests.system.certificates import Certificates
-from tests.system.etcd_server import Etcd
+from tests.system.etcd_server import Etcd, impatient
 
 PREFIX = "/fastpath/v1/"
 
@@ -71,7 +72,8 @@ def refusal(url: str, options: StoreOptions, kind: type[FastpathError] = UsageEr
         assert "\n" not in str(got.value)
         return str(got.value)
 
-    return asyncio.run(scenario())
+    with impatient() if kind is UnavailableError else contextlib.nullcontext():
+        return asyncio.run(scenario())
 
 
 def with_tls(certificates: Certificates) -> StoreOptions:

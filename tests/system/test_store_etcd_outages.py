@@ -11,7 +11,7 @@ import pytest
 from fastpath.control.store.interface import CompactedError, Compare, Events, Put, Store, UnavailableError
 from fastpath.control.store.open import open_store
 from tests.store_checks import LONG, ROOT, eventually, put, take, watching
-from tests.system.etcd_server import Etcd, cluster, free_ports
+from tests.system.etcd_server import Etcd, cluster, free_ports, impatient
 
 
 @pytest.fixture
@@ -67,16 +67,17 @@ def test_without_etcd_calls_fail_and_say_why(etcd: Etcd) -> None:
     async def scenario(store: Store) -> None:
         await put(store, ROOT + "a", b"1")
         etcd.kill()
-        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:\d+: Connection refused"):
-            await store.get(ROOT + "a")
-        assert store.problem is not None
-        assert "\n" not in store.problem
-        with pytest.raises(UnavailableError):
-            await store.commit([], [Put(ROOT + "a", b"2")])
-        with pytest.raises(UnavailableError):
-            await store.grant(10)
-        with pytest.raises(UnavailableError):
-            await store.keep_alive(10)
+        with impatient():
+            with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:\d+: Connection refused"):
+                await store.get(ROOT + "a")
+            assert store.problem is not None
+            assert "\n" not in store.problem
+            with pytest.raises(UnavailableError):
+                await store.commit([], [Put(ROOT + "a", b"2")])
+            with pytest.raises(UnavailableError):
+                await store.grant(10)
+            with pytest.raises(UnavailableError):
+                await store.keep_alive(10)
         etcd.start()
         await eventually(lambda: answers(store))
         assert store.problem is None
@@ -114,10 +115,11 @@ def test_an_etcd_that_hangs_is_an_outage_too(etcd: Etcd) -> None:
             waiting = asyncio.create_task(take(watch, 1))
             await asyncio.sleep(0.2)
             etcd.pause()
-            with pytest.raises(UnavailableError, match="does not answer"):
-                await store.get(ROOT + "a")
-            with pytest.raises(UnavailableError, match="does not answer"):
-                await store.keep_alive(1)
+            with impatient():
+                with pytest.raises(UnavailableError, match="does not answer"):
+                    await store.get(ROOT + "a")
+                with pytest.raises(UnavailableError, match="does not answer"):
+                    await store.keep_alive(1)
             etcd.resume()
             await eventually(lambda: answers(store))
             etcd.put(ROOT + "b", b"")
@@ -130,7 +132,7 @@ def test_etcd_may_come_later_than_we(tmp_path: Path) -> None:
     etcd = Etcd(tmp_path)
 
     async def scenario(store: Store) -> None:
-        with pytest.raises(UnavailableError):
+        with impatient(), pytest.raises(UnavailableError):
             await store.list(ROOT)
         with etcd:
             await eventually(lambda: answers(store))
@@ -314,7 +316,7 @@ def test_a_member_that_lost_the_others_is_an_outage(tmp_path: Path) -> None:
                 await asyncio.sleep(0.2)
                 for member in members[1:]:
                     member.kill()
-                with pytest.raises(UnavailableError):
+                with impatient(), pytest.raises(UnavailableError):
                     await store.get(ROOT + "a")
                 for member in members[1:]:
                     member.launch()

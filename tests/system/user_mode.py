@@ -2,6 +2,7 @@
 """Another kernel: Debian's user-mode-linux, whose root is this machine's own files, read only. It boots in two seconds,
 without privileges, and has what the kernel of the machine may lack."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 KERNEL = Path("/usr/bin/linux.uml")
 MODULES = Path("/usr/lib/uml/modules")
+XSTATE = Path(__file__).with_name("user_mode_xstate.c")
 MARK = "user-mode exit status "
 
 # A scratch folder hides what is below it, as this tree may be. The kernel's answer is a line on the console; what pid 1
@@ -59,6 +61,8 @@ def run(command: list[str], modules: list[str], folder: Path, seconds: float) ->
         )
     )
     init.chmod(0o755)
+    shim = folder / "xstate.so"
+    subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", shim, XSTATE], check=True)
     words = "root=/dev/root rootfstype=hostfs rootflags=/ ro mem=1G con=null con0=fd:0,fd:1 quiet"
     done = subprocess.run(
         [str(KERNEL), *words.split(), f"init={init}"],
@@ -66,6 +70,7 @@ def run(command: list[str], modules: list[str], folder: Path, seconds: float) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=seconds,
+        env=os.environ | {"LD_PRELOAD": str(shim)},
         check=False,
     )
     output = done.stdout.decode(errors="replace").replace("\r", "")

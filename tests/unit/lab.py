@@ -57,6 +57,18 @@ def wait_until(what: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
+def receive(port: MemoryPort, expected: int) -> list[bytes]:
+    """So many frames, as they come."""
+    frames: list[bytes] = []
+
+    def enough() -> bool:
+        frames.extend(drain(port))
+        return len(frames) >= expected
+
+    wait_until(enough)
+    return frames
+
+
 class Train(NamedTuple):
     """What a far end received as one message (UDP_GRO): packets of `size` bytes, but for a shorter last one."""
 

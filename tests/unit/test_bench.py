@@ -98,9 +98,26 @@ def test_a_contestant_may_be_another_commit() -> None:
     assert Contestant("fastpath").commit is None
 
 
+def test_a_contestant_may_have_another_forwarder() -> None:
+    found = contestant("forwarder:acl.py rules=a.toml,b.toml | bridge")
+    assert (found.forwarder, found.options, found.commit) == ("acl.py rules=a.toml,b.toml | bridge", [], None)
+    assert str(found) == "forwarder:acl.py rules=a.toml,b.toml | bridge"
+
+
+def test_who_is_compared_with_whom() -> None:
+    assert compared("fastpath", None, (), full=False) == ("fastpath", ("kernel-bridge",))
+    assert compared("fastpath", None, ("ovs",), full=True) == ("fastpath", ("ovs",))
+    assert compared("fastpath", "a.py", (), full=False) == ("forwarder:a.py", ("fastpath",))
+    assert compared("fastpath", "a.py", ("forwarder:hub",), full=False) == ("forwarder:a.py", ("forwarder:hub",))
+    assert {"fastpath", "forwarder"}.isdisjoint(compared("fastpath", None, (), full=True)[1])
+    with pytest.raises(UsageError, match="give one of them"):
+        compared("fastpath:spin=0", "a.py", (), full=False)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("forwarder", "write forwarder:FILE.py"),
         ("kernel-brigde", 'did you mean "kernel-bridge"'),
         ("x", "known are kernel-bridge"),
         ("ovs:workers=2", "only fastpath has settings"),

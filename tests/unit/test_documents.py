@@ -10,6 +10,7 @@ from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.bench.docker import table as docker
 from fastpath.bench.e2e import table as e2e
 from fastpath.bench.micro.table import MARKS, render
+from fastpath.bench.replay import table as replay
 from fastpath.bench.scale import table as scale
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,13 @@ def test_the_comparison_with_docker_s_overlay_is_the_measured_one() -> None:
     table = docker.render() if docker.RESULTS.exists() else "No run is kept yet."
     made = "run: python -m fastpath.bench.docker.table docs/comparison.md"
     assert docker.MARKS.place(document, table) == document, made
+
+
+def test_the_table_of_replays_is_the_measured_one() -> None:
+    document = (ROOT / "docs" / "replay.md").read_text()
+    assert replay.MARKS.place(document, replay.render()) == document, (
+        "run: python -m fastpath.bench.replay.table docs/replay.md"
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -13,7 +13,7 @@ import pytest
 
 from fastpath import ConflictError, Engine, Hub, LearningBridge, MemoryPort, Segment
 from tests.unit.frames import BROADCAST, frame, mac
-from tests.unit.lab import DEADLINE_S, Lab, drain, free_udp_port, wait_until
+from tests.unit.lab import DEADLINE_S, Lab, drain, free_udp_port, receive, wait_until
 
 A, B = mac(0xA), mac(0xB)
 ROUNDS = 2000
@@ -21,18 +21,6 @@ ROUNDS = 2000
 
 def has_received(port: MemoryPort) -> bool:
     return port.traffic.rx_frames > 0
-
-
-def receive(port: MemoryPort, expected: int) -> list[bytes]:
-    """So many frames, as they come."""
-    frames: list[bytes] = []
-
-    def enough() -> bool:
-        frames.extend(drain(port))
-        return len(frames) >= expected
-
-    wait_until(enough)
-    return frames
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a replay."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from fastpath.errors import UsageError
+
+STANDARD_INPUT = "-"
+
+
+@contextlib.contextmanager
+def open_capture(name: str) -> Iterator[BinaryIO]:
+    """The capture, without a buffer of its own; `-` is the standard input."""
+    if name != STANDARD_INPUT:
+        with open(name, "rb", buffering=0) as file:
+            if file.seekable():
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            yield file
+    elif sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("the standard input is a terminal: pipe a capture into it")
+    else:
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
+            yield file
+
+
+def size_of(file: BinaryIO) -> int | None:
+    """Its bytes, or None where that is not known beforehand."""
+    return os.fstat(file.fileno()).st_size or None
+
+
+@contextlib.contextmanager
+def open_output(path: Path | None) -> Iterator[BinaryIO | None]:
+    """A file that is written beside its place and takes it when all went well: what was there before stays
+    otherwise. A pipe or a device is written to at once."""
+    if path is None:
+        yield None
+    elif path.exists() and not path.is_file():
+        with path.open("wb", buffering=0) as file:
+            yield file
+    else:
+        target = path.resolve()
+        descriptor, part = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                yield file
+                os.fchmod(descriptor, target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask())
+            os.replace(part, target)
+        except BaseException:
+            os.unlink(part)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One replay, from an open capture to its counters."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fastpath.addresses import IPAddress
+from fastpath.control.replay.ports import FRAMES, PACKETS, PortMap
+from fastpath.errors import UsageError
+from fastpath.forwarder import Forwarder
+from fastpath.pcap import CaptureReader
+from fastpath.port import Port
+from fastpath.recording import Recording
+from fastpath.replay import BEGIN, DESCRIPTION, END, SEGMENT, WAIT, Replayer
+from fastpath.segment import Segment
+from fastpath.stats import EngineStats
+
+VNI = 1  # of the one segment that frames are in
+MOST_SEGMENTS = 1024  # made on demand
+
+SKIPPED = {
+    "cut_off": "records that the capture cut off (its snaplen)",
+    "outbound": "records of frames that an interface had sent, not received",
+    "other_link": "records of interfaces of another link type",
+    "too_long": "records longer than any frame",
+    "not_vxlan": "records that are no packets to the VXLAN port",
+    "no_port": "frames from source addresses that enter at no port (--ports)",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a capture is replayed. `make_forwarder` makes each segment's; `ports` None: what suits the capture;
+    `remotes` are on every segment's flood list; `timed` keeps the capture's pauses."""
+
+    make_forwarder: Callable[[], Forwarder]
+    ports: PortMap | None = None
+    vxlan: bool = False
+    udp_port: int = 4789
+    local: IPAddress | None = None
+    remotes: tuple[IPAddress, ...] = ()
+    burst: int = 64
+    timed: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """`skipped` counts records of which no frame was made, by the names in SKIPPED; `cut` says that the file ends
+    within a record. All but `seconds` is the same every time."""
+
+    records: int
+    skipped: dict[str, int]
+    cut: bool
+    stats: EngineStats
+    seconds: float = field(compare=False)
+
+
+class Session:
+    """Runs a plan once. `sleep` and `clock` are those of `time`, unless a test has its own."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        reader: CaptureReader,
+        recording: Recording | None = None,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.plan = plan
+        self.replayer = Replayer(
+            reader, recording=recording, vxlan=plan.vxlan, udp_port=plan.udp_port, local=plan.local, burst=plan.burst
+        )
+        self._reader = reader
+        self._sleep, self._clock = sleep, clock
+        self._start, self._first_ns = 0.0, 0
+        self._by_interface = False
+        self._port_of_name: dict[str, Port] = {}
+        self.replayer.wait_before(plan.timed)
+
+    def run(self, progress: Callable[[int], object] = lambda _: None) -> Result:
+        """Replay it all. `progress` is told of the bytes that were looked at. Raises UsageError where the capture
+        is damaged, FastpathError where a forwarder cannot start."""
+        since = self._clock()
+        while self.step() != END:
+            progress(self.replayer.offset)
+        if not self.replayer.segments and not self.plan.vxlan:
+            self._begin()
+        counted = self.replayer.counted
+        records = counted.pop("records")
+        skipped = {name: count for name, count in counted.items() if count}
+        return Result(records, skipped, self._reader.cut, self.replayer.stats(), self._clock() - since)
+
+    def close(self) -> None:
+        """Tell the forwarders to stop."""
+        self.replayer.close()
+
+    def step(self) -> int:
+        """Go on, and do what is wanted; what that was."""
+        why = self.replayer.step()
+        if why == BEGIN:
+            self._start, self._first_ns = self._clock(), self.replayer.time_ns
+            self._begin()
+        elif why == DESCRIPTION and self._by_interface:
+            self._bind(len(self.replayer.interfaces) - 1)
+        elif why == SEGMENT:
+            self._add_segment()
+        elif why == WAIT:
+            self._wait()
+        return why
+
+    def _begin(self) -> None:
+        """The interfaces that stand in front of the first record are known."""
+        if self.plan.vxlan:
+            return
+        interfaces = self.replayer.interfaces
+        segment = self._new_segment(VNI)
+        if self.plan.ports is not None or len(interfaces) < 2:
+            self._add_ports(segment, self.plan.ports or FRAMES)
+            return
+        self._by_interface = True
+        for number in range(len(interfaces)):
+            self._bind(number)
+
+    def _bind(self, number: int) -> None:
+        """Frames of an interface enter at the port of its name."""
+        name = self.replayer.interfaces[number] or f"if{number}"
+        if name not in self._port_of_name:
+            self._port_of_name[name] = self.replayer.add_port(self.replayer.segments[VNI], name)
+        self.replayer.enter_by_interface(number, self._port_of_name[name])
+
+    def _new_segment(self, vni: int) -> Segment:
+        segment = self.replayer.add_segment(vni, self.plan.make_forwarder())
+        for address in self.plan.remotes:
+            segment.add_remote(address)
+        return segment
+
+    def _add_ports(self, segment: Segment, ports: PortMap) -> None:
+        for name, addresses in ports.ports.items():
+            port = self.replayer.add_port(segment, name)
+            for mac in addresses:
+                self.replayer.enter_at(port, mac)
+            if name == ports.rest:
+                self.replayer.enter_at(port)
+
+    def _add_segment(self) -> None:
+        if len(self.replayer.segments) == MOST_SEGMENTS:
+            self.replayer.refuse_segments()
+        else:
+            self._add_ports(self._new_segment(self.replayer.wanted_vni), self.plan.ports or PACKETS)
+
+    def _wait(self) -> None:
+        """Until as much time has passed since the first record as in the capture."""
+        pause = self._start + (self.replayer.time_ns - self._first_ns) / 1e9 - self._clock()
+        if pause > 0:
+            self._sleep(pause)
+        self.replayer.waited()
+
+
+def check_remotes(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> None:
+    """Raises UsageError where an address stands there twice, or is this VTEP's own, or is of another family than
+    it: a packet has one family."""
+    if len(set(remotes)) != len(remotes):
+        raise UsageError("--remote: an address stands there twice")
+    for address in remotes:
+        if address == local:
+            raise UsageError(f"--remote: {address} is --local itself")
+        if local is not None and address.version != local.version:
+            raise UsageError(f"--remote: {address} and {local} are not of one family")

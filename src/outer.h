@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packet around a VXLAN header, for those who see it whole: in a capture, not from a socket. Both ways.
+#ifndef FP_OUTER_H
+#define FP_OUTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "remote.h"
+
+// Link types of captures, by <https://www.tcpdump.org/linktypes.html>.
+enum { FP_LINK_ETHERNET = 1, FP_LINK_RAW = 101, FP_LINK_COOKED = 113 };
+
+enum { FP_OUTER_SIZE = 48 }; // IPv6 and UDP headers
+
+struct fp_outer {
+    struct sockaddr_storage from; // the sender, with its UDP port
+    uint8_t *payload;
+    uint32_t length; // of it
+    uint16_t udp_port; // that it was sent to
+    uint8_t tos; // or traffic class
+};
+
+// Whether packets of this link type can be looked into.
+static inline bool fp_outer_knows(uint16_t link) {
+    return link == FP_LINK_ETHERNET || link == FP_LINK_RAW || link == FP_LINK_COOKED;
+}
+
+// Look into a captured packet of any content. False: it is no whole UDP datagram in one IP packet. The 14
+// bytes in front of one without an Ethernet header are written to.
+bool fp_outer_parse(uint8_t *data, uint32_t length, uint16_t link, struct fp_outer *outer);
+
+// Write the IP and UDP headers that a packet of `length` bytes (of UDP payload) would have on its way between
+// two addresses of one family; returns their size, at most FP_OUTER_SIZE. The UDP checksum is 0: none (RFC
+// 7348 section 5, RFC 6935).
+uint32_t fp_outer_write(uint8_t *to, const struct fp_address *from, const struct fp_address *remote,
+                        uint8_t tos, uint32_t length);
+
+#endif

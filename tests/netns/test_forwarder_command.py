@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath forwarder` on a device that runs, with a container behind it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.netns.hosts import Lab, wait_for
+
+BRIDGE = """
+import numpy as np
+from fastpath import DROP, FLOOD, Forwarder, Table
+
+class Bridge(Forwarder):
+    def __init__(self, hosts: int = 1024) -> None:
+        self.hosts = Table(hosts)
+        self.where = self.hosts.column(np.uint32, FLOOD)
+
+    def forward(self, burst):
+        self.count("bursts")
+        self.where[self.hosts.add(burst.src_mac)] = burst.port
+        burst.out = self.where[self.hosts.find(burst.dst_mac)]
+        burst.out[burst.from_remote & burst.to_remote] = DROP
+"""
+RAISES = """
+from fastpath import Forwarder
+
+class Raises(Forwarder):
+    def forward(self, burst):
+        raise LookupError("no way")
+"""
+
+
+@pytest.fixture
+def pair(two: Lab) -> Lab:
+    """A device for each of two containers, which reach each other."""
+    for number, (host, container) in enumerate(zip(two.hosts, two.containers, strict=True), 1):
+        words = f"vxlan add vx0 id 42 local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name} -d"
+        host.fastpath(*words.split())
+        container.address(f"10.9.0.{number}/24")
+    two.containers[0].run("ping", "-c", "1", "10.9.0.2")
+    return two
+
+
+def test_a_forwarder_is_set_and_reset_while_frames_flow(pair: Lab, tmp_path: Path) -> None:
+    host, container = pair.hosts[0], pair.containers[0]
+    (tmp_path / "bridge.py").write_text(BRIDGE)
+    (tmp_path / "raises.py").write_text(RAISES)
+    assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
+    flood = container.spawn("ping", "-f", "-w", "60", "10.9.0.2")
+    for _ in range(5):
+        done = host.fastpath("forwarder", "set", "vx0", str(tmp_path / "bridge.py"), "hosts=16")
+        assert done.stdout.startswith("Bridge (in Python, on a thread of its own)\n")
+        wait_for(lambda: host.stats()["segments"][0]["forwarder"]["counters"].get("bursts"), "it is asked")
+        host.fastpath("forwarder", "set", "vx0", "hub", "|", "bridge")
+        host.fastpath("forwarder", "reset", "vx0")
+    flood.send_signal(2)
+    report = flood.communicate()[0]
+    sent, received = (int(number) for number in re.findall(r"(\d+) packets transmitted, (\d+) received", report)[0])
+    assert sent - received <= 1, report  # the one that was on its way
+    assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
+
+
+def test_what_a_forwarder_raises_is_shown(pair: Lab, tmp_path: Path) -> None:
+    host, container = pair.hosts[0], pair.containers[0]
+    (tmp_path / "raises.py").write_text(RAISES)
+    host.fastpath("forwarder", "set", "vx0", str(tmp_path / "raises.py"))
+    container.run("ping", "-c", "1", "-W", "1", "10.9.0.2", check=False)
+    shown = json.loads(host.fastpath("forwarder", "show", "vx0", "--json").stdout)
+    assert shown["failures"] >= 1
+    assert shown["last_error"] == "Raises: LookupError: no way"
+    assert "failed" in host.fastpath("stats", "vx0").stdout
+    host.fastpath("forwarder", "reset", "vx0")
+    container.run("ping", "-c", "1", "10.9.0.2")
+
+
+def test_what_cannot_be_set_changes_nothing(pair: Lab, tmp_path: Path) -> None:
+    host = pair.hosts[0]
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name")
+    for words, why in (
+        (("vx0", "absent.py"), "absent.py: No such file or directory"),
+        (("vx0", str(tmp_path / "broken.py")), "broken.py, line 1: ModuleNotFoundError"),
+        (("vx0", "bridge", "x"), '"x" is no parameter'),
+        (("vx9", "hub"), "no fastpath daemon answers"),
+    ):
+        done = host.fastpath("forwarder", "set", *words, check=False)
+        assert done.returncode == 2
+        assert why in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
