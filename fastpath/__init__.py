@@ -10,6 +10,8 @@ with Engine(local="192.0.2.1") as engine:
     engine.run()                      # until a signal
 """
 
+from pathlib import Path
+
 from fastpath.burst import Burst
 from fastpath.capture import Capture
 from fastpath.engine import Engine
@@ -26,6 +28,12 @@ from fastpath.tables import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.version import VERSION
 
 __version__ = VERSION
+
+
+def get_include() -> str:
+    """The directory of the C headers that modules in Cython are compiled with which `cimport` from fastpath."""
+    return str(Path(__file__).parent / "include")
+
 
 __all__ = [
     "DROP",
@@ -55,4 +63,5 @@ __all__ = [
     "Table",
     "TapPort",
     "UsageError",
+    "get_include",
 ]

@@ -65,10 +65,14 @@ cdef extern from "<sched.h>" nogil:
 
 cdef extern from "wire.h" nogil:
     enum:
+        FP_MAC_SIZE
         FP_ETHERNET_SIZE
         FP_VXLAN_SIZE
-    uint32_t FP_VXLAN_FLAG_I
+    uint16_t fp_load_be16(const uint8_t *at)
+    uint32_t fp_load_be32(const uint8_t *at)
     uint64_t fp_load_mac(const uint8_t *at)
+    c_bool fp_mac_is_multicast(uint64_t mac)
+    uint32_t FP_VXLAN_FLAG_I
     uint32_t fp_vxlan_flags(const uint8_t *header)
     uint32_t fp_vxlan_vni(const uint8_t *header)
     void fp_vxlan_write(uint8_t *header, uint32_t vni)
@@ -78,6 +82,11 @@ cdef extern from "count.h" nogil:
     enum:
         FP_DROP_NONE
         FP_DROP_runt
+        FP_DROP_bad_source_mac
+        FP_DROP_own_source
+        FP_DROP_static_source
+        FP_DROP_split_horizon
+        FP_DROP_same_port
         FP_DROP_no_destination
         FP_DROP_bad_target
         FP_DROP_ambiguous_train
@@ -170,6 +179,7 @@ cdef extern from "frame.h" nogil:
         uint8_t outer_tos
         uint64_t time_ns
         fp_flow flow
+    uint8_t *fp_frame_at(const fp_frame *frame, uint32_t offset, uint32_t size)
 
 
 cdef extern from "fdb.h" nogil:
@@ -399,8 +409,26 @@ cdef extern from "forward.h" nogil:
 
 cdef extern from "record.h" nogil:
     struct fp_record:
+        uint64_t src_mac
+        uint64_t dst_mac
+        uint64_t src_ip6[2]
+        uint64_t dst_ip6[2]
+        uint32_t src_ip
+        uint32_t dst_ip
         uint32_t port
         uint32_t out
+        uint32_t vni
+        uint32_t length
+        uint32_t segments
+        uint32_t flow_hash
+        uint16_t ethertype
+        uint16_t vlan
+        uint16_t src_port
+        uint16_t dst_port
+        uint8_t ip_version
+        uint8_t protocol
+        uint8_t tos
+        uint8_t ttl
     void fp_record_fill(fp_record *record, const fp_frame *frame, uint32_t vni)
 
 
@@ -503,6 +531,9 @@ cdef extern from "pace.h" nogil:
 cdef extern from "bridge.h" nogil:
     void fp_bridge_forward(const fp_forwarder *self, const fp_context *context,
                            fp_frame *frames, uint32_t count)
+    void fp_bridge_learn(const fp_context *context, fp_frame *frames, uint32_t count)
+    void fp_bridge_lookup(const fp_context *context, const fp_frame *frames, uint32_t count, fp_dest *found)
+    void fp_bridge_learn_and_lookup(const fp_context *context, fp_frame *frames, uint32_t count, fp_dest *found)
 
 
 cdef extern from "tap.h" nogil:

@@ -4,6 +4,8 @@
 #include "respond.h"
 #include "wire.h"
 
+#define FP_MAC_MASK ((UINT64_C(1) << 48) - 1)
+
 static inline fp_dest drop(uint32_t reason) {
     return fp_dest_make(FP_DEST_DROP, reason);
 }
@@ -54,7 +56,7 @@ static uint32_t check_own(const struct fp_context *context, const struct fp_fram
 }
 
 static uint32_t admit(const struct fp_context *context, struct fp_frame *frame, uint64_t key) {
-    const uint64_t mac = fp_load_mac(frame->data + FP_MAC_SIZE);
+    const uint64_t mac = key & FP_MAC_MASK;
     if (mac == 0 || fp_mac_is_multicast(mac))
         return FP_DROP_bad_source_mac;
     const bool learning = atomic_load_explicit(&frame->segment->learning, memory_order_relaxed);
@@ -63,20 +65,73 @@ static uint32_t admit(const struct fp_context *context, struct fp_frame *frame, 
     return learn(context, frame, key);
 }
 
+static inline uint64_t source_key(const struct fp_frame *frame) {
+    return fp_fdb_key(frame->segment->index, fp_load_mac(frame->data + FP_MAC_SIZE));
+}
+
+static inline uint64_t destination_key(const struct fp_frame *frame) {
+    return fp_fdb_key(frame->segment->index, fp_load_mac(frame->data));
+}
+
+static void learn_all(const struct fp_context *context, struct fp_frame *frames, uint32_t count,
+                      const uint64_t *key) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (fp_dest_kind(frames[i].target) != FP_DEST_NONE)
+            continue;
+        const uint32_t reason = admit(context, &frames[i], key[i]);
+        if (reason != FP_DROP_NONE)
+            frames[i].target = drop(reason);
+    }
+}
+
 // Whether the frame may be a question that we can answer. Few frames go to a group.
-static inline bool may_ask(const struct fp_frame *frame, uint64_t key) {
-    return __builtin_expect(fp_mac_is_multicast(key), 0) &&
+static inline bool may_ask(const struct fp_frame *frame, uint64_t destination) {
+    return __builtin_expect(fp_mac_is_multicast(destination), 0) &&
+           fp_dest_kind(frame->target) == FP_DEST_NONE &&
            fp_dest_kind(frame->source) == FP_DEST_PORT &&
            atomic_load_explicit(&frame->segment->neighbours, memory_order_relaxed) != 0;
 }
 
-static fp_dest decide(const struct fp_context *context, struct fp_frame *frame, uint64_t key,
-                      fp_dest found) {
-    if (may_ask(frame, key)) {
-        const fp_dest answer = fp_respond(context, frame);
-        if (fp_dest_kind(answer) != FP_DEST_NONE)
-            return answer;
+void fp_bridge_learn(const struct fp_context *context, struct fp_frame *frames, uint32_t count) {
+    uint64_t source[FP_BURST];
+    for (uint32_t i = 0; i < count; i++) {
+        source[i] = source_key(&frames[i]);
+        fp_fdb_prefetch(context->tables->fdb, source[i]);
     }
+    learn_all(context, frames, count, source);
+}
+
+void fp_bridge_lookup(const struct fp_context *context, const struct fp_frame *frames,
+                      uint32_t count, fp_dest *found) {
+    uint64_t destination[FP_BURST];
+    struct fp_fdb_value value[FP_BURST];
+    for (uint32_t i = 0; i < count; i++)
+        destination[i] = destination_key(&frames[i]);
+    fp_fdb_lookup(context->tables->fdb, destination, count, value);
+    for (uint32_t i = 0; i < count; i++)
+        found[i] = value[i].dest;
+}
+
+void fp_bridge_learn_and_lookup(const struct fp_context *context, struct fp_frame *frames,
+                                uint32_t count, fp_dest *found) {
+    uint64_t source[FP_BURST], destination[FP_BURST];
+    struct fp_fdb_value value[FP_BURST];
+    for (uint32_t i = 0; i < count; i++) {
+        source[i] = source_key(&frames[i]);
+        destination[i] = destination_key(&frames[i]);
+        fp_fdb_prefetch(context->tables->fdb, source[i]);
+        fp_fdb_prefetch(context->tables->fdb, destination[i]);
+    }
+    learn_all(context, frames, count, source);
+    fp_fdb_lookup(context->tables->fdb, destination, count, value);
+    for (uint32_t i = 0; i < count; i++) {
+        found[i] = value[i].dest;
+        if (may_ask(&frames[i], destination[i]))
+            frames[i].target = fp_respond(context, &frames[i]);
+    }
+}
+
+static inline fp_dest decide(const struct fp_frame *frame, fp_dest found) {
     const bool from_port = fp_dest_kind(frame->source) == FP_DEST_PORT;
     switch (fp_dest_kind(found)) {
     case FP_DEST_PORT:
@@ -92,23 +147,9 @@ static fp_dest decide(const struct fp_context *context, struct fp_frame *frame, 
 void fp_bridge_forward(const struct fp_forwarder *self, const struct fp_context *context,
                        struct fp_frame *frames, uint32_t count) {
     (void)self;
-    uint64_t source[FP_BURST], destination[FP_BURST];
-    struct fp_fdb_value found[FP_BURST];
-    if (count == 0)
-        return;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t segment = frames[i].segment->index;
-        source[i] = fp_fdb_key(segment, fp_load_mac(frames[i].data + FP_MAC_SIZE));
-        destination[i] = fp_fdb_key(segment, fp_load_mac(frames[i].data));
-        fp_fdb_prefetch(context->tables->fdb, source[i]);
-        fp_fdb_prefetch(context->tables->fdb, destination[i]);
-    }
-    uint32_t reason[FP_BURST];
+    fp_dest found[FP_BURST];
+    fp_bridge_learn_and_lookup(context, frames, count, found);
     for (uint32_t i = 0; i < count; i++)
-        reason[i] = admit(context, &frames[i], source[i]);
-    fp_fdb_lookup(context->tables->fdb, destination, count, found);
-    for (uint32_t i = 0; i < count; i++)
-        frames[i].target = reason[i] != FP_DROP_NONE
-                               ? drop(reason[i])
-                               : decide(context, &frames[i], destination[i], found[i].dest);
+        if (fp_dest_kind(frames[i].target) == FP_DEST_NONE)
+            frames[i].target = decide(&frames[i], found[i]);
 }

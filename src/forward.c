@@ -3,12 +3,11 @@
 
 static void count_own(const struct fp_forwarder *forwarder, const struct fp_context *context,
                       const struct fp_frame *frames, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t index = fp_dest_index(frames[i].target);
-        if (fp_dest_kind(frames[i].target) == FP_DEST_DROP && index >= FP_DROP_OWN &&
-            index - FP_DROP_OWN < FP_OWN)
-            fp_count(&forwarder->own[context->worker][index - FP_DROP_OWN], frames[i].segments);
-    }
+    const fp_dest first = fp_dest_make(FP_DEST_DROP, FP_DROP_OWN);
+    for (uint32_t i = 0; i < count; i++)
+        if (frames[i].target - first < FP_OWN)
+            fp_count(&forwarder->own[context->worker][frames[i].target - first],
+                     frames[i].segments);
 }
 
 void fp_forward(const struct fp_forwarder *forwarder, const struct fp_context *context,

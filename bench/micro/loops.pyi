@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from typing import Final, Self
 
+from fastpath import Forwarder
+
 BURST: Final = 64
 
 class Frames:
@@ -17,5 +19,9 @@ class SuperFrame:
 class Table:
     def __new__(cls, entries: int) -> Self: ...
     def lookup(self, bursts: int) -> int: ...
+
+class Forwarding:
+    def __new__(cls, forwarder: Forwarder, content: bytes, hosts: int) -> Self: ...
+    def forward(self, rounds: int) -> int: ...
 
 def checksum(data: bytes, rounds: int) -> int: ...

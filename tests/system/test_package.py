@@ -2,6 +2,7 @@
 """The source distribution, the wheel that is built from it, and what `pip install` makes of that."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -70,6 +71,12 @@ def test_every_package_of_the_tree_is_in_the_wheel(wheel: Path) -> None:
     assert {".".join(name.parent.parts) for name in names if name.name == "__init__.py"} == tree
 
 
+def test_the_headers_are_in_the_wheel_and_the_kernels_are_not(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
+        there = {Path(name).name for name in file.namelist() if name.startswith("fastpath/include/")}
+    assert there == {path.name for path in (ROOT / "src").iterdir() if path.suffix in (".h", ".def")}
+
+
 def test_it_runs_from_where_it_is_installed(installed: Path) -> None:
     command = installed / "bin" / "fastpath"
     assert run(command, "--version", cwd=installed).startswith("fastpath ")
@@ -81,3 +88,16 @@ def test_it_runs_from_where_it_is_installed(installed: Path) -> None:
 @pytest.mark.parametrize("name", ["fastpath.service", "fastpath.toml"])
 def test_what_an_administrator_copies_is_there(installed: Path, name: str) -> None:
     assert (installed / "share" / "fastpath" / name).read_text() == (ROOT / "examples" / name).read_text()
+
+
+def test_forwarders_in_cython_are_compiled_against_it(installed: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    leftovers = shutil.ignore_patterns("build", "*.egg-info")
+    shutil.copytree(ROOT / "examples" / "cython-forwarder", project, ignore=leftovers)
+    python = installed / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
+    run(*pip, "install", *OFFLINE, "--no-build-isolation", str(project), cwd=tmp_path)
+    code = "import example_forwarder.bridge as it, fastpath; print(it.Bridge().counters, fastpath.get_include())"
+    said = run(python, "-W", "error", "-c", code, cwd=tmp_path)
+    assert said.startswith("{'flooded': 0}")
+    assert str(installed) in said

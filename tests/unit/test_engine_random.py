@@ -3,13 +3,14 @@
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from fastpath import Port, Remote
+from fastpath import Forwarder, LearningBridge, Port, Remote
 from tests.unit.frames import BROADCAST, frame
 from tests.unit.lab import Lab, drain
 from tests.unit.twin_bridge import PORT, REMOTE, SEGMENT, Place, TwinBridge
@@ -31,11 +32,13 @@ class SegmentMachine(RuleBasedStateMachine):
     """One example is one segment of an engine that all examples share."""
 
     lab: Lab
+    forwarder: type[Forwarder] = LearningBridge
     vnis = count(1)
 
     @initialize(learning=st.booleans(), limit=st.sampled_from([0, 0, 3]), flooded=st.sets(st.sampled_from(REMOTES)))
     def create(self, learning: bool, limit: int, flooded: set[int]) -> None:
-        self.segment = self.lab.engine.add_segment(next(self.vnis), learning=learning, ageing=300, max_entries=limit)
+        options: dict[str, Any] = {"learning": learning, "ageing": 300, "max_entries": limit}
+        self.segment = self.lab.engine.add_segment(next(self.vnis), forwarder=self.forwarder(), **options)
         self.ports = [self.segment.add_memory_port(f"port{n}") for n in PORTS]
         self.far_ends = self.lab.far_ends
         for n in flooded:

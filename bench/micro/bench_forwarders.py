@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a forwarder costs that runs in the workers, in nanoseconds per frame: the built-in one, and those of users."""
+
+import importlib
+from collections.abc import Callable
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from fastpath import Forwarder, LearningBridge
+from fastpath.bench.micro import loops
+from fastpath.bench.micro.bench_kernels import measure, udp_frame
+from fastpath.bench.micro.example import build
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> type[Forwarder]:
+    """The bridge in Cython that comes as an example."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(build(tmp_path_factory.mktemp("example"))))
+        found: type[Forwarder] = importlib.import_module("example_forwarder.bridge").Bridge
+        return found
+
+
+def forward(benchmark: BenchmarkFixture, name: str, forwarder: Forwarder, hosts: int) -> None:
+    """Measure it with so many hosts at a port, and as many behind a remote."""
+    frames = loops.Forwarding(forwarder, udp_frame(64), hosts)
+    frames.forward(1)
+    assert frames.forward(1) == 2 * hosts, "a frame did not go to where its destination was learned"
+    rounds: int = max(1, 8192 // hosts)
+    measure(benchmark, f"forwarder, {name}, {2 * hosts} hosts", lambda: frames.forward(rounds), each=2 * hosts * rounds)
+
+
+@pytest.mark.parametrize("hosts", [64, 1024])
+def test_forwarder(benchmark: BenchmarkFixture, hosts: int) -> None:
+    forward(benchmark, "built-in bridge", LearningBridge(), hosts)
+
+
+@pytest.mark.parametrize("hosts", [64, 1024])
+def test_forwarder_in_cython(benchmark: BenchmarkFixture, example: Callable[[], Forwarder], hosts: int) -> None:
+    forward(benchmark, "bridge in Cython", example(), hosts)

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The forwarder in Cython that comes as an example, compiled as its README says."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2] / "examples" / "cython-forwarder"
+
+
+def build(folder: Path) -> Path:
+    """Compile it against this fastpath. `folder` is an empty one; returns what has to be on sys.path."""
+    copy, target = folder / "project", folder / "site"
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    options = "--no-build-isolation --no-deps --no-index --disable-pip-version-check -q --target"
+    command = [sys.executable, "-m", "pip", "install", *options.split(), str(target), str(copy)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout + done.stderr)
+    return target

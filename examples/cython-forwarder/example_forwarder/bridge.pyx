@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A learning bridge as one reads it in a book: the same as fastpath's own (src/bridge.c), with a counter more."""
+
+from libc.stdint cimport uint32_t
+
+from fastpath.forwarder cimport Forwarder
+from fastpath.native cimport (
+    FLOOD,
+    FP_BURST,
+    FP_DROP_same_port,
+    FP_DROP_split_horizon,
+    PASS,
+    drop,
+    fp_context,
+    fp_dest,
+    fp_frame,
+    is_port,
+    is_remote,
+    learn_and_lookup,
+)
+
+
+cdef inline fp_dest decide(const fp_frame *frame, fp_dest found) noexcept nogil:
+    """Where a frame goes whose destination is at `found`."""
+    if is_port(found):
+        return drop(FP_DROP_same_port) if found == frame.source else found
+    if is_remote(found):
+        # Every host of a segment reaches every other one directly: nobody needs us in between.
+        return found if is_port(frame.source) else drop(FP_DROP_split_horizon)
+    return FLOOD
+
+
+cdef class Bridge(Forwarder):
+    """Learns where addresses are, sends frames there, and floods those for addresses that it does not know."""
+
+    cdef uint32_t flooded
+
+    def __cinit__(self):
+        self.flooded = self.counter("flooded")
+
+    # Every worker calls this at once, with a burst of its own: what `self` has must not be changed here,
+    # but for counters.
+    cdef void forward(self, const fp_context *context, fp_frame *frames, uint32_t count) noexcept nogil:
+        cdef fp_dest found[FP_BURST]
+        cdef uint32_t i, flooded = 0
+        learn_and_lookup(context, frames, count, found)
+        for i in range(count):
+            if frames[i].target != PASS:
+                continue  # it has been refused or answered
+            frames[i].target = decide(&frames[i], found[i])
+            if frames[i].target == FLOOD:
+                flooded += frames[i].segments  # a frame may stand for many
+        self.add(context, self.flooded, flooded)
