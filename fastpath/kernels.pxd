@@ -274,6 +274,7 @@ cdef extern from "tables.h" nogil:
         fp_forward_function forward
         void *state
         fp_counter (*own)[64]  # FP_OWN
+        c_bool reasons
     struct fp_segment:
         uint32_t index
         uint32_t vni
