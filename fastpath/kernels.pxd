@@ -489,6 +489,17 @@ cdef extern from "bridge.h" nogil:
     void fp_bridge_learn_and_lookup(const fp_context *context, fp_frame *frames, uint32_t count, fp_dest *found)
 
 
+cdef extern from "compiled.h" nogil:
+    ctypedef int (*fp_compiled_function)(fp_record *records, uint32_t count, uint64_t *counts, uint32_t now,
+                                         uint32_t worker, void *const *arrays) noexcept nogil
+    struct fp_compiled:
+        fp_compiled_function function
+        void **arrays
+        uint32_t first
+        uint32_t counters
+    void fp_compiled_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
+
+
 cdef extern from "tap.h" nogil:
     enum:
         FP_TAP_ROOM
