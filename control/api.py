@@ -9,6 +9,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from fastpath import Capture
+from fastpath.control.capture.messages import CaptureRequest
+from fastpath.control.capture.serve import answer
 from fastpath.control.forwarders import info, set_forwarder
 from fastpath.control.messages import EndpointCreate, ForwarderSet, NetworkCreate
 from fastpath.control.operations import Operations
@@ -59,11 +62,19 @@ def _one(message: BaseModel, status: int = 200) -> web.Response:
 class Api:
     """The routes, and what each calls. What reads the engine or the kernel runs in the reconciler's thread."""
 
-    def __init__(self, operations: Operations, view: View, reconciler: Reconciler, stats: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        view: View,
+        reconciler: Reconciler,
+        stats: Callable[[], Any],
+        capture: Callable[[str], Callable[[CaptureRequest], Capture]],
+    ) -> None:
         self._operations = operations
         self._view = view
         self._reconciler = reconciler
         self._stats = stats
+        self._capture = capture
 
     def application(self) -> web.Application:
         """What aiohttp serves."""
@@ -78,6 +89,7 @@ class Api:
                 web.get("/v1/networks/{name}/forwarder", self.forwarder),
                 web.put("/v1/networks/{name}/forwarder", self.forwarder_set),
                 web.delete("/v1/networks/{name}/forwarder", self.forwarder_reset),
+                web.post("/v1/networks/{name}/capture", self.capture),
                 web.get("/v1/endpoints", self.endpoints),
                 web.post("/v1/endpoints", self.endpoint_create),
                 web.delete("/v1/endpoints/{id}", self.endpoint_remove),
@@ -115,6 +127,10 @@ class Api:
         """{}"""
         await self._operations.remove_network(request.match_info["name"])
         return web.json_response({})
+
+    async def capture(self, request: web.Request) -> web.StreamResponse:
+        """CaptureRequest -> pcapng, while it lasts"""
+        return await answer(request, self._capture(request.match_info["name"]))
 
     async def endpoints(self, request: web.Request) -> web.Response:
         """[Endpoint]"""

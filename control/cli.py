@@ -18,6 +18,7 @@ COMMANDS = {
     "forwarder": ("fastpath.control.commands.forwarder:forwarder", "What decides where frames go: show, set, reset."),
     "stats": ("fastpath.control.commands.stats:stats", "Counters, and why frames were discarded."),
     "replay": ("fastpath.control.commands.replay:replay", "Send a capture through the engine, without root."),
+    "capture": ("fastpath.control.commands.capture:capture", "Frames as they pass, for tcpdump and Wireshark."),
     "bench": ("fastpath.bench.e2e.command:bench", "Compare with other overlays, side by side."),
 }
 
@@ -32,6 +33,7 @@ def main() -> None:
       fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 -d
       fastpath fdb show dev vx0
       fastpath stats vx0
+      fastpath capture vx0
     \b
     An overlay, with `fastpath daemon` on every host:
       fastpath network create blue

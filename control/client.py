@@ -2,9 +2,11 @@
 """The commands' side of the daemon's socket: a method for each route of messages.py."""
 
 import urllib.parse
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from fastpath.control.capture.messages import CaptureRequest
 from fastpath.control.messages import (
     EndpointCreate,
     ForwarderInfo,
@@ -18,7 +20,7 @@ from fastpath.control.messages import (
 )
 from fastpath.control.model import Endpoint
 from fastpath.control.places import SOCKET
-from fastpath.control.unix_http import UnixClient
+from fastpath.control.unix_http import Stream, UnixClient
 from fastpath.errors import UsageError
 
 # The daemon gives up on its store after some seconds, and may try a commit several times; then there are
@@ -56,6 +58,10 @@ class DaemonClient(UnixClient):
     def remove_network(self, name: str) -> None:
         """Remove a network that has no endpoints."""
         self.call("DELETE", f"/v1/networks/{_part(name)}", timeout=CHANGE_TIMEOUT_S)
+
+    def capture(self, name: str, wanted: CaptureRequest) -> AbstractContextManager[Stream]:
+        """A capture of one network on this host, as pcapng, while it lasts."""
+        return self.stream("POST", f"/v1/networks/{_part(name)}/capture", wanted)
 
     def endpoints(self, network: str | None = None) -> list[Endpoint]:
         """The endpoints of one network or of all, on all hosts."""

@@ -36,7 +36,7 @@ async def faces(
             view.status(), engine.stats(), view.networks(), view.peers(), reconciler.done, questions.as_dict()
         )
 
-    api = Api(operations, view, reconciler, lambda: engine.stats().as_dict())
+    api = Api(operations, view, reconciler, lambda: engine.stats().as_dict(), capture=view.open_capture)
     runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:

@@ -8,11 +8,16 @@ from fastpath.control.messages import ForwarderElement
 from fastpath.errors import UsageError
 
 
+def split(text: str) -> list[str]:
+    """The words of a forwarder, or a chain, that stands in one piece."""
+    return text.replace("|", " | ").split()
+
+
 def parse(words: Sequence[str], directory: Path) -> list[ForwarderElement]:
     """The forwarders of `FILE[:NAME] [k=v]… ['|' FILE[:NAME] [k=v]…]…`, as many words or as one; files are
     found from `directory`. Raises UsageError."""
     if len(words) == 1:
-        words = words[0].replace("|", " | ").split()
+        words = split(words[0])
     elements: list[ForwarderElement] = []
     part: list[str] = []
     for word in (*words, "|"):

@@ -9,6 +9,7 @@
     GET    /v1/networks/NAME/forwarder         ForwarderInfo
     PUT    /v1/networks/NAME/forwarder ForwarderSet ForwarderInfo
     DELETE /v1/networks/NAME/forwarder         ForwarderInfo  (the default one again)
+    POST   /v1/networks/NAME/capture           pcapng, while it lasts (capture/messages.py, CaptureRequest)
     GET    /v1/endpoints      ?network=NAME    [Endpoint]
     POST   /v1/endpoints      EndpointCreate   Endpoint
     DELETE /v1/endpoints/ID                    {}             (or the beginning of an id, if only one has it)

@@ -4,10 +4,12 @@
 http.client and not aiohttp, which takes longer to load than most commands take to run.
 """
 
+import contextlib
 import http.client
 import json
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +36,34 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self.sock.settimeout(self.timeout)
         self.sock.connect(os.fspath(self._path))
+        self.kept = self.sock  # `sock` is None when an answer is the last one
+
+
+class Stream:
+    """An answer that is read as it comes."""
+
+    def __init__(self, response: http.client.HTTPResponse, sock: socket.socket) -> None:
+        self._response = response
+        self._sock = sock
+        self.broken = False
+        """Whether it ended in the middle."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its pieces, until it ends, at either end or by `end`."""
+        while piece := self._next():
+            yield piece
+
+    def _next(self) -> bytes:
+        try:
+            return self._response.read1(1 << 16)
+        except (http.client.HTTPException, OSError):
+            self.broken = True
+            return b""
+
+    def end(self) -> None:
+        """Have it end after what came so far. May be called by a signal handler."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
 
 
 class UnixClient:
@@ -47,15 +77,38 @@ class UnixClient:
     def call(self, method: str, target: str, body: BaseModel | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Any:
         """One request, and the JSON that answers it. `timeout` is for how many seconds nothing may come.
         Raises FastpathError; an error of the other side is told in its own words."""
+        with self._explained(timeout), contextlib.closing(_Connection(self.path, timeout)) as connection:
+            response = self._ask(connection, method, target, body)
+            answer = response.read()
+        return self._read(response.status, answer)
+
+    @contextlib.contextmanager
+    def stream(self, method: str, target: str, body: BaseModel) -> Iterator[Stream]:
+        """One request, whose answer is read as it comes, for as long as that takes. Raises FastpathError as `call`
+        does."""
+        with contextlib.closing(_Connection(self.path, DEFAULT_TIMEOUT_S)) as connection:
+            with self._explained(DEFAULT_TIMEOUT_S):
+                response = self._ask(connection, method, target, body)
+                if response.status != http.HTTPStatus.OK:
+                    self._read(response.status, response.read())
+            connection.kept.settimeout(None)
+            yield Stream(response, connection.kept)
+
+    def _ask(
+        self, connection: _Connection, method: str, target: str, body: BaseModel | None
+    ) -> http.client.HTTPResponse:
         try:
             data = body.model_dump_json().encode() if body is not None else None
         except ValueError:  # bytes on the command line that are no UTF-8 (os.fsdecode)
             raise UsageError(f"{self._who} takes UTF-8 only: use other names") from None
-        connection = _Connection(self.path, timeout)
+        connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
+        return connection.getresponse()
+
+    @contextlib.contextmanager
+    def _explained(self, timeout: float) -> Iterator[None]:
+        """What goes wrong with the connection, as FastpathError."""
         try:
-            connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
-            response = connection.getresponse()
-            answer = response.read()
+            yield
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             raise AbsentError(self._absent) from None
         except PermissionError:
@@ -68,9 +121,6 @@ class UnixClient:
             raise RefusedError(f"{self._who} did not answer on {self.path}: it ended in the middle") from None
         except http.client.HTTPException:
             raise RefusedError(f"what listens on {self.path} is not {self._who}: it does not speak HTTP") from None
-        finally:
-            connection.close()
-        return self._read(response.status, answer)
 
     def _read(self, status: int, answer: bytes) -> Any:
         try:

@@ -5,7 +5,9 @@ import os
 import time
 from collections.abc import Callable
 
-from fastpath import Engine, Port, Remote, Segment
+from fastpath import Capture, Engine, Port, Remote, Segment
+from fastpath.control.capture.messages import CaptureRequest
+from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.messages import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
 from fastpath.control.mirror import Mirror
 from fastpath.control.model import Endpoint, Network, Peer
@@ -130,6 +132,20 @@ class View:
                     _line(network.name, entry.mac, to, state, None if entry.static else entry.age) for to in entry.to
                 ]
         return lines
+
+    def open_capture(self, name: str) -> Callable[[CaptureRequest], Capture]:
+        """What begins a capture of a network, in any thread. Raises NotFoundError."""
+        network = self.network(name).network
+        segment = self._engine.segments.get(network.vni) if network.vni is not None else None
+        if segment is None:
+            raise NotFoundError(f"the network {name} has no overlay endpoints on this host, so nothing passes here")
+        here = [each for each in self._mirror.endpoints.get(name, {}).values() if each.host == self._host]
+        own_ports = network.layout == "direct"  # or else one for all of them
+
+        def begin(wanted: CaptureRequest) -> Capture:
+            return open_capture(self._engine, segment, wanted, endpoint_ports(segment, here), label=own_ports)
+
+        return begin
 
     def status(self) -> Status:
         """Is all well, and if not, what is not."""

@@ -13,10 +13,12 @@ with Engine(local="192.0.2.1") as engine:
 from pathlib import Path
 
 from fastpath.burst import Burst
+from fastpath.capture import Capture
 from fastpath.engine import Engine
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
-from fastpath.forwarder import DROP, FLOOD, PASS, Chain, Forwarder, Hub, LearningBridge
+from fastpath.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
+from fastpath.match import Match
 from fastpath.neighbours import Neighbours
 from fastpath.port import MemoryPort, Port, TapPort
 from fastpath.remote import Remote
@@ -39,7 +41,9 @@ __all__ = [
     "EVENT_SENTENCES",
     "FLOOD",
     "PASS",
+    "SENT",
     "Burst",
+    "Capture",
     "Chain",
     "ConflictError",
     "Engine",
@@ -49,6 +53,7 @@ __all__ = [
     "Forwarder",
     "Hub",
     "LearningBridge",
+    "Match",
     "MemoryPort",
     "Neighbours",
     "Port",

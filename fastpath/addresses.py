@@ -64,6 +64,14 @@ def parse_host(text: str | IPAddress) -> IPAddress:
     return address
 
 
+def parse_ip4(text: str) -> int:
+    """The number of the IPv4 address of a host in a segment, as bursts have it. Raises UsageError."""
+    address = parse_host(text)
+    if address.version != 4:
+        raise UsageError(f"{address} is an IPv6 address: an IPv4 address is needed here")
+    return int(address)
+
+
 def family_of(address: IPAddress) -> socket.AddressFamily:
     """AF_INET or AF_INET6."""
     return socket.AF_INET if address.version == 4 else socket.AF_INET6

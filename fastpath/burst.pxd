@@ -4,7 +4,13 @@ from libc.stdint cimport uint32_t
 from fastpath.kernels cimport fp_frame, fp_record, fp_room
 
 
+# Deliver the frame at a place now; whether that could be.
+ctypedef bint (*deliver_now)(void *deliverer, uint32_t place, uint32_t target, bint changed) noexcept
+
+
 cdef class Burst:
+    cdef deliver_now deliver
+    cdef void *deliverer  # not owned: `deliver` is only called while there are frames
     cdef fp_frame *frames  # of the thread's burst
     cdef const fp_room *room  # of each of them
     cdef const uint32_t *place  # which of them this burst consists of

@@ -7,10 +7,13 @@ import numpy as np
 
 from fastpath.kernels cimport (
     FP_DEFERRED_BURST,
+    FP_DEST_DEFERRED,
     FP_DEST_PORT,
     FP_DEST_REMOTE,
     FP_SIDE_DESTINATION,
     FP_SIDE_SOURCE,
+    fp_dest_kind,
+    fp_dest_make,
     fp_frame,
     fp_record,
     fp_rewrite_ip,
@@ -165,6 +168,17 @@ cdef class Burst:
         cdef uint32_t target = to
         for i in self.where(which):
             self.copies.append((self.place[i], target))
+
+    def send(self, which, to):
+        """Send frames to a port or remote at once, as they are now, and set `out` to SENT. So one frame can go to
+        several in several forms: change it and send it again."""
+        cdef Py_ssize_t i
+        cdef uint32_t target = to
+        if fp_dest_kind(target) not in (FP_DEST_PORT, FP_DEST_REMOTE):
+            raise UsageError(f"{to} is not the number of a port or remote")
+        for i in self.where(which):
+            if self.deliver(self.deliverer, self.place[i], target, self.writable):
+                self.record[i].out = fp_dest_make(FP_DEST_DEFERRED, 0)
 
     cdef list changes(self, which, values, dtype, tuple shape):
         """(index, value) for each frame that is to be changed; one value may stand for all."""

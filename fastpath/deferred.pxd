@@ -40,4 +40,5 @@ cdef class Deferred:
     cdef void ask_c(self, const fp_forwarder *element, uint32_t count) noexcept nogil
     cdef void deliver(self, uint32_t count) noexcept nogil
     cdef void deliver_copies(self)
+    cdef void deliver_one(self, fp_frame *frame, uint32_t target) noexcept nogil
     cdef void wait(self, int timeout_ms) noexcept nogil

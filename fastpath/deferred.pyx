@@ -92,6 +92,17 @@ cdef class Rings:
             close(self.wake)  # not Python's: this may be the interpreter's end
 
 
+cdef bint deliver_now(void *deferred, uint32_t place, uint32_t target, bint changed) noexcept:
+    """For Burst.send; `changed`: the frame's bytes may be other ones now."""
+    cdef Deferred self = <Deferred>deferred
+    cdef fp_frame *frame = &self.frames[place]
+    if changed and not fp_rewrite_settle(frame):
+        return False  # it will be discarded
+    with nogil:
+        self.deliver_one(frame, target)
+    return True
+
+
 cdef class Deferred:
     """A forwarder, or a chain with one, that runs in Python on behalf of a segment. It has no thread before
     `start`; without one, `poll` does what the thread would do."""
@@ -107,6 +118,7 @@ cdef class Deferred:
         if self.frames == NULL or self.place == NULL or self.room == NULL:
             raise MemoryError
         self.burst = Burst(self.rings)
+        self.burst.deliver, self.burst.deliverer = deliver_now, <void *>self
         self.c.forward = fp_defer_forward
         self.c.state = self.rings.c
         self.context.tables = tables.c
@@ -194,20 +206,22 @@ cdef class Deferred:
                       exc_info=error)
 
     cdef void deliver_copies(self):
-        cdef uint32_t place, target, decided
-        cdef fp_frame *frame
+        cdef uint32_t place, target
         for place, target in self.burst.copies:
-            frame = &self.frames[place]
-            decided = frame.target
-            frame.target = target
             with nogil:
-                self.lock()
-                if self.segment != NULL:
-                    fp_deliver(&self.context, frame)
-                    fp_uplink_flush(&self.context, self.context.uplink)
-                self.unlock()
-            frame.target = decided
+                self.deliver_one(&self.frames[place], target)
         self.burst.copies.clear()
+
+    cdef void deliver_one(self, fp_frame *frame, uint32_t target) noexcept nogil:
+        """Deliver a frame, whatever is decided about it."""
+        cdef uint32_t decided = frame.target
+        frame.target = target
+        self.lock()
+        if self.segment != NULL:
+            fp_deliver(&self.context, frame)
+            fp_uplink_flush(&self.context, self.context.uplink)
+        self.unlock()
+        frame.target = decided
 
     cdef void deliver(self, uint32_t count) noexcept nogil:
         cdef uint32_t i

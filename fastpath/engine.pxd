@@ -16,9 +16,11 @@ cdef class Engine:
     cdef list workers
     cdef list threads
     cdef dict _segments
+    cdef list _captures  # those that are open
     cdef int attention
     cdef object housekeeper
     cdef object port_gone
     cdef int stop_requested
     cdef set unused_remotes
+    cdef dict heard  # index of a remote -> (frames that came from it, when that was noticed)
     cdef set told  # ports that port_gone was called for

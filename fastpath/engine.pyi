@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Self
 
 from fastpath.addresses import IPAddress
+from fastpath.capture import DEFAULT_ROOM, Capture
 from fastpath.forwarder import Forwarder
 from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
+from fastpath.pcapng import Direction
 from fastpath.port import Port
 from fastpath.remote import Remote
 from fastpath.segment import DEFAULT_AGEING, Segment
@@ -14,6 +16,7 @@ DEFAULT_UDP_PORT: Final = 4789
 DEFAULT_SOURCE_PORTS: Final = (49152, 65535)
 DEFAULT_FDB_ENTRIES: Final = 65536
 DEFAULT_NEIGHBOUR_ENTRIES: Final = 65536
+REMEMBERED_S: Final = 600
 DEFAULT_SPIN_US: Final = 50
 MAX_SPIN_US: Final = 1000000
 
@@ -44,6 +47,20 @@ class Engine:
     def udp_port(self) -> int: ...
     @property
     def known_only(self) -> bool: ...
+    def capture(
+        self,
+        segment: Segment | None = None,
+        *,
+        ports: Iterable[Port] = (),
+        remotes: Iterable[str | IPAddress] = (),
+        drops: Iterable[str] = (),
+        directions: Iterable[Direction] = ("in", "out"),
+        outer: bool = False,
+        filter: str | None = None,  # noqa: A002  # as everybody calls it
+        snaplen: int = 0,
+        room: int = DEFAULT_ROOM,
+        name_of: Callable[[Port], str] | None = None,
+    ) -> Capture: ...
     @property
     def admitted(self) -> tuple[Remote, ...]: ...
     def admit(self, address: str | IPAddress, udp_port: int | None = None) -> Remote: ...

@@ -13,14 +13,17 @@ from libc.stdint cimport uint8_t
 
 from fastpath import fdb as fdb_module
 from fastpath import remote as remote_module
+from fastpath.capture cimport Capture
 from fastpath.kernels cimport fp_clock_advance, fp_directory_delete, fp_fdb_entries, fp_fdb_used
+from fastpath.port cimport Port
 from fastpath.remote cimport Remote
 from fastpath.segment cimport Segment
 from fastpath.tables cimport Tables, sum_tallies
 from fastpath.uplink cimport Uplink
 from fastpath.worker cimport Worker
 
-from fastpath.addresses import family_of, parse_ip, to_wire
+from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
+from fastpath.capture import DEFAULT_ROOM
 from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder import LearningBridge
 from fastpath.housekeeper import Housekeeper
@@ -35,7 +38,9 @@ DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
+REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
+NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
 
 def drain(int fd):
@@ -98,9 +103,10 @@ cdef class Engine:
         self.workers = []
         self.threads = []
         self._segments = {}
+        self._captures = []
         self.housekeeper = None
         self.port_gone = None
-        self.unused_remotes = set()
+        self.unused_remotes, self.heard = set(), {}
         self.told = set()
         self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.stop_requested = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -159,6 +165,31 @@ cdef class Engine:
                 raise ConflictError(f"there is no segment with VNI {segment.vni}")
             del self._segments[segment.vni]
             segment.close()
+
+    def capture(self, Segment segment=None, *, ports=(), remotes=(), drops=(), directions=("in", "out"), bint outer=False,
+                filter=None, snaplen=0, room=DEFAULT_ROOM, name_of=None):
+        """Capture what passes: a Capture, which is read, and closed when it is no longer wanted.
+
+        Taken is what passes one of `ports` (Port) or `remotes` (addresses), or is dropped for one of the reasons
+        `drops` ("any": for whichever); all of that where none of them is given. `segment` and `directions` (in to
+        the engine, out of it) limit it, and `filter`, which is tcpdump's (pcap-filter(7), needs libpcap). `outer`
+        takes packets as they are on the underlay, with IP and UDP headers that are made anew. At most `snaplen`
+        bytes of each are kept (0: all), at most `room` bytes for each worker until they are read. `name_of` says
+        what a Port is called in it, by default as its interface is.
+        Raises FastpathError.
+        """
+        self._check_open()
+        ports = list(ports)
+        for port in ports:
+            (<Port?>port).check()
+            if segment is not None and port.vni != segment.vni:
+                raise UsageError(f"port {port.name} belongs to another segment")
+        return Capture(
+            self.tables, self._captures, self._port_at, vni=segment.vni if segment is not None else None,
+            ports=[(<Port?>port).c.index for port in ports], remotes=remotes, drops=drops, directions=directions,
+            outer=outer, filter=filter, snaplen=snaplen, room=room, name_of=name_of, udp_port=self.udp_port,
+            local=self.local if self.local is not None else from_wire(NOWHERE[self.tables.family]),
+        )
 
     @property
     def admitted(self):
@@ -259,6 +290,8 @@ cdef class Engine:
             housekeeper = self._stop_workers()
             with self.tables.lock:
                 if self.underlay is not None:
+                    for capture in list(self._captures):
+                        capture.close()
                     for segment in list(self._segments.values()):
                         self.remove_segment(segment)
                     self.workers.clear()
@@ -298,10 +331,10 @@ cdef class Engine:
                     log.exception("the callback for a port that is gone failed")
 
     def advance_clock(self, int seconds):
-        """Let time pass for the FDB and for forwarders: for tests, which cannot wait."""
-        clock = self.tables.clock
+        """Let time pass for the FDB and for forwarders: for tests, which cannot wait. From the first call on, the
+        clock of forwarders stands still in between."""
         fp_clock_advance(self.tables.c, seconds)
-        self.tables.clock = lambda: clock() + seconds
+        self.tables.clock.advance(seconds)
 
     def stats(self):
         """All counters, as a stats.EngineStats."""
@@ -318,6 +351,15 @@ cdef class Engine:
                 fdb_limit=fp_fdb_entries(self.tables.c.fdb),
                 socket_overflows=self.underlay.overflows(),
             )
+
+    def _port_at(self, place):
+        """The port with this index, or None."""
+        with self.tables.lock:
+            for segment in self._segments.values():
+                port = (<Segment>segment)._ports.get(place)
+                if port is not None:
+                    return port
+        return None
 
     def _stop_workers(self):
         """Stop the workers; what is left is to stop the housekeeper, without holding `lifecycle`."""
@@ -370,6 +412,7 @@ cdef class Engine:
         last time: a worker may have just added one that it is about to learn from."""
         named = fdb_module.remote_indices(self.tables) | named_remote_indices(list(self._segments.values()))
         named |= {(<Remote>remote).ensure() for remote in self.admitted}
+        named |= self._remembered()
         unused = remote_module.indices(self.tables) - named
         doomed = unused & self.unused_remotes
         if doomed:
@@ -379,3 +422,16 @@ cdef class Engine:
             self.tables.reclaim()
             remote_module.reclaim(self.tables, doomed)
         self.unused_remotes = unused - doomed
+
+    def _remembered(self):
+        """Remotes that sent something lately, where a forwarder in Python may have noted their numbers: unlike
+        the bridge with its FDB, it tells nobody."""
+        if not any(segment.forwarder.deferred for segment in self._segments.values()):
+            self.heard = {}
+            return set()
+        now = self.tables.clock()
+        former, self.heard = self.heard, {}
+        for index, frames in remote_module.received(self.tables).items():
+            known, noticed = former.get(index, (None, now))
+            self.heard[index] = (frames, noticed if known == frames else now)
+        return {index for index, (_, noticed) in self.heard.items() if now - noticed < REMEMBERED_S}

@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free
 from fastpath.kernels cimport (
     FP_CHAIN,
     FP_COUNTERS,
+    FP_DEST_DEFERRED,
     FP_DEST_DROP,
     FP_DEST_FLOOD,
     FP_DEST_NONE,
@@ -33,6 +34,7 @@ from fastpath.errors import ConflictError, UsageError
 
 PASS = fp_dest_make(FP_DEST_NONE, 0)
 FLOOD = fp_dest_make(FP_DEST_FLOOD, 0)
+SENT = fp_dest_make(FP_DEST_DEFERRED, 0)
 DROP = fp_dest_make(FP_DEST_DROP, FP_DROP_forwarder)
 
 
@@ -99,8 +101,19 @@ cdef class Forwarder:
         raise ConflictError(f"VNI {self.segment.vni} has no port named {name}")
 
     def remote(self, address, udp_port=None):
-        """The number of a remote, which it keeps while the segment has this forwarder."""
+        """The number of a remote, which it keeps while the segment has this forwarder. Numbers of remotes that frames
+        came from, in `burst.port`, are good for ten minutes after the last such frame (engine.REMEMBERED_S)."""
         return self.segment.hold_remote(self, address, udp_port)
+
+    @property
+    def flood_list(self):
+        """The numbers of all remotes on the segment's flood list at this moment."""
+        return self.segment.remote_numbers()
+
+    @property
+    def now(self):
+        """The time in seconds, from any beginning; the same clock as `burst.now`."""
+        return self.segment.now
 
     def counter(self, str name):
         """The index of a counter of one's own, which `fastpath stats` shows by this name."""

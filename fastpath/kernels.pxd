@@ -155,6 +155,7 @@ cdef extern from "frame.h" nogil:
         FP_DEST_FLOOD
         FP_DEST_GROUP
         FP_DEST_DROP
+        FP_DEST_DEFERRED
     ctypedef uint32_t fp_dest
     fp_dest fp_dest_make(int kind, uint32_t index)
     uint32_t fp_dest_kind(fp_dest dest)
@@ -328,6 +329,7 @@ cdef extern from "tables.h" nogil:
     void fp_turn_end(fp_tables *tables, uint32_t worker)
     void fp_synchronize(fp_tables *tables)
     void fp_drop(const fp_context *context, const fp_frame *frame, uint32_t reason)
+    void fp_count_drop(const fp_context *context, const fp_frame *frame, uint32_t reason)
     void fp_count_event(const fp_context *context, fp_segment *segment, uint32_t event, uint32_t times)
     void fp_note(const fp_context *context, const fp_frame *frame, uint32_t event)
     void fp_count_in(const fp_context *context, const fp_frame *frame)
@@ -343,6 +345,52 @@ cdef extern from "ring.h" nogil:
     void *fp_ring_next(const fp_ring *ring, uint64_t *position, uint32_t *size)
     void fp_ring_release(fp_ring *ring, uint64_t position)
     c_bool fp_ring_empty(const fp_ring *ring)
+
+
+cdef extern from "capture.h" nogil:
+    enum:
+        FP_CAPTURES
+        FP_CAPTURE_TERMS
+        FP_CAPTURE_ROOM
+        FP_IN
+        FP_OUT
+    uint32_t FP_CAPTURE_ALL_VNIS
+    ctypedef struct fp_filter:  # a function, which nobody calls from here
+        pass
+    struct fp_selection:
+        c_bool outer
+        c_bool passing
+        uint8_t directions
+        uint32_t vni
+        uint64_t drops
+        uint32_t ports
+        uint32_t remotes
+        uint32_t port[64]  # FP_CAPTURE_TERMS
+        uint8_t remote[64][16]
+        uint32_t snap
+        fp_address local
+        fp_filter *filter
+        const void *program
+    struct fp_captured:
+        uint32_t length
+        uint32_t original
+        uint32_t vni
+        uint64_t time
+        fp_dest where
+        fp_address remote
+        uint8_t direction
+        uint8_t reason
+    struct fp_capture
+    struct fp_captures:
+        uint32_t count
+        fp_capture *item[4]  # FP_CAPTURES
+    fp_capture *fp_capture_new(const fp_selection *selection, uint32_t workers, uint32_t room)
+    void fp_capture_free(fp_capture *capture)
+    const fp_captures *fp_captures_publish(fp_tables *tables, const fp_captures *captures)
+    fp_ring *fp_capture_ring(const fp_capture *capture, uint32_t worker)
+    uint64_t fp_capture_missed(const fp_capture *capture)
+    void fp_capture_arrival(const fp_context *context, const fp_source *source, const uint8_t *data, uint32_t length,
+                            uint32_t unit, uint8_t tos, uint32_t reason)
 
 
 cdef extern from "deliver.h" nogil:
@@ -382,6 +430,7 @@ cdef extern from "record.h" nogil:
         uint8_t protocol
         uint8_t tos
         uint8_t ttl
+        uint8_t fragment
     void fp_record_fill(fp_record *record, const fp_frame *frame, uint32_t vni)
 
 
@@ -521,6 +570,7 @@ cdef extern from "udp.h" nogil:
     struct fp_udp_out:
         int fd
         int family
+        uint16_t udp_port
         c_bool gso
     int fp_udp_receive(int fd, fp_udp_in *inlet, uint8_t *buffers, size_t stride, uint32_t room)
 
@@ -591,7 +641,7 @@ cdef extern from "outer.h" nogil:
         uint8_t tos
     c_bool fp_outer_knows(uint16_t link)
     c_bool fp_outer_parse(uint8_t *data, uint32_t length, uint16_t link, fp_outer *outer)
-    uint32_t fp_outer_write(uint8_t *to, const fp_address *from_, const fp_address *remote, uint8_t tos, uint32_t length)
+    uint32_t fp_outer_headers(uint8_t *to, const fp_address *from_, const fp_address *remote, uint8_t tos, uint32_t length)
 
 
 cdef extern from "pcap_out.h" nogil:

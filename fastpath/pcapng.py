@@ -9,7 +9,7 @@ blocks.
 """
 
 import struct
-from typing import IO, Literal
+from typing import Literal, Protocol
 
 from fastpath.version import VERSION
 
@@ -17,11 +17,11 @@ Direction = Literal["in", "out"]
 
 LINKTYPE_ETHERNET = 1
 
-_SECTION_HEADER, _INTERFACE_DESCRIPTION, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 6
+_SECTION_HEADER, _INTERFACE_DESCRIPTION, _INTERFACE_STATISTICS, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 5, 6
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 _VERSION = (1, 0)
 _LENGTH_UNKNOWN = (1 << 64) - 1
-_END_OF_OPTIONS, _COMMENT, _USER_APPLICATION, _NAME, _FLAGS, _RESOLUTION = 0, 1, 4, 2, 2, 9
+_END_OF_OPTIONS, _COMMENT, _USER_APPLICATION, _NAME, _FLAGS, _RESOLUTION, _DROPPED = 0, 1, 4, 2, 2, 9, 5
 _NANOSECONDS = b"\x09"  # 10^-9
 _FLAG = {"in": 1, "out": 2}  # the two lowest bits of epb_flags, section 4.3.1
 
@@ -41,13 +41,20 @@ def _text(text: str | None) -> bytes:
     return (text or "").encode(errors="replace")[:0xFFFF].decode(errors="ignore").encode()
 
 
+class Output(Protocol):
+    """What can be written to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write it all."""
+
+
 class PcapngWriter:
     """Writes a section to `file`, which is open for writing bytes and stays the caller's to flush and close.
 
     `snaplen` is the most bytes of a packet that are written; 0: all. Errors are those of `file.write`.
     """
 
-    def __init__(self, file: IO[bytes], snaplen: int = 0) -> None:
+    def __init__(self, file: Output, snaplen: int = 0) -> None:
         self._file = file
         self._snaplen = snaplen
         self._interfaces = 0
@@ -83,6 +90,11 @@ class PcapngWriter:
         head = struct.pack("<IIIII", interface, timestamp_ns >> 32, timestamp_ns & 0xFFFFFFFF, len(data), length)
         flags = struct.pack("<I", _FLAG[direction]) if direction is not None else b""
         self._block(_ENHANCED_PACKET, head + _padded(data) + _options((_COMMENT, _text(comment)), (_FLAGS, flags)))
+
+    def statistics(self, interface: int, timestamp_ns: int, *, dropped: int) -> None:
+        """Say how many packets were not captured so far, for want of room (isb_ifdrop)."""
+        head = struct.pack("<III", interface, timestamp_ns >> 32, timestamp_ns & 0xFFFFFFFF)
+        self._block(_INTERFACE_STATISTICS, head + _options((_DROPPED, struct.pack("<Q", dropped))))
 
     def _block(self, kind: int, body: bytes) -> None:
         """One block, in one write: a reader of a pipe sees whole blocks."""

@@ -26,7 +26,8 @@ RECORD = np.dtype(
         ("protocol", np.uint8),
         ("tos", np.uint8),
         ("ttl", np.uint8),
-        ("unused", np.uint8, (4,)),
+        ("fragment", np.uint8),
+        ("unused", np.uint8, (3,)),
     ]
 )
 

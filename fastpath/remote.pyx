@@ -108,6 +108,15 @@ def indices(Tables tables):
     return {index for index in range(1, FP_REMOTES) if fp_remotes_get(tables.c.remotes, index) != NULL}
 
 
+def received(Tables tables):
+    """{index: frames that came from it} of all remotes."""
+    cdef uint32_t index
+    return {
+        index: sum_traffic(fp_remotes_get(tables.c.remotes, index).traffic, tables.counters).rx_frames
+        for index in indices(tables)
+    }
+
+
 def retire(Tables tables, doomed):
     """Take remotes out of service: workers that begin a turn from now on no longer find them."""
     cdef uint32_t index

@@ -13,6 +13,7 @@ from fastpath.forwarder cimport Forwarder
 from fastpath.kernels cimport (
     FP_DEST_PORT,
     FP_DEST_REMOTE,
+    FP_REMOTE_NONE,
     fp_dest_make,
     fp_fdb_share,
     fp_fdb_share_of,
@@ -192,8 +193,20 @@ cdef class Segment:
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
-            self.held.setdefault(forwarder, []).append(remote)
+            held = self.held.setdefault(forwarder, [])
+            if remote not in held:
+                held.append(remote)
             return fp_dest_make(FP_DEST_REMOTE, remote.ensure())
+
+    def remote_numbers(self):
+        """Those of the flood list; see Forwarder.flood_list. Takes no lock: forwarders ask in the midst of bursts."""
+        found = [(<Remote>remote).find() for remote in tuple(self._remotes)]
+        return [fp_dest_make(FP_DEST_REMOTE, place) for place in found if place != FP_REMOTE_NONE]
+
+    @property
+    def now(self):
+        """The time by which forwarders go; see Forwarder.now."""
+        return self.tables.clock()
 
     def start_forwarder(self):
         """The engine starts."""

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
-from collections.abc import Callable
 from typing import Self
 
 from fastpath.uplink import Uplink
 
 DROP_SENTENCES: dict[str, str]
 EVENT_SENTENCES: dict[str, str]
+
+class Clock:
+    def __call__(self) -> float: ...
+    def advance(self, seconds: float) -> None: ...
 
 class Indices:
     def __init__(self, last: int, what: str) -> None: ...
@@ -33,4 +36,4 @@ class Tables:
     def counters(self) -> int: ...
     uplink: Uplink
     running: bool
-    clock: Callable[[], float]
+    clock: Clock

@@ -45,6 +45,19 @@ EVENT_SENTENCES = {
 }
 
 
+class Clock:
+    """Seconds of the machine's monotonic clock. From the first `advance` on it moves by that alone: what a test
+    sees does not depend on how fast the machine is."""
+
+    stands_at = None
+
+    def __call__(self):
+        return time.monotonic() if self.stands_at is None else self.stands_at
+
+    def advance(self, seconds):
+        self.stands_at = self() + seconds
+
+
 class Indices:
     """Numbers from 1 to `last`, the lowest free one first, so that tables stay dense."""
 
@@ -87,7 +100,7 @@ cdef class Tables:
         self.family = family
         self.workers = workers
         self.counters = workers + 1
-        self.clock = time.monotonic
+        self.clock = Clock()
         self.lock = threading.RLock()
         self.segment_indices = Indices(FP_FDB_SEGMENTS - 1, "segments")
         self.port_indices = Indices(FP_PORTS - 1, "ports")

@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory of a way to the remotes (src/uplink.h)."""
 
+import os
+import socket
+
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 
 from fastpath.kernels cimport FP_UPLINK_MEMORY, aligned_alloc, fp_udp_out
+
+
+def udp_port_of(fd):
+    """The UDP port that a socket is bound to."""
+    with socket.socket(fileno=os.dup(fd)) as copy:
+        return copy.getsockname()[1]
 
 
 cdef class Uplink:
@@ -20,6 +29,7 @@ cdef class Uplink:
         for i, fd in enumerate(send):
             self.c.outlet[i].fd = fd
             self.c.outlet[i].family = family
+            self.c.outlet[i].udp_port = udp_port_of(fd)
             self.c.outlet[i].gso = gso
 
     def __dealloc__(self):

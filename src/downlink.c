@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "capture.h"
 #include "sink.h"
 #include "split.h"
 #include "tap.h"
@@ -26,8 +27,10 @@ static enum fp_drop reason_of(int error) {
 static void count(const struct fp_context *context, const struct fp_frame *frame,
                   struct fp_port *port, int result) {
     struct fp_traffic *traffic = &port->traffic[context->worker];
-    if (result < 0)
-        fp_drop_out(context, frame, reason_of(-result), traffic);
+    const enum fp_drop reason = result < 0 ? reason_of(-result) : FP_DROP_NONE;
+    fp_capture_to_port(context, frame, port, reason);
+    if (reason != FP_DROP_NONE)
+        fp_drop_out(context, frame, reason, traffic);
     else
         fp_count_out(context, frame, traffic);
 }

@@ -29,7 +29,7 @@ enum fp_dest_kind {
     FP_DEST_FLOOD = 3, // everywhere in the segment but where it came from
     FP_DEST_GROUP = 4, // index of a list of remotes (a group address with several destinations)
     FP_DEST_DROP = 5, // a reason (enum fp_drop), or one of the forwarder's own
-    FP_DEST_DEFERRED = 6, // a copy of the frame waits for its forwarder: nothing to do (defer.h)
+    FP_DEST_DEFERRED = 6, // nothing to do: a copy waits (defer.h), or it was sent already
 };
 
 #define FP_DEST_INDEX_MASK UINT32_C(0x0fffffff)

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "outer.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "checksum.h"
 #include "flow.h"
 #include "wire.h"
 
-enum { COOKED_SIZE = 16, TTL = 64, DONT_FRAGMENT = 0x4000, UDP_DESTINATION = 2 };
-
-static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+enum {
+    COOKED_SIZE = 16,
+    TTL = 64,
+    DONT_FRAGMENT = 0x4000,
+    IPV4_TTL = 8,
+    IPV6_HOP_LIMIT = 7,
+    UDP_DESTINATION = 2,
+    V4_PREFIX = 12,
+};
 
 // Make the packet look as if it had an Ethernet header: only its EtherType is looked at. NULL: too short.
 static uint8_t *as_ethernet(uint8_t *data, uint32_t *length, uint16_t link) {
@@ -67,42 +74,68 @@ bool fp_outer_parse(uint8_t *data, uint32_t length, uint16_t link, struct fp_out
     return true;
 }
 
-static uint32_t write_ipv4(uint8_t *to, const struct fp_address *from,
-                           const struct fp_address *remote, uint8_t tos, uint32_t length) {
-    memset(to, 0, FP_IPV4_SIZE);
-    to[0] = 0x45;
-    to[FP_IPV4_TOS] = tos;
-    fp_store_be16(to + FP_IPV4_LENGTH, (uint16_t)(FP_IPV4_SIZE + FP_UDP_SIZE + length));
-    fp_store_be16(to + FP_IPV4_FRAGMENT, DONT_FRAGMENT);
-    to[FP_IPV4_PROTOCOL - 1] = TTL;
-    to[FP_IPV4_PROTOCOL] = FP_PROTOCOL_UDP;
-    memcpy(to + FP_IPV4_SOURCE, from->ip + sizeof v4_prefix, 4);
-    memcpy(to + FP_IPV4_SOURCE + 4, remote->ip + sizeof v4_prefix, 4);
-    const uint16_t checksum = fp_checksum(to, FP_IPV4_SIZE);
-    memcpy(to + FP_IPV4_CHECKSUM, &checksum, sizeof checksum);
+static bool is_v4(const struct fp_address *address) {
+    static const uint8_t prefix[V4_PREFIX] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return memcmp(address->ip, prefix, sizeof prefix) == 0;
+}
+
+// What does not fit into a length field: 0, as in a packet that the kernel has yet to cut.
+static uint16_t field(uint32_t length) {
+    return length <= UINT16_MAX ? (uint16_t)length : 0;
+}
+
+static uint32_t write_ipv4(uint8_t *ip, const uint8_t *source, const uint8_t *destination,
+                           uint8_t tos, uint32_t length) {
+    memset(ip, 0, FP_IPV4_SIZE);
+    ip[0] = 0x45;
+    ip[FP_IPV4_TOS] = tos;
+    fp_store_be16(ip + FP_IPV4_LENGTH, field(FP_IPV4_SIZE + length));
+    fp_store_be16(ip + FP_IPV4_FRAGMENT, DONT_FRAGMENT);
+    ip[IPV4_TTL] = TTL;
+    ip[FP_IPV4_PROTOCOL] = FP_PROTOCOL_UDP;
+    memcpy(ip + FP_IPV4_SOURCE, source + V4_PREFIX, 4);
+    memcpy(ip + FP_IPV4_SOURCE + 4, destination + V4_PREFIX, 4);
+    const uint16_t checksum = fp_checksum(ip, FP_IPV4_SIZE);
+    memcpy(ip + FP_IPV4_CHECKSUM, &checksum, sizeof checksum);
     return FP_IPV4_SIZE;
 }
 
-static uint32_t write_ipv6(uint8_t *to, const struct fp_address *from,
-                           const struct fp_address *remote, uint8_t tos, uint32_t length) {
-    fp_store_be32(to, 6U << 28 | (uint32_t)tos << 20);
-    fp_store_be16(to + FP_IPV6_LENGTH, (uint16_t)(FP_UDP_SIZE + length));
-    to[FP_IPV6_NEXT] = FP_PROTOCOL_UDP;
-    to[FP_IPV6_NEXT + 1] = TTL;
-    memcpy(to + FP_IPV6_SOURCE, from->ip, 16);
-    memcpy(to + FP_IPV6_SOURCE + 16, remote->ip, 16);
+static uint32_t write_ipv6(uint8_t *ip, const uint8_t *source, const uint8_t *destination,
+                           uint8_t tos, uint32_t length) {
+    fp_store_be32(ip, UINT32_C(6) << 28 | (uint32_t)tos << 20);
+    fp_store_be16(ip + FP_IPV6_LENGTH, field(length));
+    ip[FP_IPV6_NEXT] = FP_PROTOCOL_UDP;
+    ip[IPV6_HOP_LIMIT] = TTL;
+    memcpy(ip + FP_IPV6_SOURCE, source, 16);
+    memcpy(ip + FP_IPV6_SOURCE + 16, destination, 16);
     return FP_IPV6_SIZE;
 }
 
-uint32_t fp_outer_write(uint8_t *to, const struct fp_address *from, const struct fp_address *remote,
-                        uint8_t tos, uint32_t length) {
-    const bool ipv4 = memcmp(remote->ip, v4_prefix, sizeof v4_prefix) == 0;
-    const uint32_t size = ipv4 ? write_ipv4(to, from, remote, tos, length)
-                               : write_ipv6(to, from, remote, tos, length);
-    uint8_t *udp = to + size;
-    fp_store_be16(udp, from->udp_port);
-    fp_store_be16(udp + UDP_DESTINATION, remote->udp_port);
-    fp_store_be16(udp + FP_UDP_LENGTH, (uint16_t)(FP_UDP_SIZE + length));
+uint32_t fp_outer_headers(uint8_t *to, const struct fp_address *source,
+                          const struct fp_address *destination, uint8_t tos, uint32_t length) {
+    const uint32_t udp_length = FP_UDP_SIZE + length;
+    const uint32_t ip_size = (is_v4(destination) ? write_ipv4 : write_ipv6)(
+        to, source->ip, destination->ip, tos, udp_length);
+    uint8_t *udp = to + ip_size;
+    fp_store_be16(udp, source->udp_port);
+    fp_store_be16(udp + UDP_DESTINATION, destination->udp_port);
+    fp_store_be16(udp + FP_UDP_LENGTH, field(udp_length));
     fp_store_be16(udp + FP_UDP_CHECKSUM, 0);
-    return size + FP_UDP_SIZE;
+    return ip_size + FP_UDP_SIZE;
+}
+
+uint32_t fp_outer_write(uint8_t *to, const struct fp_address *source,
+                        const struct fp_address *destination, uint8_t tos, const uint8_t *payload,
+                        uint32_t length) {
+    const uint32_t headers = fp_outer_headers(to, source, destination, tos, length);
+    const uint32_t udp_length = FP_UDP_SIZE + length;
+    uint8_t *udp = to + headers - FP_UDP_SIZE;
+    memcpy(to + headers, payload, length);
+    uint64_t sum = fp_checksum_pseudo(to, is_v4(destination) ? 4 : 6, FP_PROTOCOL_UDP, udp_length);
+    sum = fp_checksum_add(sum, udp, udp_length);
+    uint16_t checksum = (uint16_t)~fp_checksum_fold(sum);
+    if (checksum == 0)
+        checksum = UINT16_MAX; // 0 says that there is none (RFC 768)
+    memcpy(udp + FP_UDP_CHECKSUM, &checksum, sizeof checksum);
+    return headers + length;
 }

@@ -31,10 +31,16 @@ static inline bool fp_outer_knows(uint16_t link) {
 // bytes in front of one without an Ethernet header are written to.
 bool fp_outer_parse(uint8_t *data, uint32_t length, uint16_t link, struct fp_outer *outer);
 
-// Write the IP and UDP headers that a packet of `length` bytes (of UDP payload) would have on its way between
-// two addresses of one family; returns their size, at most FP_OUTER_SIZE. The UDP checksum is 0: none (RFC
-// 7348 section 5, RFC 6935).
-uint32_t fp_outer_write(uint8_t *to, const struct fp_address *from, const struct fp_address *remote,
-                        uint8_t tos, uint32_t length);
+// Write the IP and UDP headers that a packet with `length` bytes of UDP payload would have on its way between two
+// addresses of one family; returns their size, at most FP_OUTER_SIZE. What we do not know of a header is as
+// Linux has it by default: TTL 64, don't fragment. The UDP checksum is 0: none (RFC 7348 section 5, RFC 6935).
+uint32_t fp_outer_headers(uint8_t *to, const struct fp_address *source,
+                          const struct fp_address *destination, uint8_t tos, uint32_t length);
+
+// The same with the payload behind it, and the UDP checksum. `to` has FP_OUTER_SIZE + `length` bytes. Returns
+// the packet's length.
+uint32_t fp_outer_write(uint8_t *to, const struct fp_address *source,
+                        const struct fp_address *destination, uint8_t tos, const uint8_t *payload,
+                        uint32_t length);
 
 #endif

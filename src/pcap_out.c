@@ -78,7 +78,7 @@ static void put_remote(const struct fp_sink *self, const struct fp_frame *frame,
         return;
     from.udp_port = (uint16_t)(FIRST_SOURCE_PORT + (frame->flow.hash >> 18));
     const uint32_t size =
-        fp_outer_write(headers, &from, &remote->address, packet->tos, packet->length);
+        fp_outer_headers(headers, &from, &remote->address, packet->tos, packet->length);
     put_packet(out, out->remote[remote->index] - 1, frame->time_ns, headers, size, packet->data,
                packet->length);
 }

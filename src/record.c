@@ -32,6 +32,7 @@ static void fill_ip(struct fp_record *record, const struct fp_frame *frame) {
     record->ip_version = flow->version;
     record->protocol = flow->protocol;
     record->tos = flow->tos;
+    record->fragment = flow->fragment;
     if (flow->version == 4) {
         record->ttl = ip[IPV4_TTL];
         record->src_ip = fp_load_be32(ip + FP_IPV4_SOURCE);

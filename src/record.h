@@ -27,7 +27,8 @@ struct fp_record {
     uint8_t protocol;
     uint8_t tos; // or traffic class
     uint8_t ttl; // or hop limit
-    uint8_t unused[4];
+    uint8_t fragment; // 1: a part of a packet (the first, too), which has no ports
+    uint8_t unused[3];
 };
 
 // Fill in a record; `out` becomes undecided (FP_DEST_NONE). The frame has FP_ETHERNET_SIZE bytes at least.

@@ -8,6 +8,7 @@ bool fp_source_look(const struct fp_context *context, struct fp_source *source,
     const struct fp_tables *tables = context->tables;
     struct fp_address address;
     fp_address_from(&address, from);
+    source->from_port = address.udp_port;
     if (!source->valid || memcmp(address.ip, source->address.ip, sizeof address.ip) != 0) {
         address.udp_port = source->udp_port;
         source->valid = true;

@@ -14,6 +14,7 @@
 struct fp_source {
     bool known_only; // refuse what comes from anybody but the admitted remotes
     uint16_t udp_port; // where a remote is taken to listen that nobody told us of
+    uint16_t from_port; // of the last message
     bool valid; // the rest is of this turn
     struct fp_address address; // of the last message
     uint32_t remote; // its index, or FP_REMOTE_NONE

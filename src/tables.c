@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "capture.h"
 #include "wire.h"
 
 enum { PAGE_SHIFT = 12, PAGE_MASK = (1 << PAGE_SHIFT) - 1 };
@@ -210,8 +211,14 @@ void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame,
     fp_count_unsent(context, frame->segment, frame->segments, reason, traffic);
 }
 
-void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason) {
+void fp_count_drop(const struct fp_context *context, const struct fp_frame *frame,
+                   uint32_t reason) {
     fp_drop_out(context, frame, reason, traffic_of(context, frame->source));
+}
+
+void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason) {
+    fp_capture_in(context, frame, reason);
+    fp_count_drop(context, frame, reason);
 }
 
 void fp_count_event(const struct fp_context *context, struct fp_segment *segment, uint32_t event,
@@ -236,6 +243,7 @@ static void count_tx(struct fp_traffic *traffic, uint32_t frames, uint64_t bytes
 }
 
 void fp_count_in(const struct fp_context *context, const struct fp_frame *frame) {
+    fp_capture_in(context, frame, FP_DROP_NONE);
     count_rx(&context->tables->tally[context->worker].traffic, frame);
     if (frame->segment != NULL)
         count_rx(&frame->segment->tally[context->worker].traffic, frame);

@@ -71,14 +71,15 @@ struct fp_port {
 
 struct fp_vni_page;
 struct fp_sink;
+struct fp_captures;
 
 struct fp_tables {
     struct fp_fdb *fdb;
     struct fp_remotes *remotes;
     struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
     struct fp_directory *admitted; // (0, address) -> remote, see source.h
+    _Atomic(const struct fp_captures *) captures; // NULL: nobody captures, see capture.h
     uint32_t counters; // how many count: the workers, and one more
-    pthread_mutex_t deferred;
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now
     _Atomic bool clock_stands; // the machine's clock does not count
     const struct fp_sink *sink; // takes all that leaves (sink.h); NULL: TAPs and sockets do
@@ -88,7 +89,8 @@ struct fp_tables {
     struct {
         _Alignas(64) _Atomic uint64_t count; // odd: within a turn, even: at rest
     } turn[FP_COUNTERS];
-    struct fp_tally tally[FP_COUNTERS]; // everything, by who counted it
+    _Alignas(64) pthread_mutex_t deferred; // on lines of its own: workers read what is above
+    _Alignas(64) struct fp_tally tally[FP_COUNTERS]; // everything, by who counted it
 };
 
 struct fp_uplink;
@@ -163,6 +165,8 @@ void fp_synchronize(struct fp_tables *tables);
 
 // Discard: count the frame once by its reason, for the worker, its segment and where it came from.
 void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
+// The same for a packet, of which no capture is told.
+void fp_count_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
 // The same for a frame, or a copy of it, that did not get out to `traffic`.
 void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason,
                  struct fp_traffic *traffic);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "capture.h"
 #include "wire.h"
 
 enum { WAIT_MS = 1 }; // how long a full socket may hold up its worker before packets are dropped
@@ -151,7 +152,37 @@ static enum fp_drop reason_of(int error) {
     }
 }
 
-static void count_sent(const struct fp_context *context, const struct fp_train *train) {
+static void capture(const struct fp_context *context, const struct fp_udp_out *out,
+                    const struct fp_train *train, const uint8_t *data, uint32_t length,
+                    enum fp_drop reason) {
+    const struct fp_packet packet = {.data = data, .length = length, .tos = train->tos};
+    if (fp_capturing(context->tables))
+        fp_capture_packet_now(context, &train->remote->address, out->udp_port, &packet, FP_OUT,
+                              reason);
+}
+
+// Every packet of the train. Each lies within one part.
+static void capture_train(const struct fp_context *context, const struct fp_udp_out *out,
+                          const struct fp_train *train, enum fp_drop reason) {
+    const struct iovec *part = &out->part[train->first_part];
+    uint32_t left = train->bytes, at = 0;
+    if (!fp_capturing(context->tables))
+        return;
+    while (left > 0) {
+        const uint32_t length = left < train->size ? left : train->size;
+        capture(context, out, train, (const uint8_t *)part->iov_base + at, length, reason);
+        left -= length;
+        at += length;
+        if (at == part->iov_len) {
+            part++;
+            at = 0;
+        }
+    }
+}
+
+static void count_sent(const struct fp_context *context, const struct fp_udp_out *out,
+                       const struct fp_train *train) {
+    capture_train(context, out, train, FP_DROP_NONE);
     const uint32_t headers = train->packets * FP_VXLAN_SIZE;
     fp_count_sent(context, train->segment, train->packets, train->bytes - headers,
                   &train->remote->traffic[context->worker]);
@@ -187,10 +218,12 @@ static void send_singly(const struct fp_context *context, struct fp_udp_out *out
         do
             error = sendmsg(out->fd, &message, MSG_DONTWAIT) < 0 ? errno : 0;
         while (error == EINTR || wait_for_room(out, error, waited));
+        const enum fp_drop reason = error == 0 ? FP_DROP_NONE : reason_of(error);
+        capture(context, out, train, piece.iov_base, length, reason);
         if (error == 0)
             fp_count_sent(context, train->segment, 1, length - FP_VXLAN_SIZE, traffic);
         else
-            fp_count_unsent(context, train->segment, 1, reason_of(error), traffic);
+            fp_count_unsent(context, train->segment, 1, reason, traffic);
         accepted |= error == 0 && length == train->size;
         left -= length;
         part->iov_base = (uint8_t *)part->iov_base + length;
@@ -219,7 +252,7 @@ void fp_udp_flush(const struct fp_context *context, struct fp_udp_out *out) {
         const int sent = sendmmsg(out->fd, out->message + done, out->trains - done, MSG_DONTWAIT);
         if (sent > 0) {
             for (uint32_t i = done; i < done + (uint32_t)sent; i++)
-                count_sent(context, &out->train[i]);
+                count_sent(context, out, &out->train[i]);
             done += (uint32_t)sent;
             continue;
         }
@@ -227,11 +260,13 @@ void fp_udp_flush(const struct fp_context *context, struct fp_udp_out *out) {
         const struct fp_train *train = &out->train[done];
         if (error == EINTR || wait_for_room(out, error, &waited))
             continue;
-        if (train->packets > 1 && is_refusal(error))
+        if (train->packets > 1 && is_refusal(error)) {
             send_singly(context, out, train, &waited);
-        else
+        } else {
+            capture_train(context, out, train, reason_of(error));
             fp_count_unsent(context, train->segment, train->packets, reason_of(error),
                             &train->remote->traffic[context->worker]);
+        }
         done++;
     }
     out->trains = out->parts = 0;

@@ -60,6 +60,7 @@ struct fp_train {
 struct fp_udp_out {
     int fd;
     int family;
+    uint16_t udp_port; // its own
     bool gso; // may use UDP_SEGMENT
     uint32_t trains;
     uint32_t parts;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "uplink.h"
 
+#include "capture.h"
 #include "encap.h"
 #include "sink.h"
 #include "split.h"
@@ -53,13 +54,20 @@ static void send_split(const struct fp_context *context, struct fp_uplink *uplin
     }
 }
 
+static void drop(const struct fp_context *context, const struct fp_frame *frame,
+                 const struct fp_remote *remote, enum fp_drop reason) {
+    fp_capture_to_remote(context, frame, remote, reason);
+    fp_drop_out(context, frame, reason, &remote->traffic[context->worker]);
+}
+
 void fp_uplink_send(const struct fp_context *context, struct fp_uplink *uplink,
                     struct fp_frame *frame, struct fp_remote *remote) {
     if (frame->gso_size != 0) {
         if (FP_VXLAN_SIZE + frame->headers + frame->gso_size > FP_UDP4_PAYLOAD) {
-            fp_drop_out(context, frame, FP_DROP_too_big, &remote->traffic[context->worker]);
+            drop(context, frame, remote, FP_DROP_too_big);
             return;
         }
+        fp_capture_to_remote(context, frame, remote, FP_DROP_NONE);
         fp_note(context, frame, FP_EVENT_split);
         send_split(context, uplink, frame, remote);
         return;
@@ -68,9 +76,10 @@ void fp_uplink_send(const struct fp_context *context, struct fp_uplink *uplink,
     uint32_t completed = 0;
     const enum fp_drop reason = fp_encap(frame, frame->segment->vni, &packet, &completed);
     if (reason != FP_DROP_NONE) {
-        fp_drop_out(context, frame, reason, &remote->traffic[context->worker]);
+        drop(context, frame, remote, reason);
         return;
     }
+    fp_capture_to_remote(context, frame, remote, FP_DROP_NONE);
     if (completed)
         fp_note(context, frame, FP_EVENT_checksum_completed);
     queue(context, uplink, frame, &packet, remote);

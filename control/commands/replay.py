@@ -15,10 +15,11 @@ import click
 from fastpath.addresses import parse_ip
 from fastpath.control.command_kinds import Words
 from fastpath.control.commands.options import PATH, json_option
+from fastpath.control.forwarder_words import parse, split
+from fastpath.control.forwarders import load_all
 from fastpath.control.one_line import one_line_errors
 from fastpath.control.replay.bench import Bench, bench
 from fastpath.control.replay.files import STANDARD_INPUT, open_capture, open_output, size_of
-from fastpath.control.replay.forwarder import BUILT_IN, forwarder_maker
 from fastpath.control.replay.ports import PortMap
 from fastpath.control.replay.session import Plan, Result, Session, check_remotes
 from fastpath.errors import UsageError
@@ -31,7 +32,7 @@ REDRAW_S = 0.2
 
 
 @click.command(cls=Words, usage="CAPTURE [PARAMETER=VALUE …]")
-@click.option("--forwarder", "spec", default="bridge", show_default=True, help=f"{', '.join(BUILT_IN)}.")
+@click.option("--forwarder", "spec", default="bridge", show_default=True, help="As for `fastpath forwarder set`.")
 @click.option("--ports", help="Where frames enter: NAME=ADDRESS,… NAME=*, or a TOML file.")
 @click.option("--vxlan", is_flag=True, help="The capture has VXLAN packets, not frames.")
 @click.option("--udp-port", type=click.IntRange(1, 65535), default=4789, show_default=True, help="That they go to.")
@@ -70,9 +71,11 @@ def replay(
       fastpath replay lan.pcap
       fastpath replay lan.pcap --ports 'a=02:00:00:00:00:01 b=02:00:00:00:00:02 uplink=*' -o out.pcapng
       fastpath replay underlay.pcap --vxlan --local 192.0.2.1 --json | jq .workers[0].drops
-      fastpath replay lan.pcap --forwarder hub --bench
+      fastpath replay lan.pcap --forwarder acl.py rules=acl.toml
+      fastpath replay lan.pcap --forwarder 'acl.py rules=acl.toml | bridge' --bench
     """
     name, parameters = _split(words)
+    elements = parse([*split(spec), *parameters], Path.cwd())
     vtep = parse_ip(local) if local is not None else None
     others = tuple(parse_ip(address) for address in remotes)
     if vtep is not None and not vxlan:
@@ -81,7 +84,7 @@ def replay(
     if measure and (output is not None or timing):
         raise UsageError("--bench delivers nothing, and waits for nothing: leave -o and --timing out")
     plan = Plan(
-        make_forwarder=forwarder_maker(spec, parameters),
+        make_forwarder=lambda: load_all(elements),
         ports=PortMap.parse(ports) if ports is not None else None,
         vxlan=vxlan,
         udp_port=udp_port,
@@ -101,18 +104,13 @@ def replay(
         report.print_result(Path(name).name, result)
 
 
-def _split(words: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def _split(words: tuple[str, ...]) -> tuple[str, list[str]]:
     """The capture, and the forwarder's parameters."""
-    parameters: dict[str, str] = {}
+    parameters: list[str] = []
     names: list[str] = []
     for word in words:
-        match = PARAMETER.fullmatch(word)
-        if match is None or (not names and Path(word).exists()):
-            names.append(word)
-        elif match[1] in parameters:
-            raise UsageError(f"the parameter {match[1]} stands there twice")
-        else:
-            parameters[match[1]] = match[2]
+        kind = names if PARAMETER.fullmatch(word) is None or (not names and Path(word).exists()) else parameters
+        kind.append(word)
     if len(names) != 1:
         raise UsageError("name one capture: fastpath replay CAPTURE [PARAMETER=VALUE …]")
     return names[0], parameters

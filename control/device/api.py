@@ -8,6 +8,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from fastpath.control.capture.open import open_capture
+from fastpath.control.capture.serve import answer
 from fastpath.control.device.messages import FdbChange, FdbFlush
 from fastpath.control.device.vxlan import VxlanDevice
 from fastpath.control.forwarders import info, set_forwarder
@@ -65,6 +67,9 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
         found = await asyncio.to_thread(set_forwarder, device.segment, None)
         return web.json_response(found.model_dump(mode="json"))
 
+    async def capture(request: web.Request) -> web.StreamResponse:
+        return await answer(request, lambda wanted: open_capture(device.engine, device.segment, wanted, {}))
+
     async def end(_: web.Request) -> web.Response:
         stop()
         return web.json_response({})
@@ -80,6 +85,7 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
             web.get("/v1/forwarder", forwarder),
             web.put("/v1/forwarder", forwarder_set),
             web.delete("/v1/forwarder", forwarder_reset),
+            web.post("/v1/capture", capture),
             web.post("/v1/stop", end),
         ]
     )

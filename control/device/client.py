@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands' side of a device's control socket."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
+from fastpath.control.capture.messages import CaptureRequest
 from fastpath.control.device.control_socket import is_running, socket_path
 from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
 from fastpath.control.messages import ForwarderInfo, ForwarderSet
-from fastpath.control.unix_http import UnixClient
+from fastpath.control.unix_http import Stream, UnixClient
 
 FORWARDER_TIMEOUT_S = 60.0  # what it starts with may take a while
 
@@ -51,6 +53,10 @@ class Client(UnixClient):
         """Have this forwarder decide from now on, or the default one; it as it became."""
         verb = "PUT" if wanted is not None else "DELETE"
         return self.read_one(ForwarderInfo, self.call(verb, "/v1/forwarder", wanted, FORWARDER_TIMEOUT_S))
+
+    def capture(self, wanted: CaptureRequest) -> AbstractContextManager[Stream]:
+        """A capture, as pcapng, while it lasts."""
+        return self.stream("POST", "/v1/capture", wanted)
 
     def stop(self) -> None:
         """End the device's process."""

@@ -125,7 +125,8 @@ class Session:
 
     def _bind(self, number: int) -> None:
         """Frames of an interface enter at the port of its name."""
-        name = self.replayer.interfaces[number] or f"if{number}"
+        given = self.replayer.interfaces[number] or f"if{number}"
+        name = "".join(c if c.isprintable() else "?" for c in given)  # it will be shown on a terminal
         if name not in self._port_of_name:
             self._port_of_name[name] = self.replayer.add_port(self.replayer.segments[VNI], name)
         self.replayer.enter_by_interface(number, self._port_of_name[name])

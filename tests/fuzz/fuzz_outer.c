@@ -34,7 +34,7 @@ static void check_round_trip(struct input input) {
     const uint32_t length = (uint32_t)input.left;
     uint8_t *packet = malloc(FP_ETHERNET_SIZE + FP_OUTER_SIZE + length);
     CHECK(packet != NULL);
-    const uint32_t size = fp_outer_write(packet + FP_ETHERNET_SIZE, &from, &to, tos, length);
+    const uint32_t size = fp_outer_headers(packet + FP_ETHERNET_SIZE, &from, &to, tos, length);
     CHECK(size == (ipv4 ? 28U : 48U));
     if (length != 0)
         memcpy(packet + FP_ETHERNET_SIZE + size, input.at, length);

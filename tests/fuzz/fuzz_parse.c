@@ -64,6 +64,7 @@ static void check_record(const struct fp_frame *frame) {
     CHECK(record.out == 0 && record.vni == 42 && record.length == frame->length);
     CHECK(record.dst_mac == fp_load_mac(frame->data));
     CHECK(record.ip_version == flow->version && record.protocol == flow->protocol);
+    CHECK(record.fragment == flow->fragment);
     CHECK(flow->version == 4 || (record.src_ip == 0 && record.dst_ip == 0));
     CHECK(flow->transport != 0 || (record.src_port == 0 && record.dst_port == 0));
 }

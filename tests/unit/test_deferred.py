@@ -121,6 +121,7 @@ def test_columns_say_what_the_headers_say(lab: Lab) -> None:
         "protocol": 17,
         "tos": 0x10,
         "ttl": 64,
+        "fragment": 0,
     }
 
 

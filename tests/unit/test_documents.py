@@ -15,7 +15,7 @@ from fastpath.bench.scale import table as scale
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "forwarders" / "README.md"]
 
 
 def test_the_table_in_the_readme_is_the_measured_one() -> None:

@@ -53,6 +53,15 @@ def test_static_entries(lab: Lab) -> None:
     assert macs(segment) == [A, C]
 
 
+def test_time_stands_still_but_for_what_is_asked(lab: Lab) -> None:
+    segment = lab.engine.add_segment(1)
+    lab.engine.advance_clock(0)
+    before = segment.now
+    assert segment.now == before
+    lab.engine.advance_clock(200)
+    assert segment.now == before + 200
+
+
 def test_without_learning(lab: Lab) -> None:
     segment = lab.engine.add_segment(1, learning=False)
     one, two, three = (segment.add_memory_port(name) for name in ("one", "two", "three"))

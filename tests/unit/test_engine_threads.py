@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine with its threads: frames flow by themselves while everything around them changes."""
 
+import gc
 import itertools
 import os
 import threading
@@ -8,10 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 
-from fastpath import ConflictError, Engine, Hub, LearningBridge, MemoryPort, Segment
+from fastpath import Capture, ConflictError, Engine, Hub, LearningBridge, MemoryPort, Segment
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import DEADLINE_S, Lab, drain, free_udp_port, receive, wait_until
 
@@ -215,3 +217,26 @@ def test_closing_while_frames_flow() -> None:
             thread.join(DEADLINE_S)
             assert not thread.is_alive()
             assert isinstance(failures[0], ConflictError | OSError)
+
+
+def test_captures_come_and_go(running: Lab) -> None:
+    """With filters and without, read and not, while frames flow; each sees frames, and none is kept."""
+    segment = running.engine.add_segment(1)
+    options: tuple[dict[str, Any], ...] = ({}, {"filter": "ether broadcast"}, {"ports": None}, {"drops": ["any"]})
+    with pumping(segment) as through:
+        for number in range(200):
+            selection = dict(options[number % len(options)])
+            if "ports" in selection:
+                selection["ports"] = segment.ports[:1]
+            with running.engine.capture(segment, room=1 << 18, **selection) as capture:
+                before = through[0]
+                if number % 10 == 0 and "drops" not in selection:
+                    wait_until(capture.read)
+                elif number % 10 == 1:
+                    wait_until(lambda before=before: through[0] > before + 20)  # type: ignore[misc]
+            found = capture.read()
+            if selection.get("filter"):
+                assert all(record.data[:6] == b"\xff" * 6 for record in found)
+    gc.collect()
+    kept = [one for one in gc.get_objects() if isinstance(one, Capture)]
+    assert kept in ([], [capture])

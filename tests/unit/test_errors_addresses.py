@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpath import FastpathError, UsageError
-from fastpath.addresses import family_of, format_mac, from_wire, is_group, parse_ip, parse_mac, to_wire
+from fastpath.addresses import family_of, format_mac, from_wire, is_group, parse_ip, parse_ip4, parse_mac, to_wire
 
 macs = st.integers(0, (1 << 48) - 1)
 
@@ -109,3 +109,14 @@ def test_link_local(text: str) -> None:
 def test_multicast(text: str) -> None:
     with pytest.raises(UsageError, match="multicast"):
         parse_ip(text)
+
+
+def test_ipv4_addresses_as_numbers() -> None:
+    assert parse_ip4("10.0.0.5") == 0x0A000005
+    for text, error in (
+        ("fd00::5", "an IPv4 address is needed"),
+        ("10.0.0", "not an IP address"),
+        ("224.0.0.1", "one host"),
+    ):
+        with pytest.raises(UsageError, match=error):
+            parse_ip4(text)

@@ -173,6 +173,12 @@ def test_interfaces_that_come_later_and_other_sections(directory: Path) -> None:
     assert left == [("if1", data[0]), ("a", data[1]), ("if1", data[1]), ("a", data[2]), ("if1", data[2])]
 
 
+def test_names_of_interfaces_do_nothing_to_a_terminal(directory: Path) -> None:
+    capture = captures.section() + captures.interface(name="a\x1b[2J") + captures.interface((2, b"\xff\n"))
+    found = replay(capture + captures.packet(0, 0, frame(BROADCAST, HOSTS[0])), directory)
+    assert [port.name for port in found.result.stats.ports] == ["a?[2J", "\N{REPLACEMENT CHARACTER}?"]
+
+
 def test_what_is_not_replayed_is_counted(directory: Path) -> None:
     whole = frame(BROADCAST, HOSTS[0])
     capture = captures.section() + captures.interface() + captures.interface(linktype=101)

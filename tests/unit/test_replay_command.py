@@ -66,6 +66,35 @@ def test_forwarders_by_name(capture: str) -> None:
     assert hub["ports"][1]["traffic"]["tx_frames"] == 300
 
 
+ACL = """
+import numpy as np
+from fastpath import DROP, Forwarder, PASS
+
+class Acl(Forwarder):
+    def __init__(self, deny: list[int]):
+        self.deny = deny
+    def start(self):
+        self.denied = self.reason("denied")
+    def forward(self, burst):
+        burst.out = np.where(np.isin(burst.src_mac & np.uint64(255), self.deny), self.denied, PASS)
+"""
+
+
+def test_a_forwarder_in_a_file(capture: str, tmp_path: Path) -> None:
+    file = tmp_path / "acl.py"
+    file.write_text(ACL)
+    denied = sum(data[11] in (2, 3) for _, data in FRAMES)
+    alone = run_json(capture, "--forwarder", str(file), "deny=2,3")
+    assert alone["segments"][0]["forwarder"]["counters"] == {"denied": denied}
+    chain = run_json(capture, "--forwarder", f"{file} deny=2,3 | hub")
+    assert chain["ports"][1]["traffic"]["tx_frames"] == 300 - denied
+    assert run_json(capture, "--forwarder", f"{file} deny=2,3 | hub", "--bench")["bench"]["frames"] == 300
+    done = run(capture, "--forwarder", str(file))
+    assert (done.exit_code, done.output) == (2, f"fastpath: {file} needs the parameter deny\n")
+    done = run(capture, "deny=2")
+    assert (done.exit_code, done.output) == (2, "fastpath: bridge takes no parameters\n")
+
+
 def test_ports_in_a_file(capture: str, tmp_path: Path) -> None:
     file = tmp_path / "ports.toml"
     file.write_text(f'[ports]\nlan = ["{mac(1)}", "{mac(2)}"]\nwan = "*"\nspare = []\n')
@@ -142,9 +171,8 @@ replay(["-", "--json"])
         (["/nowhere"], "No such file or directory: /nowhere"),
         (["/"], "Is a directory: /"),
         (["/dev/null"], "/dev/null: it is empty (byte 0)"),
-        (["x", "--forwarder", "none"], 'there is no forwarder "none": it is one of bridge, hub'),
-        (["x", "deny=80"], "the forwarder bridge has no parameters, so deny means nothing to it"),
-        (["x", "deny=80", "deny=81"], "the parameter deny stands there twice"),
+        (["x", "deny=80", "deny=81"], "the parameter deny stands twice"),
+        (["x", "--forwarder", "a.py |"], "a forwarder is missing: FILE[:NAME], package.module:NAME, bridge or hub"),
         (["x", "--ports", "lan"], '--ports: "lan" should be NAME=ADDRESS,… or NAME=*'),
         (["x", "--ports", ""], "--ports: it should name at least one port, and at most 1000"),
         (["x", "--ports", "/nowhere.toml"], "No such file or directory: /nowhere.toml"),

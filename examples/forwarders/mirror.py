@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copies frames to a port where somebody listens; what becomes of the frames is left to the next forwarder.
+
+fastpath forwarder set blue examples/forwarders/mirror.py to=mon0 match=protocol=tcp,dst_port=443 '|' bridge
+"""
+
+from fastpath import Burst, Forwarder, Match
+
+
+class Mirror(Forwarder):
+    """Copies what has all the properties of `match` (see fastpath.Match; nothing named: all) to the port `to`. What
+    comes from that port is dropped: a listener has nothing to say."""
+
+    def __init__(self, to: str = "mirror", match: list[str] = []) -> None:  # noqa: B006
+        self.to, self.match = to, Match.parse(match)
+        self.from_mirror = self.reason("from_mirror")
+
+    def start(self) -> None:
+        self.listener = self.port(self.to)
+
+    def forward(self, burst: Burst) -> None:
+        own = burst.port == self.listener
+        burst.out[own] = self.from_mirror
+        burst.copy(self.match(burst) & ~own, self.listener)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath capture` of a network of the daemon."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scapy.layers.inet import ICMP
+from scapy.utils import rdpcap
+
+from tests.netns.hosts import FASTPATH, wait_for
+from tests.system.site import Site, pinged, site
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Site]:
+    with site(2, tmp_path) as made:
+        made.start()
+        yield made
+
+
+@pytest.mark.parametrize("layout", ["direct", "bridge"])
+def test_a_network_s_frames_are_captured(two: Site, layout: str, tmp_path: Path) -> None:
+    h1, h2 = two.daemons
+    c1, c2 = two.containers
+    h1.network("web", subnets=["10.9.0.0/24"], layout=layout)
+    h1.network("db", subnets=["10.8.0.0/24"])
+    wait_for(lambda: len(h2.client.networks()) == 2, "h2 knows the networks")
+    first, second = h1.join(c1, "web", hostnames=["one"]), h2.join(c2, "web")
+    wait_for(lambda: second.mac in [line.mac for line in h1.client.fdb("web")], "h1 knows h2's endpoint")
+    assert pinged(c1, "10.9.0.3") == 3
+
+    path = tmp_path / "web.pcapng"
+    command = [*FASTPATH, "capture", "web", "port", "one", "remote", "192.0.2.2", "--socket", str(h1.socket)]
+    process = h1.host.spawn(*command, "--filter", "icmp", "-c", "12", "-w", str(path))
+    assert process.stderr is not None
+    assert process.stderr.readline() == "capturing web (Ctrl-C ends it)\n"
+    assert pinged(c1, "10.9.0.3") == 3
+    _, error = process.communicate(timeout=30)
+    assert error == "12 frames captured, 0 frames missed\n"
+    found = [(packet.sniffed_on, packet.direction, packet[ICMP].type) for packet in rdpcap(str(path))]
+    here = "one" if layout == "direct" else "vxlan0"
+    assert found == [(here, 1, 8), ("192.0.2.2", 2, 8), ("192.0.2.2", 1, 0), (here, 2, 0)] * 3
+
+    refused = {
+        "db": "the network db has no overlay endpoints on this host, so nothing passes here",
+        "nothing": "there is no network nothing: see `fastpath network ls`",
+        "web port two": "there is no port two here: the ports are ",
+    }
+    for words, line in refused.items():
+        done = h1.host.fastpath("capture", *words.split(), "--socket", str(h1.socket), check=False)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"fastpath: {line}")
+        assert len(done.stderr.splitlines()) == 1
+
+    readers = [h1.host.spawn(*command) for _ in range(4)]
+    for reader in readers:
+        assert reader.stderr is not None
+        reader.stderr.readline()
+        reader.kill()
+    again = (*command[len(FASTPATH) :], "--duration", "0.01")
+    wait_for(lambda: h1.host.fastpath(*again, check=False).returncode == 0, "the captures of killed readers are over")
+    assert h1.healthy()
+    assert json.loads(h1.host.fastpath("status", "--json", "--socket", str(h1.socket)).stdout)["healthy"]
+    assert first.id != second.id
