@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
 MODULES = [
     *("tables", "uplink", "remote", "port", "fdb", "neighbours", "forwarder", "burst", "deferred", "segment"),
-    *("worker", "capture", "engine", "table", "native", "oneshot", "pcap", "recording", "replay"),
+    *("worker", "capture", "engine", "table", "native", "compiled_forwarder", "oneshot", "pcap", "recording", "replay"),
 ]
 
 

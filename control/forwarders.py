@@ -4,6 +4,7 @@
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 import typing
@@ -20,6 +21,7 @@ from fastpath.errors import FastpathError, UsageError
 from fastpath.forwarder import Chain, Forwarder, Hub, LearningBridge
 from fastpath.segment import Segment
 
+HEXADECIMAL = re.compile(r"\b0x[0-9a-fA-F]+\b")
 BUILT_IN: dict[str, type[Forwarder]] = {"bridge": LearningBridge, "hub": Hub}
 
 
@@ -142,6 +144,8 @@ def _converted(kind: type[Forwarder], spec: str, texts: Mapping[str, str], direc
 def _value(spec: str, name: str, text: str, hint: Any, directory: Path) -> Any:
     """The text as the annotation says; lists are separated by commas."""
     origin = typing.get_origin(hint) or hint
+    if origin is not str and origin is not Path:
+        text = HEXADECIMAL.sub(lambda match: str(int(match[0], 16)), text)
     given: Any = text
     if origin in (list, tuple, set, frozenset):
         given = [part.strip() for part in text.split(",") if part.strip()]

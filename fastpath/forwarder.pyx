@@ -131,7 +131,9 @@ cdef class Forwarder:
 
     def reason(self, str name):
         """A decision to discard a frame, counted by this name (and as `forwarder` with all others)."""
-        return fp_dest_make(FP_DEST_DROP, FP_DROP_OWN + <uint32_t>self.counter(name))
+        cdef uint32_t index = self.counter(name)
+        self.c.reasons = True
+        return fp_dest_make(FP_DEST_DROP, FP_DROP_OWN + index)
 
     def count(self, str name, by=1):
         """Add to a counter of one's own, from `forward` or `tick` in Python."""

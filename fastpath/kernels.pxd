@@ -275,6 +275,7 @@ cdef extern from "tables.h" nogil:
         fp_forward_function forward
         void *state
         fp_counter (*own)[64]  # FP_OWN
+        c_bool reasons
     struct fp_segment:
         uint32_t index
         uint32_t vni
@@ -429,6 +430,7 @@ cdef extern from "record.h" nogil:
         uint8_t protocol
         uint8_t tos
         uint8_t ttl
+        uint8_t fragment
     void fp_record_fill(fp_record *record, const fp_frame *frame, uint32_t vni)
 
 
@@ -534,6 +536,17 @@ cdef extern from "bridge.h" nogil:
     void fp_bridge_learn(const fp_context *context, fp_frame *frames, uint32_t count)
     void fp_bridge_lookup(const fp_context *context, const fp_frame *frames, uint32_t count, fp_dest *found)
     void fp_bridge_learn_and_lookup(const fp_context *context, fp_frame *frames, uint32_t count, fp_dest *found)
+
+
+cdef extern from "compiled.h" nogil:
+    ctypedef int (*fp_compiled_function)(fp_record *records, uint32_t count, uint64_t *counts, uint32_t now,
+                                         uint32_t worker, void *const *arrays) noexcept nogil
+    struct fp_compiled:
+        fp_compiled_function function
+        void **arrays
+        uint32_t first
+        uint32_t counters
+    void fp_compiled_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
 
 
 cdef extern from "tap.h" nogil:

@@ -17,6 +17,8 @@ from fastpath.kernels cimport (
     FP_DROP_split_horizon,
     FP_DROP_static_source,
     FP_MAC_SIZE,
+    FP_SIDE_DESTINATION,
+    FP_SIDE_SOURCE,
     fp_context,
     fp_dest,
     fp_dest_index,
@@ -30,6 +32,7 @@ from fastpath.kernels cimport (
     fp_load_mac,
     fp_mac_is_multicast,
     fp_record,
+    fp_side,
 )
 
 
@@ -63,6 +66,14 @@ cdef void lookup(const fp_context *context, const fp_frame *frames, uint32_t cou
 # Both, faster than one after the other; and answer ARP and neighbour discovery for the neighbours that control
 # told of: such a frame becomes the answer.
 cdef void learn_and_lookup(const fp_context *context, fp_frame *frames, uint32_t count, fp_dest *found) noexcept nogil
+
+# Changes to a frame that leave its checksums right (src/rewrite.h). False: it is not of the kind, and unchanged.
+
+cdef void rewrite_mac(fp_frame *frame, fp_side side, uint64_t mac) noexcept nogil
+# `address` has 4 or 16 bytes, as `version` (4 or 6) says.
+cdef bint rewrite_ip(fp_frame *frame, fp_side side, uint8_t version, const uint8_t *address) noexcept nogil
+cdef bint rewrite_port(fp_frame *frame, fp_side side, uint16_t port) noexcept nogil  # of TCP or UDP
+cdef bint rewrite_ttl(fp_frame *frame) noexcept nogil  # one less; False where nothing would be left
 
 # What the frame's headers say, in columns; `record.out` becomes PASS. See fastpath/record.py.
 cdef void read_record(const fp_frame *frame, fp_record *record) noexcept nogil

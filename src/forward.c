@@ -15,7 +15,7 @@ void fp_forward(const struct fp_forwarder *forwarder, const struct fp_context *c
     for (uint32_t i = 0; i < count; i++)
         frames[i].target = fp_dest_make(FP_DEST_NONE, 0);
     forwarder->forward(forwarder, context, frames, count);
-    if (forwarder->own != NULL)
+    if (forwarder->reasons)
         count_own(forwarder, context, frames, count);
 }
 

@@ -45,6 +45,7 @@ struct fp_forwarder {
                     struct fp_frame *frames, uint32_t count);
     void *state;
     fp_counter (*own)[FP_OWN]; // a row for each that counts; NULL: it names none
+    bool reasons; // whether some of them are reasons
 };
 
 struct fp_segment {

@@ -3,14 +3,28 @@
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fastpath import Forwarder, LearningBridge
+from fastpath import FLOOD, Forwarder, LearningBridge
 from fastpath.bench.micro import loops
 from fastpath.bench.micro.bench_kernels import measure, udp_frame
 from fastpath.bench.micro.example import build
+from fastpath.compiled import compiled
+
+SLOTS = 1 << 16
+
+
+@compiled(place=np.full(SLOTS, FLOOD, np.uint32))
+def learner(burst: Any, place: Any) -> None:
+    """The least that a bridge does, by the last two bytes of addresses only."""
+    for i in range(len(burst)):
+        place[burst[i].src_mac % SLOTS] = burst[i].port
+    for i in range(len(burst)):
+        burst[i].out = place[burst[i].dst_mac % SLOTS]
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +53,8 @@ def test_forwarder(benchmark: BenchmarkFixture, hosts: int) -> None:
 @pytest.mark.parametrize("hosts", [64, 1024])
 def test_forwarder_in_cython(benchmark: BenchmarkFixture, example: Callable[[], Forwarder], hosts: int) -> None:
     forward(benchmark, "bridge in Cython", example(), hosts)
+
+
+@pytest.mark.parametrize("hosts", [64, 1024])
+def test_forwarder_by_numba(benchmark: BenchmarkFixture, hosts: int) -> None:
+    forward(benchmark, "by numba", learner(), hosts)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The forwarder in Cython that comes as an example, compiled as its README says."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import fastpath
 
 PROJECT = Path(__file__).resolve().parents[2] / "examples" / "cython-forwarder"
 
@@ -15,7 +18,8 @@ def build(folder: Path) -> Path:
     shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("build", "*.egg-info"))
     options = "--no-build-isolation --no-deps --no-index --disable-pip-version-check -q --target"
     command = [sys.executable, "-m", "pip", "install", *options.split(), str(target), str(copy)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastpath.__file__).parents[1])}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise RuntimeError(done.stdout + done.stderr)
     return target

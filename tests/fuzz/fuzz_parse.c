@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A frame from a port with any virtio-net header: the parser, the offloads, the checksums.
+// A frame from a port with any virtio-net header: the parser, records, the offloads, the checksums.
 //
 // Input: the 12 bytes of the vnet header, a byte whose low 4 bits move the frame in memory, then
 // the frame.
@@ -11,6 +11,7 @@
 #include "checksum.h"
 #include "encap.h"
 #include "offload.h"
+#include "record.h"
 #include "wire.h"
 
 enum { FRAGMENT = 44, AUTHENTICATION = 51 };
@@ -51,6 +52,21 @@ static void check_parse(const uint8_t *frame, uint32_t length, struct fp_flow *f
     fp_flow_parse(other, length, &again);
     CHECK(same_flow(flow, &again));
     free(memory);
+}
+
+// What forwarders see says no more than the frame does.
+static void check_record(const struct fp_frame *frame) {
+    const struct fp_flow *flow = &frame->flow;
+    struct fp_record record;
+    if (frame->length < FP_ETHERNET_SIZE)
+        return;
+    fp_record_fill(&record, frame, 42);
+    CHECK(record.out == 0 && record.vni == 42 && record.length == frame->length);
+    CHECK(record.dst_mac == fp_load_mac(frame->data));
+    CHECK(record.ip_version == flow->version && record.protocol == flow->protocol);
+    CHECK(record.fragment == flow->fragment);
+    CHECK(flow->version == 4 || (record.src_ip == 0 && record.dst_ip == 0));
+    CHECK(flow->transport != 0 || (record.src_port == 0 && record.dst_port == 0));
 }
 
 static void check_vnet_read(const uint8_t *header, struct fp_frame *frame) {
@@ -194,6 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     frame.data = exact_copy(input.at, input.left, FP_HEADROOM + shift, &memory);
     frame.length = (uint32_t)input.left;
     check_parse(frame.data, frame.length, &frame.flow);
+    check_record(&frame);
     check_vnet_read(header, &frame);
     check_vnet_write(&frame);
     check_encap(&frame);

@@ -17,6 +17,7 @@ from scapy.layers.l2 import ARP, Ether
 import fastpath
 from fastpath import Forwarder, LearningBridge
 from fastpath.bench.micro.example import build
+from fastpath.control.forwarders import load
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import Lab, drain
 from tests.unit.test_engine_random import REMOTES, SegmentMachine
@@ -89,6 +90,11 @@ def test_it_runs_in_the_workers(example: type[Forwarder], lab: Lab) -> None:
     assert not bridge.deferred
     assert segment.forwarder is bridge
     assert bridge.name == "Bridge"
+
+
+@pytest.mark.usefixtures("example")
+def test_it_is_loaded_by_name() -> None:
+    assert load("example_forwarder.bridge:Bridge").name == "Bridge"
 
 
 def test_in_a_chain_a_frame_that_is_decided_on_stays_so(example: type[Forwarder], lab: Lab) -> None:
