@@ -82,7 +82,7 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
 
 def _print_forwarder(out: Console, vni: int, forwarder: dict[str, Any]) -> None:
     """The default one, which counts nothing of its own, goes without saying."""
-    if forwarder["name"] == "LearningBridge":
+    if forwarder["name"] == "LearningBridge" and not forwarder["deferred"]:
         return
     out.print(f"forwarder of VNI {vni}: {forwarder['name']}", markup=False, highlight=False)
     if forwarder["failures"]:

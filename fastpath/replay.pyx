@@ -180,6 +180,12 @@ cdef class Replayer:
             self.segment = segment.c
         return segment
 
+    def set_forwarder(self, Segment segment not None, Forwarder forwarder not None):
+        """Have this one decide, of which `start` finds the ports that were added until now."""
+        segment.forwarder = forwarder
+        if segment.deferred is not None:
+            self.polled = True
+
     def close(self):
         """Remove the segments; their forwarders are told to stop."""
         for segment in self.segments.values():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fastpath.addresses import IPAddress
 from fastpath.control.replay.ports import FRAMES, PACKETS, PortMap
 from fastpath.errors import UsageError
-from fastpath.forwarder import Forwarder
+from fastpath.forwarder import Forwarder, LearningBridge
 from fastpath.pcap import CaptureReader
 from fastpath.port import Port
 from fastpath.recording import Recording
@@ -118,10 +118,11 @@ class Session:
         segment = self._new_segment(VNI)
         if self.plan.ports is not None or len(interfaces) < 2:
             self._add_ports(segment, self.plan.ports or FRAMES)
-            return
-        self._by_interface = True
-        for number in range(len(interfaces)):
-            self._bind(number)
+        else:
+            self._by_interface = True
+            for number in range(len(interfaces)):
+                self._bind(number)
+        self.replayer.set_forwarder(segment, self.plan.make_forwarder())
 
     def _bind(self, number: int) -> None:
         """Frames of an interface enter at the port of its name."""
@@ -132,7 +133,8 @@ class Session:
         self.replayer.enter_by_interface(number, self._port_of_name[name])
 
     def _new_segment(self, vni: int) -> Segment:
-        segment = self.replayer.add_segment(vni, self.plan.make_forwarder())
+        """A segment whose forwarder waits for the ports, which it may want to know by name."""
+        segment = self.replayer.add_segment(vni, LearningBridge())
         for address in self.plan.remotes:
             segment.add_remote(address)
         return segment
@@ -149,7 +151,9 @@ class Session:
         if len(self.replayer.segments) == MOST_SEGMENTS:
             self.replayer.refuse_segments()
         else:
-            self._add_ports(self._new_segment(self.replayer.wanted_vni), self.plan.ports or PACKETS)
+            segment = self._new_segment(self.replayer.wanted_vni)
+            self._add_ports(segment, self.plan.ports or PACKETS)
+            self.replayer.set_forwarder(segment, self.plan.make_forwarder())
 
     def _wait(self) -> None:
         """Until as much time has passed since the first record as in the capture."""

@@ -80,6 +80,20 @@ class Acl(Forwarder):
 """
 
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "forwarders"
+
+
+def test_a_forwarder_may_ask_for_ports_by_name(capture: str) -> None:
+    switch = run_json(capture, "--forwarder", f"{EXAMPLES / 'vlan_switch.py'}", "access=in=10,out=20", "trunks=")
+    assert switch["segments"][0]["forwarder"]["counters"] == {"refused": 0, "nowhere": 300}
+    assert run(capture, "--forwarder", f"{EXAMPLES / 'mirror.py'} to=nowhere").exit_code != 0
+
+
+def test_a_bridge_in_python_is_not_taken_for_the_default(capture: str) -> None:
+    assert "table_full: 0" in run(capture, "--forwarder", f"{EXAMPLES / 'learning_bridge.py'}").output
+    assert "table_full" not in run(capture).output
+
+
 def test_a_forwarder_in_a_file(capture: str, tmp_path: Path) -> None:
     file = tmp_path / "acl.py"
     file.write_text(ACL)
