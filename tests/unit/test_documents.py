@@ -9,6 +9,7 @@ import pytest
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.bench.docker import table as docker
 from fastpath.bench.e2e import table as e2e
+from fastpath.bench.forwarders import table as forwarders
 from fastpath.bench.micro.table import MARKS, render
 from fastpath.bench.replay import table as replay
 from fastpath.bench.scale import table as scale
@@ -46,6 +47,13 @@ def test_the_table_of_replays_is_the_measured_one() -> None:
     document = (ROOT / "docs" / "replay.md").read_text()
     assert replay.MARKS.place(document, replay.render()) == document, (
         "run: python -m fastpath.bench.replay.table docs/replay.md"
+    )
+
+
+def test_the_costs_of_the_examples_are_the_measured_ones() -> None:
+    document = (ROOT / "examples" / "forwarders" / "README.md").read_text()
+    assert forwarders.MARKS.place(document, forwarders.render()) == document, (
+        "run: python -m fastpath.bench.forwarders.table examples/forwarders/README.md"
     )
 
 
