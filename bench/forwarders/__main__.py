@@ -51,7 +51,9 @@ CASES: list[tuple[str, Form, str]] = [
 def write_capture(path: Path) -> None:
     """Frames between any two of the hosts, which are spread over the ports, a microsecond apart."""
     generator = np.random.default_rng(1)
-    pairs = [(source, destination) for source, destination in product(range(HOSTS), range(HOSTS)) if source != destination]
+    pairs = [
+        (source, destination) for source, destination in product(range(HOSTS), range(HOSTS)) if source != destination
+    ]
     with path.open("wb") as file:
         writer = PcapngWriter(file)
         interfaces = [writer.interface(name) for name in PORTS]
@@ -67,7 +69,17 @@ def write_capture(path: Path) -> None:
 
 def build_example(where: Path) -> None:
     """Compile the example in Cython, and put it there."""
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--target", str(where)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-build-isolation",
+        "--no-deps",
+        "--target",
+        str(where),
+    ]
     project = where / "source"
     subprocess.run(["cp", "-r", str(EXAMPLES / "cython-forwarder"), str(project)], check=True)
     subprocess.run([*command, str(project)], check=True)
