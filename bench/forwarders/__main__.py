@@ -3,10 +3,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from itertools import product
+from itertools import permutations
 from pathlib import Path
 from typing import Literal
 
@@ -51,9 +52,7 @@ CASES: list[tuple[str, Form, str]] = [
 def write_capture(path: Path) -> None:
     """Frames between any two of the hosts, which are spread over the ports, a microsecond apart."""
     generator = np.random.default_rng(1)
-    pairs = [
-        (source, destination) for source, destination in product(range(HOSTS), range(HOSTS)) if source != destination
-    ]
+    pairs = list(permutations(range(HOSTS), 2))
     with path.open("wb") as file:
         writer = PcapngWriter(file)
         interfaces = [writer.interface(name) for name in PORTS]
@@ -69,20 +68,10 @@ def write_capture(path: Path) -> None:
 
 def build_example(where: Path) -> None:
     """Compile the example in Cython, and put it there."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-build-isolation",
-        "--no-deps",
-        "--target",
-        str(where),
-    ]
     project = where / "source"
-    subprocess.run(["cp", "-r", str(EXAMPLES / "cython-forwarder"), str(project)], check=True)
-    subprocess.run([*command, str(project)], check=True)
+    shutil.copytree(EXAMPLES / "cython-forwarder", project)
+    words = "-m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --target"
+    subprocess.run([sys.executable, *words.split(), where, project], check=True)
 
 
 def measure(capture: Path, words: str, packages: Path) -> float:

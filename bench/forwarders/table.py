@@ -20,8 +20,9 @@ def render(file: Path = RESULTS) -> str:
     results = Results.read(file)
     about = results.about
     lines = [
-        f"{about.machine}, Python {about.python}; {results.frames:,} frames of 64 bytes, half TCP and half UDP, between 100 "
-        f"hosts; median of {about.rounds} rounds that took turns, and their range. In Python, the rings and the delivery are part of it:",
+        f"{about.machine}, Python {about.python}; {results.frames:,} frames of 64 bytes, half TCP and half UDP, "
+        f"between 100 hosts; median of {about.rounds} rounds that took turns, and their range. In Python, the rings and "
+        "the delivery are part of it:",
         "",
         "| forwarder | form | ns a frame |",
         "| --- | --- | ---: |",

@@ -28,6 +28,8 @@ def loaded(command: str) -> list[str]:
 
 
 def class_of(path: Path) -> str:
+    if path.stem.endswith("_numba"):  # which has a function
+        return path.stem.removesuffix("_numba")
     return "".join(word.capitalize() for word in path.stem.split("_"))
 
 
