@@ -21,8 +21,8 @@ def render(file: Path = RESULTS) -> str:
     about = results.about
     lines = [
         f"{about.machine}, Python {about.python}; {results.frames:,} frames of 64 bytes, half TCP and half UDP, "
-        f"between 100 hosts; median of {about.rounds} rounds that took turns, and their range. In Python, the rings and "
-        "the delivery are part of it:",
+        f"between 100 hosts; median of {about.rounds} rounds that took turns, and their range. In Python, the rings "
+        "and the delivery are part of it:",
         "",
         "| forwarder | form | ns a frame |",
         "| --- | --- | ---: |",
