@@ -22,6 +22,7 @@ cdef class Burst:
     cdef dict present  # cut to this burst's
     cdef object array
     cdef readonly double now
+    cdef list views  # of frames, that may be written to
     cdef list copies  # (place, target), to be delivered besides
     cdef void begin(self, fp_frame *frames, const fp_room *room, const uint32_t *place, uint32_t count, bint writable, double now)
     cdef void end(self)

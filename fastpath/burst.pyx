@@ -73,6 +73,7 @@ cdef class Burst:
         memory = self.array.view(np.uint8)
         self.record = <fp_record *>&memory[0]
         self.copies = []
+        self.views = []
         self.columns = {}
         self.present = {}
         for name in COLUMNS:
@@ -87,8 +88,15 @@ cdef class Burst:
         self.writable, self.now = writable, now
 
     cdef void end(self):
+        """What was handed out to be written to must not be from now on: the memory will be another frame's."""
         self.count = 0
         self.present = {}
+        for view in self.views:
+            try:
+                view.release()
+            except BufferError:  # somebody has a view of the view
+                pass
+        self.views.clear()
 
     def __len__(self):
         return self.count
@@ -161,7 +169,10 @@ cdef class Burst:
         result.strides[0] = 1
         result.writable = self.writable
         result.owner = self.owner
-        return memoryview(result)
+        view = memoryview(result)
+        if self.writable:
+            self.views.append(view)
+        return view
 
     def copy(self, which, to):
         """Send copies of frames to a port or remote besides. They show the frame as it leaves the forwarder."""

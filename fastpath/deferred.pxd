@@ -28,7 +28,12 @@ cdef class Deferred:
     cdef dict due  # element -> when it has to be ticked next
     cdef readonly object thread
     cdef bint stopping
-    cdef bint ending
+    cdef bint ending  # for good
+    cdef bint ended
+    cdef bint running  # a thread was started, and did not leave
+    cdef bint polling
+    cdef object gate  # guards the four
+    cdef public object dismiss  # called with the forwarder when it has ended
     cdef readonly uint64_t failures
     cdef readonly object last_error
     cdef const fp_forwarder *usable(self)

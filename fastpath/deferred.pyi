@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from fastpath.forwarder import Forwarder
@@ -11,6 +12,7 @@ class Deferred:
     def __init__(self, tables: Tables, forwarder: Forwarder) -> None: ...
     @property
     def forwarder(self) -> Forwarder: ...
+    dismiss: Callable[[Forwarder], None] | None
     @property
     def thread(self) -> threading.Thread | None: ...
     @property

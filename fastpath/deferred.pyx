@@ -72,6 +72,7 @@ log = logging.getLogger("fastpath")
 cdef enum:
     HEADERS = 24  # bytes in front of a frame that delivery may want to write to, at most
 
+LONGEST_S = 3600.0  # that a thread sleeps
 PATIENCE_S = 1.0  # how long a forwarder that ends is waited for
 
 
@@ -90,6 +91,22 @@ cdef class Rings:
         fp_deferral_free(self.c)
         if self.wake >= 0:
             close(self.wake)  # not Python's: this may be the interpreter's end
+
+
+def text_of(error):
+    """What an exception says, even where it fails to."""
+    try:
+        return str(error)
+    except BaseException:
+        return "it cannot be shown"
+
+
+def tell(what, error):
+    """Log it, with where it was raised."""
+    try:
+        log.error(what, exc_info=error)
+    except BaseException:
+        log.error(what)
 
 
 cdef bint deliver_now(void *deferred, uint32_t place, uint32_t target, bint changed) noexcept:
@@ -124,6 +141,7 @@ cdef class Deferred:
         self.context.tables = tables.c
         self.context.uplink = &(<Uplink>tables.uplink).c
         self.context.worker = tables.workers
+        self.gate = threading.Lock()
         now = tables.clock()
         self.due = {e: now + e.tick_interval for e in self.elements if e.tick_interval is not None}
 
@@ -169,7 +187,7 @@ cdef class Deferred:
 
     cdef void ask(self, Forwarder element, uint32_t count):
         """Have a forwarder in Python decide on the frames that are undecided."""
-        cdef uint32_t i, own, found = 0
+        cdef uint32_t i, own, segments, found = 0
         cdef fp_frame *frame
         for i in range(count):
             if fp_dest_kind(self.frames[i].target) == FP_DEST_NONE:
@@ -178,11 +196,13 @@ cdef class Deferred:
                 found += 1
         if found == 0:
             return
-        self.burst.begin(self.frames, self.room, self.place, found, element.rewrites, self.tables.clock())
+        copies = len(self.burst.copies)
         try:
+            writable = bool(element.rewrites)
+            self.burst.begin(self.frames, self.room, self.place, found, writable, self.tables.clock())
             (<object>element).forward(self.burst)  # Python's method, not C's
         except BaseException as error:  # even SystemExit: the thread belongs to the engine
-            self.burst.copies.clear()
+            del self.burst.copies[copies:]  # those that others before it asked for are sent
             self._failed(element, error)
             for i in range(found):
                 self.frames[self.place[i]].target = fp_dest_make(FP_DEST_DROP, FP_DROP_forwarder_failed)
@@ -193,17 +213,20 @@ cdef class Deferred:
                 own = fp_dest_index(frame.target) - FP_DROP_OWN
                 if fp_dest_kind(frame.target) == FP_DEST_DROP and own < FP_OWN and element.own != NULL:
                     element.add(&self.context, own, frame.segments)
-                if element.rewrites and not fp_rewrite_settle(frame):
+                segments = frame.segments
+                if self.burst.writable and not fp_rewrite_settle(frame):
+                    frame.segments = segments  # for so many it is counted
                     frame.target = fp_dest_make(FP_DEST_DROP, FP_DROP_bad_super_frame)
+                    # Nor can copies of it be sent: it can be split no more.
+                    self.burst.copies = [copy for copy in self.burst.copies if copy[0] != self.place[i]]
         self.burst.end()
 
     def _failed(self, element, error):
         """Tell of an exception once: it may be raised for every burst."""
         self.failures += 1
-        self.last_error = f"{element.name}: {type(error).__name__}: {error}"
+        self.last_error = f"{type(element).__name__}: {type(error).__name__}: {text_of(error)}"
         if self.failures == 1:
-            log.error("forwarder %s of VNI %d failed; later failures are only counted", element.name, self.vni,
-                      exc_info=error)
+            tell(f"forwarder {type(element).__name__} of VNI {self.vni} failed; later failures are only counted", error)
 
     cdef void deliver_copies(self):
         cdef uint32_t place, target
@@ -241,6 +264,9 @@ cdef class Deferred:
         cdef uint32_t count
         cdef Forwarder element
         cdef const fp_forwarder *c
+        if self.polling:  # from within the forwarder
+            return False
+        self.polling = True
         with nogil:
             count = self.take()
         if count:
@@ -256,22 +282,28 @@ cdef class Deferred:
                 self.deliver(count)
                 fp_deferral_release(self.rings.c)
         self._tick()
+        self.polling = False
+        if self.ending and not self.running:
+            self._end()
         return count != 0
 
     def _tick(self):
         if not self.due:
             return
         now = self.tables.clock()
-        for element, due in self.due.items():
+        for element, due in list(self.due.items()):
             if now >= due:
-                self.due[element] = now + element.tick_interval
                 self._call(element, "tick")
+                try:
+                    self.due[element] = now + element.tick_interval
+                except BaseException:  # None, or what is no number: it wants no more
+                    del self.due[element]
 
     def _call(self, element, what):
         try:
             getattr(element, what)()
         except BaseException as error:
-            log.error("%s of forwarder %s of VNI %d failed", what, element.name, self.vni, exc_info=error)
+            tell(f"{what} of forwarder {type(element).__name__} of VNI {self.vni} failed", error)
 
     cdef void wait(self, int timeout_ms) noexcept nogil:
         """Sleep until frames come, at most for so long (-1: no limit)."""
@@ -292,21 +324,31 @@ cdef class Deferred:
             if not self.poll():
                 timeout_ms = -1
                 if self.due:
-                    timeout_ms = max(0, int(1000 * (min(self.due.values()) - self.tables.clock()))) + 1
+                    wait_s = min(self.due.values()) - self.tables.clock()
+                    timeout_ms = 1 + int(1000 * max(0.0, min(wait_s, LONGEST_S)))
                 with nogil:
                     self.wait(timeout_ms)
-        if self.ending:
+        with self.gate:
+            self.running = False
+            ending = self.ending
+        if ending:
             self._end()
 
     def _end(self):
+        with self.gate:
+            if self.ended:
+                return
+            self.ended = True
         while self.poll():
             pass
         for element in self.elements:
             self._call(element, "stop")
+        if self.dismiss is not None:
+            self.dismiss(self.forwarder)
 
     def start(self):
         """Start the thread."""
-        previous, self.stopping = self.thread, False
+        previous, self.stopping, self.running = self.thread, False, True
         self.thread = threading.Thread(target=self._run, args=(previous,), name=f"fastpath-{self.vni}", daemon=True)
         self.thread.start()
 
@@ -316,11 +358,14 @@ cdef class Deferred:
         eventfd_write(self.rings.wake, 1)
 
     def end(self):
-        """Stop for good: what is in the rings is decided on, then `stop` called. By the thread, if it runs."""
-        self.ending = True
-        if self.thread is not None and self.thread.is_alive():
+        """Stop for good: what is in the rings is decided on, then `stop` called. By the thread, if it runs, else
+        here: the caller holds no lock."""
+        with self.gate:
+            self.ending = True
+            running = self.running
+        if running:
             self.halt()
-        else:
+        elif not self.polling:  # else it is the forwarder itself that calls; `poll` goes on from there
             self._end()
 
     def join(self):

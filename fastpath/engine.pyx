@@ -28,7 +28,7 @@ from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder import LearningBridge
 from fastpath.housekeeper import Housekeeper
 from fastpath.offloads import DEFAULT_OFFLOADS
-from fastpath.segment import DEFAULT_AGEING, named_remote_indices
+from fastpath.segment import DEFAULT_AGEING, end_service, named_remote_indices
 from fastpath.stats import EngineStats
 from fastpath.underlay import open_underlay
 
@@ -164,7 +164,9 @@ cdef class Engine:
             if self._segments.get(segment.vni) is not segment:
                 raise ConflictError(f"there is no segment with VNI {segment.vni}")
             del self._segments[segment.vni]
-            segment.close()
+            forwarders = segment.withdraw()
+        for forwarder in forwarders:
+            end_service(*forwarder)
 
     def capture(self, Segment segment=None, *, ports=(), remotes=(), drops=(), directions=("in", "out"), bint outer=False,
                 filter=None, snaplen=0, room=DEFAULT_ROOM, name_of=None):
@@ -286,20 +288,24 @@ cdef class Engine:
 
     def close(self):
         """Stop, and remove everything: segments, interfaces, sockets."""
+        forwarders = []
         with self.lifecycle:
             housekeeper = self._stop_workers()
             with self.tables.lock:
                 if self.underlay is not None:
                     for capture in list(self._captures):
                         capture.close()
-                    for segment in list(self._segments.values()):
-                        self.remove_segment(segment)
+                    for segment in self._segments.values():
+                        forwarders += segment.withdraw()
+                    self._segments.clear()
                     self.workers.clear()
                     self.underlay.close()
                     self.underlay = None
                     for fd in (self.attention, self.stop_requested):
                         if fd >= 0:
                             os.close(fd)
+        for forwarder in forwarders:  # they may want the locks
+            end_service(*forwarder)
         if housekeeper is not None:
             housekeeper.stop()
 

@@ -204,7 +204,11 @@ cdef class Chain(Forwarder):
 
     @property
     def counters(self):
-        return {f"{e.name}.{name}": number for e in self.elements for name, number in e.counters.items()}
+        result = {}
+        for element in self.elements:
+            for name, number in element.counters.items():  # two may be of one kind
+                result[f"{element.name}.{name}"] = result.get(f"{element.name}.{name}", 0) + number
+        return result
 
     @property
     def deferred(self):

@@ -123,23 +123,29 @@ cdef class Segment:
     def forwarder(self, Forwarder value not None):
         if value is self._forwarder:
             return
-        deferred = self.employ(value)  # not under the lock: what it starts with may take a while
-        with self.tables.lock:
-            former = self.deferred
-            try:
+        # Forwarders' own methods are not called under the lock: they may take a while, or need it elsewhere.
+        deferred = self.employ(value)
+        try:
+            with self.tables.lock:
                 self.check()
-            except BaseException:
-                self._dismiss(value)
-                raise
-            self.publish_forwarder(value, deferred)
-        if former is not None:
-            former.join()
+                former = self.service()
+                self.publish_forwarder(value, deferred)
+        except BaseException:
+            end_service(value, None, self._dismiss)
+            raise
+        end_service(*former)
+        if former[1] is not None:
+            former[1].join()
+
+    cdef tuple service(self):
+        """(the forwarder, its thread or None, what to call when it has ended), for end_service."""
+        return self._forwarder, self.deferred, self._dismiss
 
     cdef Deferred employ(self, Forwarder forwarder):
         """Let a forwarder, or those of a chain, get ready for this segment. Returns its thread, or None
         where it needs none. What goes wrong changes nothing."""
         forwarder.usable()
-        cdef list employed = []
+        cdef list employed = [], started = []
         cdef Forwarder element
         cdef Deferred deferred = None
         try:
@@ -152,10 +158,14 @@ cdef class Segment:
                 employed.append(element)
             for element in elements_of(forwarder):
                 element.start()
+                started.append(element)
             if forwarder.deferred or any(element.tick_interval is not None for element in elements_of(forwarder)):
                 deferred = Deferred(self.tables, forwarder)
                 deferred.segment, deferred.vni = self.c, self.vni
+                deferred.dismiss = self._dismiss
         except BaseException as error:
+            for element in started:
+                stop_quietly(element)
             self._dismiss(*employed)
             if isinstance(error, FastpathError) or not isinstance(error, Exception):
                 raise
@@ -170,22 +180,15 @@ cdef class Segment:
 
     cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1:
         """Have the workers ask this one from now on; the former one decides on what it has still got."""
-        cdef Forwarder former = self._forwarder
-        cdef Deferred former_deferred = self.deferred
+        cdef Deferred former = self.deferred
         if deferred is not None and self.tables.running:
             deferred.start()
         fp_segment_set_forwarder(self.c, deferred.usable() if deferred is not None else forwarder.usable())
         self._forwarder, self.deferred = forwarder, deferred
         self.tables.synchronize()  # the former one is in use until here
         self.ending = [other for other in self.ending if other.thread is not None and other.thread.is_alive()]
-        if former_deferred is not None:
-            former_deferred.end()
-            self.ending.append(former_deferred)
-        elif former is not None:
-            for element in elements_of(former):
-                stop_quietly(element)
         if former is not None:
-            self._dismiss(former)
+            self.ending.append(former)
         return 0
 
     def hold_remote(self, Forwarder forwarder, address, udp_port=None):
@@ -193,6 +196,8 @@ cdef class Segment:
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
+            if forwarder.segment is not self:  # it was replaced meanwhile
+                raise ConflictError(f"this forwarder does not serve VNI {self.vni} any more")
             held = self.held.setdefault(forwarder, [])
             if remote not in held:
                 held.append(remote)
@@ -221,7 +226,8 @@ cdef class Segment:
 
     def poll_forwarder(self):
         """Do what the forwarder's thread would do; whether there was anything."""
-        return self.deferred is not None and self.deferred.poll()
+        alone = self.deferred is not None and (self.deferred.thread is None or not self.deferred.thread.is_alive())
+        return alone and self.deferred.poll()
 
     def _forwarder_stats(self):
         failures, last_error = 0, None
@@ -311,21 +317,25 @@ cdef class Segment:
                     self._refresh_mac(port)
 
     def close(self):
-        """Remove the segment with all it has. Engine.remove_segment calls this."""
+        """Remove the segment with all it has."""
+        for forwarder in self.withdraw():
+            end_service(*forwarder)
+
+    def withdraw(self):
+        """The same, but for the ends of its forwarders: those that `end_service` has to be called with, by
+        somebody who holds no lock. Engine.remove_segment calls this."""
+        cdef Deferred deferred
         with self.tables.lock:
             if self.c == NULL:
-                return
+                return []
             fp_segment_publish(self.tables.c, self.vni, NULL)
             for port in list(self._ports.values()):
                 self._detach(port)
             self.tables.synchronize()
             for deferred in (self.deferred, *self.ending):
                 if deferred is not None:
-                    (<Deferred>deferred).close()
-                    deferred.end()
-            if self.deferred is None and self._forwarder is not None:
-                for element in elements_of(self._forwarder):
-                    stop_quietly(element)
+                    with nogil:  # a forwarder that holds what this waits for may want the interpreter
+                        deferred.close()
             self.fdb.closed = True
             self.fdb.retire(0, False)
             self.neighbours.close()
@@ -338,9 +348,8 @@ cdef class Segment:
             free(self.c)
             self.c = NULL
             self._remotes.clear()
-            self.held.clear()
-            if self._forwarder is not None:
-                self._dismiss(self._forwarder)
+            former = [(other.forwarder, other, self._dismiss) for other in self.ending]
+            return [self.service(), *former] if self._forwarder is not None else former
 
     def _check_port_name(self, name):
         self.check()
@@ -415,12 +424,22 @@ cdef class Segment:
         return 0
 
 
+def end_service(Forwarder forwarder, deferred, dismiss):
+    """A forwarder serves no more: end its thread, or else tell it, then dismiss it."""
+    if deferred is not None:
+        deferred.end()
+        return
+    for element in elements_of(forwarder):
+        stop_quietly(element)
+    dismiss(forwarder)
+
+
 def stop_quietly(forwarder):
     """Call its `stop`; what that raises must not keep anything from going on."""
     try:
         forwarder.stop()
-    except Exception:
-        log.exception("the end of forwarder %s failed", forwarder.name)
+    except BaseException:
+        log.exception("the end of forwarder %s failed", type(forwarder).__name__)
 
 
 def named_remote_indices(list segments):
@@ -432,5 +451,5 @@ def named_remote_indices(list segments):
         found.update(list_items(segment.c.remotes))
         for group, _ in segment.fdb.groups.values():
             found.update(list_items(fp_group_get(segment.tables.c, group)))
-        found.update((<Remote>remote).ensure() for held in segment.held.values() for remote in held)
+        found.update((<Remote>remote).ensure() for held in list(segment.held.values()) for remote in held)
     return found

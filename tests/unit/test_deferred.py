@@ -471,3 +471,166 @@ def test_a_table_is_a_dict(lab: Lab) -> None:
     table.clear()
     assert len(table) == 0
     assert value[:51].tolist() == [-1] * 51
+
+
+# What a forwarder's own methods may do, and what goes wrong in them.
+
+
+class Watched(Forwarder):
+    """Counts the calls of its `stop`, and uses its segment in every burst."""
+
+    def __init__(self) -> None:
+        self.stops = 0
+
+    def forward(self, burst: Burst) -> None:
+        assert self.segment is not None
+        burst.out = self.port("b")
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def test_it_is_stopped_once(lab: Lab) -> None:
+    watched = Watched()
+    segment, _, _ = segment_with(lab, watched)
+    segment.forwarder = Hub()
+    assert (watched.stops, watched.segment) == (1, None)
+    other, _, _ = segment_with(lab, watched, vni=2)
+    lab.engine.remove_segment(segment)
+    assert watched.stops == 1
+    lab.engine.remove_segment(other)
+    assert watched.stops == 2
+
+
+def test_it_has_its_segment_until_its_last_frame(lab: Lab) -> None:
+    segment, a, b = segment_with(lab, Watched())
+    lab.engine.start()
+    sent = 0
+    for _ in range(100):
+        for _ in range(20):
+            try:
+                a.send(frame(B, A))
+                sent += 1
+            except BlockingIOError:
+                pass
+        segment.forwarder = Watched()
+        drain(b)
+    wait_until(lambda: b.traffic.tx_frames + a.traffic.drops + b.traffic.drops == sent)
+    assert "forwarder_failed" not in lab.drops()
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_its_end_may_wait_for_somebody_who_uses_the_engine(
+    lab: Lab, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def stop() -> None:
+        thread = threading.Thread(target=lambda: asked.append(lab.engine.segments))
+        thread.start()
+        thread.join()
+
+    class Ending(Forwarder):
+        def forward(self, burst: Burst) -> None: ...
+
+    class EndingBridge(LearningBridge):
+        pass
+
+    kind = EndingBridge if native else Ending
+    monkeypatch.setattr(kind, "stop", lambda _: stop())
+    segment, _, _ = segment_with(lab, kind())
+    segment.forwarder = kind()
+    lab.engine.remove_segment(segment)
+    segment_with(lab, kind(), vni=2)
+    lab.engine.close()
+    assert len(asked) == 3
+
+
+def test_what_it_does_while_it_ends_changes_nothing(lab: Lab) -> None:
+    done = []
+
+    class Ending(Watched):
+        def stop(self) -> None:
+            assert self.segment is not None
+            self.segment.close()
+            with pytest.raises(ConflictError):
+                self.segment.add_memory_port("late")
+            done.append(self)
+
+    segment, _, _ = segment_with(lab, Ending())
+    lab.engine.remove_segment(segment)
+    assert len(done) == 1
+
+
+def test_a_chain_whose_second_cannot_start_stops_the_first(lab: Lab) -> None:
+    class Broken(Forwarder):
+        def start(self) -> None:
+            raise ValueError("no")
+
+        def forward(self, burst: Burst) -> None: ...
+
+    watched = Watched()
+    segment, _, _ = segment_with(lab, Hub())
+    with pytest.raises(RefusedError, match="ValueError: no"):
+        segment.forwarder = watched | Broken()
+    assert (watched.stops, watched.segment) == (1, None)
+
+
+@pytest.mark.parametrize("interval", [None, float("inf"), 1e9, "soon"])
+def test_any_interval_is_survived(lab: Lab, interval: object) -> None:
+    class Ticking(By):
+        tick_interval: ClassVar[float | None] = 1000.0
+
+        def tick(self) -> None:
+            type(self).tick_interval = interval  # type: ignore[assignment]
+
+    _, a, b = segment_with(lab, Ticking(flood))
+    lab.engine.advance_clock(1000)
+    lab.engine.start()
+    for _ in range(2):
+        a.send(frame(B, A))
+        assert receive(b, 1) == [frame(B, A)]
+
+
+def test_an_exception_that_cannot_be_shown_is_counted(lab: Lab) -> None:
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def decide(_: Forwarder, burst: Burst) -> None:
+        raise UnspeakableError
+
+    segment, a, _ = segment_with(lab, By(decide))
+    for _ in range(2):
+        lab.send(a, frame(B, A))
+        lab.poll()
+    assert segment.stats.forwarder.failures == 2
+    assert segment.stats.forwarder.last_error == "By: UnspeakableError: it cannot be shown"
+
+
+def test_it_may_replace_itself(lab: Lab) -> None:
+    def decide(forwarder: Forwarder, burst: Burst) -> None:
+        assert forwarder.segment is not None
+        burst.out = FLOOD
+        forwarder.segment.forwarder = Hub()
+
+    _, a, b = segment_with(lab, By(decide))
+    for number in range(3):
+        lab.send(a, frame(mac(number), A))
+        lab.poll()
+    assert drain(b) == [frame(mac(number), A) for number in range(3)]
+
+
+def test_copies_of_others_survive_a_failure(lab: Lab) -> None:
+    def copy(forwarder: Forwarder, burst: Burst) -> None:
+        burst.copy(0, forwarder.port("b"))
+
+    def fail(forwarder: Forwarder, burst: Burst) -> None:
+        copy(forwarder, burst)
+        raise ValueError
+
+    _, a, b = segment_with(lab, By(copy) | By(fail))
+    lab.send(a, frame(B, A))
+    lab.poll()
+    assert drain(b) == [frame(B, A)]
+    assert lab.drops() == {"forwarder_failed": 1}

@@ -14,6 +14,7 @@ from examples.forwarders.acl import Acl
 from examples.forwarders.arp_responder import ArpResponder
 from examples.forwarders.ecmp import Ecmp
 from examples.forwarders.learning_bridge import LearningBridge
+from examples.forwarders.learning_bridge_numba import learning_bridge
 from examples.forwarders.mac_guard import MacGuard
 from examples.forwarders.maglev import Maglev
 from examples.forwarders.match_action import MatchAction
@@ -33,6 +34,7 @@ EXAMPLES: dict[str, Callable[[], Forwarder]] = {
     "arp_responder": lambda: ArpResponder(hosts=[*HOSTS, f"fd00::1={mac(1)}"]),
     "ecmp": lambda: Ecmp(gateway=mac(2), vteps=["127.0.0.2", "127.0.0.3"]),
     "learning_bridge": lambda: LearningBridge(capacity=4),
+    "learning_bridge_numba": learning_bridge,
     "mac_guard": lambda: MacGuard(moves=1, storm=3, capacity=4),
     "maglev": lambda: Maglev(address="10.0.0.2", port=2000, backends=HOSTS[2:], size=251),
     "match_action": lambda: MatchAction(program=FOLDER / "match_action.toml"),

@@ -270,6 +270,34 @@ def test_a_super_frame_whose_headers_were_spoilt_is_dropped(lab: Lab) -> None:
     assert lab.drops()["bad_super_frame"] >= 1
 
 
+@pytest.mark.parametrize("to_remote", [False, True])
+def test_no_copy_of_a_spoilt_super_frame_is_sent(lab: Lab, to_remote: bool) -> None:
+    bench = Bench(lab)
+    far = lab.far(2)
+    packet = Ether(src=mac(1), dst=mac(2)) / IP(src="10.0.0.1", dst="10.0.0.2") / TCP(flags="A") / Raw(bytes(3000))
+    vnet, data = unfinished(bytes(packet))
+    start, offset = VNET.unpack(vnet)[4:6]
+    vnet = VNET.pack(NEEDS_CSUM, 1, 54, 1000, start, offset, 0)
+
+    def spoil(burst: Burst) -> None:
+        burst.copy(0, bench.rewriter.remote(far.address) if to_remote else bench.b.number)
+        burst.frame(0)[23] = 17
+
+    bench.rewriter.action = spoil
+    lab.send(bench.a, data, vnet=vnet, segments=3)
+    lab.poll()
+    assert drain(bench.b) == []
+    assert far.receive() == []
+    assert lab.drops() == {"bad_super_frame": 3}
+
+
+def test_what_was_handed_out_for_writing_is_taken_back(bench: Bench) -> None:
+    kept: list[memoryview] = []
+    bench.through(frame(mac(1), mac(2)), lambda burst: kept.append(burst.frame(0)))
+    with pytest.raises(ValueError, match="released"):
+        kept[0][0] = 1
+
+
 ACTIONS: list[Callable[[Burst, MemoryPort], object]] = [
     lambda burst, _: burst.set_dst_ip(burst.ip_version == 4, IP4),
     lambda burst, _: burst.set_src_ip6(burst.length > 0, IP6),
