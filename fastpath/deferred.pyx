@@ -343,8 +343,9 @@ cdef class Deferred:
             pass
         for element in self.elements:
             self._call(element, "stop")
-        if self.dismiss is not None:
-            self.dismiss(self.forwarder)
+        dismiss, self.dismiss = self.dismiss, None  # it holds the segment, which holds this
+        if dismiss is not None:
+            dismiss(self.forwarder)
 
     def start(self):
         """Start the thread."""

@@ -349,7 +349,11 @@ cdef class Segment:
             self.c = NULL
             self._remotes.clear()
             former = [(other.forwarder, other, self._dismiss) for other in self.ending]
-            return [self.service(), *former] if self._forwarder is not None else former
+            if self._forwarder is not None:
+                former.append(self.service())
+            self.deferred = None
+            self.ending = []
+            return former
 
     def _check_port_name(self, name):
         self.check()

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forwarders in Python: what they see, what becomes of what they decide, and of what they do wrong."""
 
+import gc
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -634,3 +637,23 @@ def test_copies_of_others_survive_a_failure(lab: Lab) -> None:
     lab.poll()
     assert drain(b) == [frame(B, A)]
     assert lab.drops() == {"forwarder_failed": 1}
+
+
+def test_a_replaced_forwarder_is_freed_at_once(lab: Lab) -> None:
+    """With its rings and its descriptor: no cycle waits for the garbage collector."""
+    segment, a, _ = segment_with(lab, Hub())
+    forwarder: Forwarder = Learning()
+    seen = weakref.ref(forwarder)
+    segment.forwarder = forwarder
+    lab.send(a, frame(B, A))
+    lab.poll()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    gc.disable()
+    try:
+        segment.forwarder = Hub()
+        segment.forwarder = LearningBridge()
+        del forwarder
+        assert seen() is None
+        assert len(os.listdir("/proc/self/fd")) == descriptors - 1
+    finally:
+        gc.enable()

@@ -167,6 +167,7 @@ def test_cycles_leave_no_thread_and_no_descriptor() -> None:
     def census() -> tuple[int, set[threading.Thread]]:
         return len(os.listdir("/proc/self/fd")), set(threading.enumerate())
 
+    gc.collect()  # what other tests left
     before = census()
     with Lab(workers=2) as lab:
         segment = lab.engine.add_segment(1)
