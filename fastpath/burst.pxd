@@ -7,6 +7,11 @@ from fastpath.kernels cimport fp_frame, fp_record, fp_room
 # Deliver the frame at a place now; whether that could be.
 ctypedef bint (*deliver_now)(void *deliverer, uint32_t place, uint32_t target, bint changed) noexcept
 
+cdef class Burst
+
+# Change frame `i` of a burst to a value; whether it could be.
+ctypedef bint (*operation)(Burst burst, Py_ssize_t i, object value, int side) except -1
+
 
 cdef class Burst:
     cdef deliver_now deliver
@@ -27,5 +32,6 @@ cdef class Burst:
     cdef void begin(self, fp_frame *frames, const fp_room *room, const uint32_t *place, uint32_t count, bint writable, double now)
     cdef void end(self)
     cdef list where(self, which)
-    cdef list changes(self, which, values, dtype, tuple shape)
-    cdef object address(self, which, values, int side, int version)
+    cdef fp_frame *at(self, Py_ssize_t i) noexcept
+    cdef int check_writable(self) except -1
+    cdef object change(self, operation change_one, which, values, dtype, int side=*, tuple shape=*)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bursts, as forwarders in Python see them: columns of numpy over the frames' headers, and their bytes."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 
 import numpy as np
 
@@ -155,6 +155,9 @@ cdef class Burst:
                 raise IndexError(f"there is no frame {i} in a burst of {self.count}")
         return indices
 
+    cdef fp_frame *at(self, Py_ssize_t i) noexcept:
+        return &self.frames[self.place[i]]
+
     def frame(self, Py_ssize_t i):
         """The bytes of frame `i` from its Ethernet header on, as a memoryview; it can be written to if the
         forwarder `rewrites`. A checksum may be unfinished, and a frame stand for many (`segments`)."""
@@ -162,7 +165,7 @@ cdef class Burst:
         cdef fp_frame *frame
         if not 0 <= i < self.count:
             raise IndexError(f"there is no frame {i} in a burst of {self.count}")
-        frame = &self.frames[self.place[i]]
+        frame = self.at(i)
         result = FrameBytes.__new__(FrameBytes)
         result.data = frame.data
         result.shape[0] = frame.length
@@ -191,104 +194,105 @@ cdef class Burst:
             if self.deliver(self.deliverer, self.place[i], target, self.writable):
                 self.record[i].out = fp_dest_make(FP_DEST_DEFERRED, 0)
 
-    cdef list changes(self, which, values, dtype, tuple shape):
-        """(index, value) for each frame that is to be changed; one value may stand for all."""
+    cdef int check_writable(self) except -1:
         if not self.writable:
             raise UsageError("a forwarder that changes frames has to say so: rewrites = True")
+        return 0
+
+    cdef object change(self, operation change_one, which, values, dtype, int side=0, tuple shape=()):
+        """Change frames, each to its value or all to one; a mask of those that could be."""
+        cdef Py_ssize_t i
+        self.check_writable()
         indices = self.where(which)
         wanted = np.broadcast_to(np.asarray(values, dtype), (len(indices), *shape))
-        return list(zip(indices, wanted.tolist(), strict=True))
+        done = np.zeros(self.count, np.bool_)
+        for i, value in zip(indices, wanted.tolist(), strict=True):
+            done[i] = change_one(self, i, value, side)
+        return done
 
     def set_src_mac(self, which, mac):
         """Write other source addresses. As with all that follows, `which` is a mask, indices or one index, the
         value one for all or one for each; the result is a mask of the frames that were changed. The columns
         go on showing the frames as they came."""
-        return self._set_mac(which, mac, FP_SIDE_SOURCE)
+        return self.change(set_mac, which, mac, np.uint64, FP_SIDE_SOURCE)
 
     def set_dst_mac(self, which, mac):
         """Write other destination addresses."""
-        return self._set_mac(which, mac, FP_SIDE_DESTINATION)
-
-    def _set_mac(self, which, mac, int side):
-        cdef uint64_t value
-        cdef Py_ssize_t i
-        done = np.zeros(self.count, np.bool_)
-        for i, value in self.changes(which, mac, np.uint64, ()):
-            fp_rewrite_mac(&self.frames[self.place[i]], <fp_side>side, value)
-            done[i] = True
-        return done
+        return self.change(set_mac, which, mac, np.uint64, FP_SIDE_DESTINATION)
 
     def set_src_ip(self, which, ip):
         """Write other IPv4 source addresses (numbers) into IPv4 packets."""
-        return self.address(which, ip, FP_SIDE_SOURCE, 4)
+        return self.change(set_ip, which, ip, np.uint32, FP_SIDE_SOURCE)
 
     def set_dst_ip(self, which, ip):
         """Write other IPv4 destination addresses (numbers) into IPv4 packets."""
-        return self.address(which, ip, FP_SIDE_DESTINATION, 4)
+        return self.change(set_ip, which, ip, np.uint32, FP_SIDE_DESTINATION)
 
     def set_src_ip6(self, which, ip):
         """Write other IPv6 source addresses (upper and lower half) into IPv6 packets that are no fragments."""
-        return self.address(which, ip, FP_SIDE_SOURCE, 6)
+        return self.change(set_ip6, which, ip, np.uint64, FP_SIDE_SOURCE, (2,))
 
     def set_dst_ip6(self, which, ip):
         """Write other IPv6 destination addresses (upper and lower half) into IPv6 packets that are no fragments."""
-        return self.address(which, ip, FP_SIDE_DESTINATION, 6)
-
-    cdef object address(self, which, values, int side, int version):
-        cdef bytes packed
-        cdef Py_ssize_t i
-        done = np.zeros(self.count, np.bool_)
-        dtype, shape = (np.uint32, ()) if version == 4 else (np.uint64, (2,))
-        for i, value in self.changes(which, values, dtype, shape):
-            packed = value.to_bytes(4, "big") if version == 4 else (value[0] << 64 | value[1]).to_bytes(16, "big")
-            done[i] = fp_rewrite_ip(&self.frames[self.place[i]], <fp_side>side, version, <const uint8_t *><char *>packed)
-        return done
+        return self.change(set_ip6, which, ip, np.uint64, FP_SIDE_DESTINATION, (2,))
 
     def set_src_port(self, which, udp_or_tcp_port):
         """Write other source ports into TCP and UDP packets that are no fragments."""
-        return self._set_port(which, udp_or_tcp_port, FP_SIDE_SOURCE)
+        return self.change(set_port, which, udp_or_tcp_port, np.uint16, FP_SIDE_SOURCE)
 
     def set_dst_port(self, which, udp_or_tcp_port):
         """Write other destination ports into TCP and UDP packets that are no fragments."""
-        return self._set_port(which, udp_or_tcp_port, FP_SIDE_DESTINATION)
-
-    def _set_port(self, which, value, int side):
-        cdef uint16_t port
-        cdef Py_ssize_t i
-        done = np.zeros(self.count, np.bool_)
-        for i, port in self.changes(which, value, np.uint16, ()):
-            done[i] = fp_rewrite_port(&self.frames[self.place[i]], <fp_side>side, port)
-        return done
+        return self.change(set_port, which, udp_or_tcp_port, np.uint16, FP_SIDE_DESTINATION)
 
     def decrement_ttl(self, which):
         """One less in TTL or hop limit; not changed are those where nothing would be left."""
-        cdef Py_ssize_t i
-        done = np.zeros(self.count, np.bool_)
-        for i, _ in self.changes(which, 0, np.uint8, ()):
-            done[i] = fp_rewrite_ttl(&self.frames[self.place[i]])
-        return done
+        return self.change(take_one_from_ttl, which, 0, np.uint8)
 
     def push_vlan(self, which, vlan):
         """Put an 802.1Q tag with this VLAN identifier (0 … 4095) around frames that have less than two."""
-        cdef uint16_t value
-        cdef Py_ssize_t i
-        done = np.zeros(self.count, np.bool_)
-        for i, value in self.changes(which, vlan, np.uint16, ()):
-            done[i] = fp_rewrite_push_vlan(&self.frames[self.place[i]], value, &self.room[self.place[i]])
-        return done
+        return self.change(push_tag, which, vlan, np.uint16)
 
     def pop_vlan(self, which):
         """Take the outer VLAN tag off."""
-        cdef Py_ssize_t i
-        done = np.zeros(self.count, np.bool_)
-        for i, _ in self.changes(which, 0, np.uint8, ()):
-            done[i] = fp_rewrite_pop_vlan(&self.frames[self.place[i]])
-        return done
+        return self.change(pop_tag, which, 0, np.uint8)
 
     def replace(self, Py_ssize_t i, data):
         """Put another frame in the place of frame `i`: 14 bytes at least, at most 64 more than it has. Returns
         whether it was."""
         cdef bytes wanted = bytes(data)
-        for i, _ in self.changes(i, 0, np.uint8, ()):
-            return fp_rewrite_replace(&self.frames[self.place[i]], <const uint8_t *><const char *>wanted, len(wanted),
-                                      &self.room[self.place[i]])
+        self.check_writable()
+        self.where(i)
+        return fp_rewrite_replace(self.at(i), <const uint8_t *><const char *>wanted, len(wanted), &self.room[self.place[i]])
+
+
+# What Burst.change does to one frame; whether it could.
+
+cdef bint set_mac(Burst burst, Py_ssize_t i, object mac, int side) except -1:
+    fp_rewrite_mac(burst.at(i), <fp_side>side, mac)
+    return True
+
+
+cdef bint set_ip(Burst burst, Py_ssize_t i, object ip, int side) except -1:
+    cdef bytes packed = ip.to_bytes(4, "big")
+    return fp_rewrite_ip(burst.at(i), <fp_side>side, 4, <const uint8_t *><const char *>packed)
+
+
+cdef bint set_ip6(Burst burst, Py_ssize_t i, object halves, int side) except -1:
+    cdef bytes packed = (halves[0] << 64 | halves[1]).to_bytes(16, "big")
+    return fp_rewrite_ip(burst.at(i), <fp_side>side, 6, <const uint8_t *><const char *>packed)
+
+
+cdef bint set_port(Burst burst, Py_ssize_t i, object port, int side) except -1:
+    return fp_rewrite_port(burst.at(i), <fp_side>side, port)
+
+
+cdef bint take_one_from_ttl(Burst burst, Py_ssize_t i, object value, int side) except -1:
+    return fp_rewrite_ttl(burst.at(i))
+
+
+cdef bint push_tag(Burst burst, Py_ssize_t i, object vlan, int side) except -1:
+    return fp_rewrite_push_vlan(burst.at(i), vlan, &burst.room[burst.place[i]])
+
+
+cdef bint pop_tag(Burst burst, Py_ssize_t i, object value, int side) except -1:
+    return fp_rewrite_pop_vlan(burst.at(i))

@@ -187,7 +187,7 @@ cdef class Deferred:
 
     cdef void ask(self, Forwarder element, uint32_t count):
         """Have a forwarder in Python decide on the frames that are undecided."""
-        cdef uint32_t i, own, segments, found = 0
+        cdef uint32_t i, own, found = 0
         cdef fp_frame *frame
         for i in range(count):
             if fp_dest_kind(self.frames[i].target) == FP_DEST_NONE:
@@ -213,9 +213,7 @@ cdef class Deferred:
                 own = fp_dest_index(frame.target) - FP_DROP_OWN
                 if fp_dest_kind(frame.target) == FP_DEST_DROP and own < FP_OWN and element.own != NULL:
                     element.add(&self.context, own, frame.segments)
-                segments = frame.segments
                 if self.burst.writable and not fp_rewrite_settle(frame):
-                    frame.segments = segments  # for so many it is counted
                     frame.target = fp_dest_make(FP_DEST_DROP, FP_DROP_bad_super_frame)
                     # Nor can copies of it be sent: it can be split no more.
                     self.burst.copies = [copy for copy in self.burst.copies if copy[0] != self.place[i]]

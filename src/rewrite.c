@@ -190,6 +190,10 @@ bool fp_rewrite_replace(struct fp_frame *frame, const uint8_t *data, uint32_t le
 }
 
 bool fp_rewrite_settle(struct fp_frame *frame) {
+    const uint32_t segments = frame->segments;
     fp_flow_parse(frame->data, frame->length, &frame->flow);
-    return fp_offload_measure(frame);
+    if (fp_offload_measure(frame))
+        return true;
+    frame->segments = segments;
+    return false;
 }

@@ -40,7 +40,7 @@ bool fp_rewrite_replace(struct fp_frame *frame, const uint8_t *data, uint32_t le
                         const struct fp_room *room);
 
 // Whatever was done to the frame's bytes, let the descriptor say what they are. False: a super-frame whose
-// headers can't be those of one any more; it must be discarded.
+// headers can't be those of one any more; it must be discarded, and is counted as the frames that it was.
 bool fp_rewrite_settle(struct fp_frame *frame);
 
 #endif

@@ -37,3 +37,14 @@ def two() -> Iterator[hosts.Lab]:
 def three() -> Iterator[hosts.Lab]:
     """Three hosts with a container each."""
     yield from _lab(3)
+
+
+@pytest.fixture
+def pair(two: hosts.Lab) -> hosts.Lab:
+    """A device on each host, for its container; neither has to ask for the other any more."""
+    for number, (host, container) in enumerate(zip(two.hosts, two.containers, strict=True), 1):
+        words = f"vxlan add vx0 id 42 local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name} -d"
+        host.fastpath(*words.split())
+        container.address(f"10.9.0.{number}/24")
+    two.containers[0].run("ping", "-q", "-c1", "-W30", "10.9.0.2")
+    return two

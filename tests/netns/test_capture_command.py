@@ -18,17 +18,6 @@ from tests.netns.hosts import FASTPATH, Lab, Namespace, listening, wait_for
 Process = subprocess.Popen[str]
 
 
-@pytest.fixture
-def pair(two: Lab) -> Lab:
-    """A device on each host, for its container; neither has to ask for the other any more."""
-    for number, (host, container) in enumerate(zip(two.hosts, two.containers, strict=True), 1):
-        words = f"vxlan add vx0 id 42 local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name} -d"
-        host.fastpath(*words.split())
-        container.address(f"10.9.0.{number}/24")
-    ping(two)
-    return two
-
-
 def ping(lab: Lab, count: int = 1) -> None:
     lab.containers[0].run("ping", "-q", "-i0.01", f"-c{count}", "-s100", "-W30", "10.9.0.2")
 

@@ -5,8 +5,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.netns.hosts import Lab, wait_for
 
 BRIDGE = """
@@ -31,17 +29,6 @@ class Raises(Forwarder):
     def forward(self, burst):
         raise LookupError("no way")
 """
-
-
-@pytest.fixture
-def pair(two: Lab) -> Lab:
-    """A device for each of two containers, which reach each other."""
-    for number, (host, container) in enumerate(zip(two.hosts, two.containers, strict=True), 1):
-        words = f"vxlan add vx0 id 42 local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name} -d"
-        host.fastpath(*words.split())
-        container.address(f"10.9.0.{number}/24")
-    two.containers[0].run("ping", "-c", "1", "10.9.0.2")
-    return two
 
 
 def test_a_forwarder_is_set_and_reset_while_frames_flow(pair: Lab, tmp_path: Path) -> None:
