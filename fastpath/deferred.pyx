@@ -19,10 +19,12 @@ from fastpath.kernels cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
     FP_DEFERRED_BURST,
+    FP_DEST_DEFERRED,
     FP_DEST_DROP,
     FP_DEST_NONE,
     FP_DEFERRED_SPARE,
     FP_DROP_bad_super_frame,
+    FP_DROP_bad_target,
     FP_DROP_forwarder_failed,
     FP_HEADROOM,
     FP_DROP_OWN,
@@ -117,6 +119,7 @@ cdef bint deliver_now(void *deferred, uint32_t place, uint32_t target, bint chan
         return False  # it will be discarded
     with nogil:
         self.deliver_one(frame, target)
+    frame.target = fp_dest_make(FP_DEST_DEFERRED, 0)
     return True
 
 
@@ -187,7 +190,7 @@ cdef class Deferred:
 
     cdef void ask(self, Forwarder element, uint32_t count):
         """Have a forwarder in Python decide on the frames that are undecided."""
-        cdef uint32_t i, own, found = 0
+        cdef uint32_t i, decided, own, found = 0
         cdef fp_frame *frame
         for i in range(count):
             if fp_dest_kind(self.frames[i].target) == FP_DEST_NONE:
@@ -209,7 +212,10 @@ cdef class Deferred:
         else:
             for i in range(found):
                 frame = &self.frames[self.place[i]]
-                frame.target = self.burst.record[i].out
+                decided = self.burst.record[i].out
+                if fp_dest_kind(decided) == FP_DEST_DEFERRED and fp_dest_kind(frame.target) != FP_DEST_DEFERRED:
+                    decided = fp_dest_make(FP_DEST_DROP, FP_DROP_bad_target)  # SENT, but it was not
+                frame.target = decided
                 own = fp_dest_index(frame.target) - FP_DROP_OWN
                 if fp_dest_kind(frame.target) == FP_DEST_DROP and own < FP_OWN and element.own != NULL:
                     element.add(&self.context, own, frame.segments)

@@ -4,7 +4,7 @@
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
-from fastpath import FLOOD, Burst, Forwarder
+from fastpath import FLOOD, SENT, Burst, Forwarder
 from tests.unit.forwarding import Site
 from tests.unit.frames import mac
 from tests.unit.lab import Lab
@@ -78,3 +78,14 @@ def test_a_remote_is_held_once(lab: Lab) -> None:
     forwarder = ToFloodList()
     site.use(forwarder)
     assert forwarder.remote("127.0.0.2") == forwarder.remote("127.0.0.2") != forwarder.remote("127.0.0.3")
+
+
+def test_what_is_said_to_be_sent_and_was_not_is_counted(lab: Lab) -> None:
+    class Liar(Forwarder):
+        def forward(self, burst: Burst) -> None:
+            burst.out = SENT
+
+    site = Site(lab, "a b")
+    site.use(Liar())
+    assert site.send("a", BARE) == {}
+    assert lab.drops() == {"bad_target": 1}
