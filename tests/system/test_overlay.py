@@ -45,6 +45,7 @@ def test_two_containers_on_two_hosts(two: Site, layout: str) -> None:
     first, second = h1.join(c1, "web"), h2.join(c2, "web")
     assert [str(end.addresses[0]) for end in (first, second)] == ["10.9.0.2/24", "10.9.0.3/24"]
     wait_for(lambda: second.mac in [line.mac for line in h1.client.fdb("web")], "h1 knows h2's endpoint")
+    wait_for(lambda: first.mac in [line.mac for line in h2.client.fdb("web")], "h2 knows h1's endpoint")
 
     before = h1.counters()
     assert pinged(c1, "10.9.0.3") == 3

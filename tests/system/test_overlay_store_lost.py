@@ -18,6 +18,7 @@ def test_a_store_that_lost_everything_takes_nothing_from_containers(tmp_path: Pa
         h1.network("web", subnets=["10.9.0.0/24"])
         h1.join(two.containers[0], "web")
         h2.join(two.containers[1], "web")
+        wait_for(lambda: pinged(two.containers[0], "10.9.0.3") == 3, "h1 knows what h2 has")
         for end in ("", "-wal", "-shm"):
             (tmp_path / f"store.db{end}").unlink(missing_ok=True)
         for daemon in two.daemons:
