@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's table of the end-to-end benchmark, from bench/results/e2e.json.
+"""The tables of end-to-end benchmarks in the documents, from the runs that are kept in bench/results.
 
-python -m fastpath.bench.e2e.table            print it
-python -m fastpath.bench.e2e.table README.md  put it between the two marks in that file
+A document has them between two marks that name the run: `<!-- e2e.json: begin -->` and `<!-- e2e.json: end -->`.
+
+python -m fastpath.bench.e2e.table README.md  put them there anew
 """
 
+import re
+import sys
 from pathlib import Path
 
 from fastpath.bench.e2e.results import Results
 from fastpath.bench.e2e.rows import OFFERED, Row, rows
 from fastpath.bench.marks import Marks
 
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "e2e.json"
-MARKS = Marks("end-to-end benchmarks")
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+RUN = re.compile(r"<!-- (e2e[\w-]*\.json): begin -->")
 
 
-def render(file: Path = RESULTS) -> str:
+def render(file: Path) -> str:
     """The table as Markdown: a line a scenario and underlay, a column a baseline. It has what each scenario is about,
     and request/response at the 99th percentile, too; the spread is shown for the first baseline."""
     results = Results.read(file)
@@ -43,5 +46,13 @@ def render(file: Path = RESULTS) -> str:
     return "\n".join(lines)
 
 
+def refresh(document: str) -> str:
+    """A document, with the table of each run that its marks name."""
+    for name in RUN.findall(document):
+        document = Marks(name).place(document, render(RESULTS / name))
+    return document
+
+
 if __name__ == "__main__":
-    MARKS.command(render())
+    for name in sys.argv[1:]:
+        Path(name).write_text(refresh(Path(name).read_text()))

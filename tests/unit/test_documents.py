@@ -9,6 +9,8 @@ import pytest
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.bench.docker import table as docker
 from fastpath.bench.e2e import table as e2e
+from fastpath.bench.e2e.results import Results, ratio
+from fastpath.bench.e2e.scenarios import SCENARIOS
 from fastpath.bench.forwarders import table as forwarders
 from fastpath.bench.micro.table import MARKS, render
 from fastpath.bench.replay import table as replay
@@ -24,10 +26,27 @@ def test_the_table_in_the_readme_is_the_measured_one() -> None:
     assert MARKS.place(readme, render()) == readme, "run: python -m fastpath.bench.micro.table README.md"
 
 
-def test_the_end_to_end_table_in_the_readme_is_the_measured_one() -> None:
-    readme = (ROOT / "README.md").read_text()
-    table = e2e.render() if e2e.RESULTS.exists() else "No run is kept yet."
-    assert e2e.MARKS.place(readme, table) == readme, "run: python -m fastpath.bench.e2e.table README.md"
+@pytest.mark.parametrize("name", ["README.md", "docs/performance.md", "docs/forwarders-cython.md"])
+def test_the_end_to_end_tables_are_the_measured_ones(name: str) -> None:
+    document = (ROOT / name).read_text()
+    assert e2e.RUN.search(document)
+    assert e2e.refresh(document) == document, f"run: python -m fastpath.bench.e2e.table {name}"
+
+
+def test_what_a_forwarder_in_python_costs_is_as_measured() -> None:
+    kept = Results.read(e2e.RESULTS / "e2e-forwarders.json")
+    document = (ROOT / "docs" / "forwarders-cython.md").read_text()
+    for underlay in ("offload", "wire"):
+        found = ratio(
+            kept.measurements,
+            SCENARIOS["udp64"].compared[0],
+            scenario="udp64",
+            underlay=underlay,
+            subject="forwarder:learning_bridge.py",
+            baseline="fastpath",
+        )
+        assert found is not None
+        assert f"{found.median:.2f}× ({found.minimum:.2f}–{found.maximum:.2f})" in document
 
 
 def test_the_tables_of_the_control_plane_are_the_measured_ones() -> None:
