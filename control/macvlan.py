@@ -178,6 +178,7 @@ class Macvlan:
                 raise
             self._parents.seen(network, place.link.lower)
             return
+        new = place is None
         if place is None:
             placed.check_lost(endpoint)
             place = self._make_placed(network, endpoint, parent, mtu_for(network, parent))
@@ -185,9 +186,14 @@ class Macvlan:
             raise ConflictError(
                 f"the interface of endpoint {endpoint.id} is not on {parent.name}: restart the container"
             )
-        self._keep(network, place, mtu_for(network, parent))
-        if options_of(network).shim:
-            self._shims.ensure_route(network, endpoint, parent)
+        try:
+            self._keep(network, place, mtu_for(network, parent))
+            if options_of(network).shim:
+                self._shims.ensure_route(network, endpoint, parent)
+        except BaseException:
+            if new:
+                self._delete(endpoint)
+            raise
         self._members.setdefault(network.name, set()).add(endpoint.id)
 
     def _find(self, endpoint: Endpoint) -> Link | None:

@@ -157,8 +157,6 @@ class Operations:
         except FastpathError as error:
             log.warning("endpoint %s is undone at the next pass: %s", endpoint.id, error)
             self._reconciler.look_at_everything()
-        else:
-            self._reconciler.abandoned.discard(endpoint.id)
 
 
 def _pools(network: Network) -> str:

@@ -69,7 +69,7 @@ class Reconciler:
     ) -> None:
         # What went wrong at the last look, by (network, endpoint's id or ""); cleared by the next that succeeds.
         self.problems: dict[tuple[str, str], str] = {}
-        # Endpoints whose creation failed, which the store may not know yet.
+        # Endpoints that are to go, or whose creation failed, which the mirror may not know yet.
         self.abandoned: set[str] = set()
         self.registry: Registry | None = None  # None while the store was not opened yet
         # Whether the endpoints of this host's name are this host's: not those of another one of the same name.
@@ -91,6 +91,8 @@ class Reconciler:
 
     def changed(self, changes: Changes) -> None:
         """Networks, endpoints or peers are not what they were."""
+        # An endpoint that is to go is forgotten when the mirror lost it: until then no look may take it for wanted.
+        self.abandoned -= {i for n, i in changes.endpoints if i not in self._mirror.endpoints.get(n, {})}
         self._dirty.networks |= changes.networks
         self._dirty.endpoints |= changes.endpoints
         for name, members in self._mirror.endpoints.items() if changes.peers else ():
@@ -298,8 +300,6 @@ class Reconciler:
             await self._written(endpoint, self.registry.set_state(endpoint, "ready"))
         for endpoint in removed:
             await self._written(endpoint, self.registry.delete_endpoint(endpoint))
-            if (endpoint.network, endpoint.id) not in self.problems:
-                self.abandoned.discard(endpoint.id)
 
     async def _written(self, endpoint: Endpoint, writing: Coroutine[None, None, int | None]) -> None:
         key = (endpoint.network, endpoint.id)

@@ -205,8 +205,6 @@ class NetworkDriver:
         except FastpathError as error:
             log.error("the endpoint %s is removed at the next pass: %s", endpoint.id, error)
             self._reconciler.look_at_everything()
-        else:
-            self._reconciler.abandoned.discard(endpoint.id)
 
     async def _give_back(self, endpoint: Endpoint) -> None:
         """What Docker's own IPAM gave it will not give back to us. (Where this is not done, a lease ends.)"""

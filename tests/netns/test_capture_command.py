@@ -63,13 +63,16 @@ def test_a_file_has_what_passed(pair: Lab, tmp_path: Path) -> None:
     wait_for_size(outer, 3 * 178)
     _, error = finish(captures[1])
     packets = list(rdpcap(str(inner)))
-    assert echoes(packets) == [(8, 1, "in"), (0, 1, "out"), (8, 2, "in"), (0, 2, "out"), (8, 3, "in"), (0, 3, "out")]
+    found = echoes(packets)  # a ping waits for no answer: the next question may be there before it
+    for number in (1, 2, 3):
+        assert found.index((8, number, "in")) < found.index((0, number, "out"))
+    assert [echo for echo in found if echo[0] == 8] == [(8, 1, "in"), (8, 2, "in"), (8, 3, "in")]
     assert {packet.sniffed_on for packet in packets} == {"vx0"}
     assert [len(packet) for packet in packets] == [14 + 20 + 8 + 100] * 6
     sent = [
         packet for packet in rdpcap(str(outer)) if packet[IP].dst == "192.0.2.2" and len(packet) == 20 + 8 + 8 + 142
     ]
-    assert [bytes(packet)[36:] for packet in sent] == [bytes(packet) for packet in packets[::2]]
+    assert [bytes(packet)[36:] for packet in sent] == [bytes(packet) for packet in packets if packet[ICMP].type == 8]
     assert {packet.sniffed_on for packet in sent} == {"192.0.2.2"}
     assert error.endswith("frames captured, 0 frames missed\n")
 

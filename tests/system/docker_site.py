@@ -14,6 +14,7 @@ from pathlib import Path
 from fastpath.bench.docker.dockerd import remove_leftovers
 from fastpath.control import keys
 from fastpath.control.store.checks import prefix_end
+from fastpath.errors import FastpathError
 from tests.netns.hosts import namespaces, wait_for
 from tests.netns.hosts import remove_leftovers as hosts_remove_leftovers
 from tests.system.docker_host import DockerHost
@@ -46,7 +47,10 @@ class DockerSite:
             ours = ("--filter", "driver=fastpath", "--filter", "driver=fastpath-macvlan")
             if networks := host.docker("network", "ls", "-q", *ours).split():
                 host.docker("network", "rm", *networks)
-        wait_for(lambda: not self.left(), f"nothing is left: {self.left()}")
+        try:
+            wait_for(lambda: not self.left(), "nothing is left")
+        except FastpathError as error:
+            raise AssertionError(f"{error}: {self.left()}") from None
 
     def left(self) -> set[str]:
         """What a site without containers and networks should not have."""

@@ -107,6 +107,8 @@ def test_modes(two: DockerSite, mode: str, talk: int) -> None:
 def test_passthru(two: DockerSite) -> None:
     # The hosts' own way to the store is by u0, which passthru would take from them.
     host, switch = two.hosts[0], two.site.lab.switch
+    # Nor may u9 answer when somebody asks for u0's address: passthru would keep the answers of the store.
+    host.daemon.host.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     host.daemon.host.ip("link add u9 type veth peer name p9")
     try:
         host.daemon.host.ip(f"link set p9 netns {switch.name} up")
@@ -123,6 +125,7 @@ def test_passthru(two: DockerSite) -> None:
         two.clear()
     finally:
         host.daemon.host.ip("link delete u9")
+        host.daemon.host.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=0")
 
 
 def test_the_host_reaches_its_containers_by_a_shim(two: DockerSite) -> None:

@@ -93,6 +93,38 @@ def test_a_call_that_hangs_is_told(tmp_path: Path, driver: Driver, monkeypatch: 
     with_hosts(tmp_path / "store.db", 1, play)
 
 
+def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host, identity = hosts[0], ids(1, 1)[0]
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler.registry = host.registry
+        await host.network("web")
+        request = EndpointCreate(network="web", sandbox="own")
+        await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        assert state.endpoints_here() == {"web": {identity}}
+        following.cancel()  # as when etcd comes back: it takes what is written before it tells of it
+        reconciler.abandoned.add(identity)
+        for _ in range(3):
+            await reconciler.everything()
+            assert state.endpoints_here() == {}
+        assert identity in host.mirror.endpoints["web"]
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await until(lambda: "web" not in host.mirror.endpoints)
+        for changes in host.changes:
+            reconciler.changed(changes)
+        assert reconciler.abandoned == set()
+        await reconciler.everything()
+        assert state.endpoints_here() == {}
+        following.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
 def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, driver: Driver) -> None:
     async def play(hosts: list[Host]) -> None:
         host = hosts[0]
