@@ -237,20 +237,28 @@ def test_a_sandbox_that_went_away_gives_back_what_it_had(two: Site) -> None:
     h1.healthy()
 
 
+def _twin(inode: int) -> Namespace | None:
+    """A namespace with this inode, which is soon free; None where somebody else on this machine was given it."""
+    for _ in range(100):
+        made = Namespace.add("fpt-", "twin")
+        if os.stat(f"/run/netns/{made.name}").st_ino == inode:
+            return made
+        ip("netns", "delete", made.name)
+        time.sleep(0.05)
+    return None
+
+
 def test_a_sandbox_in_the_place_of_another_is_another(two: Site) -> None:
     """The kernel soon gives a namespace's inode to the next one."""
     h1, _ = two.daemons
     h1.network("web", subnets=["10.9.0.0/24"])
-    first = Namespace.add("fpt-", "twin")
-    inode = os.stat(f"/run/netns/{first.name}").st_ino
-    h1.join(first, "web")
-    first.remove()
-    while True:  # make namespaces until one has that inode
-        second = Namespace.add("fpt-", "twin")
-        if os.stat(f"/run/netns/{second.name}").st_ino == inode:
-            break
-        ip("netns", "delete", second.name)
-        time.sleep(0.05)
+    second = None
+    while second is None:
+        first = Namespace.add("fpt-", "twin")
+        inode = os.stat(f"/run/netns/{first.name}").st_ino
+        h1.join(first, "web")
+        first.remove()
+        second = _twin(inode)
     wait_for(lambda: h1.client.endpoints() == [], "the first one's endpoint is gone")
     assert set(links(second)) == {"lo"}
     h1.join(second, "web")
