@@ -10,8 +10,9 @@ get it right: so the parent is made promiscuous. Not by its own switch, which ha
 endpoint's interface: the kernel hands it on, counts, and takes it back with the interface, whoever dies first.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -154,11 +155,16 @@ class Macvlan:
         if there is not None and there.lower != parent.index:  # its parent was replaced by another one of that name
             self._delete(endpoint)
             there = None
-        new = there is None
-        try:
-            if new:
+        with self._becoming_member(network, endpoint, parent, new=there is None):
+            if there is None:
                 self._make(network, endpoint, parent, mtu)
             sandbox.inside(endpoint.sandbox, lambda: self._complete(network, endpoint, mtu))
+
+    @contextlib.contextmanager
+    def _becoming_member(self, network: Network, endpoint: Endpoint, parent: Link, *, new: bool) -> Iterator[None]:
+        """The interface is completed within, then the host's route to it. If anything fails, one that is new goes."""
+        try:
+            yield
             if options_of(network).shim:
                 self._shims.ensure_route(network, endpoint, parent)
         except BaseException:
@@ -178,23 +184,15 @@ class Macvlan:
                 raise
             self._parents.seen(network, place.link.lower)
             return
-        new = place is None
         if place is None:
             placed.check_lost(endpoint)
-            place = self._make_placed(network, endpoint, parent, mtu_for(network, parent))
         elif place.link.lower != parent.index:
             raise ConflictError(
                 f"the interface of endpoint {endpoint.id} is not on {parent.name}: restart the container"
             )
-        try:
-            self._keep(network, place, mtu_for(network, parent))
-            if options_of(network).shim:
-                self._shims.ensure_route(network, endpoint, parent)
-        except BaseException:
-            if new:
-                self._delete(endpoint)
-            raise
-        self._members.setdefault(network.name, set()).add(endpoint.id)
+        mtu = mtu_for(network, parent)
+        with self._becoming_member(network, endpoint, parent, new=place is None):
+            self._keep(network, place or self._make_placed(network, endpoint, parent, mtu), mtu)
 
     def _find(self, endpoint: Endpoint) -> Link | None:
         """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises ConflictError

@@ -54,5 +54,7 @@ def refresh(document: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        raise SystemExit("say which documents: python -m fastpath.bench.e2e.table README.md")
     for name in sys.argv[1:]:
         Path(name).write_text(refresh(Path(name).read_text()))
