@@ -41,6 +41,8 @@ __all__ = [
 PREFIX = "fpt-"
 FASTPATH = [sys.executable, "-m", "fastpath"]
 ETH_P_ALL = 3
+# Of its own: else it is the lowest of its ports', and changes under those who talk to it when one comes or goes.
+SWITCH_MAC = "02:00:00:00:01:00"
 WIRE = "tso off gso off tx-udp-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off gro on"
 
 
@@ -78,7 +80,7 @@ class Lab:
         os.environ["FASTPATH_RUN_DIR"] = str(self.run_dir)
         try:
             self.switch = self._add("sw")
-            ip("-n", self.switch.name, "link", "add", "br0", "type", "bridge")
+            ip("-n", self.switch.name, "link", "add", "br0", "address", SWITCH_MAC, "type", "bridge")
             ip("-n", self.switch.name, "link", "set", "br0", "up")
             self.hosts = [self._add_host(n) for n in range(1, hosts + 1)]
             self.containers = [self._add(f"c{n}") for n in range(1, hosts + 1)]
