@@ -67,7 +67,8 @@ class Claims:
         raise AssertionError("unreachable")
 
     async def leave_network(self, name: str) -> None:
-        """This host's Docker has the network no more. Made by Docker, it goes with the last host's."""
+        """This host's Docker has the network no more. Made by Docker, it goes with the last host's. Raises
+        ConflictError where it would, but for endpoints that Docker has no more: try again."""
         own = keys.user(name, self._host)
         async for _ in attempts(f"network {name}"):
             item = await self._store.get(keys.network(name))
@@ -89,9 +90,12 @@ class Claims:
             )
             if revision is not None:
                 return
-            if (await self._store.list(keys.endpoints(name))).items:
+            ends = [read_endpoint(item) for item in (await self._store.list(keys.endpoints(name))).items]
+            if any(end is None or end.manager != MANAGER for end in ends):
                 await self._store.commit([], [Delete(own)])  # somebody uses it without Docker, and may go on
                 return
+            if ends:  # as after an outage: whose they are tells the store soon
+                raise ConflictError(f"the network {name} has endpoints of Docker's that are about to go")
 
     # Subnets.
 

@@ -40,7 +40,10 @@ class Upkeep:
     async def look(self) -> None:
         """Once."""
         for name in self._book.left:
-            await self._driver.strike_off(name)
+            try:
+                await self._driver.strike_off(name)
+            except FastpathError as error:
+                log.debug("later: %s", error)
         waiting = {
             endpoint.id: endpoint
             for endpoint in self._mirror.local_endpoints(self._host)

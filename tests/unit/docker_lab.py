@@ -56,7 +56,7 @@ class NoKernel:
         pass
 
     async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(*args, **kwargs)
+        return await asyncio.to_thread(function, *args, **kwargs)
 
 
 class DockerHost:

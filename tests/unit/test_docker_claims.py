@@ -175,6 +175,27 @@ def test_a_network_goes_with_the_last_host(tmp_path: Path) -> None:
     with_hosts(tmp_path / "db", 2, play)
 
 
+def test_a_network_goes_after_its_endpoints(tmp_path: Path) -> None:
+    """The store, which was away, does not know yet that they are gone."""
+
+    async def play(hosts: list[Host]) -> None:
+        async with plugged(hosts, tmp_path) as (docker,):
+            await joined([docker])
+            await docker.ask("NetworkDriver.CreateEndpoint", endpoint(1, 7, await address(docker)))
+            docker.book.remove(network_id(1))
+            await docker.upkeep.look()
+            assert [each.manager for each in await docker.claims.networks()] == ["docker"]
+            assert "users/docker-10.1.0.0-24/h1" in await docker.claimed()
+            (known,) = docker.host.mirror.local_endpoints("h1")
+            await docker.host.registry.delete_endpoint(known)
+            await docker.upkeep.look()
+            assert not await docker.claims.networks()
+            assert not await docker.claimed()
+            assert not docker.book.left
+
+    with_hosts(tmp_path / "db", 1, play)
+
+
 def test_a_network_of_the_cluster_stays(tmp_path: Path) -> None:
     async def play(hosts: list[Host]) -> None:
         async with plugged(hosts, tmp_path) as (docker,):
