@@ -37,6 +37,8 @@ BY_CODE: dict[grpc.StatusCode, tuple[type[FastpathError], str]] = {
     Code.INVALID_ARGUMENT: (UsageError, "etcd refuses: {details}"),
     Code.DEADLINE_EXCEEDED: (UnavailableError, "etcd at {address} does not answer"),
 }
+# No connection, or no address of the member's name; in older versions of gRPC the latter is a failed "DNS resolution".
+UNSENT = "failed to connect to all addresses|errors resolving|DNS resolution failed"
 
 
 def explained(error: grpc.aio.AioRpcError, address: str, user: str | None) -> FastpathError:
@@ -63,7 +65,7 @@ def stale(error: grpc.aio.AioRpcError) -> bool:
 
 def unsent(error: grpc.aio.AioRpcError) -> bool:
     """Whether the question never left, for want of a connection."""
-    return error.code() is Code.UNAVAILABLE and "failed to connect to all addresses" in str(error.details())
+    return error.code() is Code.UNAVAILABLE and re.search(UNSENT, str(error.details())) is not None
 
 
 def _who(user: str | None) -> str:
