@@ -73,6 +73,8 @@ class Operations:
         async with self._creating:
             where = await self._reconciler.in_thread(sandbox.resolve, request.sandbox)
             self._check_free(where, request)
+            if request.network not in self._mirror.networks:  # it may have been made on another host just now
+                await caught_up(self._mirror, await self._registry.find_network(request.network))
             identity = secrets.token_hex(8)
             request, avoid = await self._for_macvlan(request)
             try:

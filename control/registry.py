@@ -140,6 +140,11 @@ class Registry:
                 raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
         raise AssertionError("unreachable")
 
+    async def find_network(self, name: str) -> int:
+        """The revision at which a network was written. Raises NotFoundError."""
+        item, _ = await self._network(name)
+        return item.revision
+
     async def create_endpoint(
         self, identity: str, request: EndpointCreate, sandbox: Sandbox, avoid: Collection[IPAddress] = ()
     ) -> tuple[Endpoint, int]:
