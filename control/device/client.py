@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from fastpath.control.capture.messages import CaptureRequest
-from fastpath.control.device.control_socket import is_running, socket_path
+from fastpath.control.device.control_socket import socket_path
 from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
 from fastpath.control.messages import ForwarderInfo, ForwarderSet
 from fastpath.control.unix_http import Stream, UnixClient
@@ -61,8 +61,3 @@ class Client(UnixClient):
     def stop(self) -> None:
         """End the device's process."""
         self.call("POST", "/v1/stop")
-
-    @property
-    def alive(self) -> bool:
-        """Whether the device's process still runs."""
-        return is_running(self._name)

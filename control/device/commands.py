@@ -2,7 +2,8 @@
 """`fastpath vxlan` and `fastpath fdb`, but for `fdb show`: what people type about devices."""
 
 import json
-import time
+import os
+import select
 from dataclasses import fields
 from typing import Any
 
@@ -102,12 +103,14 @@ def vxlan_del(name: str) -> None:
       fastpath vxlan del vx0
     """
     client = Client(name)
-    client.stop()
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while client.alive:
-        if time.monotonic() > deadline:
-            raise RefusedError(f"{name} was told to end but still runs after {STOP_TIMEOUT_S:.0f} s")
-        time.sleep(0.02)
+    process = os.pidfd_open(client.show().pid)
+    try:
+        client.stop()
+        ended, _, _ = select.select([process], [], [], STOP_TIMEOUT_S)
+    finally:
+        os.close(process)
+    if not ended:
+        raise RefusedError(f"{name} was told to end but still runs after {STOP_TIMEOUT_S:.0f} s")
 
 
 @vxlan.command("show", cls=Words, usage="[NAME]")

@@ -85,12 +85,12 @@ def _acquire(name: str) -> int:
     """The locked lock file's descriptor."""
     path = _lock_path(name)
     while True:
-        for directory in (path.parent.parent, path.parent):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        path.parent.parent.mkdir(mode=0o700, exist_ok=True)
         try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            continue  # the last device in the directory just ended and removed it
+            continue  # the last device just ended and removed the directories
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(os.fstat(lock), path.stat()):
