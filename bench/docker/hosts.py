@@ -86,8 +86,9 @@ def hosts(folder: Path) -> Iterator[Hosts]:
 def _namespaces(stack: contextlib.ExitStack) -> list[Namespace]:
     both = []
     for label in ("h1", "h2"):
-        both.append(made := Namespace.add(PREFIX, label))
+        made = Namespace.named(PREFIX, label)
         stack.callback(made.remove)
+        both.append(made.add())
     both[0].ip(f"link add u0 type veth peer name u0 netns {both[1].name}")
     both[0].address("192.0.2.1/24", f"{ADDRESS}/24", device="u0")
     both[1].address("192.0.2.2/24", device="u0")

@@ -51,12 +51,15 @@ class Namespace:
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @classmethod
-    def add(cls, prefix: str, label: str) -> Self:
-        """A new namespace of this process, with its loopback up."""
-        namespace = cls(label, f"{prefix}{os.getpid()}-{label}")
-        ip("netns", "add", namespace.name)
-        ip("-n", namespace.name, "link", "set", "lo", "up")
-        return namespace
+    def named(cls, prefix: str, label: str) -> Self:
+        """One of this process, which is not there yet."""
+        return cls(label, f"{prefix}{os.getpid()}-{label}")
+
+    def add(self) -> Self:
+        """Make it, with its loopback up."""
+        ip("netns", "add", self.name)
+        ip("-n", self.name, "link", "set", "lo", "up")
+        return self
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command here and wait for it. Raises RefusedError where it fails."""
@@ -112,12 +115,21 @@ class Namespace:
 
 
 def remove(name: str) -> None:
-    """Remove a namespace and the processes in it."""
-    for pid in ip("netns", "pids", name).split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
-    wait_for(lambda: not ip("netns", "pids", name).split(), f"processes in {name} end")
-    ip("netns", "delete", name)
+    """Remove a namespace and the processes in it. No error where there is none."""
+
+    def ended() -> bool:  # one that is killed may just have started another one
+        pids = ip("netns", "pids", name).split()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        return not pids
+
+    try:
+        wait_for(ended, f"processes in {name} end")
+        ip("netns", "delete", name)
+    except RefusedError:
+        if name in namespaces():
+            raise
 
 
 def remove_leftovers(prefix: str) -> None:

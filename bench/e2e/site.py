@@ -75,11 +75,9 @@ class Site:
 @contextlib.contextmanager
 def site(label: str, underlay: str, scratch: Path) -> Iterator[Site]:
     """The topology, without an overlay; all is removed at the end, with the processes in it."""
-    made: list[Namespace] = []
+    made = [Namespace.named(PREFIX, f"{label}-{end}") for end in ("h1", "h2", "c1", "c2")]
     try:
-        for end in ("h1", "h2", "c1", "c2"):
-            made.append(Namespace.add(PREFIX, f"{label}-{end}"))
-        h1, h2, c1, c2 = made
+        h1, h2, c1, c2 = [namespace.add() for namespace in made]
         found = Site(h1, h2, c1, c2, underlay, scratch / label)
         found.scratch.mkdir(parents=True)
         _join(found)

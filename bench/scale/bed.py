@@ -175,7 +175,7 @@ def _pairs(places: list[Sandbox]) -> list[tuple[str, int]]:
 
 
 def _namespace(stack: contextlib.ExitStack, label: str) -> Namespace:
-    made = Namespace.add(PREFIX, label)
+    made = Namespace.named(PREFIX, label).add()
     stack.callback(_remove, made.name)
     return made
 

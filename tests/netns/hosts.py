@@ -19,11 +19,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastpath.bench.e2e import namespaces as base
 from fastpath.bench.e2e.namespaces import DEADLINE_S, ip, namespaces, wait_for
+from fastpath.control import sysctl
 
 __all__ = [
     "DEADLINE_S",
@@ -84,14 +86,24 @@ class Lab:
             ip("-n", self.switch.name, "link", "set", "br0", "up")
             self.hosts = [self._add_host(n) for n in range(1, hosts + 1)]
             self.containers = [self._add(f"c{n}") for n in range(1, hosts + 1)]
+            wait_for(self._is_forwarding, "the switch forwards")
         except BaseException:
             self.close()
             raise
 
     def _add(self, label: str) -> Namespace:
-        namespace = Namespace.add(PREFIX, label)
+        namespace = Namespace.named(PREFIX, label)
         self._names.append(namespace)
+        namespace.add()
+        # A question is asked for 10 s, not for 3, until nobody is said to be there.
+        for family in ("ipv4", "ipv6"):
+            namespace.inside(partial(sysctl.ensure, f"{family}/neigh/default/mcast_solicit", 10))
         return namespace
+
+    def _is_forwarding(self) -> bool:
+        """A port does some time after both its ends were set up."""
+        ports = json.loads(self.switch.run("bridge", "-json", "link").stdout or "[]")
+        return {port["state"] for port in ports} <= {"forwarding"}
 
     def _add_host(self, number: int) -> Namespace:
         host = self._add(f"h{number}")

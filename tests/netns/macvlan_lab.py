@@ -122,5 +122,5 @@ def untouched(*places: Namespace) -> Any:
     return exactly(*(place.name for place in places))
 
 
-def reaches(where: Namespace, address: str, seconds: int = 2) -> bool:
+def reaches(where: Namespace, address: str, seconds: int = 30) -> bool:
     return where.run("ping", "-c1", f"-W{seconds}", address, check=False).returncode == 0

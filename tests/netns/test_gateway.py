@@ -20,7 +20,7 @@ def outside(two: Lab) -> Namespace:
     return two.switch
 
 
-def reaches(where: Namespace, address: str, seconds: int = 2) -> bool:
+def reaches(where: Namespace, address: str, seconds: int = 30) -> bool:
     return where.run("ping", "-c1", f"-W{seconds}", address, check=False).returncode == 0
 
 

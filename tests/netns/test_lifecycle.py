@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import FASTPATH, Lab, Namespace, ip, namespaces, wait_for
+from tests.netns.hosts import FASTPATH, PREFIX, Lab, Namespace, ip, namespaces, wait_for
 
 ADD = ["vxlan", "add", "vx0", "id", "42", "local", "192.0.2.1", "remote", "192.0.2.2"]
 
@@ -28,7 +28,7 @@ def traces(host: Namespace) -> dict[str, object]:
     """What a device could leave on this machine."""
     run = Path(os.environ["FASTPATH_RUN_DIR"])
     return {
-        "namespaces": {name for name in namespaces() if str(os.getpid()) in name},  # others may run tests, too
+        "namespaces": {name for name in namespaces() if name.startswith(f"{PREFIX}{os.getpid()}-")},  # others test, too
         "links": host.links(),
         "processes": host.pids(),
         "sockets": host.run("ss", "-Hlunx", "src", "unix:*fastpath*", check=False).stdout,

@@ -42,7 +42,7 @@ def test_ports_come_and_go_under_load(engines: tuple[Lab, Engine, Engine]) -> No
         container.inside(partial(segment.add_tap, "vx0", mtu=1450))
         container.address(f"10.9.0.{number}/24")
     c1.run("ping", "-c", "2", "-i", "0.2", "10.9.0.2")
-    flood = c1.spawn("ping", "-f", "-w", "300", "10.9.0.2")
+    flood = c1.spawn("ping", "-q", "-f", "-w", "300", "10.9.0.2")
     links = c1.links()
     segment = one.segments[42]
     for cycle in range(100):

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A look at a namespace tells whether anything was changed, and is not misled by traffic."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from fastpath.control.netlink import Look
-from tests.netns.hosts import Namespace
+from tests.netns.hosts import Namespace, wait_for
 
 
 @pytest.fixture
 def place() -> Iterator[Namespace]:
-    made = Namespace.add("fpt-", "look")
+    made = Namespace.named("fpt-", "look")
     try:
+        made.add()
         made.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")  # addresses that come by themselves are changes
         made.ip("link add br0 type bridge")
         made.ip("link add v0 type veth peer name v1")
@@ -20,9 +22,15 @@ def place() -> Iterator[Namespace]:
         made.ip("link set v1 up")
         made.ip("link set br0 up")
         made.ip("address add 192.0.2.1/24 dev br0")
+        wait_for(lambda: all(is_up(made, name) for name in ("v0", "v1", "br0")), "all are up")
         yield made
     finally:
         made.remove()
+
+
+def is_up(place: Namespace, name: str) -> bool:
+    (told,) = json.loads(place.ip(f"-json link show {name}"))
+    return bool(told["operstate"] == "UP")
 
 
 def everything(place: Namespace) -> bytes:
@@ -71,8 +79,8 @@ def test_traffic_does_not(place: Namespace) -> None:
         return look() == before
 
     place.run("ping", "-c1", "-W0.1", "192.0.2.7", check=False)
-    assert unchanged(lambda: everything(place))
-    assert unchanged(lambda: link(place, "v1"))
+    for look in (lambda: everything(place), lambda: link(place, "v1")):
+        assert unchanged(look) or unchanged(look)  # every 300 s the kernel draws another "reachable" time
 
 
 def test_one_interface(place: Namespace) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.netns.hosts import Lab, Namespace, ip
+from tests.netns.hosts import Lab, Namespace, ip, wait_for
 from tests.netns.test_frames import BROADCAST, A, B, frame, ipv4, quiet
 
 
@@ -126,10 +126,12 @@ def test_remotes_may_be_none_and_many(wire: tuple[Lab, socket.socket]) -> None:
     container = add(lab, "id 5 local 192.0.2.1")
     with container.raw() as sender:
         sender.send(HELLO)
+    dropped = {"no_destination": 1}
+    wait_for(lambda: lab.hosts[0].stats()["workers"][0]["drops"] == dropped, "nobody is there to send it to")
     assert lab.hosts[0].fastpath("fdb", "append", "00:00:00:00:00:00", "dev", "vx0", "dst", "192.0.2.2").returncode == 0
     (packet,) = exchange(container, sock, HELLO)
     assert packet.destination == "192.0.2.2"
-    assert lab.hosts[0].stats()["workers"][0]["drops"] == {"no_destination": 1}
+    assert lab.hosts[0].stats()["workers"][0]["drops"] == dropped
 
 
 def test_what_does_not_fit_is_counted(wire: tuple[Lab, socket.socket]) -> None:

@@ -25,7 +25,7 @@ def connect(running: list[Daemon], vni: int) -> None:
 
 
 def reaches(where: Namespace, address: str) -> bool:
-    return where.run("ping", "-c1", "-W2", address, check=False).returncode == 0
+    return where.run("ping", "-c1", "-W30", address, check=False).returncode == 0
 
 
 def namespace_of(daemon: Daemon, name: str = "blue") -> str:
@@ -204,7 +204,7 @@ def test_a_sandbox_that_is_gone(two: Lab, layout: Layout) -> None:
         daemon = running[0]
         for restart in (False, True):
             before = ours(daemon)
-            gone = Namespace.add("fpt-", f"gone{int(restart)}")
+            gone = Namespace.named("fpt-", f"gone{int(restart)}").add()
             end = endpoint(gone, 1, net, daemon.name)
             daemon.ensure(net, end)
             if restart:

@@ -11,7 +11,7 @@ import pytest
 from fastpath import ConflictError, RefusedError, UsageError
 from fastpath.control import sandbox, sysctl
 from fastpath.control.model import Sandbox
-from tests.netns.hosts import Lab, ip, namespaces
+from tests.netns.hosts import Lab, ip, namespaces, wait_for
 
 
 def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
@@ -20,7 +20,7 @@ def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
     by_name = sandbox.resolve(container.name)
     assert by_name.path == f"/run/netns/{container.name}"
     assert sandbox.resolve(by_name.path) == by_name
-    pid = container.pids()[0]
+    pid = wait_for(container.pids, "sleep is there")[0]
     assert sandbox.resolve(f"/proc/{pid}/ns/net").inode == by_name.inode
     assert sandbox.is_alive(by_name)
     process.kill()

@@ -65,7 +65,7 @@ def test_addresses_are_unique_in_the_lan(two: Site) -> None:
     h1, h2 = two.daemons
     lan(h1, ip_range="192.0.2.64/28")
     known(h2)
-    places = [Namespace.add("fpt-", f"many{number}") for number in range(16)]
+    places = [Namespace.named("fpt-", f"many{number}").add() for number in range(16)]
     try:
         with ThreadPoolExecutor(4) as pool:
             made = list(pool.map(lambda n: (h1, h2)[n % 2].join(places[n], "lan"), range(16)))

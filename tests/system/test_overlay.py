@@ -224,7 +224,7 @@ def test_drift_is_repaired(two: Site) -> None:
 def test_a_sandbox_that_went_away_gives_back_what_it_had(two: Site) -> None:
     h1, h2 = two.daemons
     h1.network("web", subnets=["10.9.0.0/24"])
-    gone = Namespace.add("fpt-", "gone")
+    gone = Namespace.named("fpt-", "gone").add()
     h1.join(gone, "web", addresses=["10.9.0.77"])
     h1.kill()  # its successor takes the interface over, and holds the namespace by that
     h1.start()
@@ -240,7 +240,7 @@ def test_a_sandbox_that_went_away_gives_back_what_it_had(two: Site) -> None:
 def _twin(inode: int) -> Namespace | None:
     """A namespace with this inode, which is soon free; None where somebody else on this machine was given it."""
     for _ in range(100):
-        made = Namespace.add("fpt-", "twin")
+        made = Namespace.named("fpt-", "twin").add()
         if os.stat(f"/run/netns/{made.name}").st_ino == inode:
             return made
         ip("netns", "delete", made.name)
@@ -254,7 +254,7 @@ def test_a_sandbox_in_the_place_of_another_is_another(two: Site) -> None:
     h1.network("web", subnets=["10.9.0.0/24"])
     second = None
     while second is None:
-        first = Namespace.add("fpt-", "twin")
+        first = Namespace.named("fpt-", "twin").add()
         inode = os.stat(f"/run/netns/{first.name}").st_ino
         h1.join(first, "web")
         first.remove()

@@ -110,7 +110,7 @@ class Crowd:
     def __init__(self, made: Site) -> None:
         self.site = made
         self.containers = {
-            daemon.name: [Namespace.add("fpt-", f"x{number}{n}") for n in range(3)]
+            daemon.name: [Namespace.named("fpt-", f"x{number}{n}").add() for n in range(3)]
             for number, daemon in enumerate(made.daemons)
         }
 
