@@ -18,7 +18,7 @@ from fastpath.control.store.interface import Put
 from fastpath.control.store.sqlite import SqliteStore
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, ip, wait_for
-from tests.system.site import Site, links, pinged, site
+from tests.system.site import Site, links, pinged, reached, site
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_drift_is_repaired(two: Site) -> None:
         "link set eth0 address 02:00:00:00:00:99",
     ):
         c1.ip(damage)
-        wait_for(lambda: pinged(c1, "10.9.0.3", 1) and links(c1)["eth0"]["mtu"] == 1450, f"after {damage}")
+        wait_for(lambda: reached(c1, "10.9.0.3") and links(c1)["eth0"]["mtu"] == 1450, f"after {damage}")
         assert links(c1)["eth0"]["address"] == "02:42:0a:09:00:02"
 
 

@@ -14,7 +14,7 @@ from fastpath.control import keys
 from fastpath.errors import FastpathError
 from tests.netns.hosts import FASTPATH, Namespace, wait_for
 from tests.system.etcd_server import Etcd, Place
-from tests.system.site import Site, pinged, site
+from tests.system.site import Site, pinged, reached, site
 
 ADDRESS = "192.0.2.100"
 OUTAGE_S = 60
@@ -170,7 +170,7 @@ def test_a_key_that_was_half_written_or_deleted(two: Cluster) -> None:
     two.etcd.delete(keys.peer("h9"))
     two.etcd.delete(keys.peer(two.site.daemons[1].name))  # its owner writes it again
     two.site.settle()
-    wait_for(lambda: pinged(c1, "10.9.0.3", 1), "and so it is known again")
+    wait_for(lambda: reached(c1, "10.9.0.3"), "and so it is known again")
 
 
 def test_an_etcd_that_lost_its_data_takes_nothing(two: Cluster) -> None:

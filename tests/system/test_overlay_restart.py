@@ -17,7 +17,7 @@ from fastpath.control.model import Endpoint
 from fastpath.control.store.sqlite import SqliteStore
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, wait_for
-from tests.system.site import HostDaemon, Site, links, pinged, site
+from tests.system.site import HostDaemon, Site, links, reached, site
 
 ROUNDS = 100
 
@@ -88,7 +88,7 @@ def test_a_connection_outlives_the_daemons(two: Site, layout: str) -> None:
     h1.network("web", subnets=["10.9.0.0/24"], layout=layout)
     h1.join(c1, "web")
     h2.join(c2, "web")
-    wait_for(lambda: pinged(c1, "10.9.0.3", 1), "they see each other")
+    wait_for(lambda: reached(c1, "10.9.0.3"), "they see each other")
     before = links(c1)["eth0"]["ifindex"]
     stream = Stream(c1, c2, "10.9.0.3")
     stream.flows()
