@@ -120,6 +120,25 @@ class HostDaemon:
         wanted = {"network": network, "sandbox": container.name, **more}
         return self.client.create_endpoint(EndpointCreate.model_validate(wanted))
 
+    def knows(self, endpoint: Endpoint) -> None:
+        """Wait until it sends to an endpoint, as the store told it to: a host hears of what others made later."""
+        self.wait(lambda status: self._sends_to(endpoint), f"knows {endpoint.mac} of {endpoint.host}")
+
+    def _sends_to(self, endpoint: Endpoint) -> bool:
+        with contextlib.suppress(FastpathError):  # it may not know the network yet
+            vteps = {each.host: str(each.peer.vtep) for each in self.client.peers() if each.peer is not None}
+            where = vteps.get(endpoint.host)  # None: here
+            lines = [line for line in self.client.fdb(endpoint.network) if line.mac == endpoint.mac]
+            return any(line.state and line.dst == where for line in lines)
+        return False
+
+    def resolver(self, network: str) -> Namespace:
+        """The namespace of the network's resolver, once all of it is there. A pass after the endpoints' makes it; its
+        name comes first, vxlan0 last."""
+        where = Namespace("", f"fastpath-{self.name}-{network}")
+        wait_for(lambda: where.name in namespaces() and "vxlan0" in links(where), f"{where.name} is made")
+        return where
+
     def counters(self) -> dict[str, int]:
         """Drops and events of all workers together, by name."""
         found: dict[str, int] = {}

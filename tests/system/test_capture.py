@@ -28,7 +28,7 @@ def test_a_network_s_frames_are_captured(two: Site, layout: str, tmp_path: Path)
     h1.network("db", subnets=["10.8.0.0/24"])
     wait_for(lambda: len(h2.client.networks()) == 2, "h2 knows the networks")
     first, second = h1.join(c1, "web", hostnames=["one"]), h2.join(c2, "web")
-    wait_for(lambda: second.mac in [line.mac for line in h1.client.fdb("web")], "h1 knows h2's endpoint")
+    h1.knows(second)
     assert pinged(c1, "10.9.0.3") == 3
 
     path = tmp_path / "web.pcapng"

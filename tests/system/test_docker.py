@@ -196,6 +196,7 @@ def test_a_namespace_without_docker_in_a_network_of_docker_s(two: DockerSite) ->
     h1.container("c1", "web")
     plain = two.site.containers[1]
     end = h2.daemon.join(plain, "docker-10.0.13.0-24", name="eth7")
+    h1.daemon.knows(end)
     assert pinged(plain, "10.0.13.2") == 3
     h2.daemon.client.remove_endpoint(end.id)
 

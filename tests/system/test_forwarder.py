@@ -30,7 +30,7 @@ def test_a_network_has_another_forwarder_on_one_host(two: Site) -> None:
 
     h1.join(c1, "web")
     second = h2.join(c2, "web")
-    wait_for(lambda: second.mac in [line.mac for line in h1.client.fdb("web")], "h1 knows h2's endpoint")
+    h1.knows(second)
     assert pinged(c1, "10.9.0.3") == 3
 
     words = [str(EXAMPLES / "rate_limit.py"), "rate=1e9", "|", "bridge"]

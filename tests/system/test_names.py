@@ -51,8 +51,7 @@ def joined(two: Site, layout: Layout, name: str = "blue") -> None:
     h1.network(name, layout=layout, subnets=SUBNETS)
     h2.wait(lambda status: status.networks > 0, "knows the network")
     h1.join(two.containers[0], name, hostnames=["web", "www"])
-    h2.join(two.containers[1], name, hostnames=["db"])
-    h1.wait(lambda status: status.endpoints == 2, "knows both")
+    h1.knows(h2.join(two.containers[1], name, hostnames=["db"]))
 
 
 @both
@@ -68,12 +67,11 @@ def test_containers_of_two_hosts_know_each_others_names(two: Site, layout: Layou
     assert asked(c1, "nobody.blue") == ["NXDOMAIN"]
     for daemon, host in zip(two.daemons, two.lab.hosts, strict=True):
         daemon.healthy()
-        assert f"fastpath-{daemon.name}-blue" in namespaces()
+        daemon.resolver("blue")
         assert "br0" not in links(host)
 
     two.daemons[1].client.remove_endpoint(two.daemons[1].client.endpoints("blue")[1].id)
-    two.daemons[0].wait(lambda status: status.endpoints == 1, "knows that one is gone")
-    assert asked(c1, "db.blue") == ["NXDOMAIN"]
+    wait_for(lambda: asked(c1, "db.blue") == ["NXDOMAIN"], "h1 knows that one is gone")
     wait_for(lambda: f"fastpath-{two.daemons[1].name}-blue" not in namespaces(), "h2 has none of it any more")
 
 
@@ -89,10 +87,10 @@ def test_a_killed_daemons_resolver_is_taken_over(two: Site, layout: Layout) -> N
 
 def test_a_resolver_that_is_damaged_comes_back(two: Site) -> None:
     joined(two, "direct")
-    namespace = f"fastpath-{two.daemons[0].name}-blue"
-    before = links(Namespace("", namespace))["br0"]["ifindex"]
-    ip("-n", namespace, "link", "delete", "br0")
-    wait_for(lambda: links(Namespace("", namespace)).get("br0", {}).get("ifindex") not in (None, before), "br0 is back")
+    there = two.daemons[0].resolver("blue")
+    before = links(there)["br0"]["ifindex"]
+    there.ip("link delete br0")
+    wait_for(lambda: links(there).get("br0", {}).get("ifindex") not in (None, before), "br0 is back")
     wait_for(lambda: asked(two.containers[0], "db") == ["10.1.0.3"], "c1 is answered")
     two.daemons[0].healthy()
 

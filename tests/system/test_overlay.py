@@ -44,8 +44,8 @@ def test_two_containers_on_two_hosts(two: Site, layout: str) -> None:
     wait_for(lambda: [info.network.name for info in h2.client.networks()] == ["web"], "h2 knows the network")
     first, second = h1.join(c1, "web"), h2.join(c2, "web")
     assert [str(end.addresses[0]) for end in (first, second)] == ["10.9.0.2/24", "10.9.0.3/24"]
-    wait_for(lambda: second.mac in [line.mac for line in h1.client.fdb("web")], "h1 knows h2's endpoint")
-    wait_for(lambda: first.mac in [line.mac for line in h2.client.fdb("web")], "h2 knows h1's endpoint")
+    h1.knows(second)
+    h2.knows(first)
 
     before = h1.counters()
     assert pinged(c1, "10.9.0.3") == 3
@@ -80,8 +80,10 @@ def test_both_families_and_two_networks_in_one_container(two: Site) -> None:
     h1.network("web", subnets=["10.9.0.0/24", "fd00:9::/64"])
     h1.network("db", subnets=["10.8.0.0/24"], internal=True)
     for daemon, container in ((h1, c1), (h2, c2)):
-        daemon.join(container, "web")
-        daemon.join(container, "db", name="db0", addresses=[f"10.8.0.{daemon.vtep[-1]}0"])
+        web = daemon.join(container, "web")
+        db = daemon.join(container, "db", name="db0", addresses=[f"10.8.0.{daemon.vtep[-1]}0"])
+    h1.knows(web)
+    h1.knows(db)
     assert pinged(c1, "10.9.0.3") == 3
     assert pinged(c1, "fd00:9::3") == 3
     assert pinged(c1, "10.8.0.20") == 3
@@ -190,7 +192,7 @@ def test_containers_follow_the_underlays_mtu(two: Site) -> None:
     h1.network("web", subnets=["10.9.0.0/24"])
     h1.network("fixed", subnets=["10.8.0.0/24"], mtu=1300)
     h1.join(two.containers[0], "web")
-    h2.join(two.containers[1], "web")
+    h1.knows(h2.join(two.containers[1], "web"))
     h2.join(two.containers[1], "fixed", name="fixed0")
     h1.host.ip("link set u0 mtu 1400")  # one host's matters to all
     for container in two.containers:
@@ -228,7 +230,8 @@ def test_a_sandbox_that_went_away_gives_back_what_it_had(two: Site) -> None:
     h1.join(gone, "web", addresses=["10.9.0.77"])
     h1.kill()  # its successor takes the interface over, and holds the namespace by that
     h1.start()
-    wait_for(lambda: len(h2.client.fdb("web")) == 0 and h2.client.endpoints("web"), "h2 knows")
+    h2.wait(lambda status: status.endpoints == 1, "knows")
+    assert h2.client.fdb("web") == []
     gone.remove()
     wait_for(lambda: h2.client.endpoints() == [], "the endpoint is gone")
     again = h2.join(two.containers[1], "web", addresses=["10.9.0.77"])

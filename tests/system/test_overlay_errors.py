@@ -18,6 +18,8 @@ def one_with_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
         h1.network("tiny", subnets=["10.5.0.0/30"])
         h1.join(made.containers[0], "web")
         h1.join(made.containers[0], "tiny", name="tiny0")
+        for name in ("web", "tiny"):  # lest something changes by itself
+            h1.resolver(name)
         yield made
 
 

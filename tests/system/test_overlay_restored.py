@@ -68,6 +68,7 @@ def test_what_was_there_then_stays_and_what_came_later_goes(two: Restored) -> No
     h1.network("web", subnets=["10.9.0.0/24"])
     h1.join(c1, "web")
     old = h2.join(c2, "web", name="old0")
+    h1.knows(old)
     assert pinged(c1, "10.9.0.3") == 3
     h1.network("early", subnets=["10.7.0.0/24"])
     two.save()

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store that lost everything, and a host that comes back when others have what it had."""
 
+import contextlib
 import signal
 from pathlib import Path
 
 import pytest
 
+from fastpath.control.model import Endpoint
 from fastpath.errors import FastpathError
 from tests.netns.hosts import wait_for
 from tests.system.site import links, pinged, site
@@ -17,8 +19,8 @@ def test_a_store_that_lost_everything_takes_nothing_from_containers(tmp_path: Pa
         h1, h2 = two.daemons
         h1.network("web", subnets=["10.9.0.0/24"])
         h1.join(two.containers[0], "web")
-        h2.join(two.containers[1], "web")
-        wait_for(lambda: pinged(two.containers[0], "10.9.0.3") == 3, "h1 knows what h2 has")
+        h1.knows(h2.join(two.containers[1], "web"))
+        assert pinged(two.containers[0], "10.9.0.3") == 3
         for end in ("", "-wal", "-shm"):
             (tmp_path / f"store.db{end}").unlink(missing_ok=True)
         for daemon in two.daemons:
@@ -52,18 +54,18 @@ def test_a_host_that_was_away_gives_up_what_others_have_now(tmp_path: Path) -> N
         h3.join(c3, "web")
         h1.send_signal(signal.SIGSTOP)  # longer than its lease and the grace time
 
-        def join() -> bool:
-            try:
-                h2.join(c2, "web", addresses=["10.9.0.7"])
-            except FastpathError:
-                return False
-            return True
+        def join() -> Endpoint | None:
+            with contextlib.suppress(FastpathError):
+                return h2.join(c2, "web", addresses=["10.9.0.7"])
+            return None
 
-        wait_for(join, "h2 may have the address")
+        taken = wait_for(join, "h2 may have the address")
+        assert taken is not None
         h1.send_signal(signal.SIGCONT)
         wait_for(lambda: "eth0" not in links(c1), "h1 takes its container's interface away")
         h1.healthy()
         assert links(c2)["eth0"]["address"] == "02:42:0a:09:00:07"
+        h3.knows(taken)
         assert pinged(c3, "10.9.0.7") == 3
-        h1.join(c1, "web")
+        h2.knows(h1.join(c1, "web"))
         assert pinged(c1, "10.9.0.7") == 3
