@@ -19,7 +19,7 @@ from tests.netns.hosts import namespaces, wait_for
 from tests.netns.hosts import remove_leftovers as hosts_remove_leftovers
 from tests.system.docker_host import DockerHost
 from tests.system.etcd_server import Etcd, Place
-from tests.system.site import Site, site
+from tests.system.site import SETTINGS, Site, site
 
 ETCD = "192.0.2.100"
 
@@ -62,12 +62,12 @@ class DockerSite:
 
 
 @contextlib.contextmanager
-def docker_site(folder: Path, *arguments: str) -> Iterator[DockerSite]:
+def docker_site(folder: Path, *arguments: str, settings: str = SETTINGS) -> Iterator[DockerSite]:
     """All of it runs. `arguments` are dockerd's."""
     hosts_remove_leftovers()
     remove_leftovers()
     hosts: list[DockerHost] = []
-    with site(2, folder, f"etcd://{ETCD}:2379") as made:
+    with site(2, folder, f"etcd://{ETCD}:2379", settings) as made:
         made.lab.switch.ip(f"address add {ETCD}/24 dev br0")
         try:
             with Etcd(folder, host=ETCD, place=Place("one", 2379, 2380), within=made.lab.switch) as etcd:

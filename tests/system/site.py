@@ -28,6 +28,8 @@ grace = 5.0
 probe_interval = 1.0
 reconcile_interval = 2.0
 """
+# Nobody is forgotten, however long a daemon or the store is away in a test.
+LASTING = SETTINGS.replace("lease_ttl = 5", "lease_ttl = 120")
 
 # Root, with the capabilities that examples/fastpath.service leaves it.
 AS_A_SERVICE = ("setpriv", "--bounding-set=-all,+net_admin,+sys_admin,+sys_ptrace", "--inh-caps=-all")

@@ -10,6 +10,7 @@ from fastpath.control import keys
 from tests.netns.hosts import wait_for
 from tests.system.docker_host import DockerHost
 from tests.system.docker_site import DockerSite, docker_site
+from tests.system.site import LASTING
 from tests.system.test_overlay_restart import Stream
 
 
@@ -127,14 +128,16 @@ def test_a_host_that_does_not_come_back(two: DockerSite) -> None:
     assert h2.pinged("c3", "10.0.0.3") == 3
 
 
-def test_containers_that_end_while_the_daemon_is_away(two: DockerSite) -> None:
-    h1, h2 = two.hosts
-    connect(two)
-    h1.daemon.kill()
-    h1.docker("kill", "c1")
-    h1.daemon.start()
-    wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "the endpoint is gone")
-    two.clear()
+def test_containers_that_end_while_the_daemon_is_away(tmp_path: Path) -> None:
+    with docker_site(tmp_path, settings=LASTING) as two:
+        h1, h2 = two.hosts
+        connect(two)
+        h1.daemon.kill()
+        h1.docker("kill", "c1")  # dockerd asks the daemon for most of a minute
+        assert len(h2.daemon.client.endpoints()) == 2
+        h1.daemon.start()
+        wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "the endpoint is gone")
+        two.clear()
 
 
 def test_without_the_store_what_goes_goes(two: DockerSite) -> None:

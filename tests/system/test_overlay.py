@@ -18,7 +18,7 @@ from fastpath.control.store.interface import Put
 from fastpath.control.store.sqlite import SqliteStore
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, ip, wait_for
-from tests.system.site import Site, links, pinged, reached, site
+from tests.system.site import LASTING, Site, links, pinged, reached, site
 
 
 @pytest.fixture
@@ -166,25 +166,27 @@ def test_the_route_to_a_host_that_joins_is_looked_at(tmp_path: Path) -> None:
         wait_for(lambda: h2.client.network("web").mtu == 1350, "h2 knows it, too")
 
 
-def test_a_host_with_containers_goes_on_whoever_claims_to_be_it(two: Site) -> None:
-    h1, h2 = two.daemons
-    h1.network("web", subnets=["10.9.0.0/24"])
-    h1.join(two.containers[0], "web")
-    h2.join(two.containers[1], "web")
-    h1.stop()
-    intruder = Peer.model_validate(
-        {"host": "intruder", "id": "x", "vtep": h1.vtep, "udp_port": 4789, "mtu": 1500, "version": "0"}
-    )
+def test_a_host_with_containers_goes_on_whoever_claims_to_be_it(tmp_path: Path) -> None:
+    with site(2, tmp_path, settings=LASTING) as two:
+        two.start()
+        h1, h2 = two.daemons
+        h1.network("web", subnets=["10.9.0.0/24"])
+        h1.join(two.containers[0], "web")
+        h2.join(two.containers[1], "web")
+        h1.stop()
+        intruder = Peer.model_validate(
+            {"host": "intruder", "id": "x", "vtep": h1.vtep, "udp_port": 4789, "mtu": 1500, "version": "0"}
+        )
 
-    async def claim() -> None:
-        store = SqliteStore(two.folder / "store.db")
-        await store.commit([], [Put(keys.peer("intruder"), intruder.model_dump_json().encode())])
-        await store.close()
+        async def claim() -> None:
+            store = SqliteStore(two.folder / "store.db")
+            await store.commit([], [Put(keys.peer("intruder"), intruder.model_dump_json().encode())])
+            await store.close()
 
-    asyncio.run(claim())
-    h1.start()
-    h1.wait(lambda status: any("has the VTEP address" in why for why in status.problems), "it tells")
-    wait_for(lambda: pinged(two.containers[0], "10.9.0.3", 1), "and goes on")
+        asyncio.run(claim())
+        h1.start()
+        h1.wait(lambda status: any("has the VTEP address" in why for why in status.problems), "it tells")
+        wait_for(lambda: reached(two.containers[0], "10.9.0.3"), "and goes on")
 
 
 def test_containers_follow_the_underlays_mtu(two: Site) -> None:

@@ -14,7 +14,7 @@ from fastpath.control import keys
 from fastpath.errors import FastpathError
 from tests.netns.hosts import FASTPATH, Namespace, wait_for
 from tests.system.etcd_server import Etcd, Place
-from tests.system.site import Site, pinged, reached, site
+from tests.system.site import LASTING, SETTINGS, Site, pinged, reached, site
 
 ADDRESS = "192.0.2.100"
 OUTAGE_S = 60
@@ -29,8 +29,8 @@ class Cluster:
     etcd: Etcd
 
 
-def clusters(hosts: int, folder: Path) -> Iterator[Cluster]:
-    with site(hosts, folder, f"etcd://{ADDRESS}:2379") as made:
+def clusters(hosts: int, folder: Path, settings: str = SETTINGS) -> Iterator[Cluster]:
+    with site(hosts, folder, f"etcd://{ADDRESS}:2379", settings) as made:
         made.lab.switch.ip(f"address add {ADDRESS}/24 dev br0")
         place = Place("one", 2379, 2380)
         with Etcd(folder, host=ADDRESS, place=place, within=made.lab.switch) as etcd:
@@ -41,6 +41,11 @@ def clusters(hosts: int, folder: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Cluster]:
     yield from clusters(2, tmp_path)
+
+
+@pytest.fixture
+def lasting(tmp_path: Path) -> Iterator[Cluster]:
+    yield from clusters(2, tmp_path, LASTING)
 
 
 @pytest.fixture
@@ -102,37 +107,37 @@ def test_a_minute_without_etcd(two: Cluster) -> None:
     two.site.settle()
 
 
-def test_a_daemon_starts_while_etcd_is_away(two: Cluster) -> None:
-    connect(two)
-    h1, h2 = two.site.daemons
-    c1, _ = two.site.containers
-    two.etcd.kill()
+def test_a_daemon_starts_while_etcd_is_away(lasting: Cluster) -> None:
+    connect(lasting)
+    h1, h2 = lasting.site.daemons
+    c1, _ = lasting.site.containers
+    lasting.etcd.kill()
     h1.kill()
     h1.start()
     assert not h1.client.status().healthy
     assert pinged(c1, "10.9.0.3") == 3
     assert len(h1.client.endpoints("web")) == 2
-    two.etcd.start()
-    two.site.settle()
+    lasting.etcd.start()
+    lasting.site.settle()
     assert pinged(c1, "10.9.0.3") == 3
     h2.client.remove_endpoint(next(end.id for end in h2.client.endpoints() if end.host == h2.name))
     wait_for(lambda: len(h1.client.endpoints("web")) == 1, "h1 follows")
 
 
-def test_compaction_during_a_gap(two: Cluster) -> None:
-    connect(two)
-    h1, h2 = two.site.daemons
+def test_compaction_during_a_gap(lasting: Cluster) -> None:
+    connect(lasting)
+    h1, h2 = lasting.site.daemons
     h1.send_signal(signal.SIGSTOP)  # its watch misses what follows
     for number in range(20):
         h2.network(f"n{number}")
     h2.client.remove_network("n0")
-    two.etcd.compact()
-    two.etcd.stop()
+    lasting.etcd.compact()
+    lasting.etcd.stop()
     h1.send_signal(signal.SIGCONT)
-    two.etcd.start()
+    lasting.etcd.start()
     wait_for(lambda: len(h1.client.networks()) == 20, "h1 knows all of it")
-    two.site.settle()
-    assert pinged(two.site.containers[0], "10.9.0.3") == 3
+    lasting.site.settle()
+    assert pinged(lasting.site.containers[0], "10.9.0.3") == 3
 
 
 def test_a_host_that_dies_is_forgotten(three: Cluster) -> None:
