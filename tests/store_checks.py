@@ -306,7 +306,8 @@ async def a_cancelled_watch_leaves_the_store_usable(bed: Bed) -> None:
 @check
 async def a_lease_takes_its_keys_along(bed: Bed) -> None:
     store, other = bed.open(), bed.open()
-    lease = await store.grant(2)
+    assert await other.get(ROOT + "peer") is None  # it is connected: the lease lasts for what is left to do
+    lease = await store.grant(5)
     assert lease != 0
     revision = await put(store, ROOT + "peer", b"1", lease)
     item = await other.get(ROOT + "peer")
@@ -323,7 +324,7 @@ async def a_lease_takes_its_keys_along(bed: Bed) -> None:
 @check
 async def a_lease_that_is_kept_alive_stays(bed: Bed) -> None:
     store = bed.open()
-    lease, witness = await store.grant(60), await store.grant(2)
+    lease, witness = await store.grant(60), await store.grant(5)
     await put(store, ROOT + "peer", b"1", lease)
     await put(store, ROOT + "witness", b"1", witness)
 

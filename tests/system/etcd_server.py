@@ -27,7 +27,7 @@ from typing import Any, Self
 import pytest
 
 from fastpath.control.store import etcd_calls
-from tests.netns.hosts import Namespace
+from tests.netns.hosts import Namespace, wait_for
 from tests.system.certificates import Certificates
 
 START_SECONDS = 60.0
@@ -139,6 +139,15 @@ class Etcd:
             assert time.monotonic() < end, f"etcd does not answer: {self._log.read_text()}"
             time.sleep(0.05)
 
+    def wait_for_port(self) -> None:
+        """Wait until it listens, whoever it answers."""
+        wait_for(self._listens, f"{self.address} takes connections", START_SECONDS)
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.place.client_port), 5):
+            return True
+        return False
+
     def stop(self) -> None:
         """End it as an administrator does."""
         self._end(signal.SIGTERM)
@@ -245,6 +254,15 @@ def impatient() -> Iterator[None]:
     """The store's calls give up sooner: around those that have to fail."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(etcd_calls, "CALL_SECONDS", 2.0)
+        yield
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """The store's calls give up later: around much that is done once, and not again where its answer is late."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(etcd_calls, "CALL_SECONDS", 60.0)
+        patch.setattr(etcd_calls, "ATTEMPT_SECONDS", 60.0)
         yield
 
 

@@ -11,7 +11,7 @@ from aetcd import rpc
 from fastpath.control.store.etcd import EtcdStore
 from fastpath.control.store.open import StoreOptions, open_store
 from tests.store_checks import CHECKS, ROOT, Check, put, run_check, take, watching
-from tests.system.etcd_server import Etcd
+from tests.system.etcd_server import Etcd, patient
 
 
 @pytest.fixture
@@ -22,7 +22,8 @@ def etcd(tmp_path: Path) -> Iterator[Etcd]:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_contract(check: Check, etcd: Etcd) -> None:
-    asyncio.run(run_check(check, lambda: open_store(etcd.url)))
+    with patient():
+        asyncio.run(run_check(check, lambda: open_store(etcd.url)))
 
 
 def test_a_key_that_is_no_text_is_in_nobodys_way(etcd: Etcd) -> None:
