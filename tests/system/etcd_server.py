@@ -198,6 +198,11 @@ class Etcd:
         """It is gone then."""
         self.ask("/v3/kv/deleterange", {"key": _b64(key)})
 
+    def revision(self, key: str) -> int:
+        """When the key was put last; 0 where there is none."""
+        found = self.ask("/v3/kv/range", {"key": _b64(key)}).get("kvs", ())
+        return int(found[0]["mod_revision"]) if found else 0
+
     def count(self, prefix: str) -> int:
         """How many keys begin so."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)

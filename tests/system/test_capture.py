@@ -10,7 +10,7 @@ from scapy.layers.inet import ICMP
 from scapy.utils import rdpcap
 
 from tests.netns.hosts import FASTPATH, wait_for
-from tests.system.site import Site, pinged, site
+from tests.system.site import HostDaemon, Site, pinged, site
 
 
 @pytest.fixture
@@ -62,6 +62,10 @@ def test_a_network_s_frames_are_captured(two: Site, layout: str, tmp_path: Path)
         reader.kill()
     again = (*command[len(FASTPATH) :], "--duration", "0.01")
     wait_for(lambda: h1.host.fastpath(*again, check=False).returncode == 0, "the captures of killed readers are over")
-    assert h1.healthy()
-    assert json.loads(h1.host.fastpath("status", "--json", "--socket", str(h1.socket)).stdout)["healthy"]
+    wait_for(lambda: _says_that_all_is_well(h1), "all is well, for the command, too")
     assert first.id != second.id
+
+
+def _says_that_all_is_well(daemon: HostDaemon) -> bool:
+    done = daemon.host.fastpath("status", "--json", "--socket", str(daemon.socket), check=False)
+    return done.returncode == 0 and bool(json.loads(done.stdout)["healthy"])

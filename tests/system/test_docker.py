@@ -264,4 +264,4 @@ def test_many_containers_at_once(two: DockerSite) -> None:
     assert len(set(given)) == 50
     assert all(two.hosts[0].pinged("m0", address, 1) for address in given[25::5])
     work(lambda host, number: host.docker("rm", "-f", f"m{number}"), 25)
-    assert not two.keys("/fastpath/v1/objects/endpoints/")
+    wait_for(lambda: not two.keys("/fastpath/v1/objects/endpoints/"), "the store has none of them any more")

@@ -3,9 +3,11 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import pytest
 
+from fastpath.control import keys
 from tests.netns.hosts import wait_for
 from tests.system.docker_host import DockerHost
 from tests.system.docker_site import DockerSite, docker_site
@@ -29,7 +31,7 @@ def two(machines: DockerSite) -> Iterator[DockerSite]:
     promiscuous = [promiscuity(host) for host in machines.hosts]
     yield machines
     machines.clear()
-    assert [promiscuity(host) for host in machines.hosts] == promiscuous
+    wait_for(lambda: [promiscuity(host) for host in machines.hosts] == promiscuous, "the parents are as they were")
 
 
 def promiscuity(host: DockerHost) -> int:
@@ -92,6 +94,8 @@ def test_an_address_that_another_host_s_docker_gave_is_refused(two: DockerSite) 
     said = h2.refused("run", "--name", "c2", "--net", "lan", "busybox", "true")
     assert "the address 192.0.2.128 is taken" in said
     h1.docker("rm", "-f", "c1")
+    claim = keys.address("docker-192.0.2.0-24", ip_address("192.0.2.128"))
+    wait_for(lambda: claim not in two.keys(keys.CLAIMS), "the address is free")
     h2.docker("start", "c2")
 
 

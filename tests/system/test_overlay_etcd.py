@@ -85,10 +85,10 @@ def test_a_minute_without_etcd(two: Cluster) -> None:
     assert pinged(c1, "10.9.0.3") == 3
     running = ping(c1, "10.9.0.3", OUTAGE_S)
     two.etcd.kill()
-    wait_for(lambda: not h1.client.status().store_answers, "h1 notices")
-    status = h1.client.status()
-    assert not status.healthy
-    assert any("192.0.2.100" in problem for problem in status.problems), status.problems
+    for daemon in (h1, h2):
+        status = daemon.wait(lambda now: not now.store_answers, "it notices")
+        assert not status.healthy
+        assert any("192.0.2.100" in problem for problem in status.problems), status.problems
     with pytest.raises(FastpathError, match=r"192\.0\.2\.100"):
         h1.network("db")
     assert [info.network.name for info in h1.client.networks()] == ["web"]
@@ -173,7 +173,10 @@ def test_a_key_that_was_half_written_or_deleted(two: Cluster) -> None:
     assert pinged(c1, "10.9.0.3") == 3
     two.etcd.put(keys.network("web"), network)
     two.etcd.delete(keys.peer("h9"))
-    two.etcd.delete(keys.peer(two.site.daemons[1].name))  # its owner writes it again
+    peer = keys.peer(two.site.daemons[1].name)
+    two.etcd.delete(peer)
+    revision = wait_for(lambda: two.etcd.revision(peer), "its owner writes it again")
+    h1.wait(lambda now: now.revision >= revision, "h1 hears of it")
     two.site.settle()
     wait_for(lambda: reached(c1, "10.9.0.3"), "and so it is known again")
 
