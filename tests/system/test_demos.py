@@ -13,6 +13,7 @@ DEMOS = ["device.sh", "overlay.sh", "overlay.sh --store etcd", "docker.sh"]
 LIMIT_S = 600
 
 
+@pytest.mark.timeout(LIMIT_S + 60)
 @pytest.mark.parametrize("words", DEMOS)
 def test_a_demo_gets_to_its_end_and_leaves_nothing(words: str) -> None:
     script, *more = words.split()
