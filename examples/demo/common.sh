@@ -33,6 +33,16 @@ stop_all() { # stop_all SIGNAL: whatever runs in the namespaces
     done
 }
 
+await_ends() { # wait until nothing runs in the namespaces, though not for ever
+    local name
+    for name in h1 h2 c1 c2; do
+        for _ in $(seq 100); do
+            [ -n "$(ip netns pids "fpdemo-$name" 2>/dev/null)" ] || break
+            sleep 0.02
+        done
+    done
+}
+
 # For a demo that makes more: what ends before the processes on the hosts do, and what goes after them.
 clean_first() { :; }
 clean_last() { :; }
@@ -42,13 +52,9 @@ cleanup() {
     local name
     clean_first
     stop_all TERM
-    for name in h1 h2 c1 c2; do
-        for _ in $(seq 100); do
-            [ -n "$(ip netns pids "fpdemo-$name" 2>/dev/null)" ] || break
-            sleep 0.02
-        done
-    done
+    await_ends
     stop_all KILL
+    await_ends # of what was killed, too: it may still write to $scratch
     for name in c1 c2 h1 h2; do
         ip netns delete "fpdemo-$name" 2>/dev/null || true
     done
