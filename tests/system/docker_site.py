@@ -38,6 +38,15 @@ class DockerSite:
         answer = self.etcd.ask("/v3/kv/range", {"key": bounds[0], "range_end": bounds[1], "keys_only": True})
         return {base64.b64decode(item["key"]).decode() for item in answer.get("kvs", ())}
 
+    def known(self) -> None:
+        """Wait until every host sends to what others have in its networks."""
+        found = {host.name: host.daemon.client.endpoints() for host in self.hosts}
+        for host in self.hosts:
+            here = {endpoint.network for endpoint in found[host.name] if endpoint.host == host.name}
+            for endpoint in [each for name in found for each in found[name] if name == each.host]:
+                if endpoint.network in here:
+                    host.daemon.knows(endpoint)
+
     def clear(self) -> None:
         """Remove all containers and networks; nothing of them may be left, in the store or on the hosts."""
         for host in self.hosts:

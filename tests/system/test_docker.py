@@ -51,6 +51,7 @@ def test_two_containers_on_two_hosts(two: DockerSite, layout: str) -> None:
     h1.container("c1", "demo-overlay")
     h2.container("c2", "demo-overlay")
     assert [h1.address("c1", "demo-overlay"), h2.address("c2", "demo-overlay")] == ["10.0.0.2", "10.0.0.3"]
+    two.known()
     assert h1.pinged("c1", "10.0.0.3") == 3
     assert h2.pinged("c2", "10.0.0.2") == 3
     assert "10.0.0.2" in h2.docker("run", "--rm", "--net=demo-overlay", "busybox", "ping", "-c1", "10.0.0.2")
@@ -90,6 +91,7 @@ def test_internal_networks_have_no_way_out(two: DockerSite) -> None:
         host.create("inner", "10.0.2.0/24", "--internal")
     h1.container("c1", "inner")
     h2.container("c2", "inner")
+    two.known()
     assert h1.pinged("c1", "10.0.2.3") == 3
     assert set(interfaces(h1, "c1")) == {"lo", "eth0"}
     assert "default" not in h1.inside("c1", "ip", "route")
@@ -121,6 +123,7 @@ def test_addresses_that_were_asked_for(two: DockerSite) -> None:
     assert "fd00:4::77/64" in own
     assert after(own, "link/ether") == "02:11:22:33:44:55"
     assert h2.address("c2", "six") == "10.0.4.1"  # .254 is the gateway's, .2 is kept
+    two.known()
     assert h1.pinged("c1", "10.0.4.1") == 3
     assert h2.inside("c2", "ping", "-6", "-c", "3", "fd00:4::77")
     assert "10.0.4.77 is taken" in h2.refused("run", "--net", "six", "--ip", "10.0.4.77", "busybox", "true")
@@ -140,12 +143,14 @@ def test_several_networks_on_one_container(two: DockerSite) -> None:
     for host, name in ((h1, "c1"), (h2, "c2")):
         host.docker("network", "connect", "two", name)
     assert set(interfaces(h1, "c1")) == {"lo", "eth0", "eth1", "eth2"}
+    two.known()
     assert h1.pinged("c1", "10.0.5.3") == 3
     assert h1.pinged("c1", "10.0.6.3") == 3
     h1.docker("network", "disconnect", "one", "c1")
     assert h1.pinged("c1", "10.0.6.3") == 3
     assert h2.pinged("c2", "10.0.5.2") == 0
     h1.docker("network", "connect", "--ip", "10.0.5.9", "one", "c1")
+    two.known()
     assert h2.pinged("c2", "10.0.5.9") == 3
 
 
@@ -159,6 +164,7 @@ def test_options_of_docker_s_overlay(two: DockerSite) -> None:
     h2.create("web", "10.0.7.0/24")
     h2.container("c2", "web")
     assert after(interfaces(h2, "c2")["eth0"], "mtu") == "1350"
+    two.known()
     assert h2.pinged("c2", "10.0.7.2") == 3
 
 
@@ -209,6 +215,7 @@ def test_a_network_by_name(two: DockerSite) -> None:
     h2.docker(*words, "--ipam-opt", "fastpath.network=blue", "yours")
     h1.container("c1", "mine")
     h2.container("c2", "yours")
+    two.known()
     assert h1.pinged("c1", h2.address("c2", "yours")) == 3
     for host, container, network in ((h1, "c1", "mine"), (h2, "c2", "yours")):
         host.docker("rm", "-f", container)
@@ -262,6 +269,7 @@ def test_many_containers_at_once(two: DockerSite) -> None:
     work(make, 25)
     given = [host.address(f"m{number}", "crowd") for host in two.hosts for number in range(25)]
     assert len(set(given)) == 50
+    two.known()
     assert all(two.hosts[0].pinged("m0", address, 1) for address in given[25::5])
     work(lambda host, number: host.docker("rm", "-f", f"m{number}"), 25)
     wait_for(lambda: not two.keys("/fastpath/v1/objects/endpoints/"), "the store has none of them any more")

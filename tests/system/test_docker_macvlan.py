@@ -146,6 +146,7 @@ def test_a_container_in_an_overlay_and_in_the_lan(two: DockerSite) -> None:
         host.create("web", "10.5.0.0/24")
     h1.container("c1", "web")
     h2.container("c2", "web")
+    two.known()
     h1.docker("network", "connect", "--ip", "192.0.2.140", "lan", "c1")
     assert h1.pinged("c1", "10.5.0.3") == 3
     assert pinged(two.site.lab.switch, "192.0.2.140") == 3

@@ -180,6 +180,7 @@ def test_a_network_that_vanished_from_the_cluster(two: DockerSite) -> None:
     h1.daemon.client.remove_network("docker-10.0.0.0-24")
     for host, name in ((h1, "c1"), (h2, "c2")):
         host.container(name, "web")
+    two.known()
     assert h1.pinged("c1", h2.address("c2", "web")) == 3
     two.clear()
 

@@ -103,6 +103,7 @@ def test_docker_s_containers_that_came_later_have_to_be_restarted(tmp_path: Path
         h2.docker("rm", "-f", "gone")
         h2.container("late", "web", "--ip", "10.9.0.9")
         h2.create("more", "10.7.0.0/24")
+        made.known()
         assert h1.pinged("c1", "10.9.0.9") == 3
 
         two.restore()
@@ -110,6 +111,7 @@ def test_docker_s_containers_that_came_later_have_to_be_restarted(tmp_path: Path
             wait_for(lambda d=host.daemon: addresses(d) == {"10.9.0.2"}, "one is left")  # type: ignore[misc]
         wait_for(lambda: "eth0" not in h2.inside("late", "ip", "address"), "what came later has no interface")
         h2.docker("restart", "-t", "0", "late")
+        made.known()
         assert h1.pinged("c1", "10.9.0.9") == 3
         assert "10.7.0." in h2.docker("run", "--rm", "--net=more", "busybox", "ip", "address")
         made.site.settle()
