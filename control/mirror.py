@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -84,8 +84,15 @@ class Mirror:
 
     async def reached(self, revision: int) -> None:
         """Wait until the mirror shows what was committed at `revision`."""
+        await self._shows(lambda: self.revision >= revision)
+
+    async def without(self, endpoint: Endpoint) -> None:
+        """Wait until the mirror does not show an endpoint that the store has no more."""
+        await self._shows(lambda: endpoint.id not in self.endpoints.get(endpoint.network, {}))
+
+    async def _shows(self, condition: Callable[[], bool]) -> None:
         async with self._moved:
-            await self._moved.wait_for(lambda: self.revision >= revision)
+            await self._moved.wait_for(condition)
 
     async def run(self, store: Store) -> None:
         """Follow the store, for ever."""
@@ -206,12 +213,19 @@ def _check_named(by_value: str, by_key: str) -> None:
 
 async def caught_up(mirror: Mirror, revision: int) -> None:
     """Wait until the mirror shows what this daemon committed itself. Raises UnavailableError."""
+    await _soon(mirror.reached(revision), f"the store took the change (revision {revision}) but does not tell of it")
+
+
+async def gone(mirror: Mirror, endpoint: Endpoint) -> None:
+    """Wait until the mirror does not show an endpoint that the store has no more. Raises UnavailableError."""
+    await _soon(mirror.without(endpoint), f"the store has no endpoint {endpoint.id} but does not tell of it")
+
+
+async def _soon(waiting: Awaitable[None], trouble: str) -> None:
     try:
-        await asyncio.wait_for(mirror.reached(revision), CATCH_UP_S)
+        await asyncio.wait_for(waiting, CATCH_UP_S)
     except TimeoutError:
-        raise UnavailableError(
-            f"the store took the change (revision {revision}) but does not tell of it: see `fastpath status`"
-        ) from None
+        raise UnavailableError(f"{trouble}: see `fastpath status`") from None
 
 
 def _about(host: str, items: Sequence[Item]) -> list[Item]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from fastpath.addresses import IPAddress
 from fastpath.control import lan, macvlan_options, sandbox
 from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.mirror import Mirror, caught_up
+from fastpath.control.mirror import Mirror, caught_up, gone
 from fastpath.control.model import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
@@ -119,9 +119,8 @@ class Operations:
         if leaving is not None:
             await caught_up(self._mirror, leaving)  # lest the reconciler, which may look just now, make it anew
         await self._reconciler.remove_endpoint(endpoint)
-        revision = await self._registry.delete_endpoint(endpoint)
-        if revision is not None:
-            await caught_up(self._mirror, revision)
+        await self._registry.delete_endpoint(endpoint)
+        await gone(self._mirror, endpoint)
         log.info("endpoint %s removed", endpoint.id)
 
     def _find(self, beginning: str) -> Endpoint:
@@ -153,9 +152,8 @@ class Operations:
         try:
             await self._registry.set_state(endpoint, "leaving")
             await self._reconciler.remove_endpoint(endpoint)
-            revision = await self._registry.delete_endpoint(endpoint)
-            if revision is not None:
-                await caught_up(self._mirror, revision)  # so that it isn't shown any more
+            await self._registry.delete_endpoint(endpoint)
+            await gone(self._mirror, endpoint)  # so that it isn't shown any more
         except FastpathError as error:
             log.warning("endpoint %s is undone at the next pass: %s", endpoint.id, error)
             self._reconciler.look_at_everything()

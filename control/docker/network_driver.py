@@ -27,7 +27,7 @@ from fastpath.control.docker.messages import (
     OneNetwork,
     OperationalInfo,
 )
-from fastpath.control.mirror import Mirror, caught_up
+from fastpath.control.mirror import Mirror, caught_up, gone
 from fastpath.control.model import Endpoint, IPInterface, Network, Sandbox
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.registry import Registry
@@ -195,10 +195,9 @@ class NetworkDriver:
         try:
             await self._reconciler.remove_endpoint(endpoint)
             self._check_store()
-            revision = await self._registry.delete_endpoint(endpoint)
-            if revision is not None:
+            if await self._registry.delete_endpoint(endpoint) is not None:
                 await self._give_back(endpoint)
-                await caught_up(self._mirror, revision)
+            await gone(self._mirror, endpoint)
         except UnavailableError as error:
             log.warning("the store is told later that the endpoint %s is gone: %s", endpoint.id, error)
             self._reconciler.look_at_everything()
