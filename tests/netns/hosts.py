@@ -19,13 +19,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastpath.bench.e2e import namespaces as base
 from fastpath.bench.e2e.namespaces import DEADLINE_S, ip, namespaces, wait_for
-from fastpath.control import sysctl
 
 __all__ = [
     "DEADLINE_S",
@@ -35,6 +33,7 @@ __all__ = [
     "ip",
     "listening",
     "namespaces",
+    "reaches",
     "remove_leftovers",
     "server",
     "wait_for",
@@ -60,6 +59,11 @@ class Namespace(base.Namespace):
         """The counters of a device that runs here."""
         counters: dict[str, Any] = json.loads(self.fastpath("stats", device, "--json").stdout)[device]
         return counters
+
+    def counts(self) -> dict[str, int]:
+        """What the kernel counted here since the start, by the names of `nstat`."""
+        counts: dict[str, int] = json.loads(self.run("nstat", "-asz", "-j").stdout)["kernel"]
+        return counts
 
     def raw(self, device: str = "vx0") -> socket.socket:
         """A socket that sends and receives whole frames on a device here."""
@@ -95,9 +99,6 @@ class Lab:
         namespace = Namespace.named(PREFIX, label)
         self._names.append(namespace)
         namespace.add()
-        # A question is asked for 10 s, not for 3, until nobody is said to be there.
-        for family in ("ipv4", "ipv6"):
-            namespace.inside(partial(sysctl.ensure, f"{family}/neigh/default/mcast_solicit", 10))
         return namespace
 
     def _is_forwarding(self) -> bool:
@@ -147,6 +148,11 @@ def remove_leftovers() -> None:
 def listening(where: Namespace, port: int, kind: str = "-Hltn") -> bool:
     """Whether something listens on the port, by `ss`."""
     return bool(where.run("ss", kind, f"sport = :{port}").stdout.strip())
+
+
+def reaches(where: base.Namespace, address: str, seconds: int = 30) -> bool:
+    """Whether a ping is answered within so many seconds."""
+    return where.run("ping", "-c1", f"-W{seconds}", address, check=False).returncode == 0
 
 
 @contextlib.contextmanager

@@ -120,7 +120,3 @@ def macvlan_state(host: MacvlanHost, *containers: Namespace) -> Any:
 def untouched(*places: Namespace) -> Any:
     """All that `ip` says, but for the operational state of interfaces, which follows their parent's."""
     return exactly(*(place.name for place in places))
-
-
-def reaches(where: Namespace, address: str, seconds: int = 30) -> bool:
-    return where.run("ping", "-c1", f"-W{seconds}", address, check=False).returncode == 0

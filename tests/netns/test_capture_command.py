@@ -16,6 +16,7 @@ from scapy.utils import rdpcap
 from tests.netns.hosts import FASTPATH, Lab, Namespace, listening, wait_for
 
 Process = subprocess.Popen[str]
+FULL = "fastpath: there are 4 captures already, which is the limit: end one first\n"
 
 
 def ping(lab: Lab, count: int = 1) -> None:
@@ -24,21 +25,25 @@ def ping(lab: Lab, count: int = 1) -> None:
 
 def start(host: Namespace, *words: str) -> Process:
     """`fastpath capture vx0 …`, which has begun."""
+    process, line = launch(host, *words)
+    assert line == "capturing vx0 (Ctrl-C ends it)\n"
+    return process
+
+
+def launch(host: Namespace, *words: str) -> tuple[Process, str]:
+    """`fastpath capture vx0 …`, and the first line that it says."""
     process = host.spawn(*FASTPATH, "capture", "vx0", *words)
     assert process.stderr is not None
-    assert process.stderr.readline() == "capturing vx0 (Ctrl-C ends it)\n"
-    return process
+    return process, process.stderr.readline()
 
 
 def start_with_room(host: Namespace, *words: str) -> Process:
     """`start`, as soon as there is room for one more."""
 
     def attempt() -> Process | None:
-        process = host.spawn(*FASTPATH, "capture", "vx0", *words)
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        assert line.startswith(("capturing vx0", "fastpath: there are 4 captures already")), line
-        return process if line.startswith("capturing") else None
+        process, line = launch(host, *words)
+        assert line in ("capturing vx0 (Ctrl-C ends it)\n", FULL), line
+        return process if line != FULL else None
 
     process = wait_for(attempt, "there is room for a capture")
     assert process is not None
@@ -51,10 +56,6 @@ def finish(process: Process, number: signal.Signals = signal.SIGINT) -> tuple[st
     output, error = process.communicate(timeout=30)
     assert process.returncode == 0, error
     return output, error
-
-
-def wait_for_size(path: Path, size: int) -> None:
-    wait_for(lambda: path.exists() and path.stat().st_size >= size, f"{path} grows")
 
 
 def echoes(packets: list[Packet]) -> list[tuple[int, int, str]]:
@@ -132,11 +133,12 @@ def test_a_killed_reader_s_capture_is_over(pair: Lab, tmp_path: Path) -> None:
         captures = [start_with_room(host, "-w", str(tmp_path / f"{n}.pcapng")) for n in range(4)]
         refused = host.fastpath("capture", "vx0", check=False)
         assert refused.returncode == 2
-        assert refused.stderr == "fastpath: there are 4 captures already, which is the limit: end one first\n"
+        assert refused.stderr == FULL
         for process in captures:
             process.kill()
         for process in captures:
             process.wait()
+        wait_for(lambda: host.fastpath("capture", "vx0", "--duration", "0.01", check=False).returncode == 0, "room")
 
 
 def test_a_reader_that_stops_reading_misses_frames_and_holds_up_nothing(pair: Lab, tmp_path: Path) -> None:

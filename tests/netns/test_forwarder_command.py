@@ -4,8 +4,9 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
-from tests.netns.hosts import Lab, Namespace, wait_for
+from tests.netns.hosts import Lab, wait_for
 
 BRIDGE = """
 import numpy as np
@@ -31,18 +32,12 @@ class Raises(Forwarder):
 """
 
 
-def echo_replies(container: Namespace) -> int:
-    """How many the kernel has received there."""
-    names, values = (line.split() for line in container.run("grep", "^Icmp:", "/proc/net/snmp").stdout.splitlines())
-    return int(values[names.index("InEchoReps")])
-
-
 def test_a_forwarder_is_set_and_reset_while_frames_flow(pair: Lab, tmp_path: Path) -> None:
     host, container = pair.hosts[0], pair.containers[0]
     (tmp_path / "bridge.py").write_text(BRIDGE)
     (tmp_path / "raises.py").write_text(RAISES)
     assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
-    before = echo_replies(container)
+    before = container.counts()["IcmpInEchoReps"]
     flood = container.spawn("ping", "-q", "-f", "-w", "280", "10.9.0.2")
     for _ in range(3):
         done = host.fastpath("forwarder", "set", "vx0", str(tmp_path / "bridge.py"), "hosts=16")
@@ -54,7 +49,7 @@ def test_a_forwarder_is_set_and_reset_while_frames_flow(pair: Lab, tmp_path: Pat
     report = flood.communicate()[0]
     sent = int(re.findall(r"(\d+) packets transmitted", report)[0])
     # The kernel also counts those that were still on their way when ping ended.
-    wait_for(lambda: echo_replies(container) - before >= sent, f"every ping is answered: {report}")
+    wait_for(lambda: container.counts()["IcmpInEchoReps"] - before >= sent, f"every ping is answered: {report}")
     assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
 
 
@@ -63,9 +58,13 @@ def test_what_a_forwarder_raises_is_shown(pair: Lab, tmp_path: Path) -> None:
     (tmp_path / "raises.py").write_text(RAISES)
     host.fastpath("forwarder", "set", "vx0", str(tmp_path / "raises.py"))
     container.run("ping", "-c", "1", "-W", "1", "10.9.0.2", check=False)
-    show = ("forwarder", "show", "vx0", "--json")
-    wait_for(lambda: json.loads(host.fastpath(*show).stdout)["failures"], "it is asked, and raises")
-    shown = json.loads(host.fastpath(*show).stdout)
+
+    def failed() -> dict[str, Any] | None:
+        shown: dict[str, Any] = json.loads(host.fastpath("forwarder", "show", "vx0", "--json").stdout)
+        return shown if shown["failures"] >= 1 else None
+
+    shown = wait_for(failed, "it is asked, and raises")
+    assert shown is not None
     assert shown["last_error"] == "Raises: LookupError: no way"
     assert "failed" in host.fastpath("stats", "vx0").stdout
     host.fastpath("forwarder", "reset", "vx0")

@@ -8,7 +8,7 @@ import pytest
 
 from fastpath import ConflictError
 from fastpath.control.gateway import BRIDGE, GatewayBridge
-from tests.netns.hosts import Lab, Namespace, ip
+from tests.netns.hosts import Lab, Namespace, ip, reaches
 from tests.netns.overlay_lab import Daemon, daemons, endpoint, network, ours
 
 OUTSIDE = "192.0.2.100"  # has no route to any container
@@ -18,10 +18,6 @@ OUTSIDE = "192.0.2.100"  # has no route to any container
 def outside(two: Lab) -> Namespace:
     two.switch.address(f"{OUTSIDE}/24", device="br0")
     return two.switch
-
-
-def reaches(where: Namespace, address: str, seconds: int = 30) -> bool:
-    return where.run("ping", "-c1", f"-W{seconds}", address, check=False).returncode == 0
 
 
 def gateway_address(where: Namespace) -> str:

@@ -4,14 +4,13 @@
 import pytest
 
 from fastpath import ConflictError, UsageError
-from tests.netns.hosts import Lab, Namespace, wait_for
+from tests.netns.hosts import Lab, Namespace, reaches, wait_for
 from tests.netns.macvlan_lab import (
     BEYOND,
     ROUTER,
     macvlan_hosts,
     macvlan_state,
     network,
-    reaches,
     untouched,
 )
 

@@ -11,7 +11,7 @@ from fastpath.control import sandbox
 from fastpath.control.model import Layout
 from fastpath.control.overlay import Overlay
 from fastpath.control.underlay_watch import underlay_mtu
-from tests.netns.hosts import Lab, Namespace, ip, wait_for
+from tests.netns.hosts import Lab, Namespace, ip, reaches, wait_for
 from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
 
 LOCAL, REMOTE = parse_ip("192.0.2.1"), parse_ip("192.0.2.2")
@@ -22,10 +22,6 @@ both = pytest.mark.parametrize("layout", LAYOUTS)
 def connect(running: list[Daemon], vni: int) -> None:
     for daemon, remote in zip(running, ("192.0.2.2", "192.0.2.1"), strict=True):
         daemon.engine.segments[vni].add_remote(remote)
-
-
-def reaches(where: Namespace, address: str) -> bool:
-    return where.run("ping", "-c1", "-W30", address, check=False).returncode == 0
 
 
 def namespace_of(daemon: Daemon, name: str = "blue") -> str:

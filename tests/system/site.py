@@ -202,15 +202,10 @@ def links(where: Namespace) -> dict[str, dict[str, object]]:
     return {link["ifname"]: link for link in json.loads(ip("-n", where.name, "-d", "-json", "address"))}
 
 
-def pinged(frm: base.Namespace, to: str, count: int = 3, seconds: int = 10) -> int:
-    """How many of `count` pings, which are sent all at once, were answered within so many seconds."""
-    # At once, since ping waits for `seconds` only if it had no answer when it sent the last one: else for twice the
+def pinged(frm: base.Namespace, to: str, count: int = 3) -> int:
+    """How many of `count` pings, which are sent all at once, were answered within 10 s."""
+    # At once, since ping waits so long only if it had no answer when it sent the last one: else for twice the
     # longest time that an answer took, which is next to nothing.
-    done = frm.run("ping", "-q", "-c", str(count), "-l", str(count), "-W", str(seconds), to, check=False)
+    done = frm.run("ping", "-q", "-c", str(count), "-l", str(count), "-W", "10", to, check=False)
     words = done.stdout.split()
     return int(words[words.index("received,") - 1]) if "received," in words else 0
-
-
-def reached(frm: base.Namespace, to: str) -> bool:
-    """Whether a ping is answered, soon: to be asked until it is."""
-    return pinged(frm, to, 1, seconds=2) == 1

@@ -8,10 +8,10 @@ from ipaddress import ip_address
 import pytest
 
 from fastpath.control import keys
-from tests.netns.hosts import wait_for
+from tests.netns.hosts import reaches, wait_for
 from tests.system.docker_host import DockerHost
 from tests.system.docker_site import DockerSite, docker_site
-from tests.system.site import pinged, reached
+from tests.system.site import pinged
 
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 RANGES = ("192.0.2.128/26", "192.0.2.192/27")
@@ -151,7 +151,7 @@ def test_a_container_in_an_overlay_and_in_the_lan(two: DockerSite) -> None:
     assert h1.pinged("c1", "10.5.0.3") == 3
     assert pinged(two.site.lab.switch, "192.0.2.140") == 3
     h1.docker("network", "disconnect", "lan", "c1")
-    assert not reached(two.site.lab.switch, "192.0.2.140")
+    assert not reaches(two.site.lab.switch, "192.0.2.140", 2)
     assert h1.pinged("c1", "10.5.0.3") == 3
 
 

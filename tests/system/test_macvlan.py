@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import Namespace, wait_for
-from tests.system.site import HostDaemon, Site, links, pinged, reached, site
+from tests.netns.hosts import Namespace, reaches, wait_for
+from tests.system.site import HostDaemon, Site, links, pinged, site
 
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 LAN = {"driver": "macvlan", "subnets": ["192.0.2.0/24"], "gateways": [ROUTER]}
@@ -91,7 +91,7 @@ def test_a_daemon_that_ends_leaves_everything_and_takes_it_over(two: Site, kille
     known(h2)
     h1.join(c1, "lan")
     h2.join(c2, "lan")
-    wait_for(lambda: reached(h1.host, "192.0.2.3"), "the host reaches its container")
+    wait_for(lambda: reaches(h1.host, "192.0.2.3", 2), "the host reaches its container")
     before = links(c1)["eth0"]
     if killed:
         h1.kill()
@@ -101,7 +101,7 @@ def test_a_daemon_that_ends_leaves_everything_and_takes_it_over(two: Site, kille
     c1.ip("address flush dev eth0")  # and what happens meanwhile is repaired
     h1.start()
     h1.healthy()
-    wait_for(lambda: reached(c1, BEYOND), "it is as it was")
+    wait_for(lambda: reaches(c1, BEYOND, 2), "it is as it was")
     after = links(c1)["eth0"]
     assert (after["ifindex"], after["address"]) == (before["ifindex"], before["address"])
 
@@ -177,7 +177,7 @@ def test_passthru_and_both_kinds_of_network_in_one_container(two: Site) -> None:
     web = h1.join(c1, "web")
     known(h2, "web")
     h2.join(c2, "web")
-    wait_for(lambda: reached(c1, "10.9.0.3"), "the overlay")
+    wait_for(lambda: reaches(c1, "10.9.0.3", 2), "the overlay")
     assert pinged(c1, ROUTER) == 3
     assert set(links(c1)) == {"lo", "lan0", "eth0", "eth1"}
     h1.client.remove_endpoint(web.id)
@@ -193,4 +193,4 @@ def test_drift_is_repaired(two: Site) -> None:
     h1.join(c1, "lan")
     for damage in ("link delete eth0", "link set eth0 down", "route del default", "link set eth0 promisc off"):
         c1.ip(damage)
-        wait_for(lambda: reached(c1, BEYOND) and "PROMISC" in str(links(c1)["eth0"]["flags"]), f"after {damage}")
+        wait_for(lambda: reaches(c1, BEYOND, 2) and "PROMISC" in str(links(c1)["eth0"]["flags"]), f"after {damage}")

@@ -160,7 +160,7 @@ def test_what_was_switched_off_is_cleared_up(tmp_path: Path) -> None:
         h1 = made.daemons[0]
         h1.network("blue", subnets=SUBNETS[:1])
         h1.join(made.containers[0], "blue")
-        wait_for(lambda: f"fastpath-{h1.name}-blue" in namespaces(), "the resolver is made, after the container's")
+        h1.resolver("blue")
         h1.stop()
         h1.config.write_text("dns = false\n" + h1.config.read_text())
         h1.start()

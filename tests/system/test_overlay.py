@@ -17,8 +17,8 @@ from fastpath.control.model import Peer
 from fastpath.control.store.interface import Put
 from fastpath.control.store.sqlite import SqliteStore
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, ip, wait_for
-from tests.system.site import LASTING, Site, links, pinged, reached, site
+from tests.netns.hosts import Namespace, ip, reaches, wait_for
+from tests.system.site import LASTING, Site, links, pinged, site
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_a_host_with_containers_goes_on_whoever_claims_to_be_it(tmp_path: Path) 
         asyncio.run(claim())
         h1.start()
         h1.wait(lambda status: any("has the VTEP address" in why for why in status.problems), "it tells")
-        wait_for(lambda: reached(two.containers[0], "10.9.0.3"), "and goes on")
+        wait_for(lambda: reaches(two.containers[0], "10.9.0.3", 2), "and goes on")
 
 
 def test_containers_follow_the_underlays_mtu(two: Site) -> None:
@@ -221,7 +221,7 @@ def test_drift_is_repaired(two: Site) -> None:
         "link set eth0 address 02:00:00:00:00:99",
     ):
         c1.ip(damage)
-        wait_for(lambda: reached(c1, "10.9.0.3") and links(c1)["eth0"]["mtu"] == 1450, f"after {damage}")
+        wait_for(lambda: reaches(c1, "10.9.0.3", 2) and links(c1)["eth0"]["mtu"] == 1450, f"after {damage}")
         assert links(c1)["eth0"]["address"] == "02:42:0a:09:00:02"
 
 

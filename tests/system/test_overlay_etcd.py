@@ -12,9 +12,9 @@ import pytest
 
 from fastpath.control import keys
 from fastpath.errors import FastpathError
-from tests.netns.hosts import FASTPATH, Namespace, wait_for
+from tests.netns.hosts import FASTPATH, Namespace, reaches, wait_for
 from tests.system.etcd_server import Etcd, Place
-from tests.system.site import LASTING, SETTINGS, Site, pinged, reached, site
+from tests.system.site import LASTING, SETTINGS, Site, pinged, site
 
 ADDRESS = "192.0.2.100"
 OUTAGE_S = 60
@@ -178,7 +178,7 @@ def test_a_key_that_was_half_written_or_deleted(two: Cluster) -> None:
     revision = wait_for(lambda: two.etcd.revision(peer), "its owner writes it again")
     h1.wait(lambda now: now.revision >= revision, "h1 hears of it")
     two.site.settle()
-    wait_for(lambda: reached(c1, "10.9.0.3"), "and so it is known again")
+    wait_for(lambda: reaches(c1, "10.9.0.3", 2), "and so it is known again")
 
 
 def test_an_etcd_that_lost_its_data_takes_nothing(two: Cluster) -> None:

@@ -16,8 +16,8 @@ from fastpath.control import keys
 from fastpath.control.model import Endpoint
 from fastpath.control.store.sqlite import SqliteStore
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, wait_for
-from tests.system.site import HostDaemon, Site, links, reached, site
+from tests.netns.hosts import Namespace, reaches, wait_for
+from tests.system.site import HostDaemon, Site, links, site
 
 ROUNDS = 100
 
@@ -88,7 +88,7 @@ def test_a_connection_outlives_the_daemons(two: Site, layout: str) -> None:
     h1.network("web", subnets=["10.9.0.0/24"], layout=layout)
     h1.join(c1, "web")
     h2.join(c2, "web")
-    wait_for(lambda: reached(c1, "10.9.0.3"), "they see each other")
+    wait_for(lambda: reaches(c1, "10.9.0.3", 2), "they see each other")
     before = links(c1)["eth0"]["ifindex"]
     stream = Stream(c1, c2, "10.9.0.3")
     stream.flows()

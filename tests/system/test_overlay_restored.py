@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import Namespace, wait_for
+from tests.netns.hosts import Namespace, reaches, wait_for
 from tests.system.docker_site import docker_site
 from tests.system.etcd_server import Etcd, Place
-from tests.system.site import HostDaemon, Site, links, pinged, reached, site
+from tests.system.site import HostDaemon, Site, links, pinged, site
 
 ADDRESS = "192.0.2.100"
 
@@ -83,7 +83,7 @@ def test_what_was_there_then_stays_and_what_came_later_goes(two: Restored) -> No
         wait_for(lambda d=daemon: networks(d) == {"early", "web"}, "it hears of it")  # type: ignore[misc]
     # eth1 is the way out, which a container has with its first network.
     wait_for(lambda: interfaces(c2) == {"old0", "eth1"}, "what came later is gone, and what was removed is back")
-    wait_for(lambda: reached(c1, "10.9.0.3"), "it has its address, and is up")
+    wait_for(lambda: reaches(c1, "10.9.0.3", 2), "it has its address, and is up")
     two.site.settle()
     assert pinged(c1, "10.9.0.3") == 3
     assert {each.ifname for each in h1.client.endpoints()} == {"eth0", "old0"}

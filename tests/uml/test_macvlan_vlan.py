@@ -8,8 +8,8 @@ import pytest
 
 from fastpath import ConflictError, RefusedError
 from fastpath.control.model import Endpoint, Network
-from tests.netns.hosts import Lab, wait_for
-from tests.netns.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, reaches, untouched
+from tests.netns.hosts import Lab, reaches, wait_for
+from tests.netns.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, untouched
 from tests.netns.test_macvlan_crashes import (
     Body,
     check,
