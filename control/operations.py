@@ -74,7 +74,7 @@ class Operations:
             where = await self._reconciler.in_thread(sandbox.resolve, request.sandbox)
             self._check_free(where, request)
             if request.network not in self._mirror.networks:  # it may have been made on another host just now
-                await caught_up(self._mirror, await self._registry.find_network(request.network))
+                await caught_up(self._mirror, await self._registry.network_revision(request.network))
             identity = secrets.token_hex(8)
             request, avoid = await self._for_macvlan(request)
             try:

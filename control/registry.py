@@ -140,7 +140,7 @@ class Registry:
                 raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
         raise AssertionError("unreachable")
 
-    async def find_network(self, name: str) -> int:
+    async def network_revision(self, name: str) -> int:
         """The revision at which a network was written. Raises NotFoundError."""
         item, _ = await self._network(name)
         return item.revision
