@@ -78,7 +78,7 @@ cdef extern from "wire.h" nogil:
     void fp_vxlan_write(uint8_t *header, uint32_t vni)
 
 
-cdef extern from "count.h" nogil:
+cdef extern from "tally.h" nogil:
     enum:
         FP_DROP_NONE
         FP_DROP_runt
@@ -105,10 +105,6 @@ cdef extern from "count.h" nogil:
     ctypedef uint64_t fp_counter
     void fp_count(fp_counter *counter, uint64_t by)
     uint64_t fp_counter_read(const fp_counter *counter)
-    const char *fp_drop_name(uint32_t drop)
-    const char *fp_drop_sentence(uint32_t drop)
-    const char *fp_event_name(uint32_t event)
-    const char *fp_event_sentence(uint32_t event)
     struct fp_traffic:
         fp_counter rx_frames
         fp_counter rx_bytes
@@ -328,6 +324,13 @@ cdef extern from "tables.h" nogil:
     void fp_turn_begin(fp_tables *tables, uint32_t worker)
     void fp_turn_end(fp_tables *tables, uint32_t worker)
     void fp_synchronize(fp_tables *tables)
+
+
+cdef extern from "count.h" nogil:
+    const char *fp_drop_name(uint32_t drop)
+    const char *fp_drop_sentence(uint32_t drop)
+    const char *fp_event_name(uint32_t event)
+    const char *fp_event_sentence(uint32_t event)
     void fp_drop(const fp_context *context, const fp_frame *frame, uint32_t reason)
     void fp_count_drop(const fp_context *context, const fp_frame *frame, uint32_t reason)
     void fp_count_event(const fp_context *context, fp_segment *segment, uint32_t event, uint32_t times)
@@ -389,7 +392,7 @@ cdef extern from "capture.h" nogil:
     const fp_captures *fp_captures_publish(fp_tables *tables, const fp_captures *captures)
     fp_ring *fp_capture_ring(const fp_capture *capture, uint32_t worker)
     uint64_t fp_capture_missed(const fp_capture *capture)
-    void fp_capture_arrival(const fp_context *context, const fp_source *source, const uint8_t *data, uint32_t length,
+    void fp_capture_arrival(const fp_context *context, const fp_address *from_, const uint8_t *data, uint32_t length,
                             uint32_t unit, uint8_t tos, uint32_t reason)
 
 
@@ -473,6 +476,7 @@ cdef extern from "source.h" nogil:
     struct fp_source:
         c_bool known_only
         uint16_t udp_port
+        fp_address from_ "from"
     void fp_source_forget(fp_source *source)
     c_bool fp_source_look(const fp_context *context, fp_source *source, const sockaddr_storage *from_)
     void fp_source_mark(const fp_context *context, fp_source *source, fp_frame *frame)

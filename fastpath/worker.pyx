@@ -247,7 +247,7 @@ cdef class Worker:
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
         reason = fp_decap(&self.context, frame, self.strict)
         if reason != FP_DROP_NONE:
-            fp_capture_arrival(&self.context, &self.source, packet, length, length, tos, reason)
+            fp_capture_arrival(&self.context, &self.source.from_, packet, length, length, tos, reason)
             fp_count_drop(&self.context, frame, reason)
         return reason == FP_DROP_NONE
 
@@ -273,7 +273,7 @@ cdef class Worker:
         frame.segments = 1
         if 0 < arrival.size < arrival.length:
             frame.segments = (arrival.length - 1) // arrival.size + 1
-        fp_capture_arrival(&self.context, &self.source, arrival.data, arrival.length, arrival.size, arrival.tos, reason)
+        fp_capture_arrival(&self.context, &self.source.from_, arrival.data, arrival.length, arrival.size, arrival.tos, reason)
         fp_count_drop(&self.context, frame, reason)
 
     cdef void arrive(self, fp_arrival *arrival) noexcept nogil:
@@ -287,7 +287,7 @@ cdef class Worker:
         if unit == 0 and arrival.length != 0:
             self.refuse(arrival, FP_DROP_ambiguous_train)
             return
-        fp_capture_arrival(&self.context, &self.source, arrival.data, arrival.length, unit, arrival.tos, FP_DROP_NONE)
+        fp_capture_arrival(&self.context, &self.source.from_, arrival.data, arrival.length, unit, arrival.tos, FP_DROP_NONE)
         if not alone:
             fp_count(&self.context.tables.tally[self.context.worker].events[FP_EVENT_trains_received], 1)
         while True:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bridge.h"
 
+#include "count.h"
 #include "respond.h"
 #include "wire.h"
 

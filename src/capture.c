@@ -217,11 +217,9 @@ void fp_capture_packet_now(const struct fp_context *context, const struct fp_add
     }
 }
 
-void fp_capture_arrival(const struct fp_context *context, const struct fp_source *source,
+void fp_capture_arrival(const struct fp_context *context, const struct fp_address *from,
                         const uint8_t *data, uint32_t length, uint32_t unit, uint8_t tos,
                         uint32_t reason) {
-    struct fp_address remote = source->address;
-    remote.udp_port = source->from_port;
     uint32_t at = 0;
     if (!fp_capturing(context->tables))
         return;
@@ -229,7 +227,7 @@ void fp_capture_arrival(const struct fp_context *context, const struct fp_source
         const uint32_t left = length - at;
         const struct fp_packet packet = {
             .data = data + at, .length = unit != 0 && unit < left ? unit : left, .tos = tos};
-        fp_capture_packet_now(context, &remote, 0, &packet, FP_IN, reason);
+        fp_capture_packet_now(context, from, 0, &packet, FP_IN, reason);
         at += packet.length;
     } while (at < length);
 }

@@ -17,7 +17,6 @@
 #include "encap.h"
 #include "remote.h"
 #include "ring.h"
-#include "source.h"
 #include "tables.h"
 
 enum {
@@ -126,9 +125,9 @@ static inline void fp_capture_to_remote(const struct fp_context *context,
                              FP_OUT, reason);
 }
 
-// A message came from the underlay, packets of `unit` bytes each but for the last one; they are as they
+// A message came `from` the underlay, packets of `unit` bytes each but for the last one; they are as they
 // came. With a reason: they go no further.
-void fp_capture_arrival(const struct fp_context *context, const struct fp_source *source,
+void fp_capture_arrival(const struct fp_context *context, const struct fp_address *from,
                         const uint8_t *data, uint32_t length, uint32_t unit, uint8_t tos,
                         uint32_t reason);
 

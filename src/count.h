@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters and the names of what is counted.
-//
-// Every counter has one writer (its worker) and any number of readers, so adding is a plain load and
-// store; "relaxed" only tells the compiler that somebody else may look. Readers sum over workers.
+// Accounting: every frame that comes in, goes out or is dropped is counted here, for the worker, for its segment, and
+// for the port or remote that it is about. And the names of what is counted.
 #ifndef FP_COUNT_H
 #define FP_COUNT_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 
-enum fp_drop {
-    FP_DROP_NONE = 0, // not a reason: "keep the frame"
-#define FP_DROP(name, sentence) FP_DROP_##name,
-#include "drop.def"
-#undef FP_DROP
-    FP_DROP_COUNT
-};
-
-enum fp_event {
-#define FP_EVENT(name, sentence) FP_EVENT_##name,
-#include "event.def"
-#undef FP_EVENT
-    FP_EVENT_COUNT
-};
+#include "tables.h"
 
 // The name and the sentence of a reason or an event; NULL where there is none.
 const char *fp_drop_name(uint32_t drop);
@@ -30,33 +14,27 @@ const char *fp_drop_sentence(uint32_t drop);
 const char *fp_event_name(uint32_t event);
 const char *fp_event_sentence(uint32_t event);
 
-typedef _Atomic uint64_t fp_counter;
+// Discard: count the frame once by its reason, for the worker, its segment and where it came from.
+void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
+// The same for a packet, of which no capture is told.
+void fp_count_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
+// The same for a frame, or a copy of it, that did not get out to `traffic`.
+void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason,
+                 struct fp_traffic *traffic);
+void fp_note(const struct fp_context *context, const struct fp_frame *frame, uint32_t event);
 
-static inline void fp_count(fp_counter *counter, uint64_t by) {
-    const uint64_t old = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, old + by, memory_order_relaxed);
-}
+// All of these count a super-frame as the frames that it stands for.
 
-static inline uint64_t fp_counter_read(const fp_counter *counter) {
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-// What a port or a remote counts, one cache line for each worker. Seen from the engine: "rx" came
-// into the engine from there, "tx" left the engine to there. Bytes are those of inner frames.
-struct fp_traffic {
-    _Alignas(64) fp_counter rx_frames;
-    fp_counter rx_bytes;
-    fp_counter tx_frames;
-    fp_counter tx_bytes;
-    fp_counter
-        drops; // frames from here that were discarded, and frames to here that did not get out
-};
-
-// What a segment and a worker count. Index 0 of `drops` (FP_DROP_NONE) stays 0.
-struct fp_tally {
-    struct fp_traffic traffic;
-    fp_counter drops[FP_DROP_COUNT];
-    fp_counter events[FP_EVENT_COUNT];
-};
+// Count a frame that came in (with its source) or went out to `traffic`.
+void fp_count_in(const struct fp_context *context, const struct fp_frame *frame);
+void fp_count_out(const struct fp_context *context, const struct fp_frame *frame,
+                  struct fp_traffic *traffic);
+// The same for so many frames of one segment together.
+void fp_count_sent(const struct fp_context *context, struct fp_segment *segment, uint32_t frames,
+                   uint64_t bytes, struct fp_traffic *traffic);
+void fp_count_unsent(const struct fp_context *context, struct fp_segment *segment, uint32_t frames,
+                     uint32_t reason, struct fp_traffic *traffic);
+void fp_count_event(const struct fp_context *context, struct fp_segment *segment, uint32_t event,
+                    uint32_t times);
 
 #endif

@@ -2,6 +2,7 @@
 #include "decap.h"
 
 #include "checksum.h"
+#include "count.h"
 #include "offload.h"
 #include "wire.h"
 

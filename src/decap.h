@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "count.h"
 #include "frame.h"
 #include "tables.h"
+#include "tally.h"
 
 // The size of the packets that stand one behind the other in `length` bytes which the kernel received as
 // a train of packets of `size` bytes (UDP_GRO; 0: not a train). It says the same of one packet that holds

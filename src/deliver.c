@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "deliver.h"
 
+#include "count.h"
 #include "downlink.h"
 #include "uplink.h"
 #include "wire.h"

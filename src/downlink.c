@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "capture.h"
+#include "count.h"
 #include "sink.h"
 #include "split.h"
 #include "tap.h"

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "count.h"
 #include "frame.h"
+#include "tally.h"
 
 // The UDP payload, and what the IP header around it should say. The kernel writes that header.
 struct fp_packet {

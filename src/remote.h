@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "count.h"
+#include "tally.h"
 
 enum {
     FP_REMOTES = 1 << 16,

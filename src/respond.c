@@ -2,6 +2,7 @@
 #include "respond.h"
 
 #include "checksum.h"
+#include "count.h"
 #include "wire.h"
 
 enum {

@@ -3,18 +3,19 @@
 
 #include <string.h>
 
+#include "count.h"
+
 bool fp_source_look(const struct fp_context *context, struct fp_source *source,
                     const struct sockaddr_storage *from) {
     const struct fp_tables *tables = context->tables;
-    struct fp_address address;
-    fp_address_from(&address, from);
-    source->from_port = address.udp_port;
-    if (!source->valid || memcmp(address.ip, source->address.ip, sizeof address.ip) != 0) {
-        address.udp_port = source->udp_port;
+    struct fp_address *address = &source->address;
+    fp_address_from(&source->from, from);
+    if (!source->valid || memcmp(source->from.ip, address->ip, sizeof address->ip) != 0) {
         source->valid = true;
-        source->address = address;
-        source->remote = source->known_only ? fp_admitted_find(tables, address.ip)
-                                            : fp_remotes_find(tables->remotes, &address);
+        *address = source->from;
+        address->udp_port = source->udp_port;
+        source->remote = source->known_only ? fp_admitted_find(tables, address->ip)
+                                            : fp_remotes_find(tables->remotes, address);
     }
     return source->remote != FP_REMOTE_NONE || !source->known_only;
 }

@@ -14,9 +14,9 @@
 struct fp_source {
     bool known_only; // refuse what comes from anybody but the admitted remotes
     uint16_t udp_port; // where a remote is taken to listen that nobody told us of
-    uint16_t from_port; // of the last message
+    struct fp_address from; // of the last message, with the port that it was sent from
     bool valid; // the rest is of this turn
-    struct fp_address address; // of the last message
+    struct fp_address address; // of the last message, with the port where that remote listens
     uint32_t remote; // its index, or FP_REMOTE_NONE
 };
 

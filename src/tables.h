@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "count.h"
 #include "directory.h"
 #include "fdb.h"
 #include "frame.h"
 #include "remote.h"
+#include "tally.h"
 
 enum {
     FP_PORTS = 1 << 16, // indices 1 … 65535
@@ -162,28 +162,5 @@ void fp_turn_end(struct fp_tables *tables, uint32_t worker);
 
 // Wait until every worker that is within a turn now has ended it. Never called by a worker.
 void fp_synchronize(struct fp_tables *tables);
-
-// Discard: count the frame once by its reason, for the worker, its segment and where it came from.
-void fp_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
-// The same for a packet, of which no capture is told.
-void fp_count_drop(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason);
-// The same for a frame, or a copy of it, that did not get out to `traffic`.
-void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason,
-                 struct fp_traffic *traffic);
-void fp_note(const struct fp_context *context, const struct fp_frame *frame, uint32_t event);
-
-// All of these count a super-frame as the frames that it stands for.
-
-// Count a frame that came in (with its source) or went out to `traffic`.
-void fp_count_in(const struct fp_context *context, const struct fp_frame *frame);
-void fp_count_out(const struct fp_context *context, const struct fp_frame *frame,
-                  struct fp_traffic *traffic);
-// The same for so many frames of one segment together.
-void fp_count_sent(const struct fp_context *context, struct fp_segment *segment, uint32_t frames,
-                   uint64_t bytes, struct fp_traffic *traffic);
-void fp_count_unsent(const struct fp_context *context, struct fp_segment *segment, uint32_t frames,
-                     uint32_t reason, struct fp_traffic *traffic);
-void fp_count_event(const struct fp_context *context, struct fp_segment *segment, uint32_t event,
-                    uint32_t times);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "count.h"
 #include "wire.h"
 
 enum { WAIT_MS = 1 }; // how long a full socket may hold up its worker before packets are dropped

@@ -2,6 +2,7 @@
 #include "uplink.h"
 
 #include "capture.h"
+#include "count.h"
 #include "encap.h"
 #include "sink.h"
 #include "split.h"

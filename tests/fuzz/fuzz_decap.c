@@ -7,6 +7,7 @@
 
 #include "bridge.h"
 #include "checksum.h"
+#include "count.h"
 #include "decap.h"
 #include "encap.h"
 #include "offload.h"

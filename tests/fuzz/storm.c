@@ -15,6 +15,7 @@
 #include "bed.h"
 #include "burst.h"
 #include "checksum.h"
+#include "count.h"
 #include "decap.h"
 #include "offload.h"
 #include "split.h"
