@@ -3,50 +3,12 @@
 
 #include <string.h>
 
+#include "pcapng.h"
+
 enum { FILE_HEADER = 24, RECORD_HEADER = 16 };
 
 static const uint32_t MICROSECONDS = 0xa1b2c3d4, NANOSECONDS = 0xa1b23c4d, SECTION = 0x0a0d0d0a;
 static const uint64_t SECOND_NS = 1000000000;
-
-void fp_pcap_init(struct fp_pcap *pcap, uint8_t *memory, uint32_t size) {
-    memset(pcap, 0, sizeof *pcap);
-    pcap->memory = memory;
-    pcap->size = size;
-}
-
-uint8_t *fp_pcap_room(struct fp_pcap *pcap, uint32_t *size) {
-    const uint32_t left = fp_pcap_available(pcap);
-    memmove(pcap->memory, pcap->memory + pcap->at, left);
-    pcap->at = 0;
-    pcap->end = left;
-    *size = pcap->size - left;
-    return pcap->memory + left;
-}
-
-void fp_pcap_added(struct fp_pcap *pcap, uint32_t size) {
-    pcap->end += size;
-    pcap->ended |= size == 0;
-}
-
-enum fp_pcap_status fp_pcap_starve(struct fp_pcap *pcap) {
-    if (!pcap->ended)
-        return FP_PCAP_MORE;
-    pcap->cut = pcap->at != pcap->end || pcap->skip != 0;
-    return FP_PCAP_END;
-}
-
-enum fp_pcap_status fp_pcap_damaged(struct fp_pcap *pcap, const char *problem) {
-    pcap->problem = problem;
-    return FP_PCAP_DAMAGED;
-}
-
-void fp_pcap_strip(const struct fp_pcap *pcap, struct fp_pcap_record *record) {
-    const uint8_t fcs = pcap->interface[record->interface].fcs;
-    if (record->length < record->original || fcs > record->length)
-        return;
-    record->length -= fcs;
-    record->original = record->length;
-}
 
 static enum fp_pcap_status nothing_known(struct fp_pcap *pcap, const uint8_t *at, uint32_t size) {
     if (size >= 2 && at[0] == 0x1f && at[1] == 0x8b)

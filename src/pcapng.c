@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The blocks of a pcapng file. Section numbers are those of draft-ietf-opsawg-pcapng.
-#include <string.h>
+// Section numbers are those of draft-ietf-opsawg-pcapng.
+#include "pcapng.h"
 
-#include "pcap.h"
+#include <string.h>
 
 enum block_type {
     INTERFACE = 1, // section 4.2
