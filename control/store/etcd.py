@@ -26,9 +26,9 @@ from fastpath.control.store.interface import (
     LeaseGoneError,
     Listing,
     Put,
+    StoreOptions,
     UnavailableError,
 )
-from fastpath.control.store.open import StoreOptions
 from fastpath.errors import UsageError
 
 PAGE = 2000  # keys of one answer to `list`

@@ -12,8 +12,7 @@ from aetcd import rpc
 
 from fastpath.control.store.etcd_channel import Cluster, Member
 from fastpath.control.store.etcd_errors import denied, explained, stale, unsent
-from fastpath.control.store.interface import UnavailableError
-from fastpath.control.store.open import StoreOptions
+from fastpath.control.store.interface import StoreOptions, UnavailableError
 from fastpath.errors import FastpathError, UsageError
 
 CALL_SECONDS = 5.0  # for an answer from any member

@@ -16,8 +16,7 @@ import grpc
 import grpc.aio
 from aetcd import rpc
 
-from fastpath.control.store.interface import UnavailableError
-from fastpath.control.store.open import StoreOptions
+from fastpath.control.store.interface import StoreOptions, UnavailableError
 from fastpath.errors import UsageError
 
 LOOK_SECONDS = 0.03  # between two looks at connections that are being made; the first ones follow each other faster

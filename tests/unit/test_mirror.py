@@ -158,6 +158,17 @@ def test_the_copy_of_another_store_is_not_used(tmp_path: Path) -> None:
     other.close()
 
 
+@pytest.mark.parametrize("other", ["etcd://one", "etcd://One:2379"])
+def test_the_copy_of_a_store_is_used_however_its_url_is_written(tmp_path: Path, other: str) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(7, [Event("/a", b"1", 7)])
+    cache.close()
+    same = Cache(kept, other)
+    assert same.load().revision == 7
+    same.close()
+
+
 def test_a_damaged_copy_is_made_anew(tmp_path: Path) -> None:
     kept = tmp_path / "mirror.db"
     kept.write_bytes(b"this is no database" * 1000)
