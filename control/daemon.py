@@ -36,6 +36,7 @@ from fastpath.control.notify import Notifier
 from fastpath.control.overlay import Overlay
 from fastpath.control.peers import admit, usable_peers
 from fastpath.control.probe import Prober
+from fastpath.control.problem import Problem, problem_of
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.state_dir import StateDir
 from fastpath.control.stop_signals import StopSignals
@@ -102,8 +103,8 @@ class Daemon:
         self._prober = Prober(self._engine, config.host)
         self._notifier = Notifier()
         self._membership: Membership | None = None
-        self._peer_problems: list[str] = []
-        self._vtep_problem: str | None = None
+        self._peer_problems: list[Problem] = []
+        self._vtep_problem: Problem | None = None
         self._underlay_changed = asyncio.Event()
         self._measured: frozenset[IPAddress] = frozenset()  # the VTEPs that the underlay's MTU is known for
 
@@ -292,13 +293,10 @@ class Daemon:
         self._reconciler.links_changed()
         try:
             vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._config.vtep)
-            self._vtep_problem = (
-                f"this host's VTEP address is {vtep} now, {self._underlay.vtep} is in use: restart the daemon"
-                if vtep != self._underlay.vtep
-                else None
-            )
+            moved = f"this host's VTEP address is {vtep} now, {self._underlay.vtep} is in use: restart the daemon"
+            self._vtep_problem = Problem("host", "vtep", "moved", moved) if vtep != self._underlay.vtep else None
         except FastpathError as error:
-            self._vtep_problem = str(error)
+            self._vtep_problem = problem_of("host", "vtep", error)
         remotes = tuple(peer.vtep for peer in self._peers().values())
         mtu = await self._reconciler.in_thread(underlay_mtu, self._underlay.vtep, remotes)
         if mtu != self._underlay.mtu and self._membership is not None:
@@ -307,7 +305,7 @@ class Daemon:
         if self._underlay.measured(mtu, self._peers().values()):  # who may have told of another MTU meanwhile
             self._reconciler.look_at_everything()
 
-    def _problems(self) -> list[str]:
+    def _problems(self) -> list[Problem]:
         """What the other parts do not tell themselves."""
         found = list(self._peer_problems)
         if self._vtep_problem is not None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from fastpath.control import keys
 from fastpath.control.model import Peer
+from fastpath.control.problem import Problem, problem_of
 from fastpath.control.store.interface import Item, Put, Store, UnavailableError
 from fastpath.control.transact import LostRaceError, Planned, ReadView, transact
 from fastpath.errors import ConflictError, FastpathError
@@ -26,7 +27,7 @@ class Membership:
     """Keeps what `describe` returns in the store, for ever. `changed` says that it returns something else."""
 
     def __init__(self, store: Store, ttl: int, describe: Callable[[], Peer]) -> None:
-        self.problem: str | None = None
+        self.problem: Problem | None = None
         self.registered = asyncio.Event()
         self._store = store
         self._ttl = ttl
@@ -113,8 +114,11 @@ class Membership:
             except UnavailableError:
                 wait = RETRY_S
             except FastpathError as error:
-                self.problem = str(error)
-                log.error("%s", error)
+                problem = problem_of("host", self._describe().host, error)
+                if not problem.is_same(self.problem):  # else it would be told every few seconds
+                    log.error("%s", error)
+                    log.debug("why this host is not registered", exc_info=error)
+                self.problem = problem
                 wait = min(wait, 10 * RETRY_S)
             try:
                 await asyncio.wait_for(self._changed.wait(), wait)

@@ -224,8 +224,8 @@ async def gone(mirror: Mirror, endpoint: Endpoint) -> None:
 async def _soon(waiting: Awaitable[None], trouble: str) -> None:
     try:
         await asyncio.wait_for(waiting, CATCH_UP_S)
-    except TimeoutError:
-        raise UnavailableError(f"{trouble}: see `fastpath status`") from None
+    except TimeoutError as error:
+        raise UnavailableError(f"{trouble}: see `fastpath status`") from error
 
 
 def _about(host: str, items: Sequence[Item]) -> list[Item]:

@@ -124,7 +124,7 @@ def test_a_problem_goes_with_its_reason(file: Path) -> None:
 
         hosts[0].store.keep_alive = refused  # type: ignore[method-assign, assignment]
         membership.changed()
-        await until(lambda: membership.problem == "etcd refuses the password")
+        await until(lambda: membership.problem is not None and membership.problem.text == "etcd refuses the password")
         hosts[0].store.keep_alive = keep_alive  # type: ignore[method-assign]
         membership.changed()
         await until(lambda: membership.problem is None)
