@@ -131,17 +131,34 @@ class Registry:
         return item.revision
 
     async def create_endpoint(
-        self, identity: str, request: EndpointCreate, sandbox: Sandbox, avoid: Collection[IPAddress] = ()
+        self,
+        identity: str,
+        request: EndpointCreate,
+        sandbox: Sandbox,
+        avoid: Collection[IPAddress] = (),
+        known: Collection[IPAddress] | None = None,
     ) -> tuple[Endpoint, int]:
         """Claim addresses, none of those in `avoid`, and a MAC address: the endpoint, `joining`, and the revision.
-        Raises NotFoundError, UsageError, ConflictError."""
 
-        async def plan(view: ReadView) -> Planned[Endpoint]:
+        `known`: addresses that are taken as far as this host knows. The first attempt goes by them rather than list
+        all that the store has, and the commit fails where one is taken nevertheless. Raises NotFoundError, UsageError,
+        ConflictError."""
+
+        async def plan(view: ReadView) -> Planned[Endpoint] | None:
             _, network = await self._network(view, request.network)
-            claimed = await view.list(keys.addresses(network.name))
-            taken = {ip for found in claimed if (ip := keys.address_of(found.key)) is not None} | {*avoid}
+            guess = known if view.attempt == 0 and not request.addresses else None
+            if guess is not None:
+                taken = {*guess, *avoid}
+            else:
+                claimed = await view.list(keys.addresses(network.name))
+                taken = {ip for found in claimed if (ip := keys.address_of(found.key)) is not None} | {*avoid}
             late = view.attempt >= SPREAD_AFTER
-            addresses = _choose_addresses(network, request.addresses, taken, spread=late)
+            try:
+                addresses = _choose_addresses(network, request.addresses, taken, spread=late)
+            except ConflictError:
+                if guess is None:
+                    raise
+                return None  # full, as far as this host knows: the store knows better
             mac = request.mac or ipam.mac_for(addresses, at_random=late)
             endpoint = Endpoint(
                 id=identity,
