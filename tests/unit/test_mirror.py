@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from fastpath.control import keys
+from fastpath.control import mirror as mirror_module
 from fastpath.control.cache import Cache
 from fastpath.control.mirror import Mirror
 from fastpath.control.model import Endpoint
 from fastpath.control.store.interface import CompactedError, Delete, Event, Events, Item, Listing, Put, UnavailableError
 from fastpath.control.store.sqlite import SqliteStore
+from fastpath.errors import UsageError
 from tests.unit.sites import Host, until, with_hosts
 
 
@@ -439,3 +442,26 @@ def test_what_concerns_a_host_is_there_first(file: Path, tmp_path: Path) -> None
     }
     assert mirror.revision > 0
     kept.close()
+
+
+def test_a_store_that_goes_on_refusing_is_told_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        asked = 0
+
+        async def refused(_: str) -> Listing:
+            nonlocal asked
+            asked += 1
+            raise UsageError(f"refused for the {asked}th time")
+
+        monkeypatch.setattr(mirror_module, "RETRY_S", 0.001)
+        monkeypatch.setattr(hosts[0].store, "list", refused)
+        following = asyncio.create_task(hosts[0].mirror.run(hosts[0].store))
+        await until(lambda: asked > 3)
+        assert "refused for the" in (hosts[0].mirror.trouble or "")
+        following.cancel()
+
+    with caplog.at_level(logging.ERROR):
+        with_hosts(file, 1, play)
+    assert [record.message for record in caplog.records] == ["refused for the 1th time"]
