@@ -38,6 +38,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except FastpathError as error:
+        log.debug("%s %s is refused", request.method, request.path, exc_info=error)
         return web.json_response({"error": str(error)}, status=_status_of(error))
     except ValidationError as error:
         first = error.errors()[0]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fastpath.control.store.interface import Event, Item, Listing
+from fastpath.control.store_url import same_store
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class Cache:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.executescript(_SCHEMA + "CREATE TABLE IF NOT EXISTS source (url TEXT NOT NULL);")
-            if db.execute("SELECT url FROM source").fetchone() != (self._source,):
+            kept = db.execute("SELECT url FROM source").fetchone()
+            if kept is None or not same_store(kept[0], self._source):
                 db.executescript("DELETE FROM item; DELETE FROM state; DELETE FROM source;")
                 db.execute("INSERT INTO source VALUES (?)", (self._source,))
         except BaseException:

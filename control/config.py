@@ -14,9 +14,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 
 from fastpath.addresses import IPAddress, parse_ip
-from fastpath.control.device.config import default_workers
+from fastpath.control.engine_options import (
+    DEFAULT_SOURCE_PORTS,
+    MAX_SOURCE_PORTS,
+    MAX_WORKERS,
+    SourcePorts,
+    Spin,
+    UdpPort,
+    Workers,
+    default_workers,
+)
 from fastpath.control.model import IPInterface, IPNetwork, Model, Name
 from fastpath.control.places import SOCKET, STATE_DIR
+from fastpath.control.store_url import StoreUrl, parse_store_url
 from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.errors import UsageError
 from fastpath.offloads import Offloads
@@ -61,16 +71,7 @@ def _no_number(value: object) -> object:
 
 
 def _store_url(url: str) -> str:
-    kind, separator, rest = url.partition("://")
-    if separator and kind == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return url
-    if (
-        separator
-        and kind == "etcd"
-        and all(re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}", one) for one in rest.split(","))
-    ):
-        return url
-    raise ValueError("sqlite:///PATH or etcd://HOST:PORT[,HOST:PORT]")
+    return str(parse_store_url(url))
 
 
 def _dns_server(value: object) -> object:
@@ -137,15 +138,15 @@ class DaemonConfig(Model):
     store: StoreSettings = StoreSettings()
     socket: AbsolutePath = SOCKET
     state_dir: AbsolutePath = STATE_DIR
-    udp_port: Annotated[Count, Field(ge=1, le=65535)] = 4789
+    udp_port: UdpPort = 4789
     pool: Annotated[IPNetwork, BeforeValidator(_no_number)] = ipaddress.IPv4Network("10.0.0.0/8")
     pool_prefix: Annotated[Count, Field(ge=1, le=126)] = 24
     gateway_bridge: Switch = True
     gateway_address: Annotated[IPInterface, BeforeValidator(_no_number)] = ipaddress.IPv4Interface("172.30.0.1/16")
-    workers: Annotated[Count, Field(ge=1, le=64)] = Field(default_factory=default_workers)
-    spin: Annotated[Count, Field(ge=0, le=MAX_SPIN_US)] = DEFAULT_SPIN_US
+    workers: Workers = Field(default_factory=default_workers)
+    spin: Spin = DEFAULT_SPIN_US
     pin: Switch = False
-    source_ports: Annotated[Count, Field(ge=1, le=1024)] = 8
+    source_ports: SourcePorts = DEFAULT_SOURCE_PORTS
     offloads: OffloadSettings = OffloadSettings()
     known_peers_only: Switch = True
     lease_ttl: Annotated[Count, Field(ge=LEAST_LEASE_S, le=3600)] = 30
@@ -174,7 +175,7 @@ class DaemonConfig(Model):
     @property
     def store_url(self) -> str:
         """Where the store is."""
-        return self.store.url or f"sqlite://{self.state_dir}/store.db"
+        return self.store.url or str(StoreUrl(path=self.state_dir / "store.db"))
 
     @property
     def engine_offloads(self) -> Offloads:
@@ -187,9 +188,9 @@ _HINTS = {
     "udp_port": "a UDP port, 1 to 65535",
     "pool": "a subnet such as 10.0.0.0/8",
     "gateway_address": "an address with its prefix, such as 172.30.0.1/16",
-    "workers": "1 to 64",
+    "workers": f"1 to {MAX_WORKERS}",
     "spin": f"microseconds, 0 to {MAX_SPIN_US}",
-    "source_ports": "1 to 1024",
+    "source_ports": f"1 to {MAX_SOURCE_PORTS}",
     "lease_ttl": f"whole seconds, {LEAST_LEASE_S} to 3600",
     "grace": "seconds, 0 to 2592000",
     "dns_servers": 'addresses, such as ["192.0.2.53"]',
@@ -217,7 +218,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from fastpath import Port, Segment
 from fastpath.control.model import Endpoint, Network
+from fastpath.control.problem import Problem
 
 
 class Driver(Protocol):
@@ -38,7 +39,7 @@ class Driver(Protocol):
     def gateway_port(self, network: Network) -> Port | None:
         """The port behind which this host itself has the network's gateway addresses; None where it has not."""
 
-    def problem(self, network: Network) -> str | None:
+    def problem(self, network: Network) -> Problem | None:
         """What is wrong with a network that was ensured, but does not keep its endpoints from being ensured."""
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port | None:

@@ -5,7 +5,7 @@ from one thread, compares with the plan, and changes what differs. Nothing here 
 import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastpath import Port
 from fastpath.control import placed, sandbox
@@ -13,6 +13,7 @@ from fastpath.control.driver import Driver
 from fastpath.control.marks import gateway_mac
 from fastpath.control.model import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.peers import Entry, NetworkSync, entry_for
+from fastpath.control.problem import Problem, problem_of
 from fastpath.errors import ConflictError, FastpathError
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Outcome:
     repairs: int = 0
     made: list[Endpoint] = field(default_factory=list)
     removed: list[Endpoint] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Problem] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,27 +113,30 @@ class HostState:
             self._program(here, plan)
         outcome = Outcome()
         local = {e.id: e for e in plan.endpoints if e.host == self._host}
-        failed: dict[str, str] = {}
+        failed: dict[str, Problem] = {}
         for endpoint in [e for identity, e in here.endpoints.items() if identity not in local]:
             try:
                 self._drop(here, endpoint)
             except (FastpathError, OSError) as error:
-                failed[endpoint.id] = str(error)
+                failed[endpoint.id] = _failure(endpoint, error)
         for endpoint in local.values():
             if only is not None and endpoint.id not in only and endpoint.id in here.endpoints:
                 continue
             try:
                 self._reconcile_endpoint(here, plan, endpoint, outcome)
             except (FastpathError, OSError) as error:
-                failed[endpoint.id] = str(error)
+                failed[endpoint.id] = _failure(endpoint, error)
         gone = {e.id for e in outcome.removed}
         if here.sync is not None:
             entries = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
             outcome.repairs = here.sync.sync(entries)
             failed = here.sync.failed | failed
         problem = self._driver(plan.network).problem(plan.network)
+        name = plan.network.name
         outcome.failed = {
-            i: f"endpoint {i} of {plan.network.name}: {why}" for i, why in failed.items() if why != problem
+            i: replace(why, scope=name, text=f"endpoint {i} of {name}: {why.text}")
+            for i, why in failed.items()
+            if problem is None or why.code != problem.code  # what is wrong with the network is told once
         }
         if problem is not None:
             outcome.failed["network"] = problem
@@ -146,7 +150,7 @@ class HostState:
         self._ensure(here, plan, endpoint)
         failed = self._program(here, plan)  # all: the network may be new here
         if endpoint.id in failed:
-            raise ConflictError(failed[endpoint.id])
+            raise ConflictError(failed[endpoint.id].text)
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
         """One local endpoint's interface, also where there is none."""
@@ -158,14 +162,14 @@ class HostState:
         """These endpoints, which are not local, are so now (None: gone). Raises ConflictError where the engine refuses
         one; the others are done."""
         here = self._here[name]
-        failed = {}
+        failed: dict[str, Problem] = {}
         if here.sync is not None:
             failed = here.sync.update(
                 {i: self._entry(here, end, peers) if end is not None else None for i, end in endpoints.items()}
             )
         if failed:
             identity, why = next(iter(failed.items()))
-            raise ConflictError(f"endpoint {identity} of {name}: {why}")
+            raise ConflictError(f"endpoint {identity} of {name}: {why.text}")
 
     def remove_network(self, name: str) -> None:
         """This host no longer takes part in the network."""
@@ -245,7 +249,7 @@ class HostState:
         here.endpoints.pop(endpoint.id, None)
         here.ports.pop(endpoint.id, None)
 
-    def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, str]:
+    def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, Problem]:
         """Tell the engine of all endpoints; what it refused. It knows them before interfaces come up: a container that
         asks for an address in vain asks again only after a second."""
         return here.sync.update(self._entries(here, plan)) if here.sync is not None else {}
@@ -263,3 +267,8 @@ class HostState:
     def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> Entry | None:
         port = here.ports.get(endpoint.id) if here.network.layout == "bridge" else None
         return entry_for(endpoint, self._host, peers, port)
+
+
+def _failure(endpoint: Endpoint, error: FastpathError | OSError) -> Problem:
+    log.debug("endpoint %s of %s fails", endpoint.id, endpoint.network, exc_info=error)
+    return problem_of(endpoint.network, endpoint.id, error)

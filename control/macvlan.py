@@ -11,6 +11,7 @@ endpoint's interface: the kernel hands it on, counts, and takes it back with the
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,10 +24,13 @@ from fastpath.control.macvlan_parent import Parents, mtu_for
 from fastpath.control.macvlan_shim import Shims
 from fastpath.control.model import Endpoint, Network
 from fastpath.control.netlink import Link, StackedLinks, appearance
+from fastpath.control.problem import Problem, problem_of
 from fastpath.errors import ConflictError, FastpathError
 
 _appearance = partial(appearance, details=True)
 HALF_MADE = "fpm-"  # followed by the first digits of the endpoint's id
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Macvlan:
         self._host = host
         self._parents = Parents(host)
         self._shims = Shims(host)
-        self._trouble: dict[str, str] = {}  # by network
+        self._trouble: dict[str, Problem] = {}  # by network
         self._seen: dict[str, _Seen] = {}  # by endpoint
         self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
 
@@ -68,7 +72,8 @@ class Macvlan:
             if options_of(network).shim:
                 self._shims.ensure(network, parent, mtu_for(network, parent))
         except FastpathError as error:
-            self._trouble[network.name] = str(error)
+            log.debug("the network %s is not complete here", network.name, exc_info=error)
+            self._trouble[network.name] = problem_of(network.name, "network", error)
         else:
             self._trouble.pop(network.name, None)
 
@@ -104,14 +109,14 @@ class Macvlan:
     def gateway_port(self, _: Network) -> None:
         """None: the gateway is a router in the LAN."""
 
-    def problem(self, network: Network) -> str | None:
+    def problem(self, network: Network) -> Problem | None:
         """What is wrong with the parent: it is away, down, has no carrier; or with the shim."""
         try:
             trouble = self._parents.problem(network) or self._trouble.get(network.name)
             if trouble is None and options_of(network).shim:
                 trouble = self._shims.problem(network, self._parents.ensure(network))
         except FastpathError as error:
-            return str(error)
+            return problem_of(network.name, "network", error)
         return trouble
 
     def remove_network(self, network: Network) -> None:

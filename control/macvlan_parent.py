@@ -13,6 +13,7 @@ from fastpath.control import marks
 from fastpath.control.macvlan_options import MacvlanOptions, options_of
 from fastpath.control.model import Network
 from fastpath.control.netlink import Link, StackedLinks
+from fastpath.control.problem import Problem
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,14 @@ log = logging.getLogger(__name__)
 HALF_MADE, DUMMY = "fpv-", "fpdm-"  # followed by marks.short_name's digits
 DUMMY_MTU = 1500
 SYSFS = Path("/sys/class/net")
+
+
+class MissingParentError(RefusedError):
+    """The interface below the network is not there; `code` is that of the network's problem."""
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Parents:
@@ -66,7 +75,8 @@ class Parents:
         base, vid = options.vlan or ("", 0)
         below = links.find(base) if base else None
         if below is None:
-            raise RefusedError(self._missing(links, network, base or name))
+            missing = self._missing(links, network, base or name)
+            raise MissingParentError(missing.text, missing.code)
         temporary = marks.short_name(HALF_MADE, network.name)
         left = links.find(temporary)
         if left is not None:
@@ -91,25 +101,29 @@ class Parents:
         link = links.ensure(link, name=_name(network, options), alias=alias, mtu=mtu)
         return links.ensure(link, up=True) if below is None or below.up else link
 
-    def _missing(self, links: StackedLinks, network: Network, name: str) -> str:
+    def _missing(self, links: StackedLinks, network: Network, name: str) -> Problem:
         seen = self._known.get(network.name)
         renamed = links.by_index(seen[1]) if seen is not None else None
         if renamed is not None:
-            return (
+            return _problem(
+                network,
+                f"parent-renamed {name}",
                 f"the parent {name} of the network {network.name} is called {renamed.name} now: rename it, "
-                f"or `ip link property add dev {renamed.name} altname {name}`"
+                f"or `ip link property add dev {renamed.name} altname {name}`",
             )
         there = [link.name for link in links.all() if link.ethernet and not link.alias.startswith("fastpath:")]
-        return (
+        return _problem(
+            network,
+            f"parent-missing {name}",
             f"this host has no interface {name}, the parent of the network {network.name}; "
-            f"it has {', '.join(sorted(there)) or 'none at all'}"
+            f"it has {', '.join(sorted(there)) or 'none at all'}",
         )
 
     def seen(self, network: Network, index: int) -> None:
         """An interface of the network stands on this one."""
         self._known.setdefault(network.name, (network, index))
 
-    def problem(self, network: Network) -> str | None:
+    def problem(self, network: Network) -> Problem | None:
         """What is wrong with a parent that is there."""
         options = options_of(network)
         with StackedLinks() as links:
@@ -119,11 +133,14 @@ class Parents:
             below = links.by_index(link.lower) if link.kind == "vlan" else None
         for each in (below, link):
             if each is not None and not each.up:
-                return f"the parent {each.name} of the network {network.name} is down: `ip link set {each.name} up`"
+                why = f"the parent {each.name} of the network {network.name} is down: `ip link set {each.name} up`"
+                return _problem(network, f"parent-down {each.name}", why)
         if not link.carrier:
-            return f"the parent {link.name} of the network {network.name} has no carrier: is its cable plugged in?"
+            why = f"the parent {link.name} of the network {network.name} has no carrier: is its cable plugged in?"
+            return _problem(network, "parent-no-carrier", why)
         if network.mtu is not None and network.mtu > link.mtu:
-            return f"the parent {link.name} has an MTU of {link.mtu}, the network {network.name} wants {network.mtu}"
+            why = f"the parent {link.name} has an MTU of {link.mtu}, the network {network.name} wants {network.mtu}"
+            return _problem(network, "parent-mtu", why)
         return None
 
     def remove(self, network: Network) -> None:
@@ -148,6 +165,10 @@ class Parents:
                     links.delete(link)
                     said.append(f"removed the interface {link.name}: no macvlan network wants it")
         return said
+
+
+def _problem(network: Network, code: str, text: str) -> Problem:
+    return Problem(network.name, "network", code, text)
 
 
 def _name(network: Network, options: MacvlanOptions) -> str:

@@ -15,6 +15,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control import marks, sysctl
 from fastpath.control.model import Endpoint, Network
 from fastpath.control.netlink import Link, StackedLinks
+from fastpath.control.problem import Problem
 from fastpath.errors import ConflictError
 
 SHIM = "fpsh-"  # followed by marks.short_name's digits
@@ -75,16 +76,17 @@ class Shims:
                     links.delete_host_route(link, address)
                     links.delete_neighbour(link, address)
 
-    def problem(self, network: Network, parent: Link) -> str | None:
+    def problem(self, network: Network, parent: Link) -> Problem | None:
         """Why the host does not reach its containers."""
         with StackedLinks() as links:
             if _source(links, network, parent) is not None:
                 return None
         pools = ", ".join(str(subnet.pool) for subnet in network.subnets if subnet.pool.version == 4)
-        return (
+        why = (
             f"this host has no address in {pools or 'an IPv4 subnet'}, so its containers in {network.name} can't answer"
             f" it: give one to {parent.name}"
         )
+        return Problem(network.name, "network", "shim-no-address", why)
 
     def remove(self, network: Network) -> None:
         """It goes, with its routes."""

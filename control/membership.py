@@ -13,7 +13,9 @@ from pydantic import ValidationError
 
 from fastpath.control import keys
 from fastpath.control.model import Peer
-from fastpath.control.store.interface import Compare, Item, LeaseGoneError, Put, Store, UnavailableError
+from fastpath.control.problem import Problem, problem_of
+from fastpath.control.store.interface import Item, Put, Store, UnavailableError
+from fastpath.control.transact import LostRaceError, Planned, ReadView, transact
 from fastpath.errors import ConflictError, FastpathError
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ class Membership:
     """Keeps what `describe` returns in the store, for ever. `changed` says that it returns something else."""
 
     def __init__(self, store: Store, ttl: int, describe: Callable[[], Peer]) -> None:
-        self.problem: str | None = None
+        self.problem: Problem | None = None
         self.registered = asyncio.Event()
         self._store = store
         self._ttl = ttl
@@ -54,31 +56,32 @@ class Membership:
 
     async def register(self) -> None:
         """Write the key. Raises ConflictError where another host has the name or the VTEP, UnavailableError."""
+        try:
+            await transact(self._store, "this host", self._plan, lease_gone=self._lease_gone, attempts=10)
+        except LostRaceError as error:
+            self._written = None
+            raise UnavailableError(
+                "this host's key in the store keeps changing: is there another host of its name?"
+            ) from error
+        except BaseException:
+            self._written = None
+            raise
+        self.problem = None
+        self.registered.set()
+
+    async def _plan(self, view: ReadView) -> Planned[None]:
+        self._written = None
         if not self._lease:
             self._lease = await self._store.grant(self._ttl)
         peer = self._describe()
         key = keys.peer(peer.host)
-        for _ in range(10):
-            item = await self._store.get(key)
-            self._check_own(peer, item)
-            await self._check_vtep(peer)
-            self._written = (peer, self._lease)  # before the answer: what is seen meanwhile may undo it
-            revision = None
-            try:
-                revision = await self._store.commit(
-                    [Compare(key, item.revision if item else 0)],
-                    [Put(key, peer.model_dump_json().encode(), self._lease)],
-                )
-            except LeaseGoneError:
-                self._lease = await self._store.grant(self._ttl)
-            finally:
-                if revision is None:
-                    self._written = None
-            if revision is not None:
-                self.problem = None
-                self.registered.set()
-                return
-        raise UnavailableError("this host's key in the store keeps changing: is there another host of its name?")
+        self._check_own(peer, await view.get(key))
+        await self._check_vtep(peer)
+        self._written = (peer, self._lease)  # before the answer: what is seen meanwhile may undo it
+        return Planned(None, [Put(key, peer.model_dump_json().encode(), self._lease)])
+
+    def _lease_gone(self) -> None:
+        self._lease = 0
 
     def _check_own(self, peer: Peer, item: Item | None) -> None:
         other = _read(item) if item is not None else None
@@ -111,8 +114,11 @@ class Membership:
             except UnavailableError:
                 wait = RETRY_S
             except FastpathError as error:
-                self.problem = str(error)
-                log.error("%s", error)
+                problem = problem_of("host", self._describe().host, error)
+                if not problem.is_same(self.problem):  # else it would be told every few seconds
+                    log.error("%s", error)
+                    log.debug("why this host is not registered", exc_info=error)
+                self.problem = problem
                 wait = min(wait, 10 * RETRY_S)
             try:
                 await asyncio.wait_for(self._changed.wait(), wait)

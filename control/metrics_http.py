@@ -53,7 +53,7 @@ async def serve(app: web.Application, listen: Path | tuple[str, int]) -> web.App
     except OSError as error:
         await runner.cleanup()
         why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
-        raise RefusedError(f"cannot serve metrics on {where}: {why or error}") from None
+        raise RefusedError(f"cannot serve metrics on {where}: {why or error}") from error
     return runner
 
 

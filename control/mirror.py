@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from fastpath.control import keys
 from fastpath.control.cache import Cache
 from fastpath.control.model import Endpoint, Network, Peer
+from fastpath.control.problem import Problem, problem_of
 from fastpath.control.store.interface import CompactedError, Event, Item, Listing, Store, UnavailableError
 from fastpath.errors import FastpathError
 
@@ -48,7 +49,7 @@ class Mirror:
         self.unreadable: dict[str, str] = {}
         self.revision = 0
         self.lost_all: str | None = None  # the store has lost everything: nothing must be made in it, or we follow
-        self._problem: str | None = None
+        self._problem: Problem | None = None
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
         self._cache = cache
@@ -65,7 +66,9 @@ class Mirror:
     @property
     def trouble(self) -> str | None:
         """What is wrong with the store, in one line; None where nothing is."""
-        return self._problem or (self._store.problem if self._store is not None else None)
+        if self._problem is not None:
+            return self._problem.text
+        return self._store.problem if self._store is not None else None
 
     def load(self, host: str | None = None) -> None:
         """Begin with what a predecessor kept on disk. With `host`, only with what concerns that host, which is sooner
@@ -106,8 +109,11 @@ class Mirror:
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
             except FastpathError as error:
-                self._problem = str(error)
-                log.error("%s", error)
+                problem = problem_of("store", "", error)
+                if not problem.is_same(self._problem):  # else it would be told every few seconds
+                    log.error("%s", error)
+                    log.debug("why the store cannot be followed", exc_info=error)
+                self._problem = problem
                 await asyncio.sleep(10 * RETRY_S)
 
     async def _list(self, store: Store) -> None:
@@ -116,11 +122,12 @@ class Mirror:
         if self.networks and none and await store.get(keys.NETWORKS_GUARD) is None:
             # Not a network that was removed: somebody emptied the store, or it is another one. Hosts may have
             # registered there already.
-            self.lost_all = self._problem = (
+            self.lost_all = (
                 "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
                 "the state directory to begin anew"
             )
-            raise UnavailableError(self._problem)
+            self._problem = Problem("store", "", "lost-all", self.lost_all)
+            raise UnavailableError(self.lost_all)
         self.lost_all = self._problem = None
         found = {item.key for item in listing.items}
         gone = [Event(key, None, listing.revision) for key in self._seen if key not in found]
@@ -224,8 +231,8 @@ async def gone(mirror: Mirror, endpoint: Endpoint) -> None:
 async def _soon(waiting: Awaitable[None], trouble: str) -> None:
     try:
         await asyncio.wait_for(waiting, CATCH_UP_S)
-    except TimeoutError:
-        raise UnavailableError(f"{trouble}: see `fastpath status`") from None
+    except TimeoutError as error:
+        raise UnavailableError(f"{trouble}: see `fastpath status`") from error
 
 
 def _about(host: str, items: Sequence[Item]) -> list[Item]:

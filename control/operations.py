@@ -78,7 +78,8 @@ class Operations:
             identity = secrets.token_hex(8)
             request, avoid = await self._for_macvlan(request)
             try:
-                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid)
+                known = self._known_addresses(request.network)
+                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, known)
                 await caught_up(self._mirror, revision)
             except UnavailableError:
                 self._reconciler.abandoned.add(identity)  # the commit may have happened
@@ -99,6 +100,12 @@ class Operations:
         await caught_up(self._mirror, revision_ready)
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
+
+    def _known_addresses(self, network: str) -> set[IPAddress] | None:
+        """Return those that endpoints have; None while the mirror may lag far behind."""
+        if not self._mirror.answering or not self._mirror.synced.is_set():
+            return None
+        return {address.ip for end in self._mirror.endpoints.get(network, {}).values() for address in end.addresses}
 
     async def _for_macvlan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
         """In a LAN, hosts have addresses, which no endpoint may get; and a parent may have to lend its MAC address."""

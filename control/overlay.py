@@ -5,6 +5,7 @@ Every method brings about what it says, whatever is there already: nothing, all 
 was killed in between. All are for one thread at a time, and not for the event loop's.
 """
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from fastpath.control.layout_bridge import BridgeLayout
 from fastpath.control.layout_direct import DirectLayout, is_usable
 from fastpath.control.model import Endpoint, Network, Sandbox
 from fastpath.control.netlink import Links, Look, appearance
+from fastpath.control.problem import Problem, problem_of
 from fastpath.errors import ConflictError, FastpathError, UsageError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Overlay:
         self._resolvers = resolvers
         self._met: set[str] = set()  # networks that were ensured, by name
         self._places: dict[str, tuple[Network, int, bytes]] = {}  # what their namespaces look like when all is in order
-        self._unresolved: dict[str, str] = {}  # networks without a resolver, and why
+        self._unresolved: dict[str, Problem] = {}  # networks without a resolver, and why
 
     def ensure_gateway(self) -> None:
         """The gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
@@ -64,7 +68,7 @@ class Overlay:
     def own_mac(self, _: Network) -> None:
         """None: it follows from the address."""
 
-    def problem(self, network: Network) -> str | None:
+    def problem(self, network: Network) -> Problem | None:
         """Why there is no resolver. Whatever else is wrong keeps a method from being done."""
         return self._unresolved.get(network.name)
 
@@ -105,7 +109,9 @@ class Overlay:
                     self._resolvers.ensure(network, held[0])
                 self._unresolved.pop(network.name, None)
             except (FastpathError, OSError) as error:  # containers can do without
-                self._unresolved[network.name] = f"the network {network.name} has no resolver: {error}"
+                log.debug("the network %s has no resolver", network.name, exc_info=error)
+                why = f"the network {network.name} has no resolver: {error}"
+                self._unresolved[network.name] = problem_of(network.name, "network", error, why)
         return segment
 
     def _ensure_place(self, segment: Segment, network: Network, mtu: int) -> None:

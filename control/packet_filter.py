@@ -63,10 +63,10 @@ def _nft(commands: str) -> None:
         done = subprocess.run(
             ["nft", "-f", "-"], input=commands, capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
-    except subprocess.TimeoutExpired:
-        raise RefusedError(f"nft did not take the rules for outbound traffic within {PATIENCE_S} s") from None
-    except FileNotFoundError:
-        raise RefusedError("the program nft is missing: install nftables, or switch the gateway off") from None
+    except subprocess.TimeoutExpired as error:
+        raise RefusedError(f"nft did not take the rules for outbound traffic within {PATIENCE_S} s") from error
+    except FileNotFoundError as error:
+        raise RefusedError("the program nft is missing: install nftables, or switch the gateway off") from error
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise RefusedError(f"nft refused the rules for outbound traffic: {reason[0]}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fastpath import Engine, Port, Remote, Segment
 from fastpath.addresses import IPAddress
 from fastpath.control.model import Endpoint, Peer
+from fastpath.control.problem import Problem, problem_of
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class NetworkSync:
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
-        self.failed: dict[str, str] = {}  # what the engine refused at the last `sync`, by endpoint
+        self.failed: dict[str, Problem] = {}  # what the engine refused at the last `sync`, by endpoint
         self._entries: dict[str, Entry] = {}
         # Who was programmed last under a MAC or IP address: the next owner's entry often comes before the last one's
         # end, and must not go with it.
@@ -64,14 +65,14 @@ class NetworkSync:
             self._withdraw(identity, before, entry)
             self._spare(before.vtep)
 
-    def update(self, wanted: Mapping[str, Entry | None]) -> dict[str, str]:
+    def update(self, wanted: Mapping[str, Entry | None]) -> dict[str, Problem]:
         """These endpoints are so now (None: gone). Returns what the engine refused; the others are done."""
         failed = {}
         for identity, entry in wanted.items():
             try:
                 self.set(identity, entry)
             except FastpathError as error:
-                failed[identity] = str(error)
+                failed[identity] = self._refused(identity, error)
         return failed
 
     def sync(self, wanted: Mapping[str, Entry]) -> int:
@@ -80,6 +81,10 @@ class NetworkSync:
         self.failed = self.update(dict.fromkeys([known for known in self._entries if known not in wanted]))
         self.failed |= self.update(wanted)
         return self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
+
+    def _refused(self, identity: str, error: FastpathError) -> Problem:
+        log.debug("the engine refuses endpoint %s", identity, exc_info=error)
+        return problem_of(f"VNI {self.segment.vni}", identity, error)
 
     def _program(self, entry: Entry) -> None:
         to: Port | Remote | None = entry.port
@@ -156,7 +161,7 @@ class NetworkSync:
                 try:
                     self.segment.fdb.set(entry.mac, to)
                 except FastpathError as error:
-                    self.failed[identity] = str(error)
+                    self.failed[identity] = self._refused(identity, error)
                 repairs += 1
         for mac in actual:
             self.segment.fdb.delete(mac)
@@ -192,23 +197,24 @@ def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Po
     return Entry(endpoint.mac, addresses, vtep=peer.vtep) if peer is not None else None
 
 
-def usable_peers(peers: Iterable[Peer], host: str, vtep: IPAddress, udp_port: int) -> tuple[dict[str, Peer], list[str]]:
-    """The other hosts that this one can talk to, by name, and a sentence for each that it cannot."""
+def usable_peers(
+    peers: Iterable[Peer], host: str, vtep: IPAddress, udp_port: int
+) -> tuple[dict[str, Peer], list[Problem]]:
+    """Return the other hosts that this one can talk to, by name, and why it cannot talk to the others."""
     found: dict[str, Peer] = {}
     problems = []
     for peer in peers:
         if peer.host == host:
             continue
         if peer.vtep.version != vtep.version:
-            problems.append(
-                f"{peer.host} has the VTEP {peer.vtep}, which is not of the family of {vtep}: use one for all"
-            )
+            why = f"{peer.host} has the VTEP {peer.vtep}, which is not of the family of {vtep}: use one for all"
+            problems.append(Problem("peer", peer.host, "family", why))
         elif peer.udp_port != udp_port:
-            problems.append(
-                f"{peer.host} listens on UDP port {peer.udp_port}, this host on {udp_port}: use one for all"
-            )
+            why = f"{peer.host} listens on UDP port {peer.udp_port}, this host on {udp_port}: use one for all"
+            problems.append(Problem("peer", peer.host, "udp-port", why))
         elif peer.vtep == vtep:
-            problems.append(f"{peer.host} has this host's own VTEP {vtep}: give each host an address of its own")
+            why = f"{peer.host} has this host's own VTEP {vtep}: give each host an address of its own"
+            problems.append(Problem("peer", peer.host, "vtep", why))
         else:
             found[peer.host] = peer
     return found, problems

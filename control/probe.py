@@ -77,6 +77,7 @@ class Prober:
                     self._segment.fdb.set(format_mac(int.from_bytes(probe_mac(host))), self._segment.remote(vtep))
                 except FastpathError as error:
                     log.error("%s cannot be asked whether it answers: %s", host, error)
+                    log.debug("why %s cannot be asked", host, exc_info=error)
                 self.pulses[host] = Pulse(vtep, time.monotonic())
 
     async def run(self, interval: float) -> None:

@@ -19,6 +19,7 @@ from fastpath.control import keys
 from fastpath.control.host_state import HostState, NetworkPlan
 from fastpath.control.mirror import Changes, Mirror
 from fastpath.control.model import Endpoint, Network, Peer
+from fastpath.control.problem import Problem, problem_of
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
 
@@ -68,7 +69,7 @@ class Reconciler:
         mtu: Callable[[], int],
     ) -> None:
         # What went wrong at the last look, by (network, endpoint's id or ""); cleared by the next that succeeds.
-        self.problems: dict[tuple[str, str], str] = {}
+        self.problems: dict[tuple[str, str], Problem] = {}
         # Endpoints that are to go, or whose creation failed, which the mirror may not know yet.
         self.abandoned: set[str] = set()
         self.registry: Registry | None = None  # None while the store was not opened yet
@@ -287,8 +288,8 @@ class Reconciler:
             if only is None or key[1] in only:
                 del self.problems[key]
         for identity, why in outcome.failed.items():
-            if known.get((name, identity)) != why:  # else it would be told every second
-                log.error("%s", why)
+            if not why.is_same(known.get((name, identity))):  # else it would be told every second
+                log.error("%s", why.text)
             self.problems[name, identity] = why
         await self._tell_store(outcome.made, outcome.removed)
 
@@ -306,9 +307,11 @@ class Reconciler:
         try:
             await writing
         except UnavailableError as error:
-            self.problems[key] = f"the store does not know yet what became of endpoint {endpoint.id}: {error}"
+            why = f"the store does not know yet what became of endpoint {endpoint.id}: {error}"
+            self.problems[key] = problem_of(*key, error, why)
         except FastpathError as error:
-            self.problems[key] = str(error)
+            log.debug("the store refuses what became of endpoint %s", endpoint.id, exc_info=error)
+            self.problems[key] = problem_of(*key, error)
 
     async def _clear_up(self) -> None:
         """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
@@ -328,15 +331,18 @@ class Reconciler:
         try:
             result = await self.in_thread(function, *args, **kwargs)
         except (FastpathError, OSError) as error:
-            if self.problems.get(key) != str(error):
+            problem = problem_of(*key, error)
+            if not problem.is_same(self.problems.get(key)):
                 log.error("%s: %s", key[0] or key[1] or "clearing up", error)
-            self.problems[key] = str(error)
+                log.debug("%s: its cause", key[0] or key[1] or "clearing up", exc_info=error)
+            self.problems[key] = problem
             return None
         except Exception as error:  # a mistake of ours; it would end the daemon, and the next one at the same place
             why = f"{key[0] or key[1] or 'clearing up'}: a mistake in fastpath ({type(error).__name__}: {error})"
-            if self.problems.get(key) != why:
+            problem = problem_of(*key, error, why)
+            if not problem.is_same(self.problems.get(key)):
                 log.exception("%s", why)
-            self.problems[key] = why
+            self.problems[key] = problem
             return None
         self.problems.pop(key, None)
         return result

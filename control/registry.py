@@ -6,9 +6,7 @@ An endpoint's life: `joining` (claimed) → its interface is made → `ready` �
 → the keys are deleted. Whoever finds one on the way, after a crash, goes on.
 """
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -21,19 +19,11 @@ from fastpath.control.ipam import Pool
 from fastpath.control.macvlan_options import check_parent_free, range_of
 from fastpath.control.messages import EndpointCreate, NetworkCreate
 from fastpath.control.model import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
-from fastpath.control.store.interface import Compare, Delete, Item, LeaseGoneError, Put, Store, UnavailableError
+from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
+from fastpath.control.transact import Planned, ReadView, transact
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
-ATTEMPTS = 200  # lost races in a row before somebody is told; each was won by another host
 SPREAD_AFTER = 3  # lost races after which addresses are chosen at random
-
-
-async def attempts(what: str) -> AsyncIterator[int]:
-    """Count attempts at a transaction that others may win first, and wait a little between them."""
-    for attempt in range(ATTEMPTS):
-        yield attempt
-        await asyncio.sleep(random.random() * min(0.1, 0.002 * (attempt + 1)))  # noqa: S311  # only to part rivals
-    raise ConflictError(f"{what}: other hosts were first {ATTEMPTS} times, try again")
 
 
 class Registry:
@@ -50,28 +40,24 @@ class Registry:
     ) -> tuple[Network, int]:
         """The network, and the revision it was written at. `reserved` are subnets that are in use on this host, and
         by whom, `more` fields of the network that nobody types. Raises UsageError, ConflictError."""
-        async for _ in attempts(f"network {request.name}"):
-            guard = await self._store.get(keys.NETWORKS_GUARD)
-            items = (await self._store.list(keys.NETWORKS)).items
+
+        async def plan(view: ReadView) -> Planned[Network]:
+            await view.get(keys.NETWORKS_GUARD)
+            items = await view.list(keys.NETWORKS)
             others = [other for item in items if (other := read_network(item)) is not None]
-            if not request.subnets:
-                reserved = [*reserved, *await self.held_pools()]
-            network = self._plan_network(request, others, reserved).model_copy(update=more)
+            held = [] if request.subnets else await self.held_pools()
+            network = self._plan_network(request, others, [*reserved, *held]).model_copy(update=more)
             key = keys.network(network.name)
             if any(item.key == key for item in items):
                 raise ConflictError(f"the store's {key} cannot be read: put it right, or choose another name")
-            try:
-                revision = await self._store.commit(
-                    [Compare(keys.NETWORKS_GUARD, guard.revision if guard else 0), Compare(key)],
-                    [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
-                )
-            except UnavailableError as error:
-                raise UnavailableError(
-                    f"{error}; the network {network.name} may have been made nevertheless: see `fastpath network ls`"
-                ) from None
-            if revision is not None:
-                return network, revision
-        raise AssertionError("unreachable")
+            return Planned(
+                network,
+                [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
+                [Compare(key)],
+                unsure=f"the network {network.name} may have been made nevertheless: see `fastpath network ls`",
+            )
+
+        return await transact(self._store, f"network {request.name}", plan)
 
     async def held_pools(self) -> list[tuple[IPNetwork, str]]:
         """Subnets that were given to somebody for a network that does not exist yet."""
@@ -114,49 +100,66 @@ class Registry:
 
     async def remove_network(self, name: str) -> int:
         """The revision at which it went. Raises NotFoundError, and ConflictError where it has endpoints."""
-        async for _ in attempts(f"network {name}"):
-            item, _ = await self._network(name)
-            dockers = (await self._store.list(keys.users(name))).items
-            revision = await self._store.commit(
-                [
-                    Compare(item.key, item.revision),
-                    Compare(keys.endpoints(name), prefix=True),
-                    Compare(keys.addresses(name), prefix=True),
-                ],
-                [Delete(item.key)],
+
+        async def plan(view: ReadView) -> Planned[tuple[Item, ...]]:
+            item, _ = await self._network(view, name)
+            if view.attempt > 0:  # something was in the way
+                await self._check_unused(view, name)
+            users = await view.list(keys.users(name))
+            unused = [Compare(keys.endpoints(name), prefix=True), Compare(keys.addresses(name), prefix=True)]
+            return Planned(users, [Delete(item.key)], unused)
+
+        users, revision = await transact(self._store, f"network {name}", plan)
+        for user in users:  # one by one: a commit has a limit, hosts have none
+            await self._store.commit([Compare(user.key, user.revision)], [Delete(user.key)])
+        return revision
+
+    async def _check_unused(self, view: ReadView, name: str) -> None:
+        users = await view.list(keys.endpoints(name))
+        if users:
+            hosts = sorted({end.host for user in users if (end := read_endpoint(user)) is not None})
+            raise ConflictError(
+                f"the network {name} has {len(users)} endpoint{'s' if len(users) > 1 else ''} "
+                f"on {', '.join(hosts) or 'unknown hosts'}: remove them first, see `fastpath endpoint ls {name}`"
             )
-            if revision is not None:
-                for docker in dockers:  # one by one: a commit has a limit, hosts have none
-                    await self._store.commit([Compare(docker.key, docker.revision)], [Delete(docker.key)])
-                return revision
-            users = (await self._store.list(keys.endpoints(name))).items
-            if users:
-                hosts = sorted({end.host for user in users if (end := read_endpoint(user)) is not None})
-                raise ConflictError(
-                    f"the network {name} has {len(users)} endpoint{'s' if len(users) > 1 else ''} "
-                    f"on {', '.join(hosts) or 'unknown hosts'}: remove them first, see `fastpath endpoint ls {name}`"
-                )
-            if (await self._store.list(keys.addresses(name))).items:
-                raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
-        raise AssertionError("unreachable")
+        if await view.list(keys.addresses(name)):
+            raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
 
     async def network_revision(self, name: str) -> int:
         """The revision at which a network was written. Raises NotFoundError."""
-        item, _ = await self._network(name)
+        item, _ = await self._network(self._store, name)
         return item.revision
 
     async def create_endpoint(
-        self, identity: str, request: EndpointCreate, sandbox: Sandbox, avoid: Collection[IPAddress] = ()
+        self,
+        identity: str,
+        request: EndpointCreate,
+        sandbox: Sandbox,
+        avoid: Collection[IPAddress] = (),
+        known: Collection[IPAddress] | None = None,
     ) -> tuple[Endpoint, int]:
         """Claim addresses, none of those in `avoid`, and a MAC address: the endpoint, `joining`, and the revision.
-        Raises NotFoundError, UsageError, ConflictError."""
-        async for attempt in attempts(f"an endpoint in {request.network}"):
-            item, network = await self._network(request.network)
-            listing = await self._store.list(keys.addresses(network.name))
-            taken = {ip for found in listing.items if (ip := keys.address_of(found.key)) is not None}
-            taken |= {*avoid}
-            addresses = _choose_addresses(network, request.addresses, taken, spread=attempt >= SPREAD_AFTER)
-            mac = request.mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER)
+
+        `known`: addresses that are taken as far as this host knows. The first attempt goes by them rather than list
+        all that the store has, and the commit fails where one is taken nevertheless. Raises NotFoundError, UsageError,
+        ConflictError."""
+
+        async def plan(view: ReadView) -> Planned[Endpoint] | None:
+            _, network = await self._network(view, request.network)
+            guess = known if view.attempt == 0 and not request.addresses else None
+            if guess is not None:
+                taken = {*guess, *avoid}
+            else:
+                claimed = await view.list(keys.addresses(network.name))
+                taken = {ip for found in claimed if (ip := keys.address_of(found.key)) is not None} | {*avoid}
+            late = view.attempt >= SPREAD_AFTER
+            try:
+                addresses = _choose_addresses(network, request.addresses, taken, spread=late)
+            except ConflictError:
+                if guess is None:
+                    raise
+                return None  # full, as far as this host knows: the store knows better
+            mac = request.mac or ipam.mac_for(addresses, at_random=late)
             endpoint = Endpoint(
                 id=identity,
                 network=network.name,
@@ -167,16 +170,16 @@ class Registry:
                 ifname=request.name,
                 names=tuple(dict.fromkeys(request.hostnames)) or of_sandbox(request.sandbox),
             )
-            if request.mac and await self._store.get(keys.mac(network.name, mac)) is not None:
+            if request.mac and await view.get(keys.mac(network.name, mac)) is not None:
                 raise ConflictError(f"the MAC address {mac} is taken in the network {network.name}: choose another one")
             claims = _claims(endpoint)
-            revision = await self._store.commit(
-                [Compare(item.key, item.revision), *(Compare(key) for key in claims)],
+            return Planned(
+                endpoint,
                 [*(Put(key, identity.encode()) for key in claims), Put(_key(endpoint), to_json(endpoint))],
+                [Compare(key) for key in claims],
             )
-            if revision is not None:
-                return endpoint, revision
-        raise AssertionError("unreachable")
+
+        return await transact(self._store, f"an endpoint in {request.network}", plan)
 
     async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
         """Write the endpoint's new state, and where it is: the revision. None where the endpoint is no longer there."""
@@ -199,31 +202,28 @@ class Registry:
     ) -> tuple[Endpoint, int] | None:
         """Write what `change` makes of the endpoint as the store has it, unless that is the same: what it is then, and
         the revision. None where it is no longer there."""
-        async for _ in attempts(f"endpoint {endpoint.id}"):
-            item = await self._store.get(_key(endpoint))
+
+        async def plan(view: ReadView) -> Planned[Endpoint | None]:
+            item = await view.get(_key(endpoint))
             there = read_endpoint(item) if item is not None else None
             if item is None or there is None:
-                return None
+                return Planned(None)
             changed = change(there)
             if changed == there:
-                return there, item.revision
-            revision = await self._store.commit([Compare(item.key, item.revision)], [Put(item.key, to_json(changed))])
-            if revision is not None:
-                return changed, revision
-        raise AssertionError("unreachable")
+                return Planned(there, revision=item.revision)
+            return Planned(changed, [Put(item.key, to_json(changed))])
+
+        changed, revision = await transact(self._store, f"endpoint {endpoint.id}", plan)
+        return (changed, revision) if changed is not None else None
 
     async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
         """Delete the endpoint and give back what it claimed: the revision. None where it was not there, or, with
         `only_without_peer`, where its host is (again) registered."""
-        async for _ in attempts(f"endpoint {endpoint.id}"):
-            item = await self._store.get(_key(endpoint))
-            if item is None:
-                return None
-            compares = [Compare(item.key, item.revision)]
-            if only_without_peer:
-                if await self._store.get(keys.peer(endpoint.host)) is not None:
-                    return None
-                compares.append(Compare(keys.peer(endpoint.host)))
+
+        async def plan(view: ReadView) -> Planned[bool]:
+            item = await view.get(_key(endpoint))
+            if item is None or (only_without_peer and await view.get(keys.peer(endpoint.host)) is not None):
+                return Planned(False)
             changes: list[Put | Delete] = [Delete(item.key), Delete(keys.mac(endpoint.network, endpoint.mac))]
             for address in endpoint.addresses:
                 key = keys.address(endpoint.network, address.ip)
@@ -231,17 +231,14 @@ class Registry:
                     changes.append(Put(key, self.holds.owner, await self.holds.lease()))
                 else:
                     changes.append(Delete(key))
-            try:
-                revision = await self._store.commit(compares, changes)
-            except LeaseGoneError:
-                self.holds.lease_gone()
-                continue
-            if revision is not None:
-                return revision
-        raise AssertionError("unreachable")
+            return Planned(True, changes)
 
-    async def _network(self, name: str) -> tuple[Item, Network]:
-        item = await self._store.get(keys.network(name)) if "/" not in name else None
+        what = f"endpoint {endpoint.id}"
+        deleted, revision = await transact(self._store, what, plan, lease_gone=self.holds.lease_gone)
+        return revision if deleted else None
+
+    async def _network(self, store: Store | ReadView, name: str) -> tuple[Item, Network]:
+        item = await store.get(keys.network(name)) if "/" not in name else None
         network = read_network(item) if item is not None else None
         if item is None or network is None:
             raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")

@@ -149,8 +149,8 @@ def _open(path: str) -> _Namespace:
         raise UsageError(f"{path!r} is no path: see `ip netns`") from None
     except OSError as error:
         if error.errno in _ABSENT:
-            raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from None
-        raise RefusedError(f'cannot open the network namespace "{path}": {error.strerror}') from None
+            raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from error
+        raise RefusedError(f'cannot open the network namespace "{path}": {error.strerror}') from error
     if fd < 0:  # to open a device or a pipe may do things
         raise UsageError(f'"{path}" is not a network namespace: see `ip netns`')
     try:
@@ -179,7 +179,7 @@ class _Visit(Generic[T]):
                 self._enter()
             except OSError as error:
                 needs = " (needs CAP_SYS_ADMIN: run as root)" if error.errno == errno.EPERM else ""
-                raise RefusedError(f"cannot enter a network namespace: {error.strerror}{needs}") from None
+                raise RefusedError(f"cannot enter a network namespace: {error.strerror}{needs}") from error
             self._result.append(self._function())
         except BaseException as error:  # raised again by the thread that waits
             self._error = error

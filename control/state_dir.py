@@ -27,13 +27,13 @@ class StateDir:
                 stack.callback(os.close, lock)
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.host_id = self._read_host_id()
-            except BlockingIOError:
+            except BlockingIOError as error:
                 raise ConflictError(
                     f"a fastpath daemon with the state directory {self.path} runs already: stop it, or give another "
                     "--state-dir"
-                ) from None
+                ) from error
             except OSError as error:
-                raise RefusedError(f"cannot use the state directory {self.path}: {error.strerror}") from None
+                raise RefusedError(f"cannot use the state directory {self.path}: {error.strerror}") from error
             self._stack = stack.pop_all()
         return self
 

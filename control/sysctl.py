@@ -22,5 +22,5 @@ def ensure(path: str, value: int) -> bool:
     try:
         file.write_text(f"{value}\n", encoding="ascii")
     except OSError as error:
-        raise RefusedError(f"cannot set {file} to {value}: {error.strerror}") from None
+        raise RefusedError(f"cannot set {file} to {value}: {error.strerror}") from error
     return True

@@ -109,18 +109,20 @@ class UnixClient:
         """What goes wrong with the connection, as FastpathError."""
         try:
             yield
-        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-            raise AbsentError(self._absent) from None
-        except PermissionError:
-            raise RefusedError(f"no permission to open {self.path}: run as root") from None
-        except (TimeoutError, BlockingIOError):  # the latter: it does not even accept connections
-            raise RefusedError(f"{self._who} does not answer within {timeout:g} s: see what its process does") from None
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
+            raise AbsentError(self._absent) from error
+        except PermissionError as error:
+            raise RefusedError(f"no permission to open {self.path}: run as root") from error
+        except (TimeoutError, BlockingIOError) as error:  # the latter: it does not even accept connections
+            raise RefusedError(
+                f"{self._who} does not answer within {timeout:g} s: see what its process does"
+            ) from error
         except OSError as error:
-            raise RefusedError(f"{self._who} did not answer on {self.path}: {error.strerror or error}") from None
-        except http.client.IncompleteRead:
-            raise RefusedError(f"{self._who} did not answer on {self.path}: it ended in the middle") from None
-        except http.client.HTTPException:
-            raise RefusedError(f"what listens on {self.path} is not {self._who}: it does not speak HTTP") from None
+            raise RefusedError(f"{self._who} did not answer on {self.path}: {error.strerror or error}") from error
+        except http.client.IncompleteRead as error:
+            raise RefusedError(f"{self._who} did not answer on {self.path}: it ended in the middle") from error
+        except http.client.HTTPException as error:
+            raise RefusedError(f"what listens on {self.path} is not {self._who}: it does not speak HTTP") from error
 
     def _read(self, status: int, answer: bytes) -> Any:
         try:

@@ -16,7 +16,7 @@ def listening_socket(path: Path, option: str = "--socket") -> Iterator[socket.so
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise RefusedError(f"cannot create {path.parent}: {error.strerror}") from None
+        raise RefusedError(f"cannot create {path.parent}: {error.strerror}") from error
     if _answers(path):
         raise ConflictError(f"somebody listens on {path} already, perhaps a fastpath daemon: give another {option}")
     sock = listen(path)
@@ -39,7 +39,7 @@ def listen(path: Path) -> socket.socket:
         sock.listen()
     except OSError as error:
         sock.close()
-        raise RefusedError(f"cannot listen on {path}: {error.strerror or error}") from None
+        raise RefusedError(f"cannot listen on {path}: {error.strerror or error}") from error
     except RefusedError:
         sock.close()
         raise

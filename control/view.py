@@ -12,6 +12,7 @@ from fastpath.control.messages import NetworkDetail, NetworkInfo, OverlayFdbLine
 from fastpath.control.mirror import Mirror
 from fastpath.control.model import Endpoint, Network, Peer
 from fastpath.control.probe import Prober
+from fastpath.control.problem import Problem
 from fastpath.control.reaper import Reaper
 from fastpath.control.reconciler import Reconciler
 from fastpath.control.underlay import Underlay
@@ -22,7 +23,7 @@ PATIENCE = 3.0  # probe intervals without an answer after which a peer is called
 
 
 class View:
-    """Reads everything, changes nothing. `more` returns further problems, each a sentence."""
+    """Reads everything, changes nothing. `more` returns further problems."""
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class View:
         reconciler: Reconciler,
         prober: Prober,
         reaper: Reaper,
-        more: Callable[[], list[str]],
+        more: Callable[[], list[Problem]],
     ) -> None:
         self._underlay = underlay
         self._store = store
@@ -156,7 +157,7 @@ class View:
         events = [tally.events for tally in stats.tallies]
         return Status(
             healthy=not problems,
-            problems=tuple(problems),
+            problems=tuple(problem.text for problem in problems),
             host=self._host,
             version=VERSION,
             pid=os.getpid(),
@@ -181,25 +182,29 @@ class View:
             answered=sum(event.get("answered", 0) for event in events),
         )
 
-    def _problems(self, peers: list[PeerInfo]) -> list[str]:
-        found = (
-            []
-            if self._mirror.synced.is_set()
-            else ["the store was not reached yet: this host acts on what it last knew"]
-        )
-        found += [why for why in (self._mirror.trouble, self._reconciler.overdue(), *self._more()) if why is not None]
-        found += [f"{key} in the store cannot be read: {why}" for key, why in sorted(self._mirror.unreadable.items())]
-        found += [why for _, why in sorted(self._reconciler.problems.items())]
+    def _problems(self, peers: list[PeerInfo]) -> list[Problem]:
+        found = []
+        if not self._mirror.synced.is_set():
+            why = "the store was not reached yet: this host acts on what it last knew"
+            found.append(Problem("store", "", "not-reached", why))
+        if (trouble := self._mirror.trouble) is not None:
+            found.append(Problem("store", "", "trouble", trouble))
+        if (overdue := self._reconciler.overdue()) is not None:
+            found.append(Problem("host", "kernel", "overdue", overdue))
+        found += self._more()
         found += [
-            f"peer {peer.host} ({peer.peer.vtep}) does not answer over the overlay's UDP port"
-            for peer in peers
-            if peer.state == "silent" and peer.peer is not None and self._overdue(peer.host)
+            Problem("store", key, "unreadable", f"{key} in the store cannot be read: {why}")
+            for key, why in sorted(self._mirror.unreadable.items())
         ]
-        found += [
-            f"peer {peer.host} is gone; its {peer.endpoints} endpoints are removed in {peer.forgotten_in:.0f} s"
-            for peer in peers
-            if peer.state == "gone" and peer.forgotten_in is not None
-        ]
+        found += [problem for _, problem in sorted(self._reconciler.problems.items(), key=lambda item: item[0])]
+        for peer in peers:
+            if peer.state == "silent" and peer.peer is not None and self._overdue(peer.host):
+                why = f"peer {peer.host} ({peer.peer.vtep}) does not answer over the overlay's UDP port"
+                found.append(Problem("peer", peer.host, "silent", why))
+        for peer in peers:
+            if peer.state == "gone" and peer.forgotten_in is not None:
+                left = f"its {peer.endpoints} endpoints are removed in {peer.forgotten_in:.0f} s"
+                found.append(Problem("peer", peer.host, "gone", f"peer {peer.host} is gone; {left}"))
         return found
 
     def _overdue(self, host: str) -> bool:

@@ -22,8 +22,8 @@ from fastpath.bench.scale.content import PEERS, VARIANTS, Variant
 from fastpath.control import keys
 from fastpath.control.model import Sandbox
 from fastpath.control.probe import ANSWER, ETHERTYPE, MAGIC, NONCE_SIZE, PROBE_VNI, QUESTION, probe_mac
-from fastpath.control.store.interface import Delete, Put, Store
-from fastpath.control.store.open import StoreOptions, open_store
+from fastpath.control.store.interface import Delete, Put, Store, StoreOptions
+from fastpath.control.store.open import open_store
 
 T = TypeVar("T")
 UDP_PORT = 4789

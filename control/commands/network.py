@@ -129,7 +129,7 @@ def ls(as_json: bool, socket: Path) -> None:
     if as_json:
         print_json(infos)
         return
-    from fastpath.control.tables import print_list  # noqa: PLC0415  # rich takes a while to load
+    from fastpath.control.tables import print_list  # noqa: PLC0415  # rich: 40 ms to load
 
     print_list(
         ("name", "driver", "vni", "subnets", "mtu", "layout", "endpoints", "here"),

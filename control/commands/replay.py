@@ -94,7 +94,7 @@ def replay(
         timed=timing,
     )
     result, measured = _run(plan, name, output, measure=measure)
-    from fastpath.control.replay import report  # noqa: PLC0415  # rich takes a while to load
+    from fastpath.control.replay import report  # noqa: PLC0415  # rich: 40 ms to load
 
     if as_json:
         click.echo(json.dumps(report.as_dict(result, measured)))
@@ -156,6 +156,7 @@ def _progress(size: int | None) -> Iterator[Callable[[int], None]]:
 
 
 def _bar() -> Any:
+    # 40 ms to load, and many replays are too short for a bar.
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
         BarColumn,

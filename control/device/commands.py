@@ -15,6 +15,7 @@ from fastpath.control.device.client import Client
 from fastpath.control.device.config import vxlan_config
 from fastpath.control.device.control_socket import device_names
 from fastpath.control.device.messages import DeviceInfo, FdbVerb
+from fastpath.control.engine_options import DEFAULT_SOURCE_PORTS, MAX_SOURCE_PORTS, MAX_WORKERS
 from fastpath.control.one_line import one_line_errors
 from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.errors import RefusedError
@@ -41,7 +42,11 @@ def vxlan() -> None:
     "[[no]learning] [ageing S] [maxaddress N] [mtu N] [netns NS]",
 )
 @click.option("-d", "--detach", "detached", is_flag=True, help="Return when the device is ready; it runs on.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Threads that move frames.  [default: one for two cores]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    help="Threads that move frames.  [default: one for two cores]",
+)
 @click.option(
     "--spin",
     type=click.IntRange(0, MAX_SPIN_US),
@@ -52,8 +57,8 @@ def vxlan() -> None:
 @click.option("--pin", is_flag=True, help="Keep each worker on a core of its own.")
 @click.option(
     "--source-ports",
-    type=click.IntRange(1, 1024),
-    default=8,
+    type=click.IntRange(1, MAX_SOURCE_PORTS),
+    default=DEFAULT_SOURCE_PORTS,
     show_default=True,
     help="UDP ports that each worker sends from, to tell flows apart.",
 )
@@ -81,7 +86,7 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | 
     if workers is not None:
         settings["workers"] = workers
     config = vxlan_config(name, words, offloads=offloads, **settings)
-    # Netlink and the HTTP server take longer to load than most commands take to run.
+    # Netlink, the engine and the HTTP server: 500 ms to load, two and a half times as long as all other commands.
     from fastpath.control.device.run import detach, run  # noqa: PLC0415
 
     if detached:

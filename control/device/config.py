@@ -3,7 +3,6 @@
 
 import difflib
 import ipaddress
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +12,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fastpath.addresses import parse_ip
-from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
+from fastpath.control.engine_options import DEFAULT_SOURCE_PORTS, SourcePorts, Spin, UdpPort, Workers, default_workers
+from fastpath.engine import DEFAULT_SPIN_US
 from fastpath.errors import UsageError
 from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.port import check_name
 
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(parse_ip)]
-UdpPort = Annotated[int, Field(ge=1, le=65535)]
-
-
-def default_workers() -> int:
-    """One for every two cores that this process may use: those whose frames are moved need cores, too (what
-    that was found by: docs/performance.md)."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 class VxlanConfig(BaseModel):
@@ -45,10 +38,10 @@ class VxlanConfig(BaseModel):
     maxaddress: Annotated[int, Field(ge=0, lt=1 << 26)] = 0
     mtu: Annotated[int, Field(ge=68, le=65521)] | None = None
     netns: str | None = None
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=default_workers)
-    spin: Annotated[int, Field(ge=0, le=MAX_SPIN_US)] = DEFAULT_SPIN_US
+    workers: Workers = Field(default_factory=default_workers)
+    spin: Spin = DEFAULT_SPIN_US
     pin: bool = False
-    source_ports: Annotated[int, Field(ge=1, le=1024)] = 8
+    source_ports: SourcePorts = DEFAULT_SOURCE_PORTS
     offloads: Offloads = DEFAULT_OFFLOADS
 
     @property

@@ -37,8 +37,8 @@ def device_names() -> list[str]:
         found = sorted(path.stem for path in socket_directory().iterdir() if path.suffix == ".sock")
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except PermissionError:
-        raise RefusedError(f"no permission to look into {socket_directory()}: run as root") from None
+    except PermissionError as error:
+        raise RefusedError(f"no permission to look into {socket_directory()}: run as root") from error
     return [name for name in found if is_running(name)]
 
 
@@ -61,10 +61,10 @@ def control_socket(name: str) -> Iterator[socket.socket]:
     path = socket_path(name)
     try:
         lock = _acquire(name)
-    except PermissionError:
-        raise RefusedError(f"no permission to create {path}: run as root") from None
+    except PermissionError as error:
+        raise RefusedError(f"no permission to create {path}: run as root") from error
     except OSError as error:
-        raise RefusedError(f"cannot create {path}: {error.strerror}") from None
+        raise RefusedError(f"cannot create {path}: {error.strerror}") from error
     try:
         with listen(path) as sock:
             yield sock
@@ -95,9 +95,9 @@ def _acquire(name: str) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(os.fstat(lock), path.stat()):
                 return lock
-        except BlockingIOError:
+        except BlockingIOError as error:
             os.close(lock)
-            raise ConflictError(f"a fastpath device named {name} runs here already: choose another name") from None
+            raise ConflictError(f"a fastpath device named {name} runs here already: choose another name") from error
         except FileNotFoundError:
             pass
         os.close(lock)  # it was removed before it was locked: the name is free, take a new file

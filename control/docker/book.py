@@ -85,7 +85,7 @@ class Book:
         except FileNotFoundError:
             return Content()
         except OSError as error:
-            raise RefusedError(f"cannot read {self._file}: {error.strerror}") from None
+            raise RefusedError(f"cannot read {self._file}: {error.strerror}") from error
         except ValidationError:
             aside = self._file.with_suffix(".broken")
             self._file.replace(aside)
@@ -101,5 +101,5 @@ class Book:
                 os.fsync(file.fileno())
             fresh.replace(self._file)
         except OSError as error:
-            raise RefusedError(f"cannot write {self._file}: {error.strerror}") from None
+            raise RefusedError(f"cannot write {self._file}: {error.strerror}") from error
         self._content = content

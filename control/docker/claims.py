@@ -15,8 +15,9 @@ from fastpath.control.docker.wanted import Wanted
 from fastpath.control.ipam import Pool
 from fastpath.control.macvlan_options import range_of
 from fastpath.control.model import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox
-from fastpath.control.registry import SPREAD_AFTER, Registry, attempts, read_endpoint, read_network, to_json
-from fastpath.control.store.interface import Compare, Delete, LeaseGoneError, Put, Store
+from fastpath.control.registry import SPREAD_AFTER, Registry, read_endpoint, read_network, to_json
+from fastpath.control.store.interface import Compare, Delete, Put, Store
+from fastpath.control.transact import Planned, ReadView, transact
 from fastpath.errors import ConflictError, NotFoundError
 
 MANAGER: Final = "docker"
@@ -45,7 +46,8 @@ class Claims:
 
     async def use_network(self, wanted: Wanted, reserved: Sequence[tuple[IPNetwork, str]]) -> tuple[Network, int]:
         """The network, made or joined, and its revision; this host's Docker is one of its users now."""
-        async for _ in attempts(f"network {wanted.new_name}"):
+
+        async def plan(view: ReadView) -> Planned[tuple[Network, int]] | None:
             there = await self.meant(wanted)
             if there is None:
                 try:
@@ -54,72 +56,68 @@ class Claims:
                 except ConflictError:
                     if await self.meant(wanted) is None:
                         raise
-                continue
+                return None
             wanted.check_same(there)
-            name = there.name
-            item = await self._store.get(keys.network(name))
+            item = await view.get(keys.network(there.name))
             if item is None:
-                continue
-            user = Put(keys.user(name, self._host), MANAGER.encode())
-            revision = await self._store.commit([Compare(item.key, item.revision)], [user])
-            if revision is not None:
-                return there, item.revision
-        raise AssertionError("unreachable")
+                return None
+            return Planned((there, item.revision), [Put(keys.user(there.name, self._host), MANAGER.encode())])
+
+        used, _ = await transact(self._store, f"network {wanted.new_name}", plan)
+        return used
 
     async def leave_network(self, name: str) -> None:
         """This host's Docker has the network no more. Made by Docker, it goes with the last host's. Raises
         ConflictError where it would, but for endpoints that Docker has no more: try again."""
         own = keys.user(name, self._host)
-        async for _ in attempts(f"network {name}"):
+
+        async def plan(view: ReadView) -> Planned[None]:
             item = await self._store.get(keys.network(name))
             network = read_network(item) if item is not None else None
-            users = (await self._store.list(keys.users(name))).items
+            users = await view.list(keys.users(name))
             last = all(user.key == own for user in users)
             if item is None or network is None or network.manager != MANAGER or not last:
-                await self._store.commit([], [Delete(own)])
-                return
-            held = (await self._store.list(keys.addresses(name))).items
-            revision = await self._store.commit(
+                return Planned(None, [Delete(own)])
+            if view.attempt > 0:  # something was in the way
+                ends = [read_endpoint(end) for end in await view.list(keys.endpoints(name))]
+                if any(end is None or end.manager != MANAGER for end in ends):
+                    return Planned(None, [Delete(own)])  # somebody uses it without Docker, and may go on
+                if ends:  # as after an outage: whose they are tells the store soon
+                    raise ConflictError(f"the network {name} has endpoints of Docker's that are about to go")
+            held = await view.list(keys.addresses(name))
+            return Planned(
+                None,
+                [Delete(item.key), Delete(own), *(Delete(address.key) for address in held)],
                 [
                     Compare(item.key, item.revision),
                     Compare(keys.endpoints(name), prefix=True),
                     *(Compare(user.key, user.revision) for user in users),
                     *(Compare(address.key, address.revision) for address in held),
                 ],
-                [Delete(item.key), Delete(own), *(Delete(address.key) for address in held)],
             )
-            if revision is not None:
-                return
-            ends = [read_endpoint(item) for item in (await self._store.list(keys.endpoints(name))).items]
-            if any(end is None or end.manager != MANAGER for end in ends):
-                await self._store.commit([], [Delete(own)])  # somebody uses it without Docker, and may go on
-                return
-            if ends:  # as after an outage: whose they are tells the store soon
-                raise ConflictError(f"the network {name} has endpoints of Docker's that are about to go")
+
+        await transact(self._store, f"network {name}", plan)
 
     # Subnets.
 
     async def choose_pool(self, reserved: Sequence[tuple[IPNetwork, str]]) -> IPNetwork:
         """A subnet that is kept for this host until its network is made."""
-        async for _ in attempts("a subnet"):
-            guard = await self._store.get(keys.NETWORKS_GUARD)
+
+        async def plan(view: ReadView) -> Planned[IPNetwork]:
+            await view.get(keys.NETWORKS_GUARD)
             taken = [subnet.pool for network in await self.networks() for subnet in network.subnets]
             held = [pool for pool, _ in [*await self._registry.held_pools(), *reserved]]
             pool = ipam.choose_subnet(self._pool, [*taken, *held])
-            try:
-                revision = await self._store.commit(
-                    [Compare(keys.NETWORKS_GUARD, guard.revision if guard else 0)],
-                    [
-                        Put(keys.NETWORKS_GUARD, str(pool).encode()),
-                        Put(keys.pool(pool), self._holds.owner, await self._holds.lease()),
-                    ],
-                )
-            except LeaseGoneError:
-                self._holds.lease_gone()
-                continue
-            if revision is not None:
-                return pool
-        raise AssertionError("unreachable")
+            return Planned(
+                pool,
+                [
+                    Put(keys.NETWORKS_GUARD, str(pool).encode()),
+                    Put(keys.pool(pool), self._holds.owner, await self._holds.lease()),
+                ],
+            )
+
+        pool, _ = await transact(self._store, "a subnet", plan, lease_gone=self._holds.lease_gone)
+        return pool
 
     async def release_pool(self, pool: IPNetwork) -> None:
         """The subnet is kept no longer, if it was."""
@@ -139,15 +137,15 @@ class Claims:
     ) -> IPInterface:
         """An address of the subnet `pool` of a network, out of `within`, none of those in `avoid`, or the one that is
         wished for: it is this host's Docker's now. Raises ConflictError where it is taken, or none is left."""
-        async for attempt in attempts(f"an address in {network}"):
-            item = await self._store.get(keys.network(network))
+
+        async def plan(view: ReadView) -> Planned[IPInterface]:
+            item = await view.get(keys.network(network))
             found = read_network(item) if item is not None else None
             subnet = next((s for s in found.subnets if s.pool == pool), None) if found is not None else None
-            if item is None or found is None or subnet is None:
+            if found is None or subnet is None:
                 raise NotFoundError(f"there is no network {network} with the subnet {pool} any more: make it anew")
-            claims = (await self._store.list(keys.addresses(network))).items
-            taken = {address for claim in claims if (address := keys.address_of(claim.key)) is not None}
-            taken |= {*avoid}
+            claims = await view.list(keys.addresses(network))
+            taken = {address for claim in claims if (address := keys.address_of(claim.key)) is not None} | {*avoid}
             if wish is not None:
                 # Docker may ask again when it got no answer. That two containers don't get it, create_endpoint sees to.
                 own = {keys.address_of(claim.key) for claim in claims if claim.value == self._holds.owner}
@@ -155,20 +153,15 @@ class Claims:
             else:
                 part = within if within != pool else range_of(found)
                 free_of = taken | set(found.kept)
-                address = ipam.choose_address(subnet, free_of, spread=attempt >= SPREAD_AFTER, within=part)
+                address = ipam.choose_address(subnet, free_of, spread=view.attempt >= SPREAD_AFTER, within=part)
             key = keys.address(network, address.ip)
             revision_before = next((claim.revision for claim in claims if claim.key == key), 0)
-            try:
-                revision = await self._store.commit(
-                    [Compare(item.key, item.revision), Compare(key, revision_before)],
-                    [Put(key, self._holds.owner, await self._holds.lease())],
-                )
-            except LeaseGoneError:
-                self._holds.lease_gone()
-                continue
-            if revision is not None:
-                return address
-        raise AssertionError("unreachable")
+            hold = Put(key, self._holds.owner, await self._holds.lease())
+            return Planned(address, [hold], [Compare(key, revision_before)])
+
+        what = f"an address in {network}"
+        address, _ = await transact(self._store, what, plan, lease_gone=self._holds.lease_gone)
+        return address
 
     async def release_address(self, network: str, address: IPAddress) -> None:
         """Docker gives the address back. No error where it has it no more."""
@@ -182,38 +175,35 @@ class Claims:
         self, network: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None
     ) -> tuple[Endpoint, int]:
         """The endpoint, `joining`, nowhere as yet, and the revision. The same once more is no error."""
-        async for attempt in attempts(f"an endpoint in {network}"):
-            there = await self._store.get(keys.endpoint(network, identity))
+
+        async def plan(view: ReadView) -> Planned[Endpoint]:
+            there = await view.get(keys.endpoint(network, identity))
             if there is not None:
-                return self._same(read_endpoint(there), addresses, mac), there.revision
-            item = await self._store.get(keys.network(network))
-            if item is None:
+                return Planned(self._same(read_endpoint(there), addresses, mac), revision=there.revision)
+            if await view.get(keys.network(network)) is None:
                 raise NotFoundError(f"there is no network {network} in the cluster any more: make it anew")
             endpoint = Endpoint(
                 id=identity,
                 network=network,
                 host=self._host,
-                mac=mac or ipam.mac_for(addresses, at_random=attempt >= SPREAD_AFTER),
+                mac=mac or ipam.mac_for(addresses, at_random=view.attempt >= SPREAD_AFTER),
                 addresses=addresses,
                 sandbox=NOWHERE,
                 manager=MANAGER,
             )
             mac_key = keys.mac(network, endpoint.mac)
-            if mac and await self._store.get(mac_key) is not None:
+            if mac and await view.get(mac_key) is not None:
                 raise ConflictError(f"the MAC address {mac} is taken in the network {network}: choose another one")
-            compares = [Compare(item.key, item.revision), Compare(mac_key), Compare(keys.endpoint(network, identity))]
             puts = [Put(mac_key, identity.encode()), Put(keys.endpoint(network, identity), to_json(endpoint))]
             for address in addresses:
                 key = keys.address(network, address.ip)
-                held = await self._store.get(key)
+                held = await view.get(key)
                 if held is not None and held.value != self._holds.owner:
                     raise ConflictError(f"the address {address.ip} is taken in the network {network}: try again")
-                compares.append(Compare(key, held.revision if held is not None else 0))
                 puts.append(Put(key, identity.encode()))
-            revision = await self._store.commit(compares, puts)
-            if revision is not None:
-                return endpoint, revision
-        raise AssertionError("unreachable")
+            return Planned(endpoint, puts, [Compare(mac_key)])
+
+        return await transact(self._store, f"an endpoint in {network}", plan)
 
     def _same(self, there: Endpoint | None, addresses: tuple[IPInterface, ...], mac: str | None) -> Endpoint:
         if there is None or there.host != self._host or there.addresses != addresses or mac not in (None, there.mac):

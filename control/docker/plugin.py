@@ -76,6 +76,7 @@ class Plugin:
             answer = await method(model.model_validate_json(body or b"{}"))
         except FastpathError as error:
             log.warning("%s: %s", name, error)
+            log.debug("%s: its cause", name, exc_info=error)
             return _answer({_error_field(name): str(error)})
         except ValidationError as error:
             first = error.errors()[0]

@@ -20,9 +20,9 @@ def explained(what: str, *ignored: int) -> Iterator[None]:
         if error.code in ignored:
             return
         if error.code in (errno.EPERM, errno.EACCES):
-            raise RefusedError(f"cannot {what}: no permission (CAP_NET_ADMIN), run as root") from None
+            raise RefusedError(f"cannot {what}: no permission (CAP_NET_ADMIN), run as root") from error
         if error.code == errno.EEXIST:
-            raise ConflictError(f"cannot {what}: it exists already") from None
-        raise RefusedError(f"cannot {what}: {os.strerror(error.code)}") from None
+            raise ConflictError(f"cannot {what}: it exists already") from error
+        raise RefusedError(f"cannot {what}: {os.strerror(error.code)}") from error
     except OSError as error:
-        raise RefusedError(f"cannot {what}: {error.strerror or error}") from None
+        raise RefusedError(f"cannot {what}: {error.strerror or error}") from error

@@ -85,7 +85,7 @@ class Links:
         except NetlinkError as error:
             if error.code == errno.ENODEV:
                 return None
-            raise RefusedError(f"cannot look at the interface {name}: {os.strerror(error.code)}") from None
+            raise RefusedError(f"cannot look at the interface {name}: {os.strerror(error.code)}") from error
         return _link(messages[0]) if messages else None
 
     def get(self, name: str) -> Link:
@@ -140,10 +140,10 @@ class Links:
             self._ipr.link("set", index=link.index, net_ns_fd=namespace, ifname=new_name)
         except NetlinkError as error:
             if error.code == errno.EEXIST:
-                raise ConflictError(f"an interface named {new_name} exists already in {shown}") from None
+                raise ConflictError(f"an interface named {new_name} exists already in {shown}") from error
             if error.code in (errno.EINVAL, errno.EBADF):
-                raise UsageError(f'"{shown}" is not a network namespace: see `ip netns`') from None
-            raise RefusedError(f"cannot move the interface to {shown}: {os.strerror(error.code)}") from None
+                raise UsageError(f'"{shown}" is not a network namespace: see `ip netns`') from error
+            raise RefusedError(f"cannot move the interface to {shown}: {os.strerror(error.code)}") from error
 
     def delete(self, link: Link) -> None:
         """Remove an interface, if it is still there."""
@@ -272,8 +272,8 @@ def move_link(name: str, netns: str, new_name: str) -> None:
     path = netns if "/" in netns else f"/run/netns/{netns}"
     try:
         target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        raise UsageError(f'there is no network namespace "{netns}": see `ip netns`') from None
+    except OSError as error:
+        raise UsageError(f'there is no network namespace "{netns}": see `ip netns`') from error
     try:
         with Links() as links:
             links.move(links.get(name), target, netns, new_name)

@@ -70,7 +70,7 @@ class Look:
                 if not flags:
                     return
         except OSError as error:
-            raise RefusedError(f"cannot look at the interfaces: {os.strerror(error.errno or 0)}") from None
+            raise RefusedError(f"cannot look at the interfaces: {os.strerror(error.errno or 0)}") from error
 
 
 def appearance(*, details: bool = False) -> bytes:

@@ -50,7 +50,7 @@ class StackedLinks(Links):
                     raise
                 raise ConflictError(
                     f"VLAN {vid} of {parent.name} has an interface of another name already: give that as the parent"
-                ) from None
+                ) from error
         return self.get(name)
 
     def add_dummy(self, name: str) -> Link:
@@ -108,7 +108,7 @@ def _can(what: str, module: str) -> Iterator[None]:
                 raise
             raise RefusedError(
                 f"cannot {what}: this kernel can't (has it the module {module}?), or that interface can't"
-            ) from None
+            ) from error
 
 
 @contextlib.contextmanager
@@ -120,8 +120,8 @@ def _shared(parent: str, mode: str) -> Iterator[None]:
         if error.code == errno.EBUSY:
             raise ConflictError(
                 f"{parent} is a port of a bridge, a bond or the like: give that as the parent, or a sub-interface"
-            ) from None
+            ) from error
         if error.code == errno.EINVAL:
             why = "it has macvlan interfaces already" if mode == "passthru" else "one in the mode passthru has it"
-            raise ConflictError(f"{parent} cannot carry a macvlan in the mode {mode}: {why}") from None
+            raise ConflictError(f"{parent} cannot carry a macvlan in the mode {mode}: {why}") from error
         raise

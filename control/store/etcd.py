@@ -26,9 +26,9 @@ from fastpath.control.store.interface import (
     LeaseGoneError,
     Listing,
     Put,
+    StoreOptions,
     UnavailableError,
 )
-from fastpath.control.store.open import StoreOptions
 from fastpath.errors import UsageError
 
 PAGE = 2000  # keys of one answer to `list`
@@ -69,7 +69,7 @@ class EtcdStore:
         try:
             answer = await self._calls.call(lambda member: member.kv.Txn, request, repeat=False)
         except grpc.aio.AioRpcError as error:
-            raise LeaseGoneError(f"etcd: {error.details()}") from None
+            raise LeaseGoneError(f"etcd: {error.details()}") from error
         return int(answer.header.revision) if answer.succeeded else None
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Events, None]:

@@ -12,8 +12,7 @@ from aetcd import rpc
 
 from fastpath.control.store.etcd_channel import Cluster, Member
 from fastpath.control.store.etcd_errors import denied, explained, stale, unsent
-from fastpath.control.store.interface import UnavailableError
-from fastpath.control.store.open import StoreOptions
+from fastpath.control.store.interface import StoreOptions, UnavailableError
 from fastpath.errors import FastpathError, UsageError
 
 CALL_SECONDS = 5.0  # for an answer from any member
@@ -111,7 +110,7 @@ class Calls:
                     if (repeat or unsent(error)) and time.monotonic() < end - PAUSE_SECONDS:
                         await asyncio.sleep(PAUSE_SECONDS)
                         continue
-                raise meaning from None
+                raise meaning from error
 
     def _password(self) -> str:
         """Read anew every time: somebody may have changed it."""
@@ -121,7 +120,7 @@ class Calls:
             return self._options.password_file.read_text().rstrip("\r\n")
         except (OSError, ValueError) as error:
             reason = (isinstance(error, OSError) and error.strerror) or "not text"
-            raise UsageError(f"the password of etcd in {self._options.password_file}: {reason}") from None
+            raise UsageError(f"the password of etcd in {self._options.password_file}: {reason}") from error
 
 
 def _left(end: float) -> float:

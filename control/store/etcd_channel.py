@@ -16,8 +16,7 @@ import grpc
 import grpc.aio
 from aetcd import rpc
 
-from fastpath.control.store.interface import UnavailableError
-from fastpath.control.store.open import StoreOptions
+from fastpath.control.store.interface import StoreOptions, UnavailableError
 from fastpath.errors import UsageError
 
 LOOK_SECONDS = 0.03  # between two looks at connections that are being made; the first ones follow each other faster
@@ -110,16 +109,16 @@ def _credentials(options: StoreOptions) -> Any:
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(options.ca)
-    except ssl.SSLError:
-        raise UsageError(f"{options.ca} is no PEM file with certificates") from None
+    except ssl.SSLError as error:
+        raise UsageError(f"{options.ca} is no PEM file with certificates") from error
     if not (options.cert and options.key):
         return grpc.ssl_channel_credentials(ca)
     cert, key = _read(options.cert), _read(options.key)
     try:
         context.load_cert_chain(options.cert, options.key, password="")
-    except (ssl.SSLError, ValueError):  # gRPC itself would fail without a word
+    except (ssl.SSLError, ValueError) as error:  # gRPC itself would fail without a word
         message = f"{options.cert} and {options.key} are not a certificate and its key, in PEM and without a passphrase"
-        raise UsageError(message) from None
+        raise UsageError(message) from error
     return grpc.ssl_channel_credentials(ca, key, cert)
 
 
@@ -127,4 +126,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+        raise UsageError(f"{path}: {error.strerror}") from error

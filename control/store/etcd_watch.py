@@ -45,16 +45,16 @@ class Follower:
                 answer = await stream.read()
             async for events in self._read(stream, answer):
                 yield events
-        except PermissionError:
+        except PermissionError as error:
             # Also what etcd 3.4 says of a token that it forgot. `_check_data` had a good one a moment ago, so it is
             # our right to watch that is missing, unless that happened in between: the next turn will tell.
             self._calls.forget(metadata)
-            raise self._calls.denied() from None
-        except TimeoutError:
+            raise self._calls.denied() from error
+        except TimeoutError as error:
             self._calls.cluster.avoid(member)
-            raise UnavailableError(f"etcd at {member.address} does not answer") from None
+            raise UnavailableError(f"etcd at {member.address} does not answer") from error
         except grpc.aio.AioRpcError as error:
-            raise self._broken(error, member, metadata) from None
+            raise self._broken(error, member, metadata) from error
         except asyncio.CancelledError:
             if self._calls.ended():
                 return

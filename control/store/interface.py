@@ -8,6 +8,7 @@ How much a commit may hold is in checks.py. docs/store.md tells the whole.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from fastpath.errors import FastpathError
@@ -81,6 +82,19 @@ class Delete:
     """Delete a key. No error where it is not there."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How to prove who we are, and how the store has to: etcd's only. `ca`, `cert` and `key` are PEM files; any of
+    them means TLS."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    user: str | None = None
+    password: str | None = None
+    password_file: Path | None = None
 
 
 class Store(Protocol):

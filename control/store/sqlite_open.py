@@ -69,20 +69,22 @@ def explained(path: Path | None) -> Iterator[None]:
         yield
     except OSError as error:
         refusal = UnavailableError if error.errno in NO_ROOM else UsageError
-        raise refusal(f"the store {path}: {error.strerror or error}") from None
+        raise refusal(f"the store {path}: {error.strerror or error}") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise UnavailableError(f"the store {path} is in use by another process, which does not let go") from None
+            raise UnavailableError(f"the store {path} is in use by another process, which does not let go") from error
         if code in TEMPORARY:
-            raise UnavailableError(f"the store {path}: {error}") from None
+            raise UnavailableError(f"the store {path}: {error}") from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise UsageError(f"{path} is no store, or damaged ({error}): move it away, and a new one is made") from None
+            raise UsageError(
+                f"{path} is no store, or damaged ({error}): move it away, and a new one is made"
+            ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise UsageError(
                 f"the store {path} cannot be written ({error}): its folder has to be writable, too"
-            ) from None
-        raise UsageError(f"the store {path}: {error}") from None
+            ) from error
+        raise UsageError(f"the store {path}: {error}") from error
 
 
 def _make(path: Path) -> None:

@@ -90,7 +90,8 @@ class MacvlanHost:
         self.do(all_of_it)
 
     def problem(self, of: Network) -> str | None:
-        return self.do(lambda: self.driver.problem(of))
+        found = self.do(lambda: self.driver.problem(of))
+        return found.text if found is not None else None
 
     def strays(self, ends: list[Endpoint], networks: list[Network]) -> list[str]:
         return self.do(lambda: self.driver.remove_strays(ends, networks))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control.store.interface import UnavailableError
-from fastpath.control.store.open import StoreOptions, open_store
+from fastpath.control.store.interface import StoreOptions, UnavailableError
+from fastpath.control.store.open import open_store
 from fastpath.errors import FastpathError, UsageError
 from tests.store_checks import LONG, ROOT, eventually, put, take, watching
 from tests.system.certificates import Certificates

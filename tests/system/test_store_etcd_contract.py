@@ -9,7 +9,8 @@ import pytest
 from aetcd import rpc
 
 from fastpath.control.store.etcd import EtcdStore
-from fastpath.control.store.open import StoreOptions, open_store
+from fastpath.control.store.interface import StoreOptions
+from fastpath.control.store.open import open_store
 from tests.store_checks import CHECKS, ROOT, Check, put, run_check, take, watching
 from tests.system.etcd_server import Etcd, patient
 

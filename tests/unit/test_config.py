@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fastpath.control.config import DaemonConfig, OffloadSettings, StoreSettings, load_config
+from fastpath.control.store_url import parse_store_url
 from fastpath.errors import UsageError
 from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
 
@@ -58,6 +59,16 @@ def test_options_have_precedence_and_none_is_no_option(tmp_path: Path) -> None:
 def test_a_store_s_certificates_stay_with_a_url_from_the_command_line(tmp_path: Path) -> None:
     config = read(tmp_path, '[store]\nurl = "etcd://a:1"\nca = "/ca"', store="etcd://b:2,[2001:db8::1]:3")
     assert (config.store_url, config.store.ca) == ("etcd://b:2,[2001:db8::1]:3", Path("/ca"))
+
+
+def test_a_store_s_port_is_etcd_s_where_none_is_given(tmp_path: Path) -> None:
+    config = read(tmp_path, 'store = "etcd://a,b:1,[2001:0db8::1]"')
+    assert config.store_url == "etcd://a:2379,b:1,[2001:db8::1]:2379"
+
+
+def test_the_store_of_a_state_directory_is_in_it_whatever_its_name(tmp_path: Path) -> None:
+    url = parse_store_url(load_config(None, {"state_dir": tmp_path / "a%2Fb c"}).store_url)
+    assert url.path == tmp_path / "a%2Fb c/store.db"
 
 
 def test_a_store_may_be_only_its_url(tmp_path: Path) -> None:
@@ -112,7 +123,12 @@ WRONG = [
     ("metrics = ':9100'", 'metrics ":9100" cannot be: "host:port"'),
     ("metrics = 'a:70000'", 'metrics "a:70000" cannot be: "host:port"'),
     ("log_format = 'xml'", "log_format \"xml\" cannot be: input should be 'text' or 'json'"),
-    ("store = 'etcd://a'", 'store.url "etcd://a" cannot be: sqlite:///PATH or etcd://HOST:PORT[,HOST:PORT]'),
+    ("store = 'etcd:a:1'", 'store.url "etcd:a:1" cannot be: sqlite:///PATH or etcd://HOST:PORT[,HOST:PORT…]'),
+    ("store = 'etcd://a:x'", 'store.url "etcd://a:x" cannot be: "x" is no port, 1 to 65535'),
+    ("store = 'etcd://a:1/'", 'store.url "etcd://a:1/" cannot be: etcd://HOST:PORT ends after the port'),
+    ("store = 'etcd://::1'", 'store.url "etcd://::1" cannot be: an IPv6 address stands in brackets'),
+    ("store = 'etcd://a,'", 'store.url "etcd://a," cannot be: a host is missing'),
+    ("store = 'sqlite:///a/'", 'store.url "sqlite:///a/" cannot be: sqlite:///PATH names a file'),
     ("store = 'sqlite://a'", 'store.url "sqlite://a" cannot be: sqlite:///PATH'),
     ("store = 'redis://a:1'", 'store.url "redis://a:1" cannot be: sqlite:///PATH'),
     ("[store]\nurl = 'etcd://a:1'\ncert = '/c'", "store: cert and key go together: give both or none"),

@@ -2,12 +2,14 @@
 """A host's key and lease, and what happens to what dead hosts had."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fastpath.control import keys
+from fastpath.control import membership as membership_module
 from fastpath.control.membership import Membership
 from fastpath.control.model import Peer
 from fastpath.control.reaper import Reaper
@@ -124,7 +126,7 @@ def test_a_problem_goes_with_its_reason(file: Path) -> None:
 
         hosts[0].store.keep_alive = refused  # type: ignore[method-assign, assignment]
         membership.changed()
-        await until(lambda: membership.problem == "etcd refuses the password")
+        await until(lambda: membership.problem is not None and membership.problem.text == "etcd refuses the password")
         hosts[0].store.keep_alive = keep_alive  # type: ignore[method-assign]
         membership.changed()
         await until(lambda: membership.problem is None)
@@ -187,3 +189,28 @@ def test_a_host_that_returns_is_not_missed_any_more(file: Path) -> None:
         task.cancel()
 
     with_hosts(file, 2, play)
+
+
+def test_a_refusal_that_goes_on_is_logged_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        asked = 0
+
+        async def refused(_: int) -> int:
+            nonlocal asked
+            asked += 1
+            raise UsageError(f"etcd refuses the password for the {asked}th time")
+
+        monkeypatch.setattr(membership_module, "RETRY_S", 0.001)
+        monkeypatch.setattr(hosts[0].store, "grant", refused)
+        membership = Membership(hosts[0].store, TTL, hosts[0].peer)
+        task = asyncio.create_task(membership.run())
+        await until(lambda: asked > 3)
+        assert membership.problem is not None
+        assert "refuses the password" in membership.problem.text
+        task.cancel()
+
+    with caplog.at_level(logging.ERROR):
+        with_hosts(file, 1, play)
+    assert [record.message for record in caplog.records] == ["etcd refuses the password for the 1th time"]

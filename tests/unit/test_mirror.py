@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from fastpath.control import keys
+from fastpath.control import mirror as mirror_module
 from fastpath.control.cache import Cache
 from fastpath.control.mirror import Mirror
 from fastpath.control.model import Endpoint
 from fastpath.control.store.interface import CompactedError, Delete, Event, Events, Item, Listing, Put, UnavailableError
 from fastpath.control.store.sqlite import SqliteStore
+from fastpath.errors import UsageError
 from tests.unit.sites import Host, until, with_hosts
 
 
@@ -156,6 +159,17 @@ def test_the_copy_of_another_store_is_not_used(tmp_path: Path) -> None:
     other = Cache(kept, "etcd://two:2379")
     assert other.load() == Listing(0, ())
     other.close()
+
+
+@pytest.mark.parametrize("other", ["etcd://one", "etcd://One:2379"])
+def test_the_copy_of_a_store_is_used_however_its_url_is_written(tmp_path: Path, other: str) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(7, [Event("/a", b"1", 7)])
+    cache.close()
+    same = Cache(kept, other)
+    assert same.load().revision == 7
+    same.close()
 
 
 def test_a_damaged_copy_is_made_anew(tmp_path: Path) -> None:
@@ -428,3 +442,26 @@ def test_what_concerns_a_host_is_there_first(file: Path, tmp_path: Path) -> None
     }
     assert mirror.revision > 0
     kept.close()
+
+
+def test_a_store_that_goes_on_refusing_is_told_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        asked = 0
+
+        async def refused(_: str) -> Listing:
+            nonlocal asked
+            asked += 1
+            raise UsageError(f"refused for the {asked}th time")
+
+        monkeypatch.setattr(mirror_module, "RETRY_S", 0.001)
+        monkeypatch.setattr(hosts[0].store, "list", refused)
+        following = asyncio.create_task(hosts[0].mirror.run(hosts[0].store))
+        await until(lambda: asked > 3)
+        assert "refused for the" in (hosts[0].mirror.trouble or "")
+        following.cancel()
+
+    with caplog.at_level(logging.ERROR):
+        with_hosts(file, 1, play)
+    assert [record.message for record in caplog.records] == ["refused for the 1th time"]

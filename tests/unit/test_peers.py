@@ -69,7 +69,7 @@ def test_what_the_engine_refuses_is_in_nobody_elses_way(segment: Segment) -> Non
     for _ in range(2):
         sync.sync({"bad": bad, "good": entry(1)})
         assert list(sync.failed) == ["bad"]
-        assert "is not the address of one host" in sync.failed["bad"]
+        assert "is not the address of one host" in sync.failed["bad"].text
         assert known(segment)[1:] == ({"02:42:00:00:00:01": "127.0.0.2"}, {"10.0.0.1": "02:42:00:00:00:01"})
     sync.sync({"good": entry(1)})
     assert not sync.failed
@@ -190,7 +190,7 @@ def test_peers_that_cannot_be_talked_to_are_told() -> None:
     peers = [peer("h1", "127.0.0.1"), peer("h2", "127.0.0.2"), peer("h3", "::2"), peer("h4", "127.0.0.4", 8472)]
     found, problems = usable_peers([*peers, peer("h5", "127.0.0.1")], "h1", ip_address("127.0.0.1"), 4789)
     assert set(found) == {"h2"}
-    assert [problem.split()[0] for problem in problems] == ["h3", "h4", "h5"]
+    assert [problem.text.split()[0] for problem in problems] == ["h3", "h4", "h5"]
 
 
 def test_peers_and_nobody_else_are_let_in(engine: Engine) -> None:

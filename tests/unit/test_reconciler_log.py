@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from fastpath.control.host_state import HostState, NetworkPlan, Outcome
+from fastpath.control.problem import Problem
 from fastpath.control.reconciler import Reconciler
 from tests.unit.sites import Host, ids, with_hosts
 
@@ -18,12 +19,17 @@ class Failing:
 
     def __init__(self) -> None:
         self.why = "eth0 is taken"
+        self.more = ""
 
     def networks_here(self) -> set[str]:
         return {"web"}
 
     def reconcile(self, plan: NetworkPlan, only: None) -> Outcome:
-        return Outcome(failed={endpoint.id: f"{endpoint.id}: {self.why}" for endpoint in plan.endpoints})
+        return Outcome(
+            failed={
+                end.id: Problem("web", end.id, self.why, f"{end.id}: {self.why}{self.more}") for end in plan.endpoints
+            }
+        )
 
     def ensure_gateway(self) -> None:
         """Nothing."""
@@ -46,7 +52,8 @@ def test_what_keeps_failing_is_logged_once(tmp_path: Path, caplog: pytest.LogCap
         reconciler = Reconciler(host.name, host.mirror, cast("HostState", state), dict, lambda: 1450)
         for why in ("eth0 is taken", "the sandbox is odd"):
             state.why = why
-            for _ in range(3):
+            for look in range(3):
+                state.more = f" for {look} s" if look else ""  # what changes in a sentence makes it no other problem
                 await reconciler.everything()
                 assert sorted(reconciler.problems) == [("web", one), ("web", two)]
         reconciler.close()

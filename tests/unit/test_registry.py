@@ -2,17 +2,18 @@
 """Networks and endpoints in a store: what one host asks for, and what several get that ask at once."""
 
 import asyncio
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from fastpath.control import keys
 from fastpath.control.ipam import Pool
+from fastpath.control.messages import EndpointCreate
 from fastpath.control.model import Endpoint, Network
-from fastpath.control.store.interface import Delete, Put, UnavailableError
+from fastpath.control.store.interface import Delete, Listing, Put, UnavailableError
 from fastpath.errors import ConflictError, NotFoundError, UsageError
-from tests.unit.sites import Host, ids, with_hosts
+from tests.unit.sites import SANDBOX, Host, ids, with_hosts
 
 
 @pytest.fixture
@@ -249,5 +250,51 @@ def test_garbage_among_the_claims_and_the_networks_is_in_nobodys_way(file: Path)
         assert str((await hosts[0].endpoint("web", "0" * 16)).addresses[0].ip) == "10.0.0.2"
         with pytest.raises(ConflictError, match="networks/db cannot be read"):
             await hosts[0].network("db")
+
+    with_hosts(file, 1, play)
+
+
+@pytest.mark.parametrize(
+    ("known", "address", "lists"),
+    [
+        ([], "10.0.0.4", 1),  # wrong: the store has the last word
+        (["10.0.0.2", "10.0.0.3"], "10.0.0.4", 0),
+        (["10.0.0.2", "10.0.0.3", "10.0.0.4"], "10.0.0.5", 0),  # one that was given back: no harm
+        ([f"10.0.0.{n}" for n in range(2, 255)], "10.0.0.4", 1),  # full, but for what the store knows
+    ],
+)
+def test_what_a_host_knows_spares_a_list_of_all_addresses(
+    file: Path, monkeypatch: pytest.MonkeyPatch, known: list[str], address: str, lists: int
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        await host.network("web")
+        one, two, three = ids(1, 3)
+        await host.endpoint("web", one)
+        await host.endpoint("web", two)
+        listed = []
+        ask = host.store.list
+
+        async def counted(prefix: str) -> Listing:
+            listed.append(prefix)
+            return await ask(prefix)
+
+        monkeypatch.setattr(host.store, "list", counted)
+        request = EndpointCreate(network="web", sandbox="none")
+        taken = [ip_address(text) for text in known]
+        made, _ = await host.registry.create_endpoint(three, request, SANDBOX, known=taken)
+        assert str(made.addresses[0].ip) == address
+        assert listed == [keys.addresses("web")] * lists
+
+    with_hosts(file, 1, play)
+
+
+def test_an_address_that_is_asked_for_is_looked_up_in_the_store(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        request = EndpointCreate.model_validate({"network": "web", "sandbox": "none", "addresses": ["10.0.0.9"]})
+        known = [ip_address("10.0.0.9")]  # it was given back, but this host did not hear of it
+        made, _ = await hosts[0].registry.create_endpoint(ids(1, 1)[0], request, SANDBOX, known=known)
+        assert str(made.addresses[0].ip) == "10.0.0.9"
 
     with_hosts(file, 1, play)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of an engine that a VXLAN device and a daemon both have, with what each may be."""
+
+import os
+from typing import Annotated
+
+from pydantic import Field, Strict
+
+from fastpath.engine import MAX_SPIN_US
+
+MAX_WORKERS = 64
+MAX_SOURCE_PORTS = 1024
+DEFAULT_SOURCE_PORTS = 8
+
+
+def default_workers() -> int:
+    """Return one for every two cores that this process may use: those whose frames are moved need cores, too
+    (docs/performance.md has the measurements)."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+UdpPort = Annotated[int, Strict(), Field(ge=1, le=65535)]
+Workers = Annotated[int, Strict(), Field(ge=1, le=MAX_WORKERS)]
+Spin = Annotated[int, Strict(), Field(ge=0, le=MAX_SPIN_US)]
+SourcePorts = Annotated[int, Strict(), Field(ge=1, le=MAX_SOURCE_PORTS)]
