@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
+from fastpath.bench.common.results import about_run, check_root
 from fastpath.bench.docker import hosts, table
 from fastpath.bench.docker.hosts import OURS, THEIRS, Hosts
 from fastpath.bench.docker.results import About, Measurement, Results
 from fastpath.bench.docker.scenarios import SCENARIOS, UNDERLAYS
 from fastpath.bench.e2e.command import ended_by_signals
-from fastpath.bench.record import about_run, check_root
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import RefusedError
 

@@ -3,7 +3,7 @@
 
 from typing import Literal
 
-from fastpath.bench.record import AboutRun, Frozen, Kept
+from fastpath.bench.common.results import AboutRun, Frozen, Kept
 
 
 class About(AboutRun):

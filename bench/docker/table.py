@@ -8,10 +8,10 @@ python -m fastpath.bench.docker.table docs/comparison.md  put it between the two
 import statistics
 from pathlib import Path
 
+from fastpath.bench.common.documents import Marks
 from fastpath.bench.docker.hosts import OURS, THEIRS
 from fastpath.bench.docker.results import Results
 from fastpath.bench.docker.scenarios import ALL, Compared, Scenario
-from fastpath.bench.marks import Marks
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "docker.json"
 MARKS = Marks("comparison with Docker's overlay")

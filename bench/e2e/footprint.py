@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.e2e.names import SUBJECT
-from fastpath.bench.e2e.namespaces import Namespace
 from fastpath.bench.e2e.site import Site
 from fastpath.bench.e2e.stations import resident_mib
 from fastpath.bench.e2e.traffic import Figures

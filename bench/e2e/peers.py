@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fastpath.bench.common.namespaces import Namespace, wait_for
 from fastpath.bench.e2e.names import Contestant
-from fastpath.bench.e2e.namespaces import Namespace, wait_for
 from fastpath.bench.e2e.site import DEVICE, OVERLAY_MTU, Site
 from fastpath.errors import RefusedError
 

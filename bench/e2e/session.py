@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastpath.bench.e2e import machine, overlays, results, traffic
+from fastpath.bench.common import machine
+from fastpath.bench.common.results import about_run, check_root
+from fastpath.bench.e2e import overlays, results, traffic
 from fastpath.bench.e2e import site as sites
 from fastpath.bench.e2e.commits import resolve
 from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
 from fastpath.bench.e2e.site import PREFIX, Site
-from fastpath.bench.record import about_run, check_root
 from fastpath.errors import FastpathError, RefusedError
 
 IDLE_S = 0.5

@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
+from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.e2e import traffic
-from fastpath.bench.e2e.namespaces import Namespace
 from fastpath.bench.e2e.site import DEVICE, Site
 from fastpath.bench.e2e.traffic import RECEIVER_CPU, SENDER_CPU, Figures
 from fastpath.errors import RefusedError

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastpath.bench.e2e import machine
-from fastpath.bench.e2e.namespaces import Namespace, wait_for
+from fastpath.bench.common import machine
+from fastpath.bench.common.namespaces import Namespace, wait_for
 from fastpath.bench.e2e.site import Site
 from fastpath.errors import RefusedError
 

@@ -14,9 +14,9 @@ from typing import Literal
 import click
 import numpy as np
 
+from fastpath.bench.common.results import AboutRun, about_run
 from fastpath.bench.forwarders import table
 from fastpath.bench.forwarders.results import Case, Results
-from fastpath.bench.record import AboutRun, about_run
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import RefusedError
 from fastpath.pcapng import PcapngWriter

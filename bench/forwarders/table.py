@@ -7,8 +7,8 @@ python -m fastpath.bench.forwarders.table examples/forwarders/README.md   put it
 
 from pathlib import Path
 
+from fastpath.bench.common.documents import Marks
 from fastpath.bench.forwarders.results import Results
-from fastpath.bench.marks import Marks
 from fastpath.bench.scale.results import spread
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "forwarders.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastpath.bench.e2e.machine import processor
+from fastpath.bench.common.machine import processor
 from fastpath.bench.micro.results import RESULTS
 
 

@@ -8,7 +8,7 @@ python -m fastpath.bench.micro.table README.md  put it between the two marks in 
 import json
 from pathlib import Path
 
-from fastpath.bench.marks import Marks
+from fastpath.bench.common.documents import Marks
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "micro.json"
 MARKS = Marks("micro benchmarks")

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from fastpath.bench.record import about_run
+from fastpath.bench.common.results import about_run
 from fastpath.bench.replay import table
 from fastpath.bench.replay.results import About, Case, Results
 from fastpath.control.one_line import one_line_errors

@@ -7,7 +7,7 @@ python -m fastpath.bench.replay.table docs/replay.md  put it between the two mar
 
 from pathlib import Path
 
-from fastpath.bench.marks import Marks
+from fastpath.bench.common.documents import Marks
 from fastpath.bench.replay.results import Results
 from fastpath.bench.scale.results import spread
 

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastpath.bench.e2e import namespaces
-from fastpath.bench.e2e.namespaces import Namespace, ip, wait_for
+from fastpath.bench.common import namespaces
+from fastpath.bench.common.etcd import ADDRESS, etcd
+from fastpath.bench.common.namespaces import Namespace, ip, wait_for
 from fastpath.bench.scale import content
 from fastpath.bench.scale.content import PEERS, Variant
-from fastpath.bench.scale.etcd import ADDRESS, etcd
 from fastpath.bench.scale.others import Orders
 from fastpath.control import sandbox
 from fastpath.control.client import DaemonClient

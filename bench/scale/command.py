@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from fastpath.bench.e2e import machine
+from fastpath.bench.common import machine
+from fastpath.bench.common.results import about_run, check_root
 from fastpath.bench.e2e.command import ended_by_signals
-from fastpath.bench.record import about_run, check_root
 from fastpath.bench.scale import bed, joining, restart, start, table
 from fastpath.bench.scale.bed import STORES, Bed
 from fastpath.bench.scale.content import VARIANTS

@@ -4,7 +4,7 @@
 import statistics
 from typing import Literal
 
-from fastpath.bench.record import AboutRun, Frozen, Kept
+from fastpath.bench.common.results import AboutRun, Frozen, Kept
 
 
 class About(AboutRun):

@@ -7,7 +7,7 @@ python -m fastpath.bench.scale.table docs/scale.md  put them between the two mar
 
 from pathlib import Path
 
-from fastpath.bench.marks import Marks
+from fastpath.bench.common.documents import Marks
 from fastpath.bench.scale.results import Results, spread
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "scale.json"

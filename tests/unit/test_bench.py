@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.e2e import native, page, plot, report, results
 from fastpath.bench.e2e import table as readme_table
 from fastpath.bench.e2e.command import bench
 from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, compared, contestant
-from fastpath.bench.e2e.namespaces import Namespace
 from fastpath.bench.e2e.overlays import OVERLAYS
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Results, Skipped
 from fastpath.bench.e2e.rows import number, rows

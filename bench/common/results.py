@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fastpath.bench.e2e import machine
+from fastpath.bench.common import machine
 from fastpath.errors import RefusedError, UsageError
 from fastpath.version import VERSION
 
