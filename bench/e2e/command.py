@@ -61,10 +61,10 @@ def bench(  # noqa: PLR0917  # click gives them by name
       fastpath bench --forwarder 'acl.py rules=a.toml | bridge' --against forwarder:bridge
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
     """
-    from fastpath.bench.e2e import page, plot, report  # noqa: PLC0415  # they take longer to load than --help
-    from fastpath.bench.e2e.overlays import OVERLAYS  # noqa: PLC0415
+    from fastpath.bench.e2e.report import page, plot, terminal  # noqa: PLC0415  # they take longer to load than --help
     from fastpath.bench.e2e.scenarios import SCENARIOS, chosen  # noqa: PLC0415
     from fastpath.bench.e2e.session import Plan, Session  # noqa: PLC0415
+    from fastpath.bench.e2e.sites.overlays import OVERLAYS  # noqa: PLC0415
 
     if list_names:
         for name, scenario in SCENARIOS.items():
@@ -103,7 +103,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
         plot.write(found, plot_file)
     if html is not None:
         page.write(found, html)
-    report.print_report(console, found)
+    terminal.print_report(console, found)
 
 
 @contextlib.contextmanager

@@ -17,13 +17,15 @@ from pathlib import Path
 
 from fastpath.bench.common import machine
 from fastpath.bench.common.results import about_run, check_root
-from fastpath.bench.e2e import overlays, results, traffic
-from fastpath.bench.e2e import site as sites
-from fastpath.bench.e2e.commits import resolve
+from fastpath.bench.e2e import results
 from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
-from fastpath.bench.e2e.site import PREFIX, Site
+from fastpath.bench.e2e.sites import overlays
+from fastpath.bench.e2e.sites import site as sites
+from fastpath.bench.e2e.sites.commits import resolve
+from fastpath.bench.e2e.sites.site import PREFIX, Site
+from fastpath.bench.e2e.traffic import measure
 from fastpath.errors import FastpathError, RefusedError
 
 IDLE_S = 0.5
@@ -179,7 +181,7 @@ class Session:
         return Results(
             about=About(
                 **about_run(plan.seconds, plan.rounds),
-                pinning=traffic.PINNING,
+                pinning=measure.PINNING,
                 congestion=machine.congestion_control(),
                 counted=machine.COUNTED,
                 order="A B and B A in turn; all set up anew in each round; ratios are formed within a round",
