@@ -10,9 +10,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastpath import FLOOD, Forwarder, LearningBridge
+from fastpath.bench.common.example import build
 from fastpath.bench.micro import loops
 from fastpath.bench.micro.bench_kernels import measure, udp_frame
-from fastpath.bench.micro.example import build
 from fastpath.compiled import compiled
 
 SLOTS = 1 << 16
