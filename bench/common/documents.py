@@ -1,10 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables between two marks in a document: a command puts them there, so that they are the measured ones."""
+"""Tables of kept runs in the documents. They stand between two marks, so that a command can renew them."""
 
 import re
 import sys
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
+
+from fastpath.bench.common.results import KEPT
+
+R = TypeVar("R")
+WIDTH = 100
+
+
+def paragraph(text: str) -> str:
+    """Return text in lines that can be read in a diff."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
@@ -14,17 +27,35 @@ class Marks:
     name: str
 
     def place(self, document: str, table: str) -> str:
-        """The document with the table between the marks."""
+        """Return the document with the table between the marks."""
         begin, end = f"<!-- {self.name}: begin -->", f"<!-- {self.name}: end -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(document):
             raise SystemExit(f"the document lacks the marks {begin} and {end}")
         return pattern.sub(lambda _: f"{begin}\n{table}\n{end}", document)
 
-    def command(self, table: str) -> None:
-        """Put the table between the marks in the file that is named on the command line, or print it."""
+
+@dataclass(frozen=True)
+class KeptTable(Generic[R]):
+    """The table of one kept run: its marks, its file in bench/results, and how it is read and rendered."""
+
+    marks: str
+    file: str
+    read: Callable[[Path], R]
+    render: Callable[[R], str]
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        return self.render(self.read(KEPT / self.file))
+
+    def refresh(self, document: str) -> str:
+        """Return the document with the table of the kept run."""
+        return Marks(self.marks).place(document, self.markdown())
+
+    def command(self) -> None:
+        """Renew the table in the document that is named on the command line; without one, print the table."""
         if len(sys.argv) > 1:
             file = Path(sys.argv[1])
-            file.write_text(self.place(file.read_text(), table))
+            file.write_text(self.refresh(file.read_text()))
         else:
-            print(table)
+            print(self.markdown())

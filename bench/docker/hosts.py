@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpath.bench.common import namespaces
+from fastpath.bench.common.daemon import Daemon, remove_named
 from fastpath.bench.common.etcd import ADDRESS, PORT, etcd
 from fastpath.bench.common.namespaces import Namespace, wait_for
 from fastpath.bench.docker.dockerd import Dockerd
 from fastpath.bench.docker.dockerd import remove_leftovers as remove_dockerds
 from fastpath.bench.e2e.sites.site import WIRE, Site
-from fastpath.bench.scale.bed import Daemon, remove_named
 from fastpath.errors import RefusedError
 
 PREFIX, FOLDERS = "fpbd-", Path("/tmp/fpbd-")  # noqa: S108  # sockets need short names

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastpath.bench.common import machine
-from fastpath.bench.common.results import about_run, check_root
+from fastpath.bench.common.command import check_root
+from fastpath.bench.common.results import about_run
 from fastpath.bench.e2e import results
 from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
@@ -29,6 +30,7 @@ from fastpath.bench.e2e.traffic import measure
 from fastpath.errors import FastpathError, RefusedError
 
 IDLE_S = 0.5
+PROGRAMS = (("iperf3",), ("ovs-vswitchd",), ("openvpn",), ("fastd",), ("ip", "-V"))
 
 
 @dataclass(frozen=True)
@@ -182,11 +184,11 @@ class Session:
             about=About(
                 **about_run(plan.seconds, plan.rounds),
                 pinning=measure.PINNING,
-                congestion=machine.congestion_control(),
+                congestion=Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
                 counted=machine.COUNTED,
                 order="A B and B A in turn; all set up anew in each round; ratios are formed within a round",
                 offloads=self.offloads,
-                programs=machine.programs(),
+                programs={words[0]: said for words in PROGRAMS if (said := machine.version_of(*words))},
                 idle_cores=self.idle,
             ),
             contestants=[

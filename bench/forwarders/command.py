@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`./run bench forwarders`: each example by `fastpath replay --bench`, in turn."""
+"""`./run bench forwarders`: measure each example by `fastpath replay --bench`, in turn."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,8 @@ from typing import Literal
 import click
 import numpy as np
 
+from fastpath.bench.common.command import json_option, rounds_option, show
+from fastpath.bench.common.example import build
 from fastpath.bench.common.results import AboutRun, about_run
 from fastpath.bench.forwarders import table
 from fastpath.bench.forwarders.results import Case, Results
@@ -50,7 +51,7 @@ CASES: list[tuple[str, Form, str]] = [
 
 
 def write_capture(path: Path) -> None:
-    """Frames between any two of the hosts, which are spread over the ports, a microsecond apart."""
+    """Write a capture of frames between any two of the hosts, a microsecond apart; the ports have equal shares."""
     generator = np.random.default_rng(1)
     pairs = list(permutations(range(HOSTS), 2))
     with path.open("wb") as file:
@@ -66,16 +67,8 @@ def write_capture(path: Path) -> None:
             writer.packet(interfaces[source % len(PORTS)], 1000 * number, frame)
 
 
-def build_example(where: Path) -> None:
-    """Compile the example in Cython, and put it there."""
-    project = where / "source"
-    shutil.copytree(EXAMPLES / "cython-forwarder", project)
-    words = "-m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --target"
-    subprocess.run([sys.executable, *words.split(), where, project], check=True)
-
-
 def measure(capture: Path, words: str, packages: Path) -> float:
-    """Nanoseconds for each frame, by the command."""
+    """Return nanoseconds per frame, as the command measures them."""
     command = [sys.executable, "-m", "fastpath", "replay", str(capture), "--json", "--bench", "--forwarder", words]
     environment = os.environ | {"PYTHONPATH": str(packages)}
     done = subprocess.run(
@@ -87,11 +80,11 @@ def measure(capture: Path, words: str, packages: Path) -> float:
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep every figure.")
+@rounds_option(5)
+@json_option
 @one_line_errors
 def forwarders(*, rounds: int, json_file: Path | None) -> None:
-    """Measure what each of the example forwarders costs for a frame, in every form that it comes in.
+    """Measure what each example forwarder costs per frame.
 
     \b
     Example:
@@ -100,13 +93,10 @@ def forwarders(*, rounds: int, json_file: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         capture = Path(folder) / "capture.pcapng"
         write_capture(capture)
-        build_example(Path(folder) / "packages")
+        packages = build(Path(folder))
         ns: dict[str, list[float]] = {name: [] for name, _, _ in CASES}
         for _ in range(rounds):
             for name, _, words in CASES:
-                ns[name].append(measure(capture, words, Path(folder) / "packages"))
-        cases = [Case(name=name, form=form, ns=ns[name]) for name, form, _ in CASES]
-        found = Results(about=AboutRun(**about_run(0, rounds)), frames=FRAMES, cases=cases)
-        file = json_file or Path(folder) / "forwarders.json"
-        found.write(file)
-        click.echo(table.render(file))
+                ns[name].append(measure(capture, words, packages))
+    cases = [Case(name=name, form=form, ns=ns[name]) for name, form, _ in CASES]
+    show(Results(about=AboutRun(**about_run(0, rounds)), frames=FRAMES, cases=cases), json_file, table.render)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`./run bench replay`: a capture is made, replayed as users do it, and removed."""
+"""`./run bench replay`: make a capture, replay it as users do, write JSON and a table."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from fastpath.bench.common.command import json_option, rounds_option, show
 from fastpath.bench.common.results import about_run
 from fastpath.bench.replay import table
 from fastpath.bench.replay.results import About, Case, Results
@@ -28,7 +29,7 @@ CASES = {
 
 
 def write_capture(path: Path, size: int) -> None:
-    """A pcap file of about so many bytes: frames of 64 bytes, a microsecond apart, between any two of 1,000 hosts."""
+    """Write a pcap file of about `size` bytes: frames of 64 bytes between any two of 1,000 hosts."""
     head = bytes.fromhex("020000000000 020000000000 0800 45000032000000004011 0000 0a000000 0a000000 1f90 1f90 001e")
     generator = np.random.default_rng(1)
     record = np.zeros(
@@ -48,7 +49,7 @@ def write_capture(path: Path, size: int) -> None:
 
 
 def run_once(capture: Path, words: list[str]) -> tuple[float, float]:
-    """(million records a second, MiB of memory at most) of one run of the command."""
+    """Run the command once. Return million records a second, and the peak of its memory in MiB."""
     command = [sys.executable, "-m", "fastpath", "replay", str(capture), "--json", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -63,12 +64,12 @@ def run_once(capture: Path, words: list[str]) -> tuple[float, float]:
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
-@click.option("--size", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Of the capture, in MB.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep every figure.")
+@rounds_option(5)
+@click.option("--size", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="MB of the capture.")
+@json_option
 @one_line_errors
 def replay(*, rounds: int, size: int, json_file: Path | None) -> None:
-    """Measure how many frames of 64 bytes go through the engine in a second, from a file in the page cache.
+    """Measure how many frames of 64 bytes a second the engine processes from a file in the page cache.
 
     \b
     Example:
@@ -81,7 +82,4 @@ def replay(*, rounds: int, size: int, json_file: Path | None) -> None:
         for name, words in CASES.items():
             runs = [run_once(capture, words) for _ in range(rounds)]
             cases[name] = Case(mega_per_s=[rate for rate, _ in runs], rss_mib=[rss for _, rss in runs])
-        found = Results(about=About(**about_run(0, rounds), megabytes=size), cases=cases)
-        file = json_file or Path(folder) / "replay.json"
-        found.write(file)
-        click.echo(table.render(file))
+    show(Results(about=About(**about_run(0, rounds), megabytes=size), cases=cases), json_file, table.render)
