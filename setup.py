@@ -64,7 +64,12 @@ def extension(name: str, source: str, *more: str) -> Extension:
 extensions = [extension(f"fastpath.{module}", f"fastpath/{module}.pyx") for module in MODULES]
 extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
 extensions.append(
-    extension("fastpath.bench.e2e.native", "bench/e2e/native.pyx", "bench/e2e/datagrams.c", "bench/e2e/shuttle.c")
+    extension(
+        "fastpath.bench.e2e.traffic.native",
+        "bench/e2e/traffic/native.pyx",
+        "bench/e2e/traffic/datagrams.c",
+        "bench/e2e/traffic/shuttle.c",
+    )
 )
 
 if wanted("FASTPATH_NO_EXTENSION"):

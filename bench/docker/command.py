@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`./run bench docker`: words → two hosts → interleaved rounds → JSON and a table."""
+"""`./run bench docker`: make two hosts, measure in interleaved rounds, write JSON and a table."""
 
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 import click
 
+from fastpath.bench.common import machine
+from fastpath.bench.common.command import check_programs, check_root, ended_by_signals, json_option, rounds_option, show
+from fastpath.bench.common.results import about_run
 from fastpath.bench.docker import hosts, table
 from fastpath.bench.docker.hosts import OURS, THEIRS, Hosts
 from fastpath.bench.docker.results import About, Measurement, Results
 from fastpath.bench.docker.scenarios import SCENARIOS, UNDERLAYS
-from fastpath.bench.e2e.command import ended_by_signals
-from fastpath.bench.record import about_run, check_root
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import RefusedError
 
@@ -21,13 +20,15 @@ PROGRAMS = ("docker", "dockerd", "etcd", "ethtool", "iperf3", "nsenter")
 
 
 @click.command()
-@click.option("--scenario", "names", multiple=True, type=click.Choice(list(SCENARIOS)), help="May be repeated.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.2, 600), default=2.0, show_default=True, help="Of traffic.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep every figure.")
+@click.option(
+    "--scenario", "names", multiple=True, type=click.Choice(list(SCENARIOS)), help="What to measure; may be repeated."
+)
+@rounds_option(5)
+@click.option("--seconds", type=click.FloatRange(0.2, 600), default=2.0, show_default=True, help="Traffic per figure.")
+@json_option
 @one_line_errors
 def docker(names: tuple[str, ...], rounds: int, seconds: float, json_file: Path | None) -> None:
-    """Compare Docker's containers over fastpath with the same over Docker's own overlay, side by side.
+    """Compare Docker's containers over fastpath with the same containers over Docker's own overlay, side by side.
 
     \b
     Examples:
@@ -35,22 +36,20 @@ def docker(names: tuple[str, ...], rounds: int, seconds: float, json_file: Path 
       ./run bench docker --scenario tcp1 --scenario rr --rounds 10
     """
     check_root("./run bench docker")
-    absent = [name for name in PROGRAMS if shutil.which(name) is None]
-    if absent:
-        raise RefusedError(f"not installed: {', '.join(absent)}")
-    if not (version := _first_line("dockerd", "--version").split()[2].rstrip(",")).startswith("20."):
-        raise RefusedError(f"Docker {version} has no overlay without Swarm any more: the comparison needs 20.10")
+    check_programs(*PROGRAMS)
+    if not (version := machine.version_of("dockerd").split()[2].rstrip(",")).startswith("20."):
+        raise RefusedError(f"Docker {version} has no overlay without Swarm: the comparison needs Docker 20.10")
     hosts.remove_leftovers()
     with ended_by_signals(), tempfile.TemporaryDirectory(prefix="fpbd-") as folder:
         with hosts.hosts(Path(folder)) as found:
             measurements = _measure(found, names or tuple(SCENARIOS), rounds, seconds)
-        file = json_file or Path(folder) / "docker.json"
-        Results(about=_about(version, rounds, seconds), measurements=measurements).write(file)
-        click.echo(table.render(file))
+        etcd = machine.version_of("etcd").rpartition(" ")[2]
+        about = About(**about_run(seconds, rounds), docker=version, etcd=etcd)
+        show(Results(about=about, measurements=measurements), json_file, table.render)
 
 
 def _measure(found: Hosts, names: tuple[str, ...], rounds: int, seconds: float) -> list[Measurement]:
-    """Ours and theirs in turn, so that what else the machine does meets both."""
+    """Measure ours and theirs in turn, so that other load of the machine meets both."""
     made = []
     for number in range(rounds):
         for underlay in UNDERLAYS:
@@ -66,15 +65,3 @@ def _measure(found: Hosts, names: tuple[str, ...], rounds: int, seconds: float) 
                         )
                     )
     return made
-
-
-def _first_line(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
-
-
-def _about(version: str, rounds: int, seconds: float) -> About:
-    return About(
-        **about_run(seconds, rounds),
-        docker=version,
-        etcd=_first_line("etcd", "--version").rpartition(" ")[2],
-    )

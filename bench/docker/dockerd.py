@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastpath.bench.e2e.namespaces import Namespace, ip, wait_for
+from fastpath.bench.common.namespaces import Namespace, ip, wait_for
 from fastpath.errors import RefusedError
 
 DOCKER = "/usr/bin/docker"

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastpath.bench.common import namespaces
+from fastpath.bench.common.daemon import Daemon, remove_named
+from fastpath.bench.common.etcd import ADDRESS, PORT, etcd
+from fastpath.bench.common.namespaces import Namespace, wait_for
 from fastpath.bench.docker.dockerd import Dockerd
 from fastpath.bench.docker.dockerd import remove_leftovers as remove_dockerds
-from fastpath.bench.e2e import namespaces
-from fastpath.bench.e2e.namespaces import Namespace, wait_for
-from fastpath.bench.e2e.site import WIRE, Site
-from fastpath.bench.scale.bed import Daemon, remove_named
-from fastpath.bench.scale.etcd import ADDRESS, PORT, etcd
+from fastpath.bench.e2e.sites.site import WIRE, Site
 from fastpath.errors import RefusedError
 
 PREFIX, FOLDERS = "fpbd-", Path("/tmp/fpbd-")  # noqa: S108  # sockets need short names
@@ -38,7 +38,7 @@ class Hosts:
     sites: dict[str, Site]
 
     def form(self, underlay: str) -> None:
-        """Make the veth between the hosts so: `offload`, or `wire`, as in fastpath.bench.e2e.site."""
+        """Make the veth between the hosts so: `offload`, or `wire`, as in fastpath.bench.e2e.sites.site."""
         words = list(WIRE)
         if underlay == "offload":
             words = [word.replace("off", "on") for word in words]

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves: the JSON file's schema, which docs/comparison.md explains."""
+"""The JSON file of a run (docs/comparison.md)."""
 
 from typing import Literal
 
-from fastpath.bench.record import AboutRun, Frozen, Kept
+from fastpath.bench.common.results import AboutRun, Frozen, Kept, by_round
 
 
 class About(AboutRun):
-    """Where, with what and how it was measured."""
+    """Where, with what and how a run was made."""
 
     docker: str
     etcd: str
@@ -31,9 +31,5 @@ class Results(Kept):
     measurements: list[Measurement]
 
     def values(self, scenario: str, underlay: str, driver: str, figure: str) -> dict[int, float]:
-        """One figure, by round."""
-        return {
-            each.round: each.figures[figure]
-            for each in self.measurements
-            if (each.scenario, each.underlay, each.driver) == (scenario, underlay, driver) and figure in each.figures
-        }
+        """Return one figure by round."""
+        return by_round(self.measurements, figure, scenario=scenario, underlay=underlay, driver=driver)

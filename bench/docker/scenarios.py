@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from fastpath.bench.docker.dockerd import Dockerd
 from fastpath.bench.docker.hosts import Hosts
-from fastpath.bench.e2e import traffic
-from fastpath.bench.e2e.traffic import Figures
+from fastpath.bench.e2e.traffic import measure
+from fastpath.bench.e2e.traffic.measure import Figures
 from fastpath.errors import FastpathError, RefusedError
 
 COUNT = 20
@@ -39,15 +39,15 @@ class Scenario:
 
 
 def _tcp(hosts: Hosts, driver: str, seconds: float) -> Figures:
-    return traffic.streams(hosts.sites[driver], seconds)
+    return measure.streams(hosts.sites[driver], seconds)
 
 
 def _udp(hosts: Hosts, driver: str, seconds: float) -> Figures:
-    return traffic.datagrams(hosts.sites[driver], seconds)
+    return measure.datagrams(hosts.sites[driver], seconds)
 
 
 def _requests(hosts: Hosts, driver: str, seconds: float) -> Figures:
-    return traffic.requests(hosts.sites[driver], seconds)
+    return measure.requests(hosts.sites[driver], seconds)
 
 
 def _one_by_one(hosts: Hosts, driver: str, _: float) -> Figures:

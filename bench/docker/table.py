@@ -2,24 +2,20 @@
 """The table of docs/comparison.md, from bench/results/docker.json.
 
 python -m fastpath.bench.docker.table                     print it
-python -m fastpath.bench.docker.table docs/comparison.md  put it between the two marks in that file
+python -m fastpath.bench.docker.table docs/comparison.md  renew it in that document
 """
 
 import statistics
-from pathlib import Path
 
+from fastpath.bench.common.documents import KeptTable, paragraph
+from fastpath.bench.common.spread import Spread, ratios
 from fastpath.bench.docker.hosts import OURS, THEIRS
 from fastpath.bench.docker.results import Results
 from fastpath.bench.docker.scenarios import ALL, Compared, Scenario
-from fastpath.bench.marks import Marks
-
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "docker.json"
-MARKS = Marks("comparison with Docker's overlay")
 
 
-def render(file: Path = RESULTS) -> str:
-    """As Markdown: medians of the rounds, and of the ratios of each round, with their range."""
-    results = Results.read(file)
+def render(results: Results) -> str:
+    """Return the table as Markdown: medians of the rounds, and medians and ranges of the rounds' ratios."""
     about = results.about
     head = (
         f"{about.machine}, Docker {about.docker}, etcd "
@@ -32,20 +28,23 @@ def render(file: Path = RESULTS) -> str:
             lines += [
                 line for each in scenario.compared if (line := _line(results, scenario, underlay, each)) is not None
             ]
-    return "\n".join([head, "", *lines])
+    return "\n".join([paragraph(head), "", *lines])
 
 
 def _line(results: Results, scenario: Scenario, underlay: str, compared: Compared) -> str | None:
     ours, theirs = (results.values(scenario.name, underlay, driver, compared.figure) for driver in (OURS, THEIRS))
-    ratios = [ours[number] / theirs[number] for number in ours.keys() & theirs.keys()]
-    if not ratios:
+    found = ratios(ours, theirs)
+    if not found:
         return None
+    spread = Spread.of(found)
     first, second = (f"{statistics.median(values.values()):,.{compared.digits}f}" for values in (ours, theirs))
-    ratio = f"**{statistics.median(ratios):.2f}×** ({min(ratios):.2f}–{max(ratios):.2f})"
+    ratio = f"**{spread.median:.2f}×** ({spread.minimum:.2f}–{spread.maximum:.2f})"
     unit = f"{compared.unit}{' ↓' if compared.less_is_better else ''}"
     shown = f"{scenario.what}, {unit}"
     return f"| {shown} | {underlay if len(scenario.underlays) > 1 else ''} | {first} | {second} | {ratio} |"
 
 
+TABLE = KeptTable("comparison with Docker's overlay", "docker.json", Results.read, render)
+
 if __name__ == "__main__":
-    MARKS.command(render())
+    TABLE.command()

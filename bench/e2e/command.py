@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fastpath bench`: words → plan → run → table and files."""
 
-import contextlib
-import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import click
 
+from fastpath.bench.common.command import ended_by_signals
+from fastpath.bench.common.progress import progress
 from fastpath.bench.e2e import names
 from fastpath.control.one_line import one_line_errors
 from fastpath.errors import RefusedError, UsageError
@@ -61,10 +58,10 @@ def bench(  # noqa: PLR0917  # click gives them by name
       fastpath bench --forwarder 'acl.py rules=a.toml | bridge' --against forwarder:bridge
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
     """
-    from fastpath.bench.e2e import page, plot, report  # noqa: PLC0415  # they take longer to load than --help
-    from fastpath.bench.e2e.overlays import OVERLAYS  # noqa: PLC0415
+    from fastpath.bench.e2e.report import page, plot, terminal  # noqa: PLC0415  # they take longer to load than --help
     from fastpath.bench.e2e.scenarios import SCENARIOS, chosen  # noqa: PLC0415
     from fastpath.bench.e2e.session import Plan, Session  # noqa: PLC0415
+    from fastpath.bench.e2e.sites.overlays import OVERLAYS  # noqa: PLC0415
 
     if list_names:
         for name, scenario in SCENARIOS.items():
@@ -93,8 +90,8 @@ def bench(  # noqa: PLR0917  # click gives them by name
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(width=None if sys.stdout.isatty() else 140)
-    with ended_by_signals(), _progress() as progress:
-        found = Session(plan, progress).run()
+    with ended_by_signals(), progress() as tell:
+        found = Session(plan, tell).run()
     if not found.measurements:
         raise RefusedError(f"nothing could be measured: {found.skipped[0].what}: {found.skipped[0].reason}")
     if json_file is not None:
@@ -103,40 +100,4 @@ def bench(  # noqa: PLR0917  # click gives them by name
         plot.write(found, plot_file)
     if html is not None:
         page.write(found, html)
-    report.print_report(console, found)
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end the run by an exception, so that all is removed."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(other, signal.SIG_IGN)  # a second one must not stop the removal
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal. It is drawn between measurements only, never beside one."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")]
-    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("", total=None)
-
-        def tell(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total or None, refresh=True)
-
-        yield tell
+    terminal.print_report(console, found)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Literal
 
+from fastpath.bench.common.results import AboutRun, Frozen, Kept
 from fastpath.bench.e2e.scenarios import Better, Compared, Scenario
-from fastpath.bench.record import AboutRun, Frozen, Kept
 
 
 class About(AboutRun):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from fastpath.bench.e2e import footprint, stations, traffic
 from fastpath.bench.e2e.names import known
-from fastpath.bench.e2e.site import Site
-from fastpath.bench.e2e.traffic import Figures
+from fastpath.bench.e2e.sites.site import Site
+from fastpath.bench.e2e.traffic import footprint, measure, stations
+from fastpath.bench.e2e.traffic.measure import Figures
 
 Better = Literal["higher", "lower"]
 
@@ -70,15 +70,15 @@ def _table(name: str, entries: int) -> Scenario:
 
 
 ALL = (
-    Scenario("tcp1", "1 TCP stream", traffic.streams, _TCP, ("iperf3",)),
-    Scenario("tcp4", "4 TCP streams", partial(traffic.streams, count=4), _TCP, ("iperf3",)),
-    Scenario("udp64", "one flow of 64-byte datagrams", traffic.datagrams, _UDP),
-    Scenario("udp64x256", "256 flows of 64-byte datagrams in turn", partial(traffic.datagrams, flows=256), _UDP),
-    Scenario("ndr64", "highest rate of 64-byte datagrams with 0.1 % loss at most", traffic.no_drop_rate, _NDR),
-    Scenario("rr", "64-byte request/response, one outstanding, one-way time", traffic.requests, _RR),
-    Scenario("rr_loaded", "the same beside one TCP stream", traffic.requests_beside_a_stream, _RR, ("iperf3",)),
-    Scenario("local_tcp", "two containers on one host, 1 TCP stream", traffic.streams, _TCP, ("iperf3",), "local"),
-    Scenario("local_udp64", "two containers on one host, 64-byte datagrams", traffic.datagrams, _UDP, form="local"),
+    Scenario("tcp1", "1 TCP stream", measure.streams, _TCP, ("iperf3",)),
+    Scenario("tcp4", "4 TCP streams", partial(measure.streams, count=4), _TCP, ("iperf3",)),
+    Scenario("udp64", "one flow of 64-byte datagrams", measure.datagrams, _UDP),
+    Scenario("udp64x256", "256 flows of 64-byte datagrams in turn", partial(measure.datagrams, flows=256), _UDP),
+    Scenario("ndr64", "highest rate of 64-byte datagrams with 0.1 % loss at most", measure.no_drop_rate, _NDR),
+    Scenario("rr", "64-byte request/response, one outstanding, one-way time", measure.requests, _RR),
+    Scenario("rr_loaded", "the same beside one TCP stream", measure.requests_beside_a_stream, _RR, ("iperf3",)),
+    Scenario("local_tcp", "two containers on one host, 1 TCP stream", measure.streams, _TCP, ("iperf3",), "local"),
+    Scenario("local_udp64", "two containers on one host, 64-byte datagrams", measure.datagrams, _UDP, form="local"),
     _table("fdb1k", 1 << 10),
     _table("fdb64k", 1 << 16),
     _table("fdb1m", 1 << 20),

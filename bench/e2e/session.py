@@ -15,17 +15,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastpath.bench.e2e import machine, overlays, results, traffic
-from fastpath.bench.e2e import site as sites
-from fastpath.bench.e2e.commits import resolve
+from fastpath.bench.common import machine
+from fastpath.bench.common.command import check_root
+from fastpath.bench.common.results import about_run
+from fastpath.bench.e2e import results
 from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
-from fastpath.bench.e2e.site import PREFIX, Site
-from fastpath.bench.record import about_run, check_root
+from fastpath.bench.e2e.sites import overlays
+from fastpath.bench.e2e.sites import site as sites
+from fastpath.bench.e2e.sites.commits import resolve
+from fastpath.bench.e2e.sites.site import PREFIX, Site
+from fastpath.bench.e2e.traffic import measure
 from fastpath.errors import FastpathError, RefusedError
 
 IDLE_S = 0.5
+PROGRAMS = (("iperf3",), ("ovs-vswitchd",), ("openvpn",), ("fastd",), ("ip", "-V"))
 
 
 @dataclass(frozen=True)
@@ -178,12 +183,12 @@ class Session:
         return Results(
             about=About(
                 **about_run(plan.seconds, plan.rounds),
-                pinning=traffic.PINNING,
-                congestion=machine.congestion_control(),
+                pinning=measure.PINNING,
+                congestion=Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
                 counted=machine.COUNTED,
                 order="A B and B A in turn; all set up anew in each round; ratios are formed within a round",
                 offloads=self.offloads,
-                programs=machine.programs(),
+                programs={words[0]: said for words in PROGRAMS if (said := machine.version_of(*words))},
                 idle_cores=self.idle,
             ),
             contestants=[

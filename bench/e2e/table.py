@@ -10,9 +10,9 @@ import re
 import sys
 from pathlib import Path
 
+from fastpath.bench.common.documents import Marks
+from fastpath.bench.e2e.report.rows import OFFERED, Row, rows
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.rows import OFFERED, Row, rows
-from fastpath.bench.marks import Marks
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 RUN = re.compile(r"<!-- (e2e[\w-]*\.json): begin -->")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves: the JSON file's schema."""
+"""The JSON file of a run."""
 
 from typing import Literal
 
-from fastpath.bench.record import AboutRun, Frozen, Kept
+from fastpath.bench.common.results import AboutRun, Frozen, Kept
 
 
 class Case(Frozen):
-    """One forwarder in one form: nanoseconds for each frame, a value for each round."""
+    """One forwarder in one form: nanoseconds per frame, one value per round."""
 
     name: str
     form: Literal["C", "Python", "numba", "Cython"]
@@ -15,7 +15,7 @@ class Case(Frozen):
 
 
 class Results(Kept):
-    """A whole run; the cases took turns."""
+    """A whole run; in each round all cases are measured in turn."""
 
     version: Literal[1] = 1  # of this schema
     about: AboutRun

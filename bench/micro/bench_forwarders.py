@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a forwarder costs that runs in the workers, in nanoseconds per frame: the built-in one, and those of users."""
+"""Measure what forwarders cost that run in the workers: the built-in one and those of users."""
 
 import importlib
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastpath import FLOOD, Forwarder, LearningBridge
+from fastpath.bench.common.example import build
 from fastpath.bench.micro import loops
 from fastpath.bench.micro.bench_kernels import measure, udp_frame
-from fastpath.bench.micro.example import build
 from fastpath.compiled import compiled
 
 SLOTS = 1 << 16
@@ -20,7 +20,7 @@ SLOTS = 1 << 16
 
 @compiled(place=np.full(SLOTS, FLOOD, np.uint32))
 def learner(burst: Any, place: Any) -> None:
-    """The least that a bridge does, by the last two bytes of addresses only."""
+    """Do the least that a bridge does, by the last two bytes of addresses only."""
     for i in range(len(burst)):
         place[burst[i].src_mac % SLOTS] = burst[i].port
     for i in range(len(burst)):
@@ -29,7 +29,7 @@ def learner(burst: Any, place: Any) -> None:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> type[Forwarder]:
-    """The bridge in Cython that comes as an example."""
+    """Compile the example forwarder in Cython, and return its class."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(build(tmp_path_factory.mktemp("example"))))
         found: type[Forwarder] = importlib.import_module("example_forwarder.bridge").Bridge
@@ -37,7 +37,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> type[Forwarder]:
 
 
 def forward(benchmark: BenchmarkFixture, name: str, forwarder: Forwarder, hosts: int) -> None:
-    """Measure it with so many hosts at a port, and as many behind a remote."""
+    """Measure a forwarder with `hosts` hosts at a port, and as many behind a remote."""
     frames = loops.Forwarding(forwarder, udp_frame(64), hosts)
     frames.forward(1)
     assert frames.forward(1) == 2 * hosts, "a frame did not go to where its destination was learned"

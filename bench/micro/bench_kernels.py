@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the packet path costs without I/O, in nanoseconds per frame (./run bench micro)."""
+"""Measure what the packet path costs without I/O, in nanoseconds per frame (./run bench micro)."""
 
 import struct
 from typing import Any
@@ -8,13 +8,13 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastpath.bench.micro import loops
-from fastpath.bench.micro.results import RESULTS
+from fastpath.bench.micro.results import FOUND, Figures
 
 ROUNDS = 30
 
 
 def udp_frame(size: int, version: int = 4) -> bytes:
-    """An Ethernet frame of `size` bytes that holds a UDP datagram (checksum not filled in)."""
+    """Return an Ethernet frame of `size` bytes that holds a UDP datagram without checksum."""
     ethernet = bytes.fromhex("020000000002 020000000001") + struct.pack("!H", 0x0800 if version == 4 else 0x86DD)
     udp = struct.pack("!HHHH", 40000, 53, size - 14 - (20 if version == 4 else 40), 0x1234)
     if version == 4:
@@ -29,13 +29,12 @@ def udp_frame(size: int, version: int = 4) -> bytes:
 def measure(
     benchmark: BenchmarkFixture, name: str, function: Any, *, each: int, unit: str = "frame", size: int | None = None
 ) -> None:
-    """Time `function()`, which does `each` operations on `size` bytes, and note the time of one."""
+    """Time `function()`, which does `each` operations on `size` bytes, and keep the time of one."""
     benchmark.pedantic(function, rounds=ROUNDS, warmup_rounds=3)  # type: ignore[no-untyped-call]
     times = benchmark.stats.stats  # type: ignore[union-attr]
-    figures: dict[str, Any] = {"ns": times.min / each * 1e9, "ns_median": times.median / each * 1e9, "unit": unit}
-    if size is not None:
-        figures["gb_per_s"] = size / figures["ns"]
-    RESULTS[name] = figures
+    ns = times.min / each * 1e9
+    rate = size / ns if size is not None else None
+    FOUND[name] = Figures(ns=ns, ns_median=times.median / each * 1e9, unit=unit, gb_per_s=rate)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -56,7 +55,7 @@ def test_decap(benchmark: BenchmarkFixture, size: int, version: int) -> None:
 
 
 def super_frame(protocol: int, payload: int, size: int) -> tuple[bytes, bytes]:
-    """A frame of `payload` bytes in segments of `size`, and its virtio-net header (<linux/virtio_net.h>)."""
+    """Return a frame of `payload` bytes in segments of `size`, and its virtio-net header (<linux/virtio_net.h>)."""
     ethernet = bytes.fromhex("020000000002 020000000001 0800")
     if protocol == 6:
         transport, field, gso_type = struct.pack("!HHIIBBHHH", 40000, 5201, 1, 1, 5 << 4, 0x10, 512, 0, 0), 16, 1

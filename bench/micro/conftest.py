@@ -1,31 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say at the end what was measured, one line and one unit each; keep it where it is asked for."""
+"""Show at the end what was measured, one line each, and write the results file where one is asked for."""
 
-import json
 import platform
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fastpath.bench.e2e.machine import processor
-from fastpath.bench.micro.results import RESULTS
+from fastpath.bench.common.machine import processor
+from fastpath.bench.micro.results import FOUND, About, Results
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--save FILE` writes the figures as JSON: the README's table is made from bench/results/micro.json."""
+    """Add `--save FILE`, which writes the figures as JSON: bench/results/micro.json is made by it."""
     parser.addoption("--save", metavar="FILE", help="write the figures of the micro benchmarks to FILE, as JSON")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The figures: the fastest round, which other programs disturbed least, and the median."""
-    if not RESULTS:
+    """Show the fastest round, which other programs disturbed least, and the median."""
+    if not FOUND:
         return
     terminalreporter.section("fastest round (median)")
-    for name, figures in RESULTS.items():
-        rate = f"   {figures['gb_per_s']:.1f} GB/s" if "gb_per_s" in figures else ""
-        line = f"{name:<42} {figures['ns']:>8.1f} ns ({figures['ns_median']:.1f}) per {figures['unit']}{rate}"
-        terminalreporter.write_line(line)
+    for name, found in FOUND.items():
+        rate = f"   {found.gb_per_s:.1f} GB/s" if found.gb_per_s is not None else ""
+        terminalreporter.write_line(f"{name:<42} {found.ns:>8.1f} ns ({found.ns_median:.1f}) per {found.unit}{rate}")
     if target := config.getoption("--save"):
-        about = {"cpu": processor(), "kernel": platform.release(), "python": platform.python_version()}
-        Path(target).write_text(json.dumps({"about": about, "results": RESULTS}, indent=2) + "\n")
+        about = About(cpu=processor(), kernel=platform.release(), python=platform.python_version())
+        Results(about=about, results=FOUND).write(Path(target))

@@ -1,34 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's table of micro benchmarks, from bench/results/micro.json.
+"""The table of micro benchmarks in README.md, from bench/results/micro.json.
 
 python -m fastpath.bench.micro.table            print it
-python -m fastpath.bench.micro.table README.md  put it between the two marks in that file
+python -m fastpath.bench.micro.table README.md  renew it in that document
 """
 
-import json
-from pathlib import Path
-
-from fastpath.bench.marks import Marks
-
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "micro.json"
-MARKS = Marks("micro benchmarks")
+from fastpath.bench.common.documents import KeptTable
+from fastpath.bench.micro.results import Results
 
 
-def render(results: Path = RESULTS) -> str:
-    """The table as Markdown."""
-    saved = json.loads(results.read_text())
-    about = saved["about"]
+def render(results: Results) -> str:
+    """Return the table as Markdown."""
+    about = results.about
     lines = [
-        f"{about['cpu']}, Linux {about['kernel'].split('-')[0]}, Python {about['python']}; one core, no I/O:",
+        f"{about.cpu}, Linux {about.kernel.split('-')[0]}, Python {about.python}; one core, no I/O:",
         "",
         "| what | fastest round | median | |",
         "| --- | ---: | ---: | --- |",
     ]
-    for name, figures in saved["results"].items():
-        rate = f"{figures['gb_per_s']:.1f} GB/s" if "gb_per_s" in figures else ""
-        lines.append(f"| {name} | {figures['ns']:.1f} ns | {figures['ns_median']:.1f} ns | {rate} |")
+    for name, found in results.results.items():
+        rate = f"{found.gb_per_s:.1f} GB/s" if found.gb_per_s is not None else ""
+        lines.append(f"| {name} | {found.ns:.1f} ns | {found.ns_median:.1f} ns | {rate} |")
     return "\n".join(lines)
 
 
+TABLE = KeptTable("micro benchmarks", "micro.json", Results.read, render)
+
 if __name__ == "__main__":
-    MARKS.command(render())
+    TABLE.command()

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves: the JSON file's schema."""
+"""The JSON file of a run."""
 
 from typing import Literal
 
-from fastpath.bench.record import AboutRun, Frozen, Kept
+from fastpath.bench.common.results import AboutRun, Frozen, Kept
 
 
 class About(AboutRun):
-    """Where, with what and how it was measured; `megabytes` is the size of the capture."""
+    """Where, with what and how a run was made; `megabytes` is the size of the capture."""
 
     megabytes: int
 
 
 class Case(Frozen):
-    """A value for each round: million records a second, and the process's memory at most, in MiB."""
+    """One value per round: million records a second, and the peak of the process's memory in MiB."""
 
     mega_per_s: list[float]
     rss_mib: list[float]

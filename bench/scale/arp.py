@@ -10,7 +10,7 @@ import struct
 import time
 from collections.abc import Iterable, Sequence
 
-from fastpath.bench.e2e.namespaces import Namespace
+from fastpath.bench.common.namespaces import Namespace
 from fastpath.control.model import IPInterface
 
 ETH_P_ARP = 0x0806

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where it is measured.
+"""The hosts on which the control plane is measured.
 
 s000 … s099   c1      c2      sandboxes of local endpoints; containers that talk to each other
 h1                    h2      hosts with a daemon each: 192.0.2.1 and .2
@@ -8,98 +8,25 @@ h1                    h2      hosts with a daemon each: 192.0.2.1 and .2
 
 import contextlib
 import os
-import select
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastpath.bench.e2e import namespaces
-from fastpath.bench.e2e.namespaces import Namespace, ip, wait_for
+from fastpath.bench.common import namespaces
+from fastpath.bench.common.daemon import Daemon, remove_named
+from fastpath.bench.common.etcd import ADDRESS, etcd
+from fastpath.bench.common.namespaces import Namespace, ip, wait_for
 from fastpath.bench.scale import content
 from fastpath.bench.scale.content import PEERS, Variant
-from fastpath.bench.scale.etcd import ADDRESS, etcd
 from fastpath.bench.scale.others import Orders
 from fastpath.control import sandbox
-from fastpath.control.client import DaemonClient
 from fastpath.control.model import Sandbox
-from fastpath.errors import FastpathError, RefusedError
+from fastpath.errors import RefusedError
 
 PREFIX = "fpscale-"
 STORES = ("sqlite", "etcd")
-PATIENCE_S = 120.0
-
-
-class Daemon:
-    """A host's daemon, which may be killed and started again. All settings are the defaults, but metrics are on, and
-    what `settings` has, as lines of TOML."""
-
-    def __init__(self, label: str, host: Namespace, folder: Path, store: str, settings: str = "") -> None:
-        self.name = f"fpbench-{os.getpid()}-{label}"
-        self.host = host
-        self.client = DaemonClient(folder / f"{label}.sock")
-        self.metrics = folder / f"{label}.metrics"
-        self.log = folder / f"{label}.log"
-        self._config = folder / f"{label}.toml"
-        self._config.write_text(
-            f'host = "{self.name}"\nvtep = "u0"\nstore = "{store}"\nsocket = "{self.client.path}"\n'
-            f'state_dir = "{folder}/{label}"\nmetrics = "{self.metrics}"\n{settings}'
-        )
-        self._told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._told.bind(str(folder / f"{label}.notify"))
-        self._environ = os.environ | {"NOTIFY_SOCKET": str(folder / f"{label}.notify")}
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def launch(self) -> float:
-        """Start it, and don't wait: when that was (time.monotonic)."""
-        enter = ["nsenter", f"--net=/run/netns/{self.host.name}"]
-        command = [*enter, sys.executable, "-m", "fastpath", "daemon", "--config", str(self._config)]
-        started = time.monotonic()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environ
-            )
-        return started
-
-    def ready(self) -> float:
-        """Wait until it says that it is ready, as systemd would: when that was."""
-        end = time.monotonic() + PATIENCE_S
-        while select.select([self._told], [], [], max(0.0, end - time.monotonic()))[0]:
-            if b"READY=1" in self._told.recv(4096):
-                return time.monotonic()
-        raise RefusedError(f"the daemon did not become ready:\n{self.log.read_text()}")
-
-    def answering(self) -> float:
-        """Wait until it answers a question for its status: when that was."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            with contextlib.suppress(FastpathError):
-                self.client.status()
-                return time.monotonic()
-            time.sleep(0.01)
-        raise RefusedError(f"the daemon does not answer:\n{self.log.read_text()}")
-
-    @property
-    def pid(self) -> int:
-        """Its process; nsenter becomes the daemon."""
-        assert self.process is not None
-        return self.process.pid
-
-    def kill(self) -> None:
-        """kill -9"""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def close(self) -> None:
-        """End it, and forget its socket."""
-        self.kill()
-        self._told.close()
 
 
 @dataclass
@@ -183,13 +110,6 @@ def _namespace(stack: contextlib.ExitStack, label: str) -> Namespace:
 def _remove(name: str) -> None:
     """Without a look for processes in it, which takes long: those that were started are ended before."""
     ip("netns", "delete", name)
-
-
-def remove_named(host: str) -> None:
-    """The namespaces of the host's networks."""
-    for name in namespaces.namespaces():
-        if name.startswith(f"fastpath-{host}-"):
-            ip("netns", "delete", name)
 
 
 def _host(stack: contextlib.ExitStack, switch: Namespace, number: int) -> Namespace:

@@ -1,44 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`./run bench scale`: words → beds → rounds → JSON and tables."""
+"""`./run bench scale`: make hosts, measure in rounds, write JSON and tables."""
 
-import shutil
 import sqlite3
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
-from fastpath.bench.e2e import machine
-from fastpath.bench.e2e.command import ended_by_signals
-from fastpath.bench.record import about_run, check_root
+from fastpath.bench.common import machine
+from fastpath.bench.common.command import check_programs, check_root, ended_by_signals, json_option, rounds_option, show
+from fastpath.bench.common.quiet import wait_for_quiet
+from fastpath.bench.common.results import about_run
 from fastpath.bench.scale import bed, joining, restart, start, table
 from fastpath.bench.scale.bed import STORES, Bed
 from fastpath.bench.scale.content import VARIANTS
 from fastpath.bench.scale.results import About, Measurement, Results
 from fastpath.control.one_line import one_line_errors
-from fastpath.errors import FastpathError, RefusedError
+from fastpath.errors import FastpathError
 
 JOIN, RESTART = ("wide", "many100"), ("few", "many100")
 SCENARIOS = ("join", "restart", "start")
-BUSY_S = 2.0
-QUIET_CORES = 0.3  # busy with other things at most, to be called quiet
 
 
 @click.command()
-@click.option("--scenario", "scenarios", multiple=True, type=click.Choice(SCENARIOS), help="May be repeated.")
-@click.option("--store", "stores", multiple=True, type=click.Choice(STORES), help="May be repeated.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
-@click.option("--seconds", type=click.FloatRange(1, 3600), default=60.0, show_default=True, help="Of quiet.")
+@click.option(
+    "--scenario", "scenarios", multiple=True, type=click.Choice(SCENARIOS), help="What to measure; may be repeated."
+)
+@click.option("--store", "stores", multiple=True, type=click.Choice(STORES), help="Which store; may be repeated.")
+@rounds_option(3)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 3600),
+    default=60.0,
+    show_default=True,
+    help="How long an idle daemon is measured.",
+)
 @click.option(
     "--patience",
     type=click.FloatRange(0, 3600),
     default=0.0,
-    help="Wait so long until the machine is quiet, each time.",
+    help="Seconds to wait at most for a quiet machine, before each measurement.",
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep every figure.")
+@json_option
 @one_line_errors
 def scale(  # noqa: PLR0917  # click gives them by name
     scenarios: tuple[str, ...],
@@ -48,7 +53,7 @@ def scale(  # noqa: PLR0917  # click gives them by name
     patience: float,
     json_file: Path | None,
 ) -> None:
-    """Measure the control plane with 1,000 networks and 10,000 endpoints, and the gap that a restart leaves.
+    """Measure the control plane with 1,000 networks and 10,000 endpoints, and the interruption by a restart.
 
     \b
     Examples:
@@ -56,9 +61,7 @@ def scale(  # noqa: PLR0917  # click gives them by name
       ./run bench scale --scenario restart --store etcd --rounds 10
     """
     check_root("./run bench scale")
-    absent = [name for name in ("etcd", "iperf3", "nsenter", "ping") if shutil.which(name) is None]
-    if absent:
-        raise RefusedError(f"not installed: {', '.join(absent)}")
+    check_programs("etcd", "iperf3", "nsenter", "ping")
     bed.remove_leftovers()
     about = _about(rounds, seconds)
     run = _Run(rounds, seconds, patience)
@@ -67,10 +70,7 @@ def scale(  # noqa: PLR0917  # click gives them by name
             run.scenario(scenario, stores or STORES)
     shown = {name: found.what for name, found in VARIANTS.items()}
     found = Results(about=about, variants=shown, measurements=run.measurements)
-    with tempfile.TemporaryDirectory() as folder:
-        file = json_file or Path(folder) / "scale.json"
-        found.write(file)
-        click.echo(table.render(file))
+    show(found, json_file, table.render)
 
 
 class _Run:
@@ -80,7 +80,7 @@ class _Run:
         self._busy = 0.0
 
     def scenario(self, scenario: str, stores: Sequence[str]) -> None:
-        """All rounds of one, with everything set up anew in each round of a host that joins."""
+        """Measure all rounds of one scenario. For `join`, each round has hosts of its own."""
         if scenario == "start":
             for number in range(self._rounds):
                 self._wait_for_quiet()
@@ -96,11 +96,8 @@ class _Run:
                     self._on_bed(variant, store, self._restart)
 
     def _wait_for_quiet(self) -> None:
-        """As long as one may; how busy it is in the end goes with the figures."""
-        end = time.monotonic() + self._patience
-        self._busy = _busy_cores()
-        while self._busy > QUIET_CORES and time.monotonic() < end:
-            self._busy = _busy_cores()
+        """Wait for a quiet machine, and note how busy it is for the figures."""
+        self._busy = wait_for_quiet(self._patience)
 
     def _join(self, found: Bed, number: int) -> None:
         self._wait_for_quiet()
@@ -133,16 +130,6 @@ class _Run:
         )
 
 
-def _busy_cores() -> float:
-    before = machine.cpu_time()
-    time.sleep(BUSY_S)
-    return (machine.cpu_time() - before).busy / BUSY_S
-
-
 def _about(rounds: int, seconds: float) -> About:
-    version = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=False).stdout
-    return About(
-        **about_run(seconds, rounds),
-        etcd=version.splitlines()[0].rpartition(" ")[2] if version else "",
-        sqlite=sqlite3.sqlite_version,
-    )
+    etcd = machine.version_of("etcd").rpartition(" ")[2]
+    return About(**about_run(seconds, rounds), etcd=etcd, sqlite=sqlite3.sqlite_version)

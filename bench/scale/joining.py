@@ -7,10 +7,12 @@ import threading
 import time
 from queue import SimpleQueue
 
+from fastpath.bench.common.daemon import PATIENCE_S
+from fastpath.bench.common.process import cpu_seconds, memory_kib
 from fastpath.bench.scale import arp, bed
 from fastpath.bench.scale.arp import Asker
-from fastpath.bench.scale.bed import PATIENCE_S, Bed
-from fastpath.bench.scale.process import Window, cpu_seconds, reconciled, resident_mib
+from fastpath.bench.scale.bed import Bed
+from fastpath.bench.scale.daemon_load import Window, reconciled
 from fastpath.errors import RefusedError
 
 RATE, CHANGES_S = 20, 10  # changes a second, and for how long
@@ -36,10 +38,14 @@ def joined(found: Bed) -> Figures:
         noting.join()
         if synced is None:
             raise RefusedError(f"the host does not come into sync:\n{found.h1.log.read_text()[-2000:]}")
-        rss, peak = resident_mib(found.h1.pid)
         figures = {name: when - started for name, when in times.items()}
-        spent = cpu_seconds(found.h1.pid)
-        return {**figures, "in_sync_s": synced - started, "cpu_s": spent, "rss_mib": rss, "rss_peak_mib": peak}
+        pid = found.h1.pid
+        used = {
+            "cpu_s": cpu_seconds(pid),
+            "rss_mib": memory_kib(pid) / 1024,
+            "rss_peak_mib": memory_kib(pid, "VmHWM") / 1024,
+        }
+        return {**figures, "in_sync_s": synced - started, **used}
     finally:
         for asker in askers:
             asker.close()
@@ -72,8 +78,8 @@ def steady(found: Bed, seconds: float) -> Figures:
     time.sleep(seconds)
     percent = window.percent()
     each = reconciled(found.h1.metrics).each_ms(before)
-    rss, _ = resident_mib(found.h1.pid)
-    return {"steady_cpu_percent": percent, "steady_rss_mib": rss} | ({"pass_ms": each} if each is not None else {})
+    figures = {"steady_cpu_percent": percent, "steady_rss_mib": memory_kib(found.h1.pid) / 1024}
+    return figures | ({"pass_ms": each} if each is not None else {})
 
 
 def changing(found: Bed) -> Figures:

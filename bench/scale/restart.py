@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
-from fastpath.bench.e2e.namespaces import wait_for
+from fastpath.bench.common.namespaces import wait_for
 from fastpath.bench.scale.bed import Bed
 from fastpath.bench.scale.joining import Figures, joined
 from fastpath.control.messages import EndpointCreate, NetworkCreate

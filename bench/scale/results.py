@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves: the JSON file's schema, which docs/scale.md explains."""
+"""The JSON file of a run (docs/scale.md)."""
 
-import statistics
 from typing import Literal
 
-from fastpath.bench.record import AboutRun, Frozen, Kept
+from fastpath.bench.common.results import AboutRun, Frozen, Kept, by_round
 
 
 class About(AboutRun):
-    """Where, with what and how it was measured."""
+    """Where, with what and how a run was made."""
 
     etcd: str
     sqlite: str
@@ -29,23 +28,9 @@ class Results(Kept):
 
     version: Literal[1] = 1  # of this schema
     about: About
-    variants: dict[str, str]  # name -> what stands in the store
+    variants: dict[str, str]  # name -> what the store holds
     measurements: list[Measurement]
 
     def values(self, scenario: str, variant: str, store: str, figure: str) -> list[float]:
-        """One figure of all rounds."""
-        return [
-            each.figures[figure]
-            for each in self.measurements
-            if (each.scenario, each.variant, each.store) == (scenario, variant, store) and figure in each.figures
-        ]
-
-
-def spread(values: list[float], digits: int, scale: float = 1.0) -> str:
-    """The median, and the range where that differs."""
-    if not values:
-        return "–"
-    middle, least, most = (
-        f"{value * scale:,.{digits}f}" for value in (statistics.median(values), min(values), max(values))
-    )
-    return middle if least == most else f"{middle} ({least}–{most})"
+        """Return one figure of all rounds."""
+        return [*by_round(self.measurements, figure, scenario=scenario, variant=variant, store=store).values()]

@@ -2,16 +2,13 @@
 """The tables of docs/scale.md, from bench/results/scale.json.
 
 python -m fastpath.bench.scale.table                print them
-python -m fastpath.bench.scale.table docs/scale.md  put them between the two marks in that file
+python -m fastpath.bench.scale.table docs/scale.md  renew them in that document
 """
 
-from pathlib import Path
+from fastpath.bench.common.documents import KeptTable, paragraph
+from fastpath.bench.common.spread import in_words
+from fastpath.bench.scale.results import Results
 
-from fastpath.bench.marks import Marks
-from fastpath.bench.scale.results import Results, spread
-
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "scale.json"
-MARKS = Marks("control plane benchmarks")
 STORES = ("sqlite", "etcd")
 JOIN = (  # figure, in words, digits
     ("ready_s", "ready, s", 2),
@@ -33,15 +30,14 @@ RESTART = (
 )
 
 
-def render(file: Path = RESULTS) -> str:
-    """Both tables as Markdown: a line a variant and store, medians of the rounds with the range."""
-    results = Results.read(file)
+def render(results: Results) -> str:
+    """Return the tables as Markdown: one line per variant and store, medians of the rounds with their range."""
     about = results.about
     head = (
         f"{about.machine}, Python {about.python}, "
         f"SQLite {about.sqlite}, etcd {about.etcd}; median of {about.rounds} rounds, and their range:"
     )
-    return "\n".join([head, "", *_join(results), "", *_restart(results), "", *_start(results)])
+    return "\n".join([paragraph(head), "", *_join(results), "", *_restart(results), "", *_start(results)])
 
 
 def _join(results: Results) -> list[str]:
@@ -51,7 +47,7 @@ def _join(results: Results) -> list[str]:
     ]
     for variant, what in results.variants.items():
         for store in STORES:
-            cells = [spread(results.values("join", variant, store, figure), digits) for figure, _, digits in JOIN]
+            cells = [in_words(results.values("join", variant, store, figure), digits) for figure, _, digits in JOIN]
             if set(cells) != {"–"}:
                 lines.append(f"| `{variant}`: {what} | {store} | {' | '.join(cells)} |")
     return lines
@@ -65,7 +61,7 @@ def _restart(results: Results) -> list[str]:
     for variant in results.variants:
         for store in STORES:
             cells = [
-                spread(results.values(scenario, variant, store, figure), digits)
+                in_words(results.values(scenario, variant, store, figure), digits)
                 for scenario, figure, _, digits in RESTART
             ]
             if set(cells) != {"–"}:
@@ -74,15 +70,19 @@ def _restart(results: Results) -> list[str]:
 
 
 def _start(results: Results) -> list[str]:
-    """Where the time of a start goes before anything of ours runs."""
+    """Return what a start takes before any of our code runs."""
     python, take_over, everything = (
-        spread(results.values("start", "", "", figure), 0) for figure in ("python_ms", "take_over_ms", "all_ms")
+        in_words(results.values("start", "", "", figure), 0) for figure in ("python_ms", "take_over_ms", "all_ms")
     )
     return [
-        f"Of a start, Python itself takes {python} ms; with the modules that are needed to take over {take_over} ms; "
-        f"with all modules {everything} ms."
+        paragraph(
+            f"Of a start, Python itself takes {python} ms; with the modules that are needed to take over {take_over} "
+            f"ms; with all modules {everything} ms."
+        )
     ]
 
 
+TABLE = KeptTable("control plane benchmarks", "scale.json", Results.read, render)
+
 if __name__ == "__main__":
-    MARKS.command(render())
+    TABLE.command()

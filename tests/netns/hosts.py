@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastpath.bench.e2e import namespaces as base
-from fastpath.bench.e2e.namespaces import DEADLINE_S, ip, namespaces, wait_for
+from fastpath.bench.common import namespaces as base
+from fastpath.bench.common.namespaces import DEADLINE_S, ip, namespaces, wait_for
 
 __all__ = [
     "DEADLINE_S",

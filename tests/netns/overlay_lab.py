@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from fastpath import Engine, Port
-from fastpath.bench.e2e.namespaces import is_left_over
+from fastpath.bench.common.namespaces import is_left_over
 from fastpath.control import sandbox, strays
 from fastpath.control.gateway import GatewayBridge
 from fastpath.control.model import Endpoint, Layout, Network

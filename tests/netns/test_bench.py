@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from fastpath.bench.e2e import overlays
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.site import PREFIX
+from fastpath.bench.e2e.sites import overlays
+from fastpath.bench.e2e.sites.site import PREFIX
 from tests.netns.hosts import namespaces, wait_for
 
 BENCH = [sys.executable, "-m", "fastpath", "bench", "--rounds", "1", "--seconds", "0.5"]

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fastpath.bench.e2e import namespaces as base
+from fastpath.bench.common import namespaces as base
 from fastpath.control.client import DaemonClient
 from fastpath.control.messages import EndpointCreate, NetworkCreate, NetworkInfo, Status
 from fastpath.control.model import Endpoint

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.bench.e2e import namespaces as base
+from fastpath.bench.common import namespaces as base
 from fastpath.control import keys
 from fastpath.control.model import Endpoint
 from fastpath.control.store.sqlite import SqliteStore

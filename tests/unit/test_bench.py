@@ -11,17 +11,19 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from fastpath.bench.e2e import native, page, plot, report, results
+from fastpath.bench.common.namespaces import Namespace
+from fastpath.bench.e2e import results
 from fastpath.bench.e2e import table as readme_table
 from fastpath.bench.e2e.command import bench
 from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, compared, contestant
-from fastpath.bench.e2e.namespaces import Namespace
-from fastpath.bench.e2e.overlays import OVERLAYS
+from fastpath.bench.e2e.report import page, plot, terminal
+from fastpath.bench.e2e.report.rows import number, rows
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Results, Skipped
-from fastpath.bench.e2e.rows import number, rows
 from fastpath.bench.e2e.scenarios import SCENARIOS, Compared, Scenario, chosen
 from fastpath.bench.e2e.session import Plan, Session
-from fastpath.bench.e2e.site import Site
+from fastpath.bench.e2e.sites.overlays import OVERLAYS
+from fastpath.bench.e2e.sites.site import Site
+from fastpath.bench.e2e.traffic import native
 from fastpath.errors import UsageError
 
 FIGURES = {  # contestant -> (kpps received in each round, µs p50)
@@ -205,7 +207,7 @@ def test_numbers_have_the_digits_that_say_something() -> None:
 
 def test_the_terminal_shows_every_ratio_and_what_was_skipped(found: Results) -> None:
     output = StringIO()
-    report.print_report(Console(width=160, file=output), found)
+    terminal.print_report(Console(width=160, file=output), found)
     text = output.getvalue()
     assert "2.90× (2.00–3.00)" in text
     assert "0.50× (0.50–0.50)" in text

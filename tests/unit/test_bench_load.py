@@ -13,7 +13,7 @@ MS = 1_000_000
 
 def run(*ends: tuple[str, ...], milliseconds: int = 200) -> list[dict[str, float]]:
     """Both ends as processes, within one window; their tallies."""
-    command = [sys.executable, "-m", "fastpath.bench.e2e.load"]
+    command = [sys.executable, "-m", "fastpath.bench.e2e.traffic.load"]
     common = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [
         subprocess.Popen([*command, *end, "--address", "127.0.0.1", "--port", "42917"], **common)  # type: ignore[call-overload]

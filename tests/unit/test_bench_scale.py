@@ -89,7 +89,7 @@ def test_the_table_has_medians_and_ranges(tmp_path: Path) -> None:
     found = Results(about=about, variants={"wide": "one network"}, measurements=measurements)
     found.write(tmp_path / "scale.json")
     assert Results.read(tmp_path / "scale.json") == found
-    text = table.render(tmp_path / "scale.json")
+    text = table.render(Results.read(tmp_path / "scale.json"))
     assert "| `wide`: one network | etcd | – | – | 2.00 (1.00–3.00) |" in text
     assert "sqlite" not in text
     (tmp_path / "other.json").write_text("{}")

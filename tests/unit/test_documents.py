@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.bench.common.results import KEPT
 from fastpath.bench.docker import table as docker
 from fastpath.bench.e2e import table as e2e
 from fastpath.bench.e2e.results import Results, ratio
 from fastpath.bench.e2e.scenarios import SCENARIOS
 from fastpath.bench.forwarders import table as forwarders
-from fastpath.bench.micro.table import MARKS, render
+from fastpath.bench.micro import table as micro
 from fastpath.bench.replay import table as replay
 from fastpath.bench.scale import table as scale
 
@@ -23,10 +24,13 @@ DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "forwar
 
 def test_the_table_in_the_readme_is_the_measured_one() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert MARKS.place(readme, render()) == readme, "run: python -m fastpath.bench.micro.table README.md"
+    assert micro.TABLE.refresh(readme) == readme, "run: python -m fastpath.bench.micro.table README.md"
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/performance.md", "docs/forwarders-cython.md"])
+END_TO_END = ("README.md", "docs/performance.md", "docs/forwarders-cython.md")
+
+
+@pytest.mark.parametrize("name", END_TO_END)
 def test_the_end_to_end_tables_are_the_measured_ones(name: str) -> None:
     document = (ROOT / name).read_text()
     assert e2e.RUN.search(document)
@@ -34,7 +38,7 @@ def test_the_end_to_end_tables_are_the_measured_ones(name: str) -> None:
 
 
 def test_what_a_forwarder_in_python_costs_is_as_measured() -> None:
-    kept = Results.read(e2e.RESULTS / "e2e-forwarders.json")
+    kept = Results.read(KEPT / "e2e-forwarders.json")
     document = (ROOT / "docs" / "forwarders-cython.md").read_text()
     for underlay in ("offload", "wire"):
         found = ratio(
@@ -51,27 +55,23 @@ def test_what_a_forwarder_in_python_costs_is_as_measured() -> None:
 
 def test_the_tables_of_the_control_plane_are_the_measured_ones() -> None:
     document = (ROOT / "docs" / "scale.md").read_text()
-    table = scale.render() if scale.RESULTS.exists() else "No run is kept yet."
-    assert scale.MARKS.place(document, table) == document, "run: python -m fastpath.bench.scale.table docs/scale.md"
+    assert scale.TABLE.refresh(document) == document, "run: python -m fastpath.bench.scale.table docs/scale.md"
 
 
 def test_the_comparison_with_docker_s_overlay_is_the_measured_one() -> None:
     document = (ROOT / "docs" / "comparison.md").read_text()
-    table = docker.render() if docker.RESULTS.exists() else "No run is kept yet."
     made = "run: python -m fastpath.bench.docker.table docs/comparison.md"
-    assert docker.MARKS.place(document, table) == document, made
+    assert docker.TABLE.refresh(document) == document, made
 
 
 def test_the_table_of_replays_is_the_measured_one() -> None:
     document = (ROOT / "docs" / "replay.md").read_text()
-    assert replay.MARKS.place(document, replay.render()) == document, (
-        "run: python -m fastpath.bench.replay.table docs/replay.md"
-    )
+    assert replay.TABLE.refresh(document) == document, "run: python -m fastpath.bench.replay.table docs/replay.md"
 
 
 def test_the_costs_of_the_examples_are_the_measured_ones() -> None:
     document = (ROOT / "examples" / "forwarders" / "README.md").read_text()
-    assert forwarders.MARKS.place(document, forwarders.render()) == document, (
+    assert forwarders.TABLE.refresh(document) == document, (
         "run: python -m fastpath.bench.forwarders.table examples/forwarders/README.md"
     )
 

@@ -16,7 +16,7 @@ from scapy.layers.l2 import ARP, Ether
 
 import fastpath
 from fastpath import Forwarder, LearningBridge
-from fastpath.bench.micro.example import build
+from fastpath.bench.common.example import build
 from fastpath.control.forwarders import load
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import Lab, drain

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastpath.bench.e2e import machine
-from fastpath.bench.e2e.namespaces import Namespace, wait_for
-from fastpath.bench.e2e.site import Site
+from fastpath.bench.common import machine
+from fastpath.bench.common.namespaces import Namespace, wait_for
+from fastpath.bench.e2e.sites.site import Site
 from fastpath.errors import RefusedError
 
 SENDER_CPU, RECEIVER_CPU = 0, 1
@@ -64,7 +64,17 @@ def cpu_within(window: Window) -> machine.CpuTime:
 def load(where: Namespace, role: str, *, cpu: int, **options: float | str) -> subprocess.Popen[str]:
     """One end of the load, ready to start."""
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    command = [sys.executable, "-m", "fastpath.bench.e2e.load", role, "--address", ADDRESS, "--cpu", str(cpu), *words]
+    command = [
+        sys.executable,
+        "-m",
+        "fastpath.bench.e2e.traffic.load",
+        role,
+        "--address",
+        ADDRESS,
+        "--cpu",
+        str(cpu),
+        *words,
+    ]
     return where.spawn(*command, stdin=subprocess.PIPE)
 
 

@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the results of every benchmark have in common: where and when they come from, and the file that they are kept
-in."""
+"""What the results files of all benchmarks share: where and when a run was made, and reading and writing the file."""
 
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fastpath.bench.e2e import machine
-from fastpath.errors import RefusedError, UsageError
+from fastpath.bench.common import machine
+from fastpath.errors import UsageError
 from fastpath.version import VERSION
+
+KEPT = Path(__file__).resolve().parent.parent / "results"  # the runs whose figures are in the documents
 
 
 class Frozen(BaseModel):
-    """The base of all: strict about what it does not know."""
+    """The base of all models: unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class AboutRun(Frozen):
-    """Where, with what and how it was measured."""
+    """Where, with what and how a run was made."""
 
     date: str
     cpu: str
@@ -36,12 +38,12 @@ class AboutRun(Frozen):
 
     @property
     def machine(self) -> str:
-        """In words, for the head of a table."""
+        """The machine in words, for the head of a table."""
         return f"{self.cpu}, {self.cores} cores, Linux {self.kernel.split('-')[0]}"
 
 
 def about_run(seconds: float, rounds: int) -> dict[str, Any]:
-    """AboutRun's fields, here and now."""
+    """Return the fields of AboutRun for this machine and moment."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": machine.processor(),
@@ -56,22 +58,37 @@ def about_run(seconds: float, rounds: int) -> dict[str, Any]:
 
 
 class Kept(Frozen):
-    """A whole run, and its file of JSON."""
+    """A whole run, and its JSON file."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The results in a file. Raises UsageError for what is none of ours."""
+        """Read a results file. Raise UsageError for any other file."""
         try:
             return cls.model_validate_json(path.read_text())
         except (ValidationError, ValueError) as error:
             raise UsageError(f"{path} holds no results of this version: {str(error).splitlines()[0]}") from None
 
     def write(self, path: Path) -> None:
-        """Keep them."""
+        """Write the results file."""
         path.write_text(self.model_dump_json(indent=1) + "\n")
 
 
-def check_root(command: str) -> None:
-    """Raises RefusedError where this process is not root."""
-    if os.geteuid() != 0:
-        raise RefusedError(f"the benchmark makes network namespaces, which needs root: sudo {command}")
+class Measured(Protocol):
+    """A measurement of any benchmark: the figures of one round."""
+
+    @property
+    def round(self) -> int:
+        """The round, from 0."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """The figures by name."""
+
+
+def by_round(measurements: Iterable[Measured], figure: str, **place: object) -> dict[int, float]:
+    """Return one figure by round, of the measurements whose attributes equal `place`."""
+    return {
+        each.round: each.figures[figure]
+        for each in measurements
+        if figure in each.figures and all(getattr(each, key) == value for key, value in place.items())
+    }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine that the figures come from: what it is, and how busy it is."""
+"""The machine that the figures come from: its parts, and how busy it is."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ class CpuTime:
 
 
 def cpu_time() -> CpuTime:
-    """What the machine has spent so far."""
+    """Return the CPU time that the machine has spent since boot."""
     with open("/proc/stat", encoding="ascii") as file:
         user, nice, system, _idle, _iowait, irq, softirq, steal = (int(word) for word in file.readline().split()[1:9])
     tick = os.sysconf("SC_CLK_TCK")
@@ -34,20 +34,15 @@ def cpu_time() -> CpuTime:
 
 
 def processor() -> str:
-    """The CPU's name, as /proc/cpuinfo has it."""
+    """Return the CPU's name, as /proc/cpuinfo has it."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
 
 
-def congestion_control() -> str:
-    """TCP's congestion control, which new network namespaces take over from the machine (tcp(7))."""
-    return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
-
-
 def commit() -> str:
-    """The commit that this program is of; "+" where files were changed since, "" outside of a repository."""
+    """Return the commit of this program: with "+" where files were changed since, "" outside of a repository."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
@@ -60,20 +55,9 @@ def commit() -> str:
         return ""
 
 
-VERSION_COMMANDS = {
-    "iperf3": "iperf3 --version",
-    "ovs-vswitchd": "ovs-vswitchd --version",
-    "openvpn": "openvpn --version",
-    "fastd": "fastd --version",
-    "ip": "ip -V",
-}
-
-
-def programs() -> dict[str, str]:
-    """The first line of what each program that is installed says about its version."""
-    found = {}
-    for name, command in VERSION_COMMANDS.items():
-        if shutil.which(name) is not None:
-            done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
-            found[name] = next(iter((done.stdout or done.stderr).splitlines()), "").strip()
-    return found
+def version_of(program: str, option: str = "--version") -> str:
+    """Return the first line that a program prints about its version; "" where it is not installed."""
+    if shutil.which(program) is None:
+        return ""
+    done = subprocess.run([program, option], capture_output=True, text=True, check=False)
+    return next(iter((done.stdout or done.stderr).splitlines()), "").strip()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fastpath.bench.e2e.machine import ROOT
+from fastpath.bench.common.machine import ROOT
 from fastpath.errors import RefusedError, UsageError
 
 

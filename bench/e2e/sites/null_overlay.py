@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `null` overlay as a process: python -m fastpath.bench.e2e.null_overlay DEVICE LOCAL REMOTE
+"""The `null` overlay as a process: python -m fastpath.bench.e2e.sites.null_overlay DEVICE LOCAL REMOTE
 
 It makes a TAP and prints `ready`; shuttle.c says what it does with it.
 """
@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 
-from fastpath.bench.e2e import native
+from fastpath.bench.e2e.traffic import native
 
 PORT = 4999
 SEGMENT = 1472  # UDP payload at an MTU of 1500

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An engine with two TAPs on one segment, for the `local` scenarios: python -m fastpath.bench.e2e.local_engine
+"""An engine with two TAPs on one segment, for the `local` scenarios: python -m fastpath.bench.e2e.sites.local_engine
 
 The TAPs are called local1 and local2. Of the options of `fastpath vxlan add` it knows --workers only.
 """
@@ -7,8 +7,8 @@ The TAPs are called local1 and local2. Of the options of `fastpath vxlan add` it
 import argparse
 
 from fastpath import Engine
-from fastpath.bench.e2e.peers import VNI
-from fastpath.bench.e2e.site import OVERLAY_MTU
+from fastpath.bench.e2e.sites.peers import VNI
+from fastpath.bench.e2e.sites.site import OVERLAY_MTU
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="local_engine", description="an engine with two TAPs on one segment")

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fastpath.bench.common.namespaces import Namespace, wait_for
 from fastpath.bench.e2e.names import Contestant
-from fastpath.bench.e2e.namespaces import Namespace, wait_for
-from fastpath.bench.e2e.site import DEVICE, OVERLAY_MTU, Site
+from fastpath.bench.e2e.sites.site import DEVICE, OVERLAY_MTU, Site
 from fastpath.errors import RefusedError
 
 OVS_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -34,7 +34,7 @@ def null(site: Site, _: Contestant) -> None:
     """Our I/O loop without VXLAN work. Super-frames must fit one UDP datagram."""
     for number, host, container in site.sides:
         words = [DEVICE, f"192.0.2.{number}", f"192.0.2.{3 - number}"]
-        process = host.spawn(sys.executable, "-m", "fastpath.bench.e2e.null_overlay", *words)
+        process = host.spawn(sys.executable, "-m", "fastpath.bench.e2e.sites.null_overlay", *words)
         _move_device(host, container, process)
         container.ip(f"link set {DEVICE} gso_max_size 65000")
 
@@ -43,7 +43,7 @@ def fastpath_local(site: Site, contestant: Contestant) -> None:
     """One engine with two TAPs on one segment: local_engine.py, as `fastpath vxlan add` makes one TAP a device."""
     if contestant.commit is not None:
         raise RefusedError("another commit is not measured with both containers on one host")
-    command = [sys.executable, "-m", "fastpath.bench.e2e.local_engine", *contestant.options]
+    command = [sys.executable, "-m", "fastpath.bench.e2e.sites.local_engine", *contestant.options]
     process = site.h1.spawn(*command)
     for number, host, container in site.sides:
         _move_device(host, container, process, f"local{number}")

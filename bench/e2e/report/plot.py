@@ -10,8 +10,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastpath.bench.e2e.report.rows import OFFERED, Row, rows
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.rows import OFFERED, Row, rows
 from fastpath.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastpath.bench.e2e import peers
-from fastpath.bench.e2e.commits import commit_tree
 from fastpath.bench.e2e.names import FORMS, UNDERLAYS, Contestant
-from fastpath.bench.e2e.peers import VNI
-from fastpath.bench.e2e.site import DEVICE, OVERLAY_MTU, Site
+from fastpath.bench.e2e.sites import peers
+from fastpath.bench.e2e.sites.commits import commit_tree
+from fastpath.bench.e2e.sites.peers import VNI
+from fastpath.bench.e2e.sites.site import DEVICE, OVERLAY_MTU, Site
 from fastpath.errors import RefusedError
 
 

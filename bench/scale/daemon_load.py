@@ -1,29 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process uses, and what it says of itself."""
+"""What a daemon uses over a while, and what its metrics say about full passes."""
 
-import os
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all its threads, those that ended too (proc_pid_stat(5), in ticks of 10 ms)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def resident_mib(pid: int) -> tuple[float, float]:
-    """VmRSS and VmHWM."""
-    found = {}
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        key, _, rest = line.partition(":")
-        if key in ("VmRSS", "VmHWM"):
-            found[key] = int(rest.split()[0]) / 1024
-    return found["VmRSS"], found["VmHWM"]
+from fastpath.bench.common.process import cpu_seconds
 
 
 @dataclass(frozen=True)

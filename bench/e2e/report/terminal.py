@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fastpath.bench.e2e.report.rows import OFFERED, notes, rows
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.rows import OFFERED, notes, rows
 
 COLOURS = {"better": "green", "worse": "red"}
 LEGEND = "ratio: median of the rounds (minimum–maximum); ↓: lower is better; kpps: received of offered"

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from fastpath.bench.e2e import plot
+from fastpath.bench.e2e.report import plot
+from fastpath.bench.e2e.report.rows import notes, number, rows
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.rows import notes, number, rows
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222; }

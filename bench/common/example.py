@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forwarder in Cython that comes as an example, compiled as its README says."""
+"""The example forwarder in Cython, compiled as its README says."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parents[2] / "examples" / "cython-forwarder"
 
 
 def build(folder: Path) -> Path:
-    """Compile it against this fastpath. `folder` is an empty one; returns what has to be on sys.path."""
+    """Compile it against this fastpath, below `folder`. Return the directory that has to be on sys.path."""
     copy, target = folder / "project", folder / "site"
     shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("build", "*.egg-info"))
     options = "--no-build-isolation --no-deps --no-index --disable-pip-version-check -q --target"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine of ours needs as it grows, in a process of its own: python -m fastpath.bench.e2e.growth
+"""What an engine of ours needs as it grows, in a process of its own: python -m fastpath.bench.e2e.traffic.growth
 
 Prints one JSON object: resident MiB with 1 network, with 1,000, with 10,000 addresses in them, and with a million.
 """
@@ -8,7 +8,7 @@ import json
 import os
 
 from fastpath import Engine, Segment
-from fastpath.bench.e2e.stations import resident_kib
+from fastpath.bench.e2e.traffic.stations import resident_kib
 
 NETWORKS, ENDPOINTS, ENTRIES = 1000, 10_000, 1_000_000
 UDP_PORT = 4790  # a device of ours may run in the same namespace

@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.e2e.names import SUBJECT
-from fastpath.bench.e2e.namespaces import Namespace
-from fastpath.bench.e2e.site import Site
-from fastpath.bench.e2e.stations import resident_mib
-from fastpath.bench.e2e.traffic import Figures
+from fastpath.bench.e2e.sites.site import Site
+from fastpath.bench.e2e.traffic.measure import Figures
+from fastpath.bench.e2e.traffic.stations import resident_mib
 
 IDLE_FACTOR = 5  # an idle period is so many times as long as a measurement with traffic
 
@@ -43,5 +43,5 @@ def memory(site: Site, _: float) -> Figures:
     """Resident memory of one host's processes with one network; of ours, also how it grows (growth.py)."""
     figures: Figures = {"rss_mib": resident_mib(site.h1), "processes": len(site.h1.pids())}
     if site.overlay == SUBJECT:
-        figures |= json.loads(site.h1.run(sys.executable, "-m", "fastpath.bench.e2e.growth").stdout)
+        figures |= json.loads(site.h1.run(sys.executable, "-m", "fastpath.bench.e2e.traffic.growth").stdout)
     return figures

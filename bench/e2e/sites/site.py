@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastpath.bench.e2e import namespaces
-from fastpath.bench.e2e.namespaces import Namespace
+from fastpath.bench.common import namespaces
+from fastpath.bench.common.namespaces import Namespace
 
 PREFIX = "fpb-"
 MTU, OVERLAY_MTU = 1500, 1450

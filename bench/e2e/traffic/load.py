@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One end of the datagram load, as a process of its own inside a container's namespace:
 
-    python -m fastpath.bench.e2e.load send|receive|request|respond|learn|spread|watch …
+    python -m fastpath.bench.e2e.traffic.load send|receive|request|respond|learn|spread|watch …
 
 It prints `ready` when its sockets are made, then reads one line, `BEGIN COUNT END` (CLOCK_MONOTONIC, ns):
 traffic flows from BEGIN to END, and what happens from COUNT on is counted. At the end it prints one JSON object.
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpath.bench.e2e import native
+from fastpath.bench.e2e.traffic import native
 
 PORT = 5001
 RECEIVE_BUFFER = 4 << 20  # bytes; a burst that the receiver's core can't take at once is no loss of the overlay's

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastpath.bench.e2e.namespaces import Namespace, wait_for
+from fastpath.bench.common.namespaces import Namespace, wait_for
 
 ADDRESS, PORT = "192.0.2.100", 2379
 
