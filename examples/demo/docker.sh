@@ -23,6 +23,7 @@ url=etcd://192.0.2.1:2379
 
 # Mounts of its own but for the names of sandboxes, which the fastpath daemon enters, and its own plugin folder in the place
 # where dockerd looks: what two machines have anyway.
+# shellcheck disable=SC2016 # the variables are for the shell that runs this
 as_a_machine='
 for mount in $(awk "{ print \$5 }" /proc/self/mountinfo); do
     [ "$mount" = "$FOLDER/exec/netns" ] || mount --make-private "$mount" 2>/dev/null || :
@@ -76,7 +77,7 @@ dock() { # dock HOST WORDS…: docker WORDS… on that host, shown as it would b
 clean_first() {
     local host group pids
     for host in h1 h2; do
-        for group in /sys/fs/cgroup/fpdemo-$host /sys/fs/cgroup/*/fpdemo-$host; do # version 2, and 1
+        for group in /sys/fs/cgroup/fpdemo-$host /sys/fs/cgroup/*/"fpdemo-$host"; do # version 2, and 1
             [ -d "$group" ] || continue
             for _ in $(seq 100); do
                 pids=$(find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
@@ -94,6 +95,7 @@ clean_last() {
     for group in /sys/fs/cgroup/fpdemo-h[12] /sys/fs/cgroup/*/fpdemo-h[12]; do
         [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
+    # shellcheck disable=SC2013 # the kernel writes a space as \040, so a word is a line
     for mount in $(awk -v under="$scratch/docker-" 'index($2, under) == 1 { print $2 }' /proc/self/mounts | sort -r); do
         umount -l "$mount" 2>/dev/null || true
     done

@@ -32,7 +32,7 @@ etcd) url=etcd://192.0.2.1:2379 ;;
 esac
 
 begin
-if [ $kind = etcd ]; then
+if [ "$kind" = etcd ]; then
     step "etcd, on h1"
     etcd_start
 fi
@@ -70,7 +70,7 @@ killed "$h1_pid"
 daemon_start h1
 wait $ping_pid
 
-if [ $kind = etcd ]; then
+if [ "$kind" = etcd ]; then
     step "etcd is killed: what is known stays known, and the containers don't notice"
     killed "$etcd_pid"
     show c1 ping -c 100 -i 0.02 -q 10.9.0.3

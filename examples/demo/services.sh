@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the demos with daemons share: etcd on h1, a fastpath daemon on each host. `url` is their store.
-# shellcheck shell=bash disable=SC2154  # common.sh and the demo set the rest
+# shellcheck shell=bash disable=SC2034,SC2154  # common.sh and the demo set the rest and use etcd_pid
 
 # Services are started by nsenter, not by `ip netns exec`, which would give each a view of its own of the mounts, and with
 # it of the namespaces that have names.

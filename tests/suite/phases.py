@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The phases of `./run test`, and what runs beside what.
+
+Tests with hosts, daemons and servers mostly wait, and mind when they are kept from the processor; so they come first
+and have it whenever they want it. Compilers, fuzzers and unit tests compute in the time that is left.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tests.suite.phase import Phase
+
+Lanes = Sequence[Sequence[Phase]]
+COMPUTES = 19  # niceness
+WORKERS = os.cpu_count() or 1
+SANITIZED = Path("build/asan")
+
+# Tests of our C code: in the others, which are of Python alone, sanitizers find nothing. What takes compilers or whole
+# programs is marked slow; others test the same C code.
+OF_C = tuple(f"tests/unit/{name}" for name in ("kernels", "engine", "forwarders", "pcap", "replay", "examples"))
+
+
+def quick() -> Lanes:
+    """What a developer runs at every save; it needs no root."""
+    return [
+        [Phase("lint", command=("./run", "phase", "lint_quick"))],
+        [Phase("unit", tests=("tests/unit", "-m", "not slow"), workers=WORKERS)],
+    ]
+
+
+def everything() -> Lanes:
+    """All that there is."""
+    computing = [
+        Phase("lint", command=("./run", "phase", "lint")),
+        Phase("fuzz", command=("./run", "phase", "fuzz_and_storm")),
+        _sanitized(),
+        Phase("unit", tests=("tests/unit",), workers=WORKERS),
+    ]
+    return [
+        [Phase("system", tests=("tests/system",), workers=3 * WORKERS)],
+        [Phase("netns", tests=("tests/netns",), workers=WORKERS)],
+        [replace(phase, niceness=COMPUTES) for phase in computing],
+    ]
+
+
+def _sanitized() -> Phase:
+    """The unit tests of C again, in a copy that is built with AddressSanitizer and UndefinedBehaviorSanitizer."""
+    return Phase(
+        "sanitized",
+        prepare=("./run", "phase", "sanitized_copy"),
+        folder=SANITIZED,
+        tests=(*OF_C, "-m", "not slow"),
+        workers=WORKERS,
+        environment={
+            "LD_PRELOAD": f"{_library('libasan.so')} {_library('libubsan.so')}",
+            # The interpreter itself leaks by design; leaks of ours are looked for by the fuzzers and the storm.
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "PYTHONMALLOC": "malloc",
+        },
+    )
+
+
+def _library(name: str) -> str:
+    return subprocess.check_output(["gcc", f"-print-file-name={name}"], text=True).strip()
+
+
+SETS: dict[str, Callable[[], Lanes]] = {"quick": quick, "everything": everything}

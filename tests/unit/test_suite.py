@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runner of `./run test`: what fails twice fails, what fails once is flaky, what crashes is never forgotten."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.suite import lanes
+from tests.suite.phase import Phase
+
+ROOT = Path(__file__).parents[2]
+PROJECT = """
+import os, pathlib, pytest
+
+def test_passes():
+    pass
+
+@pytest.mark.parametrize("name", ["one", "two words"])
+def test_fails_once(name):
+    marker = pathlib.Path(__file__).with_name(name)
+    if not marker.exists():
+        marker.touch()
+        raise AssertionError("the first time")
+
+def test_fails_always():
+    raise AssertionError("always")
+
+def test_is_skipped():
+    pytest.skip("no such thing here")
+
+@pytest.fixture
+def cleaned():
+    yield
+    raise RuntimeError("in the teardown")
+
+def test_fails_in_its_teardown(cleaned):
+    pass
+
+def test_crashes():
+    os._exit(3)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with tests that end in every way."""
+    (tmp_path / "test_it.py").write_text(PROJECT)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+def phase(project: Path, *tests: str, name: str = "some", workers: int = 1) -> Phase:
+    return Phase(name, tests=tests, folder=project, environment={"PYTHONPATH": str(ROOT)}, workers=workers)
+
+
+def run(project: Path, *phases: Phase, repeat: bool = True) -> tuple[bool, list[str]]:
+    return lanes.run([phases], project / "logs", repeat=repeat)
+
+
+def last(said: list[str]) -> str:
+    """The sum, without its time."""
+    return said[-1].rpartition(" in ")[0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_fails_once_is_flaky_and_does_not_fail_the_run(project: Path, workers: int) -> None:
+    passed, said = run(project, phase(project, "-k", "once or passes or skipped", workers=workers))
+    assert passed
+    assert "skipped, 1: no such thing here" in said
+    flaky = [line for line in said if line.startswith("flaky: some test_it.py::test_fails_once[")]
+    assert [line.partition(" (")[0].partition("[")[2] for line in flaky] == ["one]", "two words]"]
+    assert last(said) == "3 passed, 0 failed, 1 skipped"
+
+
+def test_what_fails_once_fails_the_run_where_nothing_is_repeated(project: Path) -> None:
+    passed, said = run(project, phase(project, "-k", "once or passes"), repeat=False)
+    assert not passed
+    assert "failed: some test_it.py::test_fails_once[one]" in said
+    assert last(said) == "1 passed, 2 failed, 0 skipped"
+
+
+def test_what_fails_twice_fails_the_run(project: Path) -> None:
+    passed, said = run(project, phase(project, "-k", "once or always or teardown"), phase(project, "-k", "passes"))
+    assert not passed
+    assert "failed: some test_it.py::test_fails_always" in said
+    assert "failed: some test_it.py::test_fails_in_its_teardown" in said
+    assert "phases that failed: some" in said
+    assert last(said) == "3 passed, 2 failed, 0 skipped"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_crash_fails_the_run(project: Path, workers: int) -> None:
+    passed, said = run(
+        project, phase(project, "-k", "crashes", workers=workers), phase(project, "-k", "passes", name="other")
+    )
+    assert not passed
+    assert "phases that failed: some" in said
+    assert last(said).startswith("1 passed, ")
+
+
+@pytest.mark.parametrize("tests", [("no_such_file.py",), ("-k", "no_such_test"), ("broken.py",)])
+def test_tests_that_do_not_run_fail_the_run(project: Path, tests: tuple[str, ...]) -> None:
+    (project / "broken.py").write_text("import no_such_module\n")
+    passed, said = run(project, phase(project, *tests))
+    assert not passed
+    assert "phases that failed: some" in said
+
+
+def test_a_command_passes_or_fails_by_its_exit_status(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    passed, said = lanes.run(
+        [
+            [Phase("good", command=("sh", "-c", "echo well; echo done >&2"))],
+            [Phase("bad", command=("sh", "-c", "echo badly; exit 7")), Phase("unready", ("true",), prepare=("false",))],
+        ],
+        project / "logs",
+        repeat=True,
+    )
+    assert not passed
+    assert [" ".join(line.split()) for line in said[:3]] == [
+        "good 0 s passed",
+        "bad 0 s FAILED with exit status 7",
+        "unready 0 s FAILED with exit status 1",
+    ]
+    assert said[3] == "phases that failed: bad, unready"
+    out = capfd.readouterr().out
+    assert "well\ndone\n" in out
+    assert "badly\n" in out
+
+
+def test_the_slowest_tests_are_listed(project: Path) -> None:
+    _, said = lanes.run([[phase(project, "-k", "passes or always")]], project / "logs", durations=True)
+    assert {line.partition(" s  ")[2] for line in said[:2]} == {
+        "some test_it.py::test_passes",
+        "some test_it.py::test_fails_always",
+    }
+
+
+def test_an_unknown_set_of_phases_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.suite", "nonsense"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
