@@ -19,32 +19,32 @@ import socket
 
 from fastpath import Engine, Port
 from fastpath.addresses import IPAddress
-from fastpath.control.cache import Cache
-from fastpath.control.config import DaemonConfig
+from fastpath.control.api.unix_socket import listening_socket
+from fastpath.control.cluster.cache import Cache
+from fastpath.control.cluster.ipam import Pool
+from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.mirror import Changes, Mirror
 from fastpath.control.dns.counts import Counts
 from fastpath.control.dns.names import Names
 from fastpath.control.dns.sockets import Sockets
-from fastpath.control.gateway import GatewayBridge
-from fastpath.control.host_state import HostState
-from fastpath.control.ipam import Pool
-from fastpath.control.logs import set_up_logs
-from fastpath.control.macvlan import Macvlan
-from fastpath.control.membership import Membership
-from fastpath.control.mirror import Changes, Mirror
-from fastpath.control.model import Peer
-from fastpath.control.notify import Notifier
-from fastpath.control.overlay import Overlay
-from fastpath.control.peers import admit, usable_peers
-from fastpath.control.probe import Prober
-from fastpath.control.problem import Problem, problem_of
-from fastpath.control.reconciler import Reconciler
-from fastpath.control.state_dir import StateDir
-from fastpath.control.stop_signals import StopSignals
+from fastpath.control.drivers.macvlan.driver import Macvlan
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.drivers.overlay.gateway import GatewayBridge
+from fastpath.control.host.host_state import HostState
+from fastpath.control.host.network_sync import admit, usable_peers
+from fastpath.control.host.probe import Prober
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
+from fastpath.control.model.objects import Peer
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.runtime.logs import set_up_logs
+from fastpath.control.runtime.signals import StopSignals
+from fastpath.control.runtime.state_dir import StateDir
+from fastpath.control.runtime.systemd import Notifier
 from fastpath.control.store.interface import StoreOptions, UnavailableError
 from fastpath.control.store.open import open_store
-from fastpath.control.underlay import Underlay
-from fastpath.control.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, routed_subnets, underlay_mtu
-from fastpath.control.unix_socket import listening_socket
 from fastpath.errors import ConflictError, FastpathError
 from fastpath.version import VERSION
 
@@ -140,12 +140,12 @@ class Daemon:
     async def _serve(self, sock: socket.socket, stop: asyncio.Event) -> None:
         # Not at the top: the start is in the gap of a restart, and frames flow without these. They take as much
         # CPU time to load as all the rest: aiohttp and the metrics 290 ms, Docker's part 50 ms, the other four 20 ms.
-        from fastpath.control.docker.serve import docker_plugin  # noqa: PLC0415
-        from fastpath.control.faces import faces  # noqa: PLC0415
-        from fastpath.control.operations import Operations  # noqa: PLC0415
-        from fastpath.control.reaper import Reaper  # noqa: PLC0415
-        from fastpath.control.registry import Registry  # noqa: PLC0415
-        from fastpath.control.view import View  # noqa: PLC0415
+        from fastpath.control.api.operations import Operations  # noqa: PLC0415
+        from fastpath.control.api.queries import View  # noqa: PLC0415
+        from fastpath.control.api.server import faces  # noqa: PLC0415
+        from fastpath.control.cluster.reaper import Reaper  # noqa: PLC0415
+        from fastpath.control.cluster.registry import Registry  # noqa: PLC0415
+        from fastpath.control.docker.service import docker_plugin  # noqa: PLC0415
 
         config = self._config
         store = open_store(config.store_url, StoreOptions(**config.store.credentials()))
@@ -198,7 +198,7 @@ class Daemon:
                 )
                 if self._resolvers is not None:
                     # 75 ms for dnspython, for those who want it.
-                    from fastpath.control.dns.serve import resolvers  # noqa: PLC0415
+                    from fastpath.control.dns.service import resolvers  # noqa: PLC0415
 
                     server = resolvers(config, self._resolvers, self._names, self._questions)
                     running.append(tasks.create_task(server.run(), name="resolvers"))

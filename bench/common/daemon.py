@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastpath.bench.common import namespaces
 from fastpath.bench.common.namespaces import Namespace, ip
-from fastpath.control.client import DaemonClient
+from fastpath.control.api.client import DaemonClient
 from fastpath.errors import FastpathError, RefusedError
 
 PATIENCE_S = 120.0  # how long a daemon may take to become ready or to answer

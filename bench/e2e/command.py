@@ -9,7 +9,7 @@ import click
 from fastpath.bench.common.command import ended_by_signals
 from fastpath.bench.common.progress import progress
 from fastpath.bench.e2e import names
-from fastpath.control.one_line import one_line_errors
+from fastpath.control.cli.errors import one_line_errors
 from fastpath.errors import RefusedError, UsageError
 
 FILE = click.Path(dir_okay=False, path_type=Path)

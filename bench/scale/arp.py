@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from fastpath.bench.common.namespaces import Namespace
-from fastpath.control.model import IPInterface
+from fastpath.control.model.objects import IPInterface
 
 ETH_P_ARP = 0x0806
 DEVICE = "eth0"

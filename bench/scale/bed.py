@@ -21,8 +21,8 @@ from fastpath.bench.common.namespaces import Namespace, ip, wait_for
 from fastpath.bench.scale import content
 from fastpath.bench.scale.content import PEERS, Variant
 from fastpath.bench.scale.others import Orders
-from fastpath.control import sandbox
-from fastpath.control.model import Sandbox
+from fastpath.control.kernel import netns
+from fastpath.control.model.objects import Sandbox
 from fastpath.errors import RefusedError
 
 PREFIX = "fpscale-"
@@ -88,7 +88,7 @@ def bed(variant: Variant, kind: str, folder: Path) -> Iterator[Bed]:
         for daemon in (first, second):
             stack.callback(remove_named, daemon.name)
             stack.callback(daemon.close)
-        places = [sandbox.resolve(each.name) for each in sandboxes]
+        places = [netns.resolve(each.name) for each in sandboxes]
         others = stack.enter_context(_others(switch, Orders(url, _prefix(), variant.name, _pairs(places)), folder))
         yield Bed(variant, kind, folder, first, second, c1, c2, others, sandboxes)
 

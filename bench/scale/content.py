@@ -7,10 +7,10 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fastpath.control import keys
-from fastpath.control.ipam import mac_for
-from fastpath.control.model import Endpoint, IPInterface, Network, Peer, Sandbox, Subnet
-from fastpath.control.registry import to_json
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.ipam import mac_for
+from fastpath.control.cluster.registry import to_json
+from fastpath.control.model.objects import Endpoint, IPInterface, Network, Peer, Sandbox, Subnet
 from fastpath.control.store.interface import Put, Store
 
 FIRST_VNI = 1000

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from fastpath.bench.common.namespaces import wait_for
 from fastpath.bench.scale.bed import Bed
 from fastpath.bench.scale.joining import Figures, joined
-from fastpath.control.messages import EndpointCreate, NetworkCreate
+from fastpath.control.model.requests import EndpointCreate, NetworkCreate
 from fastpath.errors import RefusedError
 
 NETWORK, SUBNET = "traffic", "10.200.0.0/24"

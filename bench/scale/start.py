@@ -6,15 +6,15 @@ import sys
 import time
 
 TAKE_OVER = "fastpath.control.daemon"
-ALL = f"{TAKE_OVER}, fastpath.control.faces, fastpath.control.registry, fastpath.control.reaper"
+ALL = f"{TAKE_OVER}, fastpath.control.api.server, fastpath.control.cluster.registry, fastpath.control.cluster.reaper"
 
 
 def measure() -> dict[str, float]:
     """Python alone, with what it takes to take over, and with everything, each in a process of its own."""
     return {
         "python_ms": _took("pass"),
-        "take_over_ms": _took(f"import fastpath.control.commands.daemon, {TAKE_OVER}"),
-        "all_ms": _took(f"import fastpath.control.commands.daemon, {ALL}"),
+        "take_over_ms": _took(f"import fastpath.control.cli.daemon, {TAKE_OVER}"),
+        "all_ms": _took(f"import fastpath.control.cli.daemon, {ALL}"),
     }
 
 

@@ -4,8 +4,8 @@
 from collections.abc import Iterable
 
 from fastpath import Capture, Engine, Port, Segment
-from fastpath.control.capture.messages import CaptureRequest
-from fastpath.control.model import Endpoint
+from fastpath.control.capture.request import CaptureRequest
+from fastpath.control.model.objects import Endpoint
 from fastpath.errors import NotFoundError
 
 

@@ -9,11 +9,11 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from fastpath.control.capture.open import open_capture
-from fastpath.control.capture.serve import answer
-from fastpath.control.device.messages import FdbChange, FdbFlush
+from fastpath.control.capture.stream import answer
+from fastpath.control.device.requests import FdbChange, FdbFlush
 from fastpath.control.device.vxlan import VxlanDevice
-from fastpath.control.forwarders import info, set_forwarder
-from fastpath.control.messages import ForwarderSet
+from fastpath.control.host.forwarders import info, set_forwarder
+from fastpath.control.model.requests import ForwarderSet
 from fastpath.errors import FastpathError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

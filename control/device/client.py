@@ -4,11 +4,11 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
-from fastpath.control.capture.messages import CaptureRequest
+from fastpath.control.api.unix_http import Stream, UnixClient
+from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.device.control_socket import socket_path
-from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
-from fastpath.control.messages import ForwarderInfo, ForwarderSet
-from fastpath.control.unix_http import Stream, UnixClient
+from fastpath.control.device.requests import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
+from fastpath.control.model.requests import ForwarderInfo, ForwarderSet
 
 FORWARDER_TIMEOUT_S = 60.0  # what it starts with may take a while
 

@@ -12,7 +12,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fastpath.addresses import parse_ip
-from fastpath.control.engine_options import DEFAULT_SOURCE_PORTS, SourcePorts, Spin, UdpPort, Workers, default_workers
+from fastpath.control.runtime.engine_options import (
+    DEFAULT_SOURCE_PORTS,
+    SourcePorts,
+    Spin,
+    UdpPort,
+    Workers,
+    default_workers,
+)
 from fastpath.engine import DEFAULT_SPIN_US
 from fastpath.errors import UsageError
 from fastpath.offloads import DEFAULT_OFFLOADS, Offloads

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastpath.control.unix_socket import listen
+from fastpath.control.api.unix_socket import listen
 from fastpath.errors import ConflictError, RefusedError
 from fastpath.port import check_name
 

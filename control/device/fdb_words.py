@@ -6,7 +6,7 @@ from typing import Any
 
 from fastpath.addresses import format_mac, parse_mac
 from fastpath.control.device.config import Word, read_words
-from fastpath.control.device.messages import FdbChange, FdbFlush, FdbLine, FdbState, FdbVerb
+from fastpath.control.device.requests import FdbChange, FdbFlush, FdbLine, FdbState, FdbVerb
 from fastpath.errors import UsageError
 
 _DEV = {"dev": Word(1, hint="dev NAME")}

@@ -15,7 +15,7 @@ from fastpath.control.device.api import application
 from fastpath.control.device.config import VxlanConfig
 from fastpath.control.device.control_socket import control_socket, socket_directory
 from fastpath.control.device.vxlan import VxlanDevice
-from fastpath.control.stop_signals import StopSignals
+from fastpath.control.runtime.signals import StopSignals
 from fastpath.errors import FastpathError, RefusedError
 
 

@@ -7,8 +7,8 @@ import secrets
 from fastpath import Engine, Port, Remote, UsageError
 from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.control.device.config import VxlanConfig
-from fastpath.control.device.messages import DeviceInfo, FdbChange, FdbFlush, FdbLine
-from fastpath.control.netlink import Links, move_link, path_mtu
+from fastpath.control.device.requests import DeviceInfo, FdbChange, FdbFlush, FdbLine
+from fastpath.control.kernel.netlink import Links, move_link, path_mtu
 from fastpath.errors import ConflictError
 
 FLOOD = "00:00:00:00:00:00"

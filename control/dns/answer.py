@@ -25,7 +25,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.dns.counts import Counts
 from fastpath.control.dns.forward import PAYLOAD, BusyError, Forwarder
 from fastpath.control.dns.names import Index, Names
-from fastpath.control.model import Network
+from fastpath.control.model.objects import Network
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@
 from dataclasses import dataclass, field
 
 from fastpath.addresses import IPAddress
-from fastpath.control.mirror import Changes, Mirror
-from fastpath.control.model import Network
+from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.model.objects import Network
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import cast
 
 from fastpath.control.dns.answer import Answers, Pending
 from fastpath.control.dns.sockets import Opened, Sockets
-from fastpath.control.model import Network
+from fastpath.control.model.objects import Network
 
 log = logging.getLogger(__name__)
 

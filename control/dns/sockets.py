@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fastpath.control import sandbox, sysctl
-from fastpath.control.model import Network, Sandbox
+from fastpath.control.kernel import netns, sysctl
+from fastpath.control.model.objects import Network, Sandbox
 
 PORT = 53
 BACKLOG = 32
@@ -65,7 +65,7 @@ class Sockets:
             self.remove(network.name)
         opened = Opened(network, namespace)
         try:
-            sandbox.inside(namespace, lambda: self._open(opened))
+            netns.inside(namespace, lambda: self._open(opened))
         except BaseException:
             opened.close()
             raise

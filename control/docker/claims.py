@@ -10,14 +10,14 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from fastpath.addresses import IPAddress
-from fastpath.control import ipam, keys
+from fastpath.control.cluster import ipam, keys
+from fastpath.control.cluster.ipam import Pool
+from fastpath.control.cluster.registry import SPREAD_AFTER, Registry, read_endpoint, read_network, to_json
+from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.docker.wanted import Wanted
-from fastpath.control.ipam import Pool
-from fastpath.control.macvlan_options import range_of
-from fastpath.control.model import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox
-from fastpath.control.registry import SPREAD_AFTER, Registry, read_endpoint, read_network, to_json
+from fastpath.control.model.macvlan import range_of
+from fastpath.control.model.objects import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.store.interface import Compare, Delete, Put, Store
-from fastpath.control.transact import Planned, ReadView, transact
 from fastpath.errors import ConflictError, NotFoundError
 
 MANAGER: Final = "docker"

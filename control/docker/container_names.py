@@ -15,10 +15,10 @@ from typing import Any
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.cluster.registry import Registry
 from fastpath.control.docker.claims import MANAGER
-from fastpath.control.hostnames import usable
-from fastpath.control.mirror import Mirror
-from fastpath.control.registry import Registry
+from fastpath.control.model.hostnames import usable
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address, ip_network
 
 from fastpath.addresses import IPAddress
-from fastpath.control import ipam
-from fastpath.control.docker.book import Book
+from fastpath.control.cluster import ipam
 from fastpath.control.docker.claims import Claims
-from fastpath.control.docker.messages import (
+from fastpath.control.docker.protocol import (
     AddressGiven,
     AddressSpaces,
     IpamCapabilities,
@@ -24,8 +23,9 @@ from fastpath.control.docker.messages import (
     RequestAddress,
     RequestPool,
 )
+from fastpath.control.docker.state import Book
 from fastpath.control.docker.wanted import ADDRESS_SPACE, NAME
-from fastpath.control.model import IPNetwork
+from fastpath.control.model.objects import IPNetwork
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import NotFoundError, UsageError
 

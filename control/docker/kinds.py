@@ -5,14 +5,15 @@ from collections.abc import Collection
 from typing import Protocol
 
 from fastpath.addresses import IPAddress
-from fastpath.control import lan, marks
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.docker import wanted_macvlan, wanted_overlay
 from fastpath.control.docker.claims import Claims
-from fastpath.control.docker.messages import CreateNetwork, InterfaceName, Joined
+from fastpath.control.docker.protocol import CreateNetwork, InterfaceName, Joined
 from fastpath.control.docker.wanted import Wanted
-from fastpath.control.mirror import Mirror
-from fastpath.control.model import Endpoint, Network
-from fastpath.control.reconciler import Reconciler
+from fastpath.control.drivers import naming
+from fastpath.control.host import lan
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.model.objects import Endpoint, Network
 from fastpath.errors import ConflictError, UsageError
 
 
@@ -58,7 +59,7 @@ class OverlayKind:
 
     def joined(self, _: Network, endpoint: Endpoint) -> Joined:
         """Without a gateway of ours Docker attaches its own gateway bridge, unless the network is internal."""
-        return Joined(name=InterfaceName(source=marks.source_name(endpoint)))
+        return Joined(name=InterfaceName(source=naming.source_name(endpoint)))
 
 
 class MacvlanKind:
@@ -107,7 +108,7 @@ class MacvlanKind:
             if subnet.gateway.version in families
         }
         return Joined(
-            name=InterfaceName(source=marks.source_name(endpoint)),
+            name=InterfaceName(source=naming.source_name(endpoint)),
             gateway=gateways.get(4, ""),
             gateway_v6=gateways.get(6, ""),
             no_gateway=True,

@@ -2,19 +2,19 @@
 """NetworkDriver: Docker's networks and endpoints as ours, of one kind (kinds.py).
 
 An endpoint exists in the store from CreateEndpoint, so every host knows it before it sends. Join makes its interface
-(placed.py); Docker takes it from there, and the reconciler keeps frames going. Our id of an endpoint is how Docker's
+(managed.py); Docker takes it from there, and the reconciler keeps frames going. Our id of an endpoint is how Docker's
 begins. What Docker says of what we don't know (any more) is taken for done.
 """
 
 import logging
 from ipaddress import ip_interface
 
-from fastpath.control import placed
-from fastpath.control.docker.book import Book, Entry
+from fastpath.control.cluster.mirror import Mirror, caught_up, gone
+from fastpath.control.cluster.registry import Registry
 from fastpath.control.docker.claims import MANAGER, Claims
 from fastpath.control.docker.ipam_driver import Reserved
 from fastpath.control.docker.kinds import Kind
-from fastpath.control.docker.messages import (
+from fastpath.control.docker.protocol import (
     CreateEndpoint,
     CreateNetwork,
     EndpointCreated,
@@ -27,10 +27,10 @@ from fastpath.control.docker.messages import (
     OneNetwork,
     OperationalInfo,
 )
-from fastpath.control.mirror import Mirror, caught_up, gone
-from fastpath.control.model import Endpoint, IPInterface, Network, Sandbox
-from fastpath.control.reconciler import Reconciler
-from fastpath.control.registry import Registry
+from fastpath.control.docker.state import Book, Entry
+from fastpath.control.drivers import managed
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.model.objects import Endpoint, IPInterface, Network, Sandbox
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError, NotFoundError, UsageError
 
@@ -155,7 +155,7 @@ class NetworkDriver:
                 f"fastpath does not know the endpoint {request.endpoint[:12]}: start the container again"
             )
         # Of a container that starts there is no namespace yet: Docker makes one when it has all interfaces.
-        where = await self._reconciler.in_thread(placed.expected, request.sandbox)
+        where = await self._reconciler.in_thread(managed.expected, request.sandbox)
         where = where or Sandbox(path=request.sandbox, inode=0)
         endpoint, revision = await self._claims.place(endpoint, where)
         await caught_up(self._mirror, revision)
@@ -184,7 +184,7 @@ class NetworkDriver:
 
     async def remove_orphan(self, endpoint: Endpoint) -> None:
         """An endpoint that Docker forgot, unless its interface was placed after all."""
-        place = await self._reconciler.in_thread(placed.find, self._host, endpoint)
+        place = await self._reconciler.in_thread(managed.find, self._host, endpoint)
         if place is not None and place.within is not None:
             return
         log.warning("endpoint %s in %s was never joined: Docker forgot it", endpoint.id, endpoint.network)

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from fastpath.control.docker import messages
+from fastpath.control.docker import protocol
 from fastpath.control.docker.ipam_driver import IpamDriver
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.errors import FastpathError
@@ -25,31 +25,31 @@ class Plugin:
     """Which request is whose. Without `addresses` it is no IPAM driver."""
 
     def __init__(self, network: NetworkDriver, addresses: IpamDriver | None = None) -> None:
-        self._methods: dict[str, tuple[type[messages.Message], Method]] = {
-            "Plugin.Activate": (messages.Nothing, self.activate),
-            "NetworkDriver.GetCapabilities": (messages.Nothing, network.capabilities),
-            "NetworkDriver.CreateNetwork": (messages.CreateNetwork, network.create_network),
-            "NetworkDriver.DeleteNetwork": (messages.OneNetwork, network.delete_network),
-            "NetworkDriver.AllocateNetwork": (messages.Nothing, network.nothing),
-            "NetworkDriver.FreeNetwork": (messages.Nothing, network.nothing),
-            "NetworkDriver.CreateEndpoint": (messages.CreateEndpoint, network.create_endpoint),
-            "NetworkDriver.DeleteEndpoint": (messages.OneEndpoint, network.delete_endpoint),
-            "NetworkDriver.EndpointOperInfo": (messages.OneEndpoint, network.endpoint_info),
-            "NetworkDriver.Join": (messages.Join, network.join),
-            "NetworkDriver.Leave": (messages.OneEndpoint, network.leave),
-            "NetworkDriver.ProgramExternalConnectivity": (messages.Nothing, network.nothing),
-            "NetworkDriver.RevokeExternalConnectivity": (messages.Nothing, network.nothing),
-            "NetworkDriver.DiscoverNew": (messages.Nothing, network.nothing),
-            "NetworkDriver.DiscoverDelete": (messages.Nothing, network.nothing),
+        self._methods: dict[str, tuple[type[protocol.Message], Method]] = {
+            "Plugin.Activate": (protocol.Nothing, self.activate),
+            "NetworkDriver.GetCapabilities": (protocol.Nothing, network.capabilities),
+            "NetworkDriver.CreateNetwork": (protocol.CreateNetwork, network.create_network),
+            "NetworkDriver.DeleteNetwork": (protocol.OneNetwork, network.delete_network),
+            "NetworkDriver.AllocateNetwork": (protocol.Nothing, network.nothing),
+            "NetworkDriver.FreeNetwork": (protocol.Nothing, network.nothing),
+            "NetworkDriver.CreateEndpoint": (protocol.CreateEndpoint, network.create_endpoint),
+            "NetworkDriver.DeleteEndpoint": (protocol.OneEndpoint, network.delete_endpoint),
+            "NetworkDriver.EndpointOperInfo": (protocol.OneEndpoint, network.endpoint_info),
+            "NetworkDriver.Join": (protocol.Join, network.join),
+            "NetworkDriver.Leave": (protocol.OneEndpoint, network.leave),
+            "NetworkDriver.ProgramExternalConnectivity": (protocol.Nothing, network.nothing),
+            "NetworkDriver.RevokeExternalConnectivity": (protocol.Nothing, network.nothing),
+            "NetworkDriver.DiscoverNew": (protocol.Nothing, network.nothing),
+            "NetworkDriver.DiscoverDelete": (protocol.Nothing, network.nothing),
         }
         if addresses is not None:
             self._methods |= {
-                "IpamDriver.GetCapabilities": (messages.Nothing, addresses.capabilities),
-                "IpamDriver.GetDefaultAddressSpaces": (messages.Nothing, addresses.address_spaces),
-                "IpamDriver.RequestPool": (messages.RequestPool, addresses.request_pool),
-                "IpamDriver.ReleasePool": (messages.ReleasePool, addresses.release_pool),
-                "IpamDriver.RequestAddress": (messages.RequestAddress, addresses.request_address),
-                "IpamDriver.ReleaseAddress": (messages.ReleaseAddress, addresses.release_address),
+                "IpamDriver.GetCapabilities": (protocol.Nothing, addresses.capabilities),
+                "IpamDriver.GetDefaultAddressSpaces": (protocol.Nothing, addresses.address_spaces),
+                "IpamDriver.RequestPool": (protocol.RequestPool, addresses.request_pool),
+                "IpamDriver.ReleasePool": (protocol.ReleasePool, addresses.release_pool),
+                "IpamDriver.RequestAddress": (protocol.RequestAddress, addresses.request_address),
+                "IpamDriver.ReleaseAddress": (protocol.ReleaseAddress, addresses.release_address),
             }
 
     def application(self) -> web.Application:
@@ -58,9 +58,9 @@ class Plugin:
         app.router.add_post("/{method}", self.handle)
         return app
 
-    async def activate(self, _: messages.Nothing) -> messages.Activated:
+    async def activate(self, _: protocol.Nothing) -> protocol.Activated:
         """What this plugin is."""
-        return messages.Activated(
+        return protocol.Activated(
             implements=tuple(sorted({name.partition(".")[0] for name in self._methods} - {"Plugin"}))
         )
 

@@ -5,10 +5,10 @@ import asyncio
 import logging
 import time
 
-from fastpath.control.docker.book import Book
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.docker.claims import MANAGER
 from fastpath.control.docker.network_driver import NetworkDriver
-from fastpath.control.mirror import Mirror
+from fastpath.control.docker.state import Book
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)

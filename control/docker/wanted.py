@@ -9,10 +9,10 @@ from ipaddress import ip_address, ip_interface, ip_network
 from pydantic import Field, ValidationError
 
 from fastpath.addresses import IPAddress
-from fastpath.control import macvlan_options
-from fastpath.control.docker.messages import CreateNetwork, IpamData
-from fastpath.control.messages import NetworkCreate
-from fastpath.control.model import Driver, Layout, Model, Mtu, Name, Network, Subnet, Vni
+from fastpath.control.docker.protocol import CreateNetwork, IpamData
+from fastpath.control.model import macvlan
+from fastpath.control.model.objects import Driver, Layout, Model, Mtu, Name, Network, Subnet, Vni
+from fastpath.control.model.requests import NetworkCreate
 from fastpath.errors import ConflictError, UsageError
 
 ADDRESS_SPACE = "fastpath"
@@ -53,7 +53,7 @@ class Wanted(Model):
             internal=bool(self.internal),
             options=self.options,
         )
-        return macvlan_options.checked(request) if self.driver == "macvlan" else request
+        return macvlan.checked(request) if self.driver == "macvlan" else request
 
     def is_meant(self, network: Network) -> bool:
         """Whether this is the one that is to be joined, if it fits."""

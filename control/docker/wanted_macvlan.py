@@ -4,7 +4,7 @@
 
 from pydantic import ValidationError
 
-from fastpath.control.docker.messages import CreateNetwork
+from fastpath.control.docker.protocol import CreateNetwork
 from fastpath.control.docker.wanted import (
     ADDRESS_SPACE,
     MTU,
@@ -16,7 +16,7 @@ from fastpath.control.docker.wanted import (
     number,
     subnets,
 )
-from fastpath.control.macvlan_options import parse_options
+from fastpath.control.model.macvlan import parse_options
 from fastpath.errors import UsageError
 
 OURS = ("parent", "macvlan_mode", "shim")  # ip_range is --ip-range

@@ -3,7 +3,7 @@
 
 from pydantic import ValidationError
 
-from fastpath.control.docker.messages import CreateNetwork
+from fastpath.control.docker.protocol import CreateNetwork
 from fastpath.control.docker.wanted import (
     ADDRESS_SPACE,
     MTU,

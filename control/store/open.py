@@ -3,8 +3,8 @@
 
 import os
 
+from fastpath.control.model.store_url import parse_store_url
 from fastpath.control.store.interface import Store, StoreOptions
-from fastpath.control.store_url import parse_store_url
 from fastpath.errors import UsageError
 
 
@@ -19,12 +19,12 @@ def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # no
     # (the CPU time to load them: SQLite's 11 ms, etcd's with gRPC 85 ms).
     if where.members:
         _quiet_grpc()
-        from fastpath.control.store.etcd import EtcdStore  # noqa: PLC0415
+        from fastpath.control.store.etcd.store import EtcdStore  # noqa: PLC0415
 
         return EtcdStore(where.members, options)
     if options != StoreOptions():
         raise UsageError(f'the store "{url}" is a file: certificates and passwords go with etcd:// only')
-    from fastpath.control.store.sqlite import SqliteStore  # noqa: PLC0415
+    from fastpath.control.store.sqlite.store import SqliteStore  # noqa: PLC0415
 
     return SqliteStore(where.path)
 

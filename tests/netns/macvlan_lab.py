@@ -15,9 +15,9 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from fastpath.control import sandbox
-from fastpath.control.macvlan import Macvlan
-from fastpath.control.model import Endpoint, Network
+from fastpath.control.drivers.macvlan.driver import Macvlan
+from fastpath.control.kernel import netns
+from fastpath.control.model.objects import Endpoint, Network
 from tests.netns.hosts import Lab, Namespace, ip
 from tests.netns.overlay_lab import condensed, exactly, summary, told
 
@@ -69,7 +69,7 @@ class MacvlanHost:
                 ipaddress.ip_interface(f"192.0.2.{number}/24"),
                 ipaddress.ip_interface(f"2001:db8::{number}/64"),
             ),
-            sandbox=sandbox.resolve(where.name),
+            sandbox=netns.resolve(where.name),
             ifname=ifname,
         ).model_copy(update=more)
 

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from fastpath import Engine, Port
 from fastpath.bench.common.namespaces import is_left_over
-from fastpath.control import sandbox, strays
-from fastpath.control.gateway import GatewayBridge
-from fastpath.control.model import Endpoint, Layout, Network
-from fastpath.control.overlay import Overlay
+from fastpath.control.drivers import cleanup
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.drivers.overlay.gateway import GatewayBridge
+from fastpath.control.kernel import netns
+from fastpath.control.model.objects import Endpoint, Layout, Network
 from tests.netns.hosts import Lab, Namespace, ip, namespaces
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def endpoint(where: Namespace, number: int, of: Network, host: str, ifname: str 
             ipaddress.ip_interface(f"10.{net}.0.{number}/24"),
             ipaddress.ip_interface(f"fd00:{net}::{number}/64"),
         ),
-        sandbox=sandbox.resolve(where.name),
+        sandbox=netns.resolve(where.name),
         ifname=ifname,
     )
 
@@ -110,13 +111,13 @@ def daemons(lab: Lab, *, gateway: bool = False) -> Iterator[list[Daemon]]:
 def remove_leftovers() -> None:
     for name in namespaces():
         if name.startswith(f"fastpath-{HOST}-") and is_left_over(name, f"fastpath-{HOST}-"):
-            sandbox.remove_namespace(name)
+            netns.remove_namespace(name)
 
 
 def remove_namespaces(prefix: str) -> None:
     for name in namespaces():
         if name.startswith(prefix):
-            sandbox.remove_namespace(name)
+            netns.remove_namespace(name)
 
 
 def exactly(*places: str) -> Any:
@@ -163,7 +164,7 @@ def condensed(links: Any, routes: Any) -> Any:
 def ours(daemon: Daemon, *containers: Namespace) -> Any:
     """All that a daemon has to do with."""
     names = [daemon.host.name, *(container.name for container in containers)]
-    names += sorted(strays.network_namespaces(daemon.name))
+    names += sorted(cleanup.network_namespaces(daemon.name))
     rules = daemon.host.run("nft", "list", "ruleset").stdout
-    files = sorted(str(path) for path in sandbox.NAMED.glob(f"fastpath-{daemon.name}-*"))
+    files = sorted(str(path) for path in netns.NAMED.glob(f"fastpath-{daemon.name}-*"))
     return {name: summary(name) for name in names}, rules, files

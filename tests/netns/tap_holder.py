@@ -7,7 +7,7 @@ python -m tests.netns.tap_holder make|adopt WORKERS CONTAINER1 CONTAINER2
 import sys
 
 from fastpath import Engine, TapPort
-from fastpath.control import netlink, sandbox
+from fastpath.control.kernel import netlink, netns
 from fastpath.errors import FastpathError
 
 
@@ -17,7 +17,7 @@ def main(verb: str, workers: str, *containers: str) -> None:
         ports: list[TapPort] = []
         for number, container in enumerate(containers):
             if verb == "adopt":
-                ports.append(sandbox.inside(f"/run/netns/{container}", lambda: segment.adopt_tap("eth0")))
+                ports.append(netns.inside(f"/run/netns/{container}", lambda: segment.adopt_tap("eth0")))
             else:
                 port = segment.add_tap(f"fpt{number}", mtu=1400)
                 netlink.move_link(port.name, container, "eth0")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fastpath.control.netlink import Look
+from fastpath.control.kernel.netlink import Look
 from tests.netns.hosts import Namespace, wait_for
 
 

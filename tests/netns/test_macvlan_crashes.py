@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from fastpath import RefusedError
-from fastpath.control import marks, namespace_calls, sandbox
-from fastpath.control.model import Endpoint, Network
-from fastpath.control.netlink import StackedLinks, links
+from fastpath.control.drivers import naming
+from fastpath.control.kernel import netns, syscalls
+from fastpath.control.kernel.netlink import StackedLinks, links
+from fastpath.control.model.objects import Endpoint, Network
 from tests.netns.hosts import Lab, wait_for
 from tests.netns.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network
 from tests.netns.test_overlay_crashes import CRASHED, ENDED, Fuse
@@ -45,8 +46,8 @@ def in_child(host: MacvlanHost, steps: int, body: Body, net: Network, end: Endpo
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
-        with sandbox.opened(f"/run/netns/{host.host.name}") as fd:
-            namespace_calls.enter_namespace(fd)
+        with netns.opened(f"/run/netns/{host.host.name}") as fd:
+            syscalls.enter_namespace(fd)
         body(host, net, end, Fuse(steps))
         os._exit(ENDED)
     except BaseException:
@@ -107,7 +108,7 @@ def test_a_step_that_fails_undoes_the_others(two: Lab, monkeypatch: pytest.Monke
     with macvlan_hosts(two) as (host, _):
         container = two.containers[0]
         end = host.endpoint(container, 11, net, manager=manager)
-        place, interface = (host.host, marks.source_name(end)) if manager else (container, "eth0")
+        place, interface = (host.host, naming.source_name(end)) if manager else (container, "eth0")
         host.ensure(net)
         before = macvlan_state(host, container)
         left = 0

@@ -4,8 +4,8 @@
 import pytest
 
 from fastpath import ConflictError, RefusedError, UsageError
-from fastpath.control import marks
-from fastpath.control.model import Network
+from fastpath.control.drivers import naming
+from fastpath.control.model.objects import Network
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Lab, Namespace, reaches, wait_for
 from tests.netns.macvlan_lab import ROUTER, MacvlanHost, macvlan_hosts, macvlan_state, network
@@ -174,7 +174,7 @@ def test_check_tries_and_leaves_nothing(two: Lab) -> None:
 
 
 def shim(host: MacvlanHost, net: Network) -> str:
-    name = marks.short_name("fpsh-", net.name)
+    name = naming.short_name("fpsh-", net.name)
     return host.host.ip(f"route show dev {name}") if name in host.host.links() else "none"
 
 
@@ -201,7 +201,7 @@ def test_the_host_reaches_its_containers_by_the_shim(two: Lab) -> None:
             assert reaches(two.switch, "192.0.2.1")
             neighbour = two.switch.ip("neighbour show to 192.0.2.1")
             assert mac in neighbour
-        name = marks.short_name("fpsh-", net.name)
+        name = naming.short_name("fpsh-", net.name)
         for damage in (
             f"neighbour flush dev {name} nud permanent",
             f"link del {name}",
@@ -230,7 +230,7 @@ def test_an_interface_of_the_shims_name_is_not_touched(two: Lab) -> None:
     net = network(shim="yes")
     with macvlan_hosts(two) as (h1, _):
         host, c1 = two.hosts[0], two.containers[0]
-        name = marks.short_name("fpsh-", net.name)
+        name = naming.short_name("fpsh-", net.name)
         host.ip(f"link add {name} type bridge")
         h1.ensure(net, h1.endpoint(c1, 11, net))
         assert h1.problem(net) == f"an interface named {name} exists already, and is not this host's shim"

@@ -7,10 +7,10 @@ import pytest
 
 from fastpath import ConflictError, TapPort
 from fastpath.addresses import parse_ip
-from fastpath.control import sandbox
-from fastpath.control.model import Layout
-from fastpath.control.overlay import Overlay
-from fastpath.control.underlay_watch import underlay_mtu
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.underlay_watch import underlay_mtu
+from fastpath.control.kernel import netns
+from fastpath.control.model.objects import Layout
 from tests.netns.hosts import Lab, Namespace, ip, reaches, wait_for
 from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
 
@@ -206,9 +206,9 @@ def test_a_sandbox_that_is_gone(two: Lab, layout: Layout) -> None:
             if restart:
                 daemon.restart()
                 daemon.ensure(net, end)  # taken over: from here on we keep the namespace alive
-            assert sandbox.is_alive(end.sandbox)
+            assert netns.is_alive(end.sandbox)
             gone.remove()
-            assert not sandbox.is_alive(end.sandbox)
+            assert not netns.is_alive(end.sandbox)
             with pytest.raises(Exception, match="there is no network namespace"):
                 daemon.ensure(net, end)
             daemon.remove(net, end)
@@ -259,7 +259,7 @@ def test_a_namespace_that_is_not_ours_is_not_touched(two: Lab) -> None:
                 daemon.do(call)
         daemon.remove_network(net)
         daemon.do(lambda: daemon.overlay.remove_strays([], []))
-        assert sandbox.exists(f"/run/netns/{name}")
+        assert netns.exists(f"/run/netns/{name}")
 
 
 @both

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from fastpath import Engine, RefusedError
-from fastpath.control import layout_bridge, layout_direct, namespace_calls, packet_filter, sandbox, sysctl
-from fastpath.control.gateway import GatewayBridge
-from fastpath.control.model import Endpoint, Layout, Network
-from fastpath.control.netlink import links
-from fastpath.control.overlay import Overlay
+from fastpath.control.drivers.overlay import bridge, direct
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.drivers.overlay.gateway import GatewayBridge
+from fastpath.control.kernel import netns, nftables, syscalls, sysctl
+from fastpath.control.kernel.netlink import links
+from fastpath.control.model.objects import Endpoint, Layout, Network
 from tests.netns.hosts import Lab, wait_for
 from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, network, ours
 
@@ -41,13 +42,13 @@ class Fuse:
     def light(self) -> None:
         """In a child: every change counts from now on."""
         for holder, name in (
-            (namespace_calls, "mount"),
-            (namespace_calls, "unmount"),
+            (syscalls, "mount"),
+            (syscalls, "unmount"),
             (sysctl, "ensure"),
-            (packet_filter, "masquerade"),
-            (packet_filter, "remove"),
-            (layout_direct, "discard"),
-            (layout_bridge, "discard"),
+            (nftables, "masquerade"),
+            (nftables, "remove"),
+            (direct, "discard"),
+            (bridge, "discard"),
         ):
             setattr(holder, name, self.step(getattr(holder, name)))
         fuse, real = self, vars(links)["IPRoute"]
@@ -75,8 +76,8 @@ def in_child(daemon: Daemon, steps: int, body: Body, net: Network, end: Endpoint
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
-        with sandbox.opened(f"/run/netns/{daemon.host.name}") as fd:
-            namespace_calls.enter_namespace(fd)
+        with netns.opened(f"/run/netns/{daemon.host.name}") as fd:
+            syscalls.enter_namespace(fd)
         fuse = Fuse(steps)
         engine = Engine("127.0.0.1", udp_port=4799)
         bridge = GatewayBridge(daemon.name)
@@ -124,7 +125,7 @@ def test_nothing_is_left_whatever_the_step(
     two: Lab, layout: Layout, body: Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = network(layout)
-    monkeypatch.setattr("fastpath.control.strays.HALF_MADE_S", -1)
+    monkeypatch.setattr("fastpath.control.drivers.cleanup.HALF_MADE_S", -1)
     with daemons(two, gateway=True) as running:
         running[1].close()
         daemon = running.pop(0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fastpath import ConflictError, Engine
-from fastpath.control import sandbox
+from fastpath.control.kernel import netns
 from tests.netns.hosts import Lab, Namespace, ip
 
 
@@ -104,7 +104,7 @@ def test_what_is_no_tap_of_ours_is_refused(two: Lab) -> None:
 
         def adopt(name: str) -> str:
             with pytest.raises(Exception, match=name) as caught:
-                sandbox.inside(f"/run/netns/{container.name}", lambda: segment.adopt_tap(name))
+                netns.inside(f"/run/netns/{container.name}", lambda: segment.adopt_tap(name))
             return f"{caught.type.__name__}: {caught.value}"
 
         assert "ConflictError: the interface v0 is no TAP" in adopt("v0")
@@ -112,7 +112,7 @@ def test_what_is_no_tap_of_ours_is_refused(two: Lab) -> None:
         assert "ConflictError: the TAP t1 was not made by fastpath" in adopt("t1")
         assert "ConflictError: the TAP t2 was not made by fastpath" in adopt("t2")
         assert "there is no interface named t9" in adopt("t9")
-        port = sandbox.inside(f"/run/netns/{container.name}", lambda: segment.adopt_tap("t3"))
+        port = netns.inside(f"/run/netns/{container.name}", lambda: segment.adopt_tap("t3"))
         assert (port.name, port.mtu, port.persist) == ("t3", 1500, True)
         assert "ConflictError: the interface t3 is in use" in adopt("t3")
         port.mtu_changed(1300)

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from fastpath import ConflictError, RefusedError, UsageError
-from fastpath.control import sandbox, sysctl
-from fastpath.control.model import Sandbox
+from fastpath.control.kernel import netns, sysctl
+from fastpath.control.model.objects import Sandbox
 from tests.netns.hosts import Lab, ip, namespaces, wait_for
 
 
 def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
     container = two.containers[0]
     process = container.spawn("sleep", "60")
-    by_name = sandbox.resolve(container.name)
+    by_name = netns.resolve(container.name)
     assert by_name.path == f"/run/netns/{container.name}"
-    assert sandbox.resolve(by_name.path) == by_name
+    assert netns.resolve(by_name.path) == by_name
     pid = wait_for(container.pids, "sleep is there")[0]
-    assert sandbox.resolve(f"/proc/{pid}/ns/net").inode == by_name.inode
-    assert sandbox.is_alive(by_name)
+    assert netns.resolve(f"/proc/{pid}/ns/net").inode == by_name.inode
+    assert netns.is_alive(by_name)
     process.kill()
 
 
@@ -31,34 +31,34 @@ def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
 )
 def test_what_is_no_network_namespace_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="network namespace"):
-        sandbox.resolve(text)
-    assert not sandbox.is_alive(Sandbox.model_construct(path=text, inode=1))
+        netns.resolve(text)
+    assert not netns.is_alive(Sandbox.model_construct(path=text, inode=1))
 
 
 def test_inside_is_inside_and_outside_stays_outside(two: Lab) -> None:
     container = two.containers[0]
-    where = sandbox.resolve(container.name)
+    where = netns.resolve(container.name)
     here = os.stat("/proc/self/ns/net").st_ino
     container.ip("link add v0 type veth peer name v1")
-    assert {name for _, name in sandbox.inside(where, socket.if_nameindex)} == {"lo", "v0", "v1"}
-    assert sandbox.inside(where, lambda: os.stat("/proc/thread-self/ns/net").st_ino) == where.inode
+    assert {name for _, name in netns.inside(where, socket.if_nameindex)} == {"lo", "v0", "v1"}
+    assert netns.inside(where, lambda: os.stat("/proc/thread-self/ns/net").st_ino) == where.inode
     assert os.stat("/proc/self/ns/net").st_ino == here
     before = Path("/proc/sys/net/ipv4/conf/all/log_martians").read_text()
-    assert sandbox.inside(where, lambda: sysctl.ensure("ipv4/conf/all/log_martians", 1))
-    assert not sandbox.inside(where, lambda: sysctl.ensure("ipv4/conf/all/log_martians", 1))
-    assert not sandbox.inside(where, lambda: sysctl.ensure("ipv4/no/such/thing", 1))
+    assert netns.inside(where, lambda: sysctl.ensure("ipv4/conf/all/log_martians", 1))
+    assert not netns.inside(where, lambda: sysctl.ensure("ipv4/conf/all/log_martians", 1))
+    assert not netns.inside(where, lambda: sysctl.ensure("ipv4/no/such/thing", 1))
     assert Path("/proc/sys/net/ipv4/conf/all/log_martians").read_text() == before
 
 
 def test_what_goes_wrong_inside_is_raised_outside(two: Lab) -> None:
-    where = sandbox.resolve(two.containers[0].name)
+    where = netns.resolve(two.containers[0].name)
     threads = threading.active_count()
     with pytest.raises(ZeroDivisionError):
-        sandbox.inside(where, lambda: 1 // 0)
+        netns.inside(where, lambda: 1 // 0)
     with pytest.raises(RefusedError, match="No such file"):
-        sandbox.inside(where, lambda: os.stat("/no/such/file"))
+        netns.inside(where, lambda: os.stat("/no/such/file"))
     with pytest.raises(ConflictError, match="was removed, and another one has its name now"):
-        sandbox.inside(Sandbox(path=where.path, inode=1), lambda: 1)
+        netns.inside(Sandbox(path=where.path, inode=1), lambda: 1)
     assert threading.active_count() == threads
 
 
@@ -67,21 +67,21 @@ def test_a_namespace_gets_its_name_when_it_is_ready(two: Lab) -> None:
     seen: list[set[str]] = []
     try:
         with pytest.raises(ZeroDivisionError):
-            sandbox.ensure_namespace(name, lambda: 1 // 0)
+            netns.ensure_namespace(name, lambda: 1 // 0)
         assert name not in namespaces()
-        made = sandbox.ensure_namespace(name, lambda: seen.append(namespaces()))
+        made = netns.ensure_namespace(name, lambda: seen.append(namespaces()))
         assert name not in seen[0]
         assert name in namespaces()
-        assert sandbox.ensure_namespace(name, lambda: 1 // 0) == made
+        assert netns.ensure_namespace(name, lambda: 1 // 0) == made
         assert "lo" in ip("-n", name, "link")
         assert Path("/proc/self/mountinfo").read_text().count(f"/run/netns/{name}") >= 1
     finally:
-        sandbox.remove_namespace(name)
-    sandbox.remove_namespace(name)
+        netns.remove_namespace(name)
+    netns.remove_namespace(name)
     assert name not in namespaces()
     assert not Path(f"/run/netns/{name}").exists()
-    assert not sandbox.is_alive(made)
+    assert not netns.is_alive(made)
     Path(f"/run/netns/{name}").touch()  # what a process that was killed in between leaves
-    again = sandbox.ensure_namespace(name, lambda: None)
-    assert sandbox.is_alive(again)
-    sandbox.remove_namespace(name)
+    again = netns.ensure_namespace(name, lambda: None)
+    assert netns.is_alive(again)
+    netns.remove_namespace(name)

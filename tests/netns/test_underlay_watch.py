@@ -10,7 +10,7 @@ import pytest
 
 from fastpath import FastpathError
 from fastpath.addresses import parse_ip
-from fastpath.control.underlay_watch import UnderlayWatch, resolve_vtep, underlay_mtu
+from fastpath.control.host.underlay_watch import UnderlayWatch, resolve_vtep, underlay_mtu
 from tests.netns.hosts import Lab, wait_for
 
 

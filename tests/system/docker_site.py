@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpath.bench.docker.dockerd import remove_leftovers
-from fastpath.control import keys
+from fastpath.control.cluster import keys
 from fastpath.control.store.checks import prefix_end
 from fastpath.errors import FastpathError
 from tests.netns.hosts import namespaces, wait_for

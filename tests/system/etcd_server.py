@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import pytest
 
-from fastpath.control.store import etcd_calls
+from fastpath.control.store.etcd import calls
 from tests.netns.hosts import Namespace, wait_for
 from tests.system.certificates import Certificates
 
@@ -258,7 +258,7 @@ class Etcd:
 def impatient() -> Iterator[None]:
     """The store's calls give up sooner: around those that have to fail."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(etcd_calls, "CALL_SECONDS", 2.0)
+        patch.setattr(calls, "CALL_SECONDS", 2.0)
         yield
 
 
@@ -266,8 +266,8 @@ def impatient() -> Iterator[None]:
 def patient() -> Iterator[None]:
     """The store's calls give up later: around much that is done once, and not again where its answer is late."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(etcd_calls, "CALL_SECONDS", 60.0)
-        patch.setattr(etcd_calls, "ATTEMPT_SECONDS", 60.0)
+        patch.setattr(calls, "CALL_SECONDS", 60.0)
+        patch.setattr(calls, "ATTEMPT_SECONDS", 60.0)
         yield
 
 

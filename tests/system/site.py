@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fastpath.bench.common import namespaces as base
-from fastpath.control.client import DaemonClient
-from fastpath.control.messages import EndpointCreate, NetworkCreate, NetworkInfo, Status
-from fastpath.control.model import Endpoint
+from fastpath.control.api.client import DaemonClient
+from fastpath.control.model.objects import Endpoint
+from fastpath.control.model.requests import EndpointCreate, NetworkCreate, NetworkInfo, Status
 from fastpath.errors import FastpathError
 from tests.netns.hosts import DEADLINE_S, FASTPATH, Lab, Namespace, ip, namespaces, wait_for
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from fastpath.control import keys
+from fastpath.control.cluster import keys
 from tests.netns.hosts import reaches, wait_for
 from tests.system.docker_host import DockerHost
 from tests.system.docker_site import DockerSite, docker_site

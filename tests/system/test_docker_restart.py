@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import keys
+from fastpath.control.cluster import keys
 from tests.netns.hosts import wait_for
 from tests.system.docker_host import DockerHost
 from tests.system.docker_site import DockerSite, docker_site

@@ -11,7 +11,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from fastpath.control.model import Layout
+from fastpath.control.model.objects import Layout
 from tests.netns.hosts import Namespace, ip, namespaces, wait_for
 from tests.system.site import SETTINGS, Site, links, pinged, site
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import keys
-from fastpath.control.messages import EndpointCreate
-from fastpath.control.model import Peer
+from fastpath.control.cluster import keys
+from fastpath.control.model.objects import Peer
+from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Put
-from fastpath.control.store.sqlite import SqliteStore
+from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, ip, reaches, wait_for
 from tests.system.site import LASTING, Site, links, pinged, site

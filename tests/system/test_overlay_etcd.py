@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import keys
+from fastpath.control.cluster import keys
 from fastpath.errors import FastpathError
 from tests.netns.hosts import FASTPATH, Namespace, reaches, wait_for
 from tests.system.etcd_server import Etcd, Place

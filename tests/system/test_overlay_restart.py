@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from fastpath.bench.common import namespaces as base
-from fastpath.control import keys
-from fastpath.control.model import Endpoint
-from fastpath.control.store.sqlite import SqliteStore
+from fastpath.control.cluster import keys
+from fastpath.control.model.objects import Endpoint
+from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import FastpathError
 from tests.netns.hosts import Namespace, reaches, wait_for
 from tests.system.site import HostDaemon, Site, links, site

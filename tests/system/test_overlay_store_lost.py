@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control.model import Endpoint
+from fastpath.control.model.objects import Endpoint
 from fastpath.errors import FastpathError
 from tests.netns.hosts import wait_for
 from tests.system.site import links, pinged, site

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aetcd import rpc
 
-from fastpath.control.store.etcd import EtcdStore
+from fastpath.control.store.etcd.store import EtcdStore
 from fastpath.control.store.interface import StoreOptions
 from fastpath.control.store.open import open_store
 from tests.store_checks import CHECKS, ROOT, Check, put, run_check, take, watching

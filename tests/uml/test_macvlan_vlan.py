@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import ConflictError, RefusedError
-from fastpath.control.model import Endpoint, Network
+from fastpath.control.model.objects import Endpoint, Network
 from tests.netns.hosts import Lab, reaches, wait_for
 from tests.netns.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, untouched
 from tests.netns.test_macvlan_crashes import (

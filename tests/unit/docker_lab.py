@@ -11,16 +11,16 @@ from typing import Any, ParamSpec, TypeVar
 from aiohttp.test_utils import TestClient, TestServer
 
 from fastpath.addresses import IPAddress
-from fastpath.control import keys
-from fastpath.control.docker.book import Book
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.ipam import DEFAULT_POOL
 from fastpath.control.docker.claims import Claims
 from fastpath.control.docker.ipam_driver import IpamDriver
 from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.control.docker.plugin import Plugin
+from fastpath.control.docker.state import Book
 from fastpath.control.docker.upkeep import Upkeep
-from fastpath.control.ipam import DEFAULT_POOL
-from fastpath.control.model import Endpoint, IPNetwork, Network
+from fastpath.control.model.objects import Endpoint, IPNetwork, Network
 from fastpath.errors import FastpathError
 from tests.unit.sites import Host
 

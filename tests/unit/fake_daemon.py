@@ -14,8 +14,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from fastpath.control.messages import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
-from fastpath.control.model import Endpoint, Network, Peer, Sandbox, Subnet
+from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox, Subnet
+from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
 from fastpath.stats import EngineStats, PortStats, RemoteStats, SegmentStats, Tally, Traffic
 
 ENDPOINT = Endpoint(

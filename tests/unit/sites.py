@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from fastpath.control.cache import Cache
-from fastpath.control.ipam import DEFAULT_POOL, Pool
-from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.mirror import Changes, Mirror
-from fastpath.control.model import Endpoint, Network, Peer, Sandbox
-from fastpath.control.registry import Registry
+from fastpath.control.cluster.cache import Cache
+from fastpath.control.cluster.ipam import DEFAULT_POOL, Pool
+from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.registry import Registry
+from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
+from fastpath.control.model.requests import EndpointCreate, NetworkCreate
 from fastpath.control.store.interface import Store
-from fastpath.control.store.sqlite import SqliteStore
+from fastpath.control.store.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 LONG = 60.0  # seconds that anything may take here

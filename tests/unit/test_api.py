@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fastpath.control.api import explain
-from fastpath.control.messages import NetworkCreate
+from fastpath.control.api.routes import explain
+from fastpath.control.model.requests import NetworkCreate
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 

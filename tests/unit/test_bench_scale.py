@@ -8,8 +8,8 @@ import pytest
 from fastpath.bench.scale import arp, content, others, restart, table
 from fastpath.bench.scale.content import PEERS, VARIANTS
 from fastpath.bench.scale.results import About, Measurement, Results
-from fastpath.control import keys
-from fastpath.control.model import Endpoint, Network, Sandbox
+from fastpath.control.cluster import keys
+from fastpath.control.model.objects import Endpoint, Network, Sandbox
 from fastpath.errors import UsageError
 
 SANDBOXES = [Sandbox(path=f"/run/netns/s{number}", inode=number) for number in range(100)]

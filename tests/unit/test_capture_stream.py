@@ -20,9 +20,9 @@ from fastpath import Capture, MemoryPort
 from fastpath.capture import DEFAULT_ROOM
 from fastpath.captured import LINKTYPE_RAW
 from fastpath.control.capture.blocks import PACKET, STATISTICS, Packet, blocks, dropped, packets
-from fastpath.control.capture.messages import CaptureRequest
 from fastpath.control.capture.open import endpoint_ports, open_capture
-from fastpath.control.capture.serve import answer
+from fastpath.control.capture.request import CaptureRequest
+from fastpath.control.capture.stream import answer
 from fastpath.control.capture.text import line
 from fastpath.errors import NotFoundError, RefusedError
 from tests.unit.fake_daemon import ENDPOINT

@@ -11,8 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from fastpath.control.cli import COMMANDS, main
-from fastpath.control.command_kinds import LazyGroup
+from fastpath.control.cli.click_ext import LazyGroup
+from fastpath.control.cli.main import COMMANDS, main
 from tests.unit import fake_daemon as fake
 from tests.unit.fake_daemon import FakeDaemon
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fastpath.control.config import DaemonConfig, OffloadSettings, StoreSettings, load_config
-from fastpath.control.store_url import parse_store_url
+from fastpath.control.model.store_url import parse_store_url
+from fastpath.control.runtime.config import DaemonConfig, OffloadSettings, StoreSettings, load_config
 from fastpath.errors import UsageError
 from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
+from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.cluster.registry import Registry
 from fastpath.control.docker.claims import MANAGER
 from fastpath.control.docker.container_names import Container, ContainerNames
-from fastpath.control.mirror import Mirror
-from fastpath.control.model import NOWHERE, Endpoint
-from fastpath.control.registry import Registry
+from fastpath.control.model.objects import NOWHERE, Endpoint
 
 ID = "4c01db0b339c" + "0" * 52
 ENDPOINT = "1f0c5a3b00000001" + "f" * 48

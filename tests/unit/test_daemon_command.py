@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fastpath.control.cli import main
-from fastpath.control.config import DaemonConfig
+from fastpath.control.cli.main import main
+from fastpath.control.runtime.config import DaemonConfig
 from fastpath.errors import RefusedError
 
 

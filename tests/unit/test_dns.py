@@ -18,17 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.control import keys
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.registry import read_endpoint
 from fastpath.control.dns.answer import Answers
 from fastpath.control.dns.counts import Counts
 from fastpath.control.dns.forward import AT_ONCE, PER_NETWORK, BusyError, Forwarder, host_servers
 from fastpath.control.dns.names import Names
 from fastpath.control.dns.server import Server
 from fastpath.control.dns.sockets import Opened, Sockets, _bound
-from fastpath.control.hostnames import MAX_NAMES, hostname, of_sandbox, usable
-from fastpath.control.mirror import Changes, Mirror
-from fastpath.control.model import NOWHERE, Endpoint, Network
-from fastpath.control.registry import read_endpoint
+from fastpath.control.model.hostnames import MAX_NAMES, hostname, of_sandbox, usable
+from fastpath.control.model.objects import NOWHERE, Endpoint, Network
 from fastpath.control.store.interface import Item
 
 BLUE = Network.model_validate(

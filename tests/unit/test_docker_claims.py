@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import holds
+from fastpath.control.cluster import reservations
 from fastpath.control.docker import upkeep
-from fastpath.control.model import Sandbox
+from fastpath.control.model.objects import Sandbox
 from tests.unit.docker_lab import DockerHost, endpoint, network, network_id, plugged
 from tests.unit.sites import Host, until, with_hosts
 
@@ -47,8 +47,8 @@ def test_an_address_s_way(tmp_path: Path) -> None:
 
 
 def test_what_docker_forgets_is_free_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holds, "HOLD_S", 1)
-    monkeypatch.setattr(holds, "FRESH_S", 0.0)
+    monkeypatch.setattr(reservations, "HOLD_S", 1)
+    monkeypatch.setattr(reservations, "FRESH_S", 0.0)
 
     async def play(hosts: list[Host]) -> None:
         async with plugged(hosts, tmp_path) as (h1, h2):
@@ -70,7 +70,7 @@ def test_an_endpoint_without_a_container_goes(tmp_path: Path, monkeypatch: pytes
             await docker.upkeep.look()
             assert docker.host.mirror.endpoints
             monkeypatch.setattr(upkeep, "ORPHAN_S", 0.0)
-            monkeypatch.setattr("fastpath.control.placed.find", lambda *_: None)
+            monkeypatch.setattr("fastpath.control.drivers.managed.find", lambda *_: None)
             await docker.upkeep.look()
             assert not docker.host.mirror.endpoints
 
@@ -81,8 +81,8 @@ def test_an_endpoint_whose_container_went_before_it_was_seen_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a store that was restored from a back-up has it: it is joining a namespace that there was once."""
-    monkeypatch.setattr("fastpath.control.placed.expected", lambda path: Sandbox(path=path, inode=7))
-    monkeypatch.setattr("fastpath.control.placed.find", lambda *_: None)
+    monkeypatch.setattr("fastpath.control.drivers.managed.expected", lambda path: Sandbox(path=path, inode=7))
+    monkeypatch.setattr("fastpath.control.drivers.managed.find", lambda *_: None)
 
     async def play(hosts: list[Host]) -> None:
         async with plugged(hosts, tmp_path) as (docker,):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from fastpath.control import lan
-from fastpath.control.docker.messages import CreateNetwork
+from fastpath.control.docker.protocol import CreateNetwork
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.docker.wanted_macvlan import wanted
-from fastpath.control.model import Network
+from fastpath.control.host import lan
+from fastpath.control.model.objects import Network
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from tests.unit.docker_lab import DockerHost, data, endpoint, network, plugged
 from tests.unit.sites import Host, with_hosts
@@ -168,7 +168,7 @@ def test_hosts_addresses_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_leads_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastpath.control.placed.expected", lambda _: None)
+    monkeypatch.setattr("fastpath.control.drivers.managed.expected", lambda _: None)
 
     async def play(hosts: list[Host]) -> None:
         async with plugged(hosts, tmp_path) as (docker,):

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from fastpath.control.docker.messages import CreateNetwork
+from fastpath.control.docker.protocol import CreateNetwork
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.docker.wanted_overlay import wanted
-from fastpath.control.model import Network
+from fastpath.control.model.objects import Network
 from fastpath.errors import ConflictError, UsageError
 from tests.unit.docker_lab import data, network
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fastpath import Forwarder
-from fastpath.control.forwarder_words import parse
-from fastpath.control.forwarders import load_all
+from fastpath.control.cli.forwarder_words import parse
+from fastpath.control.host.forwarders import load_all
 from fastpath.forwarder import elements_of
 
 ROOT = Path(__file__).parents[2]

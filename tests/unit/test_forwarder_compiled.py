@@ -14,7 +14,7 @@ import pytest
 
 from fastpath import DROP, FLOOD, PASS, Burst, Forwarder, LearningBridge, MemoryPort, UsageError
 from fastpath.compiled import Compiled, compiled
-from fastpath.control.forwarders import load
+from fastpath.control.host.forwarders import load
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import Lab, drain
 
@@ -224,7 +224,7 @@ def test_without_numba_it_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_numba_is_imported_only_by_whoever_compiles() -> None:
-    code = "import fastpath.compiled, fastpath.control.entry, sys; sys.exit('numba' in sys.modules)"
+    code = "import fastpath.compiled, fastpath.control.cli.__main__, sys; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

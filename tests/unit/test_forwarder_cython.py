@@ -17,7 +17,7 @@ from scapy.layers.l2 import ARP, Ether
 import fastpath
 from fastpath import Forwarder, LearningBridge
 from fastpath.bench.common.example import build
-from fastpath.control.forwarders import load
+from fastpath.control.host.forwarders import load
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import Lab, drain
 from tests.unit.test_engine_random import REMOTES, SegmentMachine

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fastpath import Chain, Hub, LearningBridge
-from fastpath.control.forwarder_words import parse
-from fastpath.control.forwarders import load, load_all, set_forwarder
-from fastpath.control.messages import ForwarderElement, ForwarderSet
+from fastpath.control.cli.forwarder_words import parse
+from fastpath.control.host.forwarders import load, load_all, set_forwarder
+from fastpath.control.model.requests import ForwarderElement, ForwarderSet
 from fastpath.errors import FastpathError, UsageError
 from tests.unit.lab import Lab
 

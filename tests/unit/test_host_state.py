@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from fastpath import Engine, MemoryPort, Segment
-from fastpath.control.host_state import HostState, NetworkPlan
-from fastpath.control.model import Endpoint, Network, Peer
-from fastpath.control.overlay import Overlay
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.host_state import HostState, NetworkPlan
+from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.errors import ConflictError
 from tests.unit.lab import free_udp_port
 

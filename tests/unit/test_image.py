@@ -8,9 +8,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from fastpath.control.cli import main
-from fastpath.control.docker.serve import OVERLAY
-from fastpath.control.places import SOCKET, STATE_DIR
+from fastpath.control.cli.main import main
+from fastpath.control.docker.service import OVERLAY
+from fastpath.control.runtime.paths import SOCKET, STATE_DIR
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "packaging" / "Dockerfile").read_text()

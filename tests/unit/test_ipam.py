@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.control import ipam
-from fastpath.control.ipam import DEFAULT_POOL, Pool
-from fastpath.control.model import MIN_VNI, IPNetwork, Subnet
+from fastpath.control.cluster import ipam
+from fastpath.control.cluster.ipam import DEFAULT_POOL, Pool
+from fastpath.control.model.objects import MIN_VNI, IPNetwork, Subnet
 from fastpath.errors import ConflictError, UsageError
 
 SMALL = Pool(ip_network("10.0.0.0/22"), 24)

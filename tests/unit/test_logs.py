@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import logs
+from fastpath.control.runtime import logs
 
 LOGGER = logging.getLogger("fastpath.control.test")
 

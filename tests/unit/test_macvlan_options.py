@@ -3,9 +3,9 @@
 
 import pytest
 
-from fastpath.control.macvlan_options import check_parent_free, checked, parse_options
-from fastpath.control.messages import NetworkCreate
-from fastpath.control.model import Network
+from fastpath.control.model.macvlan import check_parent_free, checked, parse_options
+from fastpath.control.model.objects import Network
+from fastpath.control.model.requests import NetworkCreate
 from fastpath.errors import ConflictError, UsageError
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from fastpath.control import keys
-from fastpath.control import membership as membership_module
-from fastpath.control.membership import Membership
-from fastpath.control.model import Peer
-from fastpath.control.reaper import Reaper
+from fastpath.control.cluster import keys
+from fastpath.control.cluster import membership as membership_module
+from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.reaper import Reaper
+from fastpath.control.model.objects import Peer
 from fastpath.control.store.interface import Delete, Put
 from fastpath.errors import ConflictError, UsageError
 from tests.unit.sites import Host, until, with_hosts

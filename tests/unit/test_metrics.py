@@ -14,11 +14,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
-from fastpath.control import metrics as module
-from fastpath.control.messages import NetworkInfo, PeerInfo
-from fastpath.control.metrics import Metrics, Snapshot
-from fastpath.control.metrics_http import application, serve
-from fastpath.control.reconciler import Reconciles
+from fastpath.control.api import metrics as module
+from fastpath.control.api.metrics import Metrics, Snapshot
+from fastpath.control.api.metrics_http import application, serve
+from fastpath.control.host.reconciler import Reconciles
+from fastpath.control.model.requests import NetworkInfo, PeerInfo
 from fastpath.errors import RefusedError
 from fastpath.stats import PortStats, RemoteStats
 from tests.unit import fake_daemon as fake

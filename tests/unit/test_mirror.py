@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import keys
-from fastpath.control import mirror as mirror_module
-from fastpath.control.cache import Cache
-from fastpath.control.mirror import Mirror
-from fastpath.control.model import Endpoint
+from fastpath.control.cluster import keys
+from fastpath.control.cluster import mirror as mirror_module
+from fastpath.control.cluster.cache import Cache
+from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.model.objects import Endpoint
 from fastpath.control.store.interface import CompactedError, Delete, Event, Events, Item, Listing, Put, UnavailableError
-from fastpath.control.store.sqlite import SqliteStore
+from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import UsageError
 from tests.unit.sites import Host, until, with_hosts
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control.notify import Notifier
+from fastpath.control.runtime.systemd import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

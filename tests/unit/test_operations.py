@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control.messages import EndpointCreate
-from fastpath.control.model import Endpoint
-from fastpath.control.operations import Operations
-from fastpath.control.registry import Registry
+from fastpath.control.api.operations import Operations
+from fastpath.control.cluster.registry import Registry
+from fastpath.control.model.objects import Endpoint
+from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Events
-from fastpath.control.store.sqlite import SqliteStore
+from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import ConflictError, NotFoundError
 from tests.unit.docker_lab import NoKernel
 from tests.unit.sites import Host, with_hosts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import packet_filter
+from fastpath.control.kernel import nftables
 from fastpath.errors import RefusedError
 
 
@@ -15,6 +15,6 @@ def test_nft_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     program.write_text("#!/bin/bash\nexec sleep 3600\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(packet_filter, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(nftables, "PATIENCE_S", 0.2)
     with pytest.raises(RefusedError, match="nft did not take the rules"):
-        packet_filter.masquerade("fp-gwbridge", ipaddress.IPv4Network("172.30.0.0/16"))
+        nftables.masquerade("fp-gwbridge", ipaddress.IPv4Network("172.30.0.0/16"))

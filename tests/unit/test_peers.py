@@ -8,8 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from fastpath import Engine, Port, Segment
-from fastpath.control.model import Endpoint, Peer
-from fastpath.control.peers import Entry, NetworkSync, admit, entry_for, usable_peers
+from fastpath.control.host.network_sync import Entry, NetworkSync, admit, entry_for, usable_peers
+from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.errors import ConflictError
 from tests.unit.lab import free_udp_port
 

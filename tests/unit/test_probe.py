@@ -9,8 +9,8 @@ from ipaddress import ip_address
 import pytest
 
 from fastpath import Engine
-from fastpath.control import probe
-from fastpath.control.probe import ETHERTYPE, MAGIC, Prober, probe_mac
+from fastpath.control.host import probe
+from fastpath.control.host.probe import ETHERTYPE, MAGIC, Prober, probe_mac
 from tests.unit.lab import free_udp_port, wait_until
 
 

@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner
 
-from fastpath.control.api import explain
-from fastpath.control.one_line import one_line_errors
-from fastpath.control.problem import Problem, code_of, problem_of
+from fastpath.control.api.routes import explain
+from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.model.problem import Problem, code_of, problem_of
 from fastpath.errors import ConflictError, FastpathError, RefusedError
 
 

@@ -11,14 +11,14 @@ from typing import cast
 import pytest
 
 from fastpath import Engine
-from fastpath.control import keys
-from fastpath.control.host_state import HostState, NetworkPlan, Outcome
-from fastpath.control.membership import Membership
-from fastpath.control.messages import EndpointCreate
-from fastpath.control.mirror import Changes
-from fastpath.control.model import Endpoint, Network, Peer, Sandbox
-from fastpath.control.overlay import Overlay
-from fastpath.control.reconciler import Reconciler
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.mirror import Changes
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
+from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Delete, Put
 from tests.unit.lab import free_udp_port
 from tests.unit.sites import Host, ids, until, with_hosts
@@ -77,7 +77,7 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
 
 
 def test_a_call_that_hangs_is_told(tmp_path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastpath.control.reconciler.OVERDUE_S", 0.0)
+    monkeypatch.setattr("fastpath.control.host.reconciler.OVERDUE_S", 0.0)
 
     async def play(hosts: list[Host]) -> None:
         state = HostState("h1", {"overlay": cast(Overlay, driver)})

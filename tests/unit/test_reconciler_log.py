@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from fastpath.control.host_state import HostState, NetworkPlan, Outcome
-from fastpath.control.problem import Problem
-from fastpath.control.reconciler import Reconciler
+from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.model.problem import Problem
 from tests.unit.sites import Host, ids, with_hosts
 
 

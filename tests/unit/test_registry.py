@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control import keys
-from fastpath.control.ipam import Pool
-from fastpath.control.messages import EndpointCreate
-from fastpath.control.model import Endpoint, Network
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.ipam import Pool
+from fastpath.control.model.objects import Endpoint, Network
+from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Delete, Listing, Put, UnavailableError
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 from tests.unit.sites import SANDBOX, Host, ids, with_hosts

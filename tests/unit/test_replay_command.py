@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from fastpath.control.commands.replay import replay
+from fastpath.control.cli.replay import replay
 from fastpath.control.replay.ports import PortMap
 from fastpath.errors import UsageError
 from fastpath.pcap import CaptureReader
@@ -165,8 +165,8 @@ def test_it_needs_no_root(capture: str) -> None:
 # As nobody where we are root. All is loaded before, since nobody may not read what we may.
 NOBODY = """
 import os, sys
-from fastpath.control.commands.replay import replay
-from fastpath.control.replay import report
+from fastpath.control.cli.replay import replay
+from fastpath.control.cli import replay_report
 file = open(sys.argv[1], "rb", buffering=0)
 os.dup2(file.fileno(), 0)
 if os.getuid() == 0:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fastpath.control.cli import main
-from fastpath.control.places import SOCKET, STATE_DIR
+from fastpath.control.cli.main import main
+from fastpath.control.runtime.paths import SOCKET, STATE_DIR
 
 UNIT = Path(__file__).parents[2] / "examples" / "fastpath.service"
 

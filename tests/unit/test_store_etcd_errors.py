@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from fastpath.control.store.etcd_errors import explained, unsent
+from fastpath.control.store.etcd.errors import explained, unsent
 
 
 def refused(target: str) -> grpc.aio.AioRpcError:

@@ -16,8 +16,8 @@ import pytest
 
 from fastpath.control.store.interface import CompactedError, Compare, Put, UnavailableError
 from fastpath.control.store.open import open_store
-from fastpath.control.store.sqlite import SqliteStore
-from fastpath.control.store.sqlite_file import StoreFile
+from fastpath.control.store.sqlite.file import StoreFile
+from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import UsageError
 from tests.store_checks import LONG, ROOT, eventually, put, take, watching
 
@@ -343,7 +343,7 @@ def test_many_processes_may_make_the_file_at_once(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 from fastpath.control.store.interface import Compare, Put
-from fastpath.control.store.sqlite_file import StoreFile
+from fastpath.control.store.sqlite.file import StoreFile
 file = StoreFile(Path(sys.argv[1]), 60)
 while not Path(sys.argv[1] + ".go").exists():
     time.sleep(0.001)

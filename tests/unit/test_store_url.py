@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control.store_url import StoreUrl, parse_store_url, same_store
+from fastpath.control.model.store_url import StoreUrl, parse_store_url, same_store
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fastpath.control.cluster.transact import LostRaceError, Planned, ReadView, transact
 from fastpath.control.store.interface import Compare, Delete, LeaseGoneError, Put, UnavailableError
-from fastpath.control.store.sqlite import SqliteStore
-from fastpath.control.transact import LostRaceError, Planned, ReadView, transact
+from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import ConflictError
 
 

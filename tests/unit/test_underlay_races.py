@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 
-from fastpath.control import underlay_watch
-from fastpath.control.netlink import Link, paths
+from fastpath.control.host import underlay_watch
+from fastpath.control.kernel.netlink import Link, paths
 from fastpath.errors import RefusedError
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control.client import DaemonClient
+from fastpath.control.api.client import DaemonClient
+from fastpath.control.api.unix_http import AbsentError, UnixClient
 from fastpath.control.device.client import Client
-from fastpath.control.messages import EndpointCreate, NetworkCreate
-from fastpath.control.unix_http import AbsentError, UnixClient
+from fastpath.control.model.requests import EndpointCreate, NetworkCreate
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from tests.unit import fake_daemon as fake
 from tests.unit.fake_daemon import FakeDaemon
@@ -150,7 +150,7 @@ def test_no_permission_as_the_system_says_it(daemon: FakeDaemon, monkeypatch: py
     def connect(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("fastpath.control.unix_http._Connection.connect", connect)
+    monkeypatch.setattr("fastpath.control.api.unix_http._Connection.connect", connect)
     with pytest.raises(RefusedError, match=f"^no permission to open {daemon.path}: run as root$"):
         DaemonClient(daemon.path).status()
 

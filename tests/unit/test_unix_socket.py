@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.control.unix_socket import listening_socket
+from fastpath.control.api.unix_socket import listening_socket
 from fastpath.errors import ConflictError, RefusedError
 
 

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's numbers for Prometheus; docs/metrics.md lists them.
+
+Nothing is counted here: a scrape reads what the engine, the store's mirror and the peers' probes have. So that
+a host with very many containers does not drown its Prometheus, at most SERIES_LIMIT ports, remotes, networks
+and peers have numbers of their own, the oldest of each; fastpath_omitted says how many have none. Endpoints of
+other hosts have none at all, and drop reasons are not told apart by port.
+"""
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from fastpath import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.control.host.reconciler import Reconciles
+from fastpath.control.model.requests import NetworkInfo, PeerInfo, Status
+from fastpath.stats import EngineStats, Traffic
+
+SERIES_LIMIT = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a scrape shows, at one moment."""
+
+    status: Status
+    stats: EngineStats
+    networks: Sequence[NetworkInfo]
+    peers: Sequence[PeerInfo]
+    reconciles: Reconciles
+    questions: dict[str, int]
+
+
+class Metrics:
+    """Renders what `snapshot` returns, which is called at each scrape, in the thread that asks."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Collector(snapshot))
+        ProcessCollector(registry=self._registry)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The page and its content type, in the format that an Accept header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Collector(Collector):
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: registering must not ask an engine that is not there yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything."""
+        now = self._snapshot()
+        omitted: dict[str, int] = {}
+        yield from _daemon(now.status)
+        yield from _reconciler(now.reconciles)
+        yield _labelled(
+            CounterMetricFamily(
+                "fastpath_dns_queries", "questions to the resolvers, and how they ended", labels=["result"]
+            ),
+            now.questions,
+        )
+        yield from _engine(now.stats)
+        yield from _networks(now, omitted)
+        yield from _ports(now, omitted)
+        yield from _remotes(now.stats, omitted)
+        yield from _peers(now.peers, omitted)
+        yield _labelled(
+            GaugeMetricFamily(
+                "fastpath_omitted", "objects without numbers of their own: there are too many", labels=["kind"]
+            ),
+            omitted,
+        )
+
+
+def _daemon(status: Status) -> Iterator[Metric]:
+    build = {"version": status.version, "python": platform.python_version()}
+    yield InfoMetricFamily("fastpath_build", "the version that runs", value=build)
+    for name, what, value in (
+        ("healthy", "1: all is well", status.healthy),
+        ("problems", "how many things are not well; `fastpath status` names them", len(status.problems)),
+        ("uptime_seconds", "seconds since the daemon started", status.uptime),
+        ("store_up", "1: the store answers", status.store_answers),
+        ("store_revision", "the revision of the store's data that this host follows", status.revision),
+        ("networks", "networks in the store", status.networks),
+        ("endpoints", "endpoints on all hosts", status.endpoints),
+        ("local_endpoints", "endpoints on this host", status.local_endpoints),
+        ("workers", "threads that move frames", status.workers),
+        ("underlay_mtu_bytes", "the largest IP packet that leaves this host", status.underlay_mtu),
+    ):
+        yield GaugeMetricFamily(f"fastpath_{name}", what, value=float(value))
+    yield CounterMetricFamily("fastpath_answered", "ARP and neighbour questions answered here", value=status.answered)
+
+
+def _reconciler(done: Reconciles) -> Iterator[Metric]:
+    yield _labelled(
+        CounterMetricFamily("fastpath_reconcile_runs", "comparisons of what is with what should be", labels=["result"]),
+        {"ok": done.runs - done.failures, "failed": done.failures},
+    )
+    for name, what, value in (
+        ("repairs", "differences that were repaired", done.repairs),
+        ("seconds", "seconds spent on comparing and repairing", done.seconds),
+    ):
+        yield CounterMetricFamily(f"fastpath_reconcile_{name}", what, value=value)
+    last = GaugeMetricFamily(
+        "fastpath_reconcile_last_success_timestamp_seconds", "when a comparison last ended well, in Unix time"
+    )
+    if done.last_success is not None:
+        last.add_metric([], done.last_success)
+    yield last
+
+
+def _engine(stats: EngineStats) -> Iterator[Metric]:
+    total = _sum(tally.traffic for tally in stats.tallies)
+    yield from _traffic("", "of the workers and forwarders together", [], {(): total}, drops=False)
+    workers = {(str(index),): worker.traffic for index, worker in enumerate(stats.workers)}
+    workers[("deferred",)] = stats.deferred.traffic
+    frames = CounterMetricFamily(
+        "fastpath_worker_frames",
+        "frames of one worker, or of all forwarders in Python (deferred)",
+        labels=["worker", "direction"],
+    )
+    for labels, traffic in workers.items():
+        frames.add_metric([*labels, "rx"], traffic.rx_frames)
+        frames.add_metric([*labels, "tx"], traffic.tx_frames)
+    yield frames
+    drops = {reason: sum(tally.drops.get(reason, 0) for tally in stats.tallies) for reason in DROP_SENTENCES}
+    drops["socket_overflow"] = stats.socket_overflows
+    yield _labelled(
+        CounterMetricFamily("fastpath_drops", "frames that were discarded, and why", labels=["reason"]), drops
+    )
+    events = {event: sum(tally.events.get(event, 0) for tally in stats.tallies) for event in EVENT_SENTENCES}
+    yield _labelled(CounterMetricFamily("fastpath_events", "what else is worth counting", labels=["event"]), events)
+    yield GaugeMetricFamily("fastpath_fdb_entries", "addresses in the FDB", value=stats.fdb_entries)
+    yield GaugeMetricFamily("fastpath_fdb_limit", "how many addresses the FDB holds", value=stats.fdb_limit)
+
+
+def _networks(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
+    infos = _few(now.networks, "network", omitted)
+    for name, what, values in (
+        ("endpoints", "endpoints of the network on all hosts", [info.endpoints for info in infos]),
+        ("local_endpoints", "endpoints of the network on this host", [info.local_endpoints for info in infos]),
+        ("mtu_bytes", "the MTU of the network's interfaces", [info.mtu for info in infos]),
+    ):
+        family = GaugeMetricFamily(f"fastpath_network_{name}", what, labels=["network"])
+        for info, value in zip(infos, values, strict=True):
+            if value is not None:
+                family.add_metric([info.network.name], value)
+        yield family
+    segments = {segment.vni: segment for segment in now.stats.segments}
+    shown = {
+        info.network.name: segments[vni] for info in infos if (vni := info.network.vni) in segments and vni is not None
+    }
+    entries = GaugeMetricFamily(
+        "fastpath_network_fdb_entries", "addresses of the network in the FDB", labels=["network"]
+    )
+    for name, segment in shown.items():
+        entries.add_metric([name], segment.fdb_entries)
+    yield entries
+    traffic: dict[tuple[str, ...], Traffic] = {(name,): segment.tally.traffic for name, segment in shown.items()}
+    yield from _traffic("network_", "of the network", ["network"], traffic)
+
+
+def _ports(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
+    names = {info.network.vni: info.network.name for info in now.networks}
+    traffic = _merged(
+        ((names.get(port.segment, f"VNI {port.segment}"), port.name), port.traffic) for port in now.stats.ports
+    )
+    few = _few(traffic, "port", omitted)
+    yield from _traffic("port_", "of an interface", ["network", "port"], {key: traffic[key] for key in few})
+
+
+def _remotes(stats: EngineStats, omitted: dict[str, int]) -> Iterator[Metric]:
+    traffic = _merged(((remote.address, str(remote.udp_port)), remote.traffic) for remote in stats.remotes)
+    few = _few(traffic, "remote", omitted)
+    yield from _traffic(
+        "remote_", "of another host's VTEP", ["address", "udp_port"], {key: traffic[key] for key in few}
+    )
+
+
+def _peers(infos: Sequence[PeerInfo], omitted: dict[str, int]) -> Iterator[Metric]:
+    states = {state: sum(info.state == state for info in infos) for state in ("up", "silent", "gone")}
+    yield _labelled(GaugeMetricFamily("fastpath_peers", "other hosts, by state", labels=["state"]), states)
+    few = _few(infos, "peer", omitted)
+    for name, what, values in (
+        ("up", "1: the host's data path answers", [float(info.state == "up") for info in few]),
+        ("endpoints", "endpoints on the host", [float(info.endpoints) for info in few]),
+        ("silence_seconds", "seconds since the host's data path last answered", [info.last_seen for info in few]),
+        ("round_trip_seconds", "how long the last answer to a probe took", [info.round_trip for info in few]),
+    ):
+        family = GaugeMetricFamily(f"fastpath_peer_{name}", what, labels=["host"])
+        for info, value in zip(few, values, strict=True):
+            if value is not None:
+                family.add_metric([info.host], value)
+        yield family
+
+
+def _traffic(
+    prefix: str, whose: str, labels: list[str], traffic: dict[tuple[str, ...], Traffic], *, drops: bool = True
+) -> Iterator[Metric]:
+    frames = CounterMetricFamily(f"fastpath_{prefix}frames", f"frames {whose}", labels=[*labels, "direction"])
+    octets = CounterMetricFamily(f"fastpath_{prefix}bytes", f"bytes of frames {whose}", labels=[*labels, "direction"])
+    for key, count in traffic.items():
+        frames.add_metric([*key, "rx"], count.rx_frames)
+        frames.add_metric([*key, "tx"], count.tx_frames)
+        octets.add_metric([*key, "rx"], count.rx_bytes)
+        octets.add_metric([*key, "tx"], count.tx_bytes)
+    yield frames
+    yield octets
+    if drops:
+        lost = CounterMetricFamily(f"fastpath_{prefix}drops", f"frames {whose} that were discarded", labels=labels)
+        for key, count in traffic.items():
+            lost.add_metric(key, count.drops)
+        yield lost
+
+
+def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: dict[str, int]) -> Metric:
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family
+
+
+def _few(things: Iterable[T], kind: str, omitted: dict[str, int]) -> list[T]:
+    """Not more than get numbers of their own; how many do not is noted."""
+    everything = list(things)
+    omitted[kind] = max(0, len(everything) - SERIES_LIMIT)
+    return everything[:SERIES_LIMIT]
+
+
+def _merged(pairs: Iterable[tuple[tuple[str, ...], Traffic]]) -> dict[tuple[str, ...], Traffic]:
+    """What has the same labels is one series: a port, say, and a newer one of its name."""
+    found: dict[tuple[str, ...], Traffic] = {}
+    for key, traffic in pairs:
+        found[key] = _sum((found[key], traffic)) if key in found else traffic
+    return found
+
+
+def _sum(traffic: Iterable[Traffic]) -> Traffic:
+    parts = list(traffic)
+    return Traffic(**{each.name: sum(getattr(part, each.name) for part in parts) for each in fields(Traffic)})

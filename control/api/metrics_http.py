@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/metrics and /healthz, where the setting `metrics` says."""
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from fastpath.control.api.metrics import Metrics
+from fastpath.control.model.requests import Status
+from fastpath.errors import RefusedError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def healthz(status: Callable[[], Status]) -> Handler:
+    """A handler that answers 200 if all is well, 503 if not, both with the Status."""
+
+    async def handle(_: web.Request) -> web.StreamResponse:
+        now = status()
+        return web.json_response(now.model_dump(mode="json"), status=200 if now.healthy else 503)
+
+    return handle
+
+
+def application(metrics: Metrics, status: Callable[[], Status]) -> web.Application:
+    """What is served."""
+
+    async def render(request: web.Request) -> web.StreamResponse:
+        page, content_type = metrics.render(request.headers.get("Accept", ""))
+        return web.Response(body=page, headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", render), web.get("/healthz", healthz(status))])
+    return app
+
+
+async def serve(app: web.Application, listen: Path | tuple[str, int]) -> web.AppRunner:
+    """Serve it until the result's `cleanup`. Raises RefusedError where we can't listen there."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    where = str(listen) if isinstance(listen, Path) else f"{listen[0]} port {listen[1]}"
+    try:
+        if isinstance(listen, Path):
+            _check_free(listen)
+            await web.UnixSite(runner, os.fspath(listen)).start()
+        else:
+            await web.TCPSite(runner, *listen).start()
+    except OSError as error:
+        await runner.cleanup()
+        why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
+        raise RefusedError(f"cannot serve metrics on {where}: {why or error}") from error
+    return runner
+
+
+def _check_free(path: Path) -> None:
+    """A socket where nobody listens is replaced by asyncio; so would be one where somebody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setblocking(False)
+        with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
+            sock.connect(os.fspath(path))
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users ask a daemon for. Each either happens whole or leaves nothing; the faces (api.py) only translate."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+
+from fastpath.addresses import IPAddress
+from fastpath.control.cluster.mirror import Mirror, caught_up, gone
+from fastpath.control.cluster.registry import Registry
+from fastpath.control.host import lan
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.kernel import netns
+from fastpath.control.model import macvlan
+from fastpath.control.model.objects import Endpoint, IPNetwork, Network, Sandbox
+from fastpath.control.model.requests import EndpointCreate, NetworkCreate
+from fastpath.control.store.interface import UnavailableError
+from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
+from fastpath.port import check_name
+
+log = logging.getLogger(__name__)
+
+
+class Operations:
+    """Create and remove networks and endpoints. `reserved` tells which subnets this host's own routes use."""
+
+    def __init__(
+        self,
+        host: str,
+        mirror: Mirror,
+        registry: Registry,
+        reconciler: Reconciler,
+        reserved: Callable[[], Sequence[tuple[IPNetwork, str]]],
+    ) -> None:
+        self._host = host
+        self._mirror = mirror
+        self._registry = registry
+        self._reconciler = reconciler
+        self._reserved = reserved
+        self._creating = asyncio.Lock()
+
+    async def create_network(self, request: NetworkCreate) -> Network:
+        """Make a network, for all hosts."""
+        if self._mirror.lost_all is not None:
+            raise UnavailableError(self._mirror.lost_all)
+        if request.driver == "macvlan":
+            request = await self._checked_macvlan(request)
+        elif request.options:
+            raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
+        reserved = await self._reconciler.in_thread(self._reserved)
+        network, revision = await self._registry.create_network(request, reserved)
+        await caught_up(self._mirror, revision)
+        kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
+        log.info("network %s created: %s, %s", network.name, kind, _pools(network))
+        return network
+
+    async def _checked_macvlan(self, request: NetworkCreate) -> NetworkCreate:
+        """With what was left out, and tried on this host: what the kernel says to it is best heard now."""
+        request = macvlan.checked(request)
+        if request.name not in self._mirror.networks:  # which the registry says
+            macvlan.check_parent_free(request.name, request.options, self._mirror.networks.values())
+            tried = request.model_dump(include={"name", "driver", "vni", "mtu", "internal", "options"})
+            await self._reconciler.check_network(Network(subnets=(), **tried))
+        return request
+
+    async def remove_network(self, name: str) -> None:
+        """Remove a network that has no endpoints."""
+        await caught_up(self._mirror, await self._registry.remove_network(name))
+        log.info("network %s removed", name)
+
+    async def create_endpoint(self, request: EndpointCreate) -> Endpoint:
+        """Join a sandbox of this host to a network: addresses first, in the store, then the interface."""
+        check_name(request.name)
+        async with self._creating:
+            where = await self._reconciler.in_thread(netns.resolve, request.sandbox)
+            self._check_free(where, request)
+            if request.network not in self._mirror.networks:  # it may have been made on another host just now
+                await caught_up(self._mirror, await self._registry.network_revision(request.network))
+            identity = secrets.token_hex(8)
+            request, avoid = await self._for_macvlan(request)
+            try:
+                known = self._known_addresses(request.network)
+                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, known)
+                await caught_up(self._mirror, revision)
+            except UnavailableError:
+                self._reconciler.abandoned.add(identity)  # the commit may have happened
+                raise
+        try:
+            await self._reconciler.endpoint(endpoint)
+        except BaseException:
+            await self._undo(endpoint)
+            raise
+        ready = endpoint.model_copy(update={"state": "ready"})
+        try:
+            revision_ready = await self._registry.set_state(endpoint, "ready")
+        except UnavailableError:
+            self._reconciler.look_at_everything()  # which writes it once the store is back
+            return ready
+        if revision_ready is None:
+            raise ConflictError(f"endpoint {endpoint.id} was removed while it was made")
+        await caught_up(self._mirror, revision_ready)
+        log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
+        return ready
+
+    def _known_addresses(self, network: str) -> set[IPAddress] | None:
+        """Return those that endpoints have; None while the mirror may lag far behind."""
+        if not self._mirror.answering or not self._mirror.synced.is_set():
+            return None
+        return {address.ip for end in self._mirror.endpoints.get(network, {}).values() for address in end.addresses}
+
+    async def _for_macvlan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
+        """In a LAN, hosts have addresses, which no endpoint may get; and a parent may have to lend its MAC address."""
+        network = self._mirror.networks.get(request.network)
+        if network is None or network.driver != "macvlan":
+            return request, set()
+        mac = request.mac or await self._reconciler.own_mac(network)
+        return request.model_copy(update={"mac": mac}), await lan.hosts_addresses(self._reconciler, self._mirror)
+
+    async def remove_endpoint(self, beginning: str) -> None:
+        """Remove an endpoint of this host, named by its id or the beginning of it."""
+        endpoint = self._find(beginning)
+        if endpoint.host != self._host:
+            raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
+        if endpoint.manager:
+            raise ConflictError(f"endpoint {endpoint.id} is a container's of Docker: docker network disconnect it")
+        leaving = await self._registry.set_state(endpoint, "leaving")
+        if leaving is not None:
+            await caught_up(self._mirror, leaving)  # lest the reconciler, which may look just now, make it anew
+        await self._reconciler.remove_endpoint(endpoint)
+        await self._registry.delete_endpoint(endpoint)
+        await gone(self._mirror, endpoint)
+        log.info("endpoint %s removed", endpoint.id)
+
+    def _find(self, beginning: str) -> Endpoint:
+        found = [
+            endpoint
+            for members in self._mirror.endpoints.values()
+            for endpoint in members.values()
+            if beginning and endpoint.id.startswith(beginning)
+        ]
+        if not found:
+            raise NotFoundError(f"there is no endpoint {beginning}: see `fastpath endpoint ls`")
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} endpoints have an id that begins with {beginning}: give more of it")
+        return found[0]
+
+    def _check_free(self, where: Sandbox, request: EndpointCreate) -> None:
+        for endpoint in self._mirror.local_endpoints(self._host):
+            if (endpoint.sandbox.inode, endpoint.sandbox.cookie) != (where.inode, where.cookie):
+                continue
+            if endpoint.network == request.network:
+                raise ConflictError(f"{request.sandbox} is in the network {request.network} already, as {endpoint.id}")
+            if endpoint.ifname == request.name:
+                raise ConflictError(
+                    f"{request.name} in {request.sandbox} is its interface in {endpoint.network}: give another --name"
+                )
+
+    async def _undo(self, endpoint: Endpoint) -> None:
+        self._reconciler.abandoned.add(endpoint.id)
+        try:
+            await self._registry.set_state(endpoint, "leaving")
+            await self._reconciler.remove_endpoint(endpoint)
+            await self._registry.delete_endpoint(endpoint)
+            await gone(self._mirror, endpoint)  # so that it isn't shown any more
+        except FastpathError as error:
+            log.warning("endpoint %s is undone at the next pass: %s", endpoint.id, error)
+            self._reconciler.look_at_everything()
+
+
+def _pools(network: Network) -> str:
+    return ", ".join(str(subnet.pool) for subnet in network.subnets)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a daemon tells of itself: networks, peers, FDB, and the one question, is all well."""
+
+import os
+import time
+from collections.abc import Callable
+
+from fastpath import Capture, Engine, Port, Remote, Segment
+from fastpath.control.capture.open import endpoint_ports, open_capture
+from fastpath.control.capture.request import CaptureRequest
+from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.cluster.reaper import Reaper
+from fastpath.control.host.probe import Prober
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.host.underlay import Underlay
+from fastpath.control.model.objects import Endpoint, Network, Peer
+from fastpath.control.model.problem import Problem
+from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
+from fastpath.errors import NotFoundError, UsageError
+from fastpath.version import VERSION
+
+PATIENCE = 3.0  # probe intervals without an answer after which a peer is called silent
+
+
+class View:
+    """Reads everything, changes nothing. `more` returns further problems."""
+
+    def __init__(
+        self,
+        *,
+        underlay: Underlay,
+        store: str,
+        probe_interval: float,
+        engine: Engine,
+        mirror: Mirror,
+        reconciler: Reconciler,
+        prober: Prober,
+        reaper: Reaper,
+        more: Callable[[], list[Problem]],
+    ) -> None:
+        self._underlay = underlay
+        self._store = store
+        self._patience = PATIENCE * probe_interval
+        self._engine = engine
+        self._mirror = mirror
+        self._reconciler = reconciler
+        self._prober = prober
+        self._reaper = reaper
+        self._more = more
+        self._started = time.monotonic()
+
+    @property
+    def _host(self) -> str:
+        return self._underlay.host
+
+    def networks(self) -> list[NetworkInfo]:
+        """All networks, by name."""
+        return [self.info(network) for _, network in sorted(self._mirror.networks.items())]
+
+    def network(self, name: str) -> NetworkDetail:
+        """One network with its endpoints. Raises NotFoundError."""
+        network = self._mirror.networks.get(name)
+        if network is None:
+            raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
+        members = sorted(self._mirror.endpoints.get(name, {}).values(), key=lambda end: end.addresses[0].ip.packed)
+        return NetworkDetail(**dict(self.info(network)), members=tuple(members))
+
+    def info(self, network: Network) -> NetworkInfo:
+        """One network."""
+        members = self._mirror.endpoints.get(network.name, {}).values()
+        return NetworkInfo(
+            network=network,
+            mtu=network.mtu
+            if network.mtu is not None or network.driver != "overlay"
+            else self._underlay.container_mtu(),
+            endpoints=len(members),
+            local_endpoints=sum(endpoint.host == self._host for endpoint in members),
+        )
+
+    def endpoints(self, name: str | None) -> list[Endpoint]:
+        """The endpoints of one network or of all, by network and address. Raises NotFoundError."""
+        if name is not None:
+            return list(self.network(name).members)
+        return [endpoint for network in sorted(self._mirror.networks) for endpoint in self.network(network).members]
+
+    def peers(self) -> list[PeerInfo]:
+        """All other hosts, those that are missed too, by name."""
+        now = time.monotonic()
+        counts: dict[str, int] = {}
+        for members in self._mirror.endpoints.values():
+            for endpoint in members.values():
+                counts[endpoint.host] = counts.get(endpoint.host, 0) + 1
+        hosts = (self._mirror.peers.keys() | counts.keys()) - {self._host}
+        return [self._peer(host, self._mirror.peers.get(host), counts.get(host, 0), now) for host in sorted(hosts)]
+
+    def _peer(self, host: str, peer: Peer | None, endpoints: int, now: float) -> PeerInfo:
+        pulse = self._prober.pulses.get(host)
+        up = pulse is not None and pulse.answered is not None and not pulse.silent(now, self._patience)
+        return PeerInfo(
+            peer=peer,
+            host=host,
+            state="gone" if peer is None else "up" if up else "silent",
+            endpoints=endpoints,
+            last_seen=now - pulse.answered if pulse is not None and pulse.answered is not None else None,
+            round_trip=pulse.round_trip if pulse is not None else None,
+            forgotten_in=self._reaper.forgotten_in(host) if peer is None else None,
+        )
+
+    def segment(self, name: str) -> Segment:
+        """The segment of a network on this host. Raises NotFoundError, UsageError."""
+        network = self._mirror.networks.get(name)
+        if network is None:
+            raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
+        segment = self._engine.segments.get(network.vni) if network.vni is not None else None
+        if segment is None:
+            raise UsageError(f"network {name} has no endpoint on this host")
+        return segment
+
+    def fdb(self, name: str | None) -> list[OverlayFdbLine]:
+        """The FDB of one network, or of all that have endpoints here. Raises NotFoundError."""
+        if name is not None and name not in self._mirror.networks:
+            raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
+        lines = []
+        segments = self._engine.segments
+        for network in sorted(self._mirror.networks.values(), key=lambda network: network.name):
+            segment = segments.get(network.vni) if network.vni is not None else None
+            if segment is None or name not in (None, network.name):
+                continue
+            lines += [_line(network.name, "00:00:00:00:00:00", remote, "permanent", None) for remote in segment.remotes]
+            for entry in segment.fdb:
+                state = "local" if entry.local else "permanent" if entry.static else ""
+                lines += [
+                    _line(network.name, entry.mac, to, state, None if entry.static else entry.age) for to in entry.to
+                ]
+        return lines
+
+    def open_capture(self, name: str) -> Callable[[CaptureRequest], Capture]:
+        """What begins a capture of a network, in any thread. Raises NotFoundError."""
+        network = self.network(name).network
+        segment = self._engine.segments.get(network.vni) if network.vni is not None else None
+        if segment is None:
+            raise NotFoundError(f"the network {name} has no overlay endpoints on this host, so nothing passes here")
+        here = [each for each in self._mirror.endpoints.get(name, {}).values() if each.host == self._host]
+        own_ports = network.layout == "direct"  # or else one for all of them
+
+        def begin(wanted: CaptureRequest) -> Capture:
+            return open_capture(self._engine, segment, wanted, endpoint_ports(segment, here), label=own_ports)
+
+        return begin
+
+    def status(self) -> Status:
+        """Is all well, and if not, what is not."""
+        peers = self.peers()
+        stats = self._engine.stats()
+        problems = self._problems(peers)
+        endpoints = [e for members in self._mirror.endpoints.values() for e in members.values()]
+        events = [tally.events for tally in stats.tallies]
+        return Status(
+            healthy=not problems,
+            problems=tuple(problem.text for problem in problems),
+            host=self._host,
+            version=VERSION,
+            pid=os.getpid(),
+            uptime=time.monotonic() - self._started,
+            vtep=str(self._underlay.vtep),
+            udp_port=self._engine.udp_port,
+            underlay_mtu=self._underlay.mtu,
+            workers=len(stats.workers),
+            store=self._store,
+            store_answers=self._mirror.answering,
+            revision=self._mirror.revision,
+            networks=len(self._mirror.networks),
+            endpoints=len(endpoints),
+            local_endpoints=sum(endpoint.host == self._host for endpoint in endpoints),
+            peers=len(peers),
+            peers_up=sum(peer.state == "up" for peer in peers),
+            rx_frames=sum(tally.traffic.rx_frames for tally in stats.tallies),
+            tx_frames=sum(tally.traffic.tx_frames for tally in stats.tallies),
+            dropped=sum(sum(tally.drops.values()) for tally in stats.tallies),
+            flooded=sum(event.get("flooded", 0) for event in events),
+            unknown_unicast=sum(event.get("unknown_unicast", 0) for event in events),
+            answered=sum(event.get("answered", 0) for event in events),
+        )
+
+    def _problems(self, peers: list[PeerInfo]) -> list[Problem]:
+        found = []
+        if not self._mirror.synced.is_set():
+            why = "the store was not reached yet: this host acts on what it last knew"
+            found.append(Problem("store", "", "not-reached", why))
+        if (trouble := self._mirror.trouble) is not None:
+            found.append(Problem("store", "", "trouble", trouble))
+        if (overdue := self._reconciler.overdue()) is not None:
+            found.append(Problem("host", "kernel", "overdue", overdue))
+        found += self._more()
+        found += [
+            Problem("store", key, "unreadable", f"{key} in the store cannot be read: {why}")
+            for key, why in sorted(self._mirror.unreadable.items())
+        ]
+        found += [problem for _, problem in sorted(self._reconciler.problems.items(), key=lambda item: item[0])]
+        for peer in peers:
+            if peer.state == "silent" and peer.peer is not None and self._overdue(peer.host):
+                why = f"peer {peer.host} ({peer.peer.vtep}) does not answer over the overlay's UDP port"
+                found.append(Problem("peer", peer.host, "silent", why))
+        for peer in peers:
+            if peer.state == "gone" and peer.forgotten_in is not None:
+                left = f"its {peer.endpoints} endpoints are removed in {peer.forgotten_in:.0f} s"
+                found.append(Problem("peer", peer.host, "gone", f"peer {peer.host} is gone; {left}"))
+        return found
+
+    def _overdue(self, host: str) -> bool:
+        pulse = self._prober.pulses.get(host)
+        return pulse is not None and pulse.silent(time.monotonic(), self._patience)
+
+
+def _line(network: str, mac: str, to: Port | Remote, state: str, updated: int | None) -> OverlayFdbLine:
+    remote = to if isinstance(to, Remote) else None
+    return OverlayFdbLine.model_validate(
+        {
+            "network": network,
+            "mac": mac,
+            "dst": str(remote.address) if remote is not None else None,
+            "ifname": to.name if isinstance(to, Port) else None,
+            "state": state,
+            "updated": updated,
+        }
+    )

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's face: HTTP with JSON over its unix socket. messages.py lists the routes."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from fastpath import Capture
+from fastpath.control.api.operations import Operations
+from fastpath.control.api.queries import View
+from fastpath.control.capture.request import CaptureRequest
+from fastpath.control.capture.stream import answer
+from fastpath.control.host.forwarders import info, set_forwarder
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.model.requests import EndpointCreate, ForwarderSet, NetworkCreate
+from fastpath.control.store.interface import UnavailableError
+from fastpath.errors import ConflictError, FastpathError, NotFoundError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _status_of(error: FastpathError) -> int:
+    for kind, status in ((NotFoundError, 404), (ConflictError, 409), (UnavailableError, 503)):
+        if isinstance(error, kind):
+            return status
+    return 400
+
+
+@web.middleware
+async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors become one line in JSON."""
+    try:
+        return await handler(request)
+    except FastpathError as error:
+        log.debug("%s %s is refused", request.method, request.path, exc_info=error)
+        return web.json_response({"error": str(error)}, status=_status_of(error))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+        why = first["msg"].removeprefix("Value error, ")
+        return web.json_response({"error": f"{where}: {why}" if where else why}, status=400)
+    except web.HTTPException as error:  # of aiohttp's own
+        return web.json_response({"error": f"{request.method} {request.path}: {error.reason}"}, status=error.status)
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return web.json_response({"error": "a mistake in fastpath: see the daemon's log"}, status=500)
+
+
+def _list(messages: Iterable[BaseModel]) -> web.Response:
+    return web.json_response([message.model_dump(mode="json") for message in messages])
+
+
+def _one(message: BaseModel, status: int = 200) -> web.Response:
+    return web.json_response(message.model_dump(mode="json"), status=status)
+
+
+class Api:
+    """The routes, and what each calls. What reads the engine or the kernel runs in the reconciler's thread."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        view: View,
+        reconciler: Reconciler,
+        stats: Callable[[], Any],
+        capture: Callable[[str], Callable[[CaptureRequest], Capture]],
+    ) -> None:
+        self._operations = operations
+        self._view = view
+        self._reconciler = reconciler
+        self._stats = stats
+        self._capture = capture
+
+    def application(self) -> web.Application:
+        """What aiohttp serves."""
+        app = web.Application(middlewares=[explain])
+        app.add_routes(
+            [
+                web.get("/v1/status", self.status),
+                web.get("/v1/networks", self.networks),
+                web.post("/v1/networks", self.network_create),
+                web.get("/v1/networks/{name}", self.network),
+                web.delete("/v1/networks/{name}", self.network_remove),
+                web.get("/v1/networks/{name}/forwarder", self.forwarder),
+                web.put("/v1/networks/{name}/forwarder", self.forwarder_set),
+                web.delete("/v1/networks/{name}/forwarder", self.forwarder_reset),
+                web.post("/v1/networks/{name}/capture", self.capture),
+                web.get("/v1/endpoints", self.endpoints),
+                web.post("/v1/endpoints", self.endpoint_create),
+                web.delete("/v1/endpoints/{id}", self.endpoint_remove),
+                web.get("/v1/peers", self.peers),
+                web.get("/v1/fdb", self.fdb),
+                web.get("/v1/stats", self.stats),
+                web.get("/healthz", self.health),
+            ]
+        )
+        return app
+
+    async def status(self, _: web.Request) -> web.Response:
+        """Status."""
+        return _one(self._view.status())
+
+    async def health(self, _: web.Request) -> web.Response:
+        """200 or 503."""
+        status = self._view.status()
+        return _one(status, 200 if status.healthy else 503)
+
+    async def networks(self, _: web.Request) -> web.Response:
+        """[NetworkInfo]"""
+        return _list(self._view.networks())
+
+    async def network(self, request: web.Request) -> web.Response:
+        """NetworkDetail"""
+        return _one(self._view.network(request.match_info["name"]))
+
+    async def network_create(self, request: web.Request) -> web.Response:
+        """NetworkCreate -> NetworkInfo"""
+        network = await self._operations.create_network(NetworkCreate.model_validate_json(await request.read()))
+        return _one(self._view.info(network))
+
+    async def network_remove(self, request: web.Request) -> web.Response:
+        """{}"""
+        await self._operations.remove_network(request.match_info["name"])
+        return web.json_response({})
+
+    async def capture(self, request: web.Request) -> web.StreamResponse:
+        """CaptureRequest -> pcapng, while it lasts"""
+        return await answer(request, self._capture(request.match_info["name"]))
+
+    async def endpoints(self, request: web.Request) -> web.Response:
+        """[Endpoint]"""
+        return _list(self._view.endpoints(request.query.get("network")))
+
+    async def endpoint_create(self, request: web.Request) -> web.Response:
+        """EndpointCreate -> Endpoint"""
+        return _one(await self._operations.create_endpoint(EndpointCreate.model_validate_json(await request.read())))
+
+    async def endpoint_remove(self, request: web.Request) -> web.Response:
+        """{}"""
+        await self._operations.remove_endpoint(request.match_info["id"])
+        return web.json_response({})
+
+    async def forwarder(self, request: web.Request) -> web.Response:
+        """ForwarderInfo"""
+        return _one(info(self._view.segment(request.match_info["name"])))
+
+    async def forwarder_set(self, request: web.Request) -> web.Response:
+        """ForwarderSet -> ForwarderInfo"""
+        wanted = ForwarderSet.model_validate_json(await request.read())
+        return _one(await asyncio.to_thread(set_forwarder, self._view.segment(request.match_info["name"]), wanted))
+
+    async def forwarder_reset(self, request: web.Request) -> web.Response:
+        """ForwarderInfo"""
+        return _one(await asyncio.to_thread(set_forwarder, self._view.segment(request.match_info["name"]), None))
+
+    async def peers(self, _: web.Request) -> web.Response:
+        """[PeerInfo]"""
+        return _list(self._view.peers())
+
+    async def fdb(self, request: web.Request) -> web.Response:
+        """[OverlayFdbLine]"""
+        return _list(self._view.fdb(request.query.get("network")))
+
+    async def stats(self, _: web.Request) -> web.Response:
+        """stats.EngineStats.as_dict()"""
+        return web.json_response(self._stats())

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath vxlan` and `fastpath fdb`, but for `fdb show`: what people type about devices."""
+
+import json
+import os
+import select
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from fastpath.control.cli.click_ext import Words
+from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.device import fdb_words
+from fastpath.control.device.client import Client
+from fastpath.control.device.config import vxlan_config
+from fastpath.control.device.control_socket import device_names
+from fastpath.control.device.requests import DeviceInfo, FdbVerb
+from fastpath.control.runtime.engine_options import DEFAULT_SOURCE_PORTS, MAX_SOURCE_PORTS, MAX_WORKERS
+from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
+from fastpath.errors import RefusedError
+from fastpath.offloads import Offloads
+
+STOP_TIMEOUT_S = 10.0
+
+
+@click.group()
+def vxlan() -> None:
+    """VXLAN devices, in the words of `ip link`.
+
+    \b
+    Example, on a host with the address 192.0.2.1:
+      fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 -d
+      ip address add 10.9.0.1/24 dev vx0 && ip link set vx0 up
+    """
+
+
+@vxlan.command(
+    "add",
+    cls=Words,
+    usage="NAME id VNI [local A] [remote B]... [dstport P] [srcport MIN MAX] [ttl N|auto] "
+    "[[no]learning] [ageing S] [maxaddress N] [mtu N] [netns NS]",
+)
+@click.option("-d", "--detach", "detached", is_flag=True, help="Return when the device is ready; it runs on.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    help="Threads that move frames.  [default: one for two cores]",
+)
+@click.option(
+    "--spin",
+    type=click.IntRange(0, MAX_SPIN_US),
+    default=DEFAULT_SPIN_US,
+    show_default=True,
+    help="Microseconds for which a worker looks for frames before it sleeps; 0 to sleep at once.",
+)
+@click.option("--pin", is_flag=True, help="Keep each worker on a core of its own.")
+@click.option(
+    "--source-ports",
+    type=click.IntRange(1, MAX_SOURCE_PORTS),
+    default=DEFAULT_SOURCE_PORTS,
+    show_default=True,
+    help="UDP ports that each worker sends from, to tell flows apart.",
+)
+@click.option("--tso/--no-tso", default=True, help="TCP super-frames from the interface.")
+@click.option("--uso/--no-uso", default=True, help="UDP super-frames from the interface.")
+@click.option("--gso/--no-gso", default=True, help="Send packets for one remote in trains.")
+@click.option("--gro/--no-gro", default=True, help="Receive packets in trains.")
+@click.option("--merge/--no-merge", default=True, help="Merge frames of one flow on their way to the interface.")
+@click.argument("name")
+@click.argument("words", nargs=-1)
+@one_line_errors
+def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | None, **settings: Any) -> None:
+    """Make a VXLAN device and run it until Ctrl-C.
+
+    NAME becomes a network interface (a TAP) that can be put into a bridge or moved into a container's
+    namespace. It vanishes when the process ends. Without -d the command stays in the foreground.
+
+    \b
+    Examples:
+      fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2
+      fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 remote 192.0.2.3 netns c1 -d
+      fastpath vxlan add vx6 id 7 local 2001:db8::1 remote 2001:db8::2 dstport 8472 nolearning
+    """
+    offloads = Offloads(**{field.name: settings.pop(field.name) for field in fields(Offloads)})
+    if workers is not None:
+        settings["workers"] = workers
+    config = vxlan_config(name, words, offloads=offloads, **settings)
+    # Netlink, the engine and the HTTP server: 500 ms to load, two and a half times as long as all other commands.
+    from fastpath.control.device.run import detach, run  # noqa: PLC0415
+
+    if detached:
+        detach(config)
+        return
+    why = run(config, lambda device: click.echo(_describe(device.info()) + " (Ctrl-C ends it)"))
+    if why is not None:
+        raise RefusedError(f"{name} ended: {why}")
+
+
+@vxlan.command("del", cls=Words, usage="NAME")
+@click.argument("name")
+@one_line_errors
+def vxlan_del(name: str) -> None:
+    """Remove a VXLAN device: end the process that runs it.
+
+    \b
+    Example:
+      fastpath vxlan del vx0
+    """
+    client = Client(name)
+    process = os.pidfd_open(client.show().pid)
+    try:
+        client.stop()
+        ended, _, _ = select.select([process], [], [], STOP_TIMEOUT_S)
+    finally:
+        os.close(process)
+    if not ended:
+        raise RefusedError(f"{name} was told to end but still runs after {STOP_TIMEOUT_S:.0f} s")
+
+
+@vxlan.command("show", cls=Words, usage="[NAME]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("name", required=False)
+@one_line_errors
+def vxlan_show(name: str | None, as_json: bool) -> None:
+    """Show the VXLAN devices that run in this network namespace.
+
+    \b
+    Example:
+      fastpath vxlan show vx0 --json
+    """
+    infos = [Client(device).show() for device in ([name] if name is not None else device_names())]
+    if as_json:
+        click.echo(json.dumps([info.model_dump(mode="json") for info in infos]))
+        return
+    for info in infos:
+        click.echo(_describe(info))
+
+
+def _describe(info: DeviceInfo) -> str:
+    parts = [f"{info.ifname}: vxlan id {info.id}"]
+    if info.local is not None:
+        parts.append(f"local {info.local}")
+    parts += [f"remote {remote}" for remote in info.remotes]
+    parts += [f"dstport {info.dstport}", f"srcport {info.srcport[0]} {info.srcport[1]}"]
+    parts += [f"ttl {info.ttl or 'auto'}", "learning" if info.learning else "nolearning", f"ageing {info.ageing}"]
+    if info.maxaddress:
+        parts.append(f"maxaddress {info.maxaddress}")
+    parts.append(f"mtu {info.mtu}")
+    if info.netns is not None:
+        parts.append(f"netns {info.netns}")
+    return " ".join(parts)
+
+
+@click.group()
+def fdb() -> None:
+    """The forwarding database of VXLAN devices, in the words of `bridge fdb`.
+
+    \b
+    Example:
+      fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3
+    """
+
+
+def _add_change_command(verb: FdbVerb, what: str, example: str) -> None:
+    @fdb.command(
+        verb,
+        cls=Words,
+        usage="LLADDR dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic] [self]",
+        help=f"{what}\n\n\b\nExample:\n  {example}",
+    )
+    @click.argument("words", nargs=-1)
+    @one_line_errors
+    def change(words: tuple[str, ...]) -> None:
+        device, message = fdb_words.read_change(verb, words)
+        Client(device).fdb_change(message)
+
+
+_CHANGES: dict[FdbVerb, tuple[str, str]] = {
+    "add": ("Add an entry; it must not exist.", "fastpath fdb add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2"),
+    "append": (
+        "Add a destination to a group address, or to 00:00:00:00:00:00, the flood list.",
+        "fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3",
+    ),
+    "replace": ("Add an entry or change it.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
+    "del": ("Delete an entry or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
+}
+for _verb, (_what, _example) in _CHANGES.items():
+    _add_change_command(_verb, _what, _example)
+
+
+@fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic]")
+@click.argument("words", nargs=-1)
+@one_line_errors
+def fdb_flush(words: tuple[str, ...]) -> None:
+    """Remove all entries but the flood list, or those of one kind or destination.
+
+    \b
+    Example:
+      fastpath fdb flush dev vx0 dynamic
+    """
+    device, message = fdb_words.read_flush(words)
+    Client(device).fdb_flush(message)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath endpoint`"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastpath.control.api.client import DaemonClient
+from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.options import build, json_option, print_json, remove_each, socket_option
+from fastpath.control.model.requests import EndpointCreate
+from fastpath.errors import UsageError
+from fastpath.port import check_name
+
+LOOK_S = 0.1  # between looks whether the store is back
+WORDS = {
+    "network": "network",
+    "sandbox": "--sandbox",
+    "name": "--name",
+    "addresses": "--ip",
+    "mac": "--mac",
+    "hostnames": "--hostname",
+}
+
+
+@click.group()
+def endpoint() -> None:
+    """Endpoints: the places of containers, or of other network namespaces, in a network.
+
+    \b
+    Example:
+      fastpath endpoint create blue --sandbox c1
+    """
+
+
+@endpoint.command("create")
+@click.option("--sandbox", required=True, metavar="NS", help="A namespace: a name as in `ip netns`, or a path.")
+@click.option("--name", default="eth0", show_default=True, help="Of the interface there.")
+@click.option("--ip", "addresses", multiple=True, metavar="ADDRESS", help="Of each subnet.  [default: a free one]")
+@click.option("--mac", metavar="ADDRESS", help="[default: it follows from the IPv4 address]")
+@click.option("--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="For a store that is away.")
+@click.option(
+    "--hostname",
+    "hostnames",
+    multiple=True,
+    metavar="NAME",
+    help="What others may call it; may be repeated.  [default: the namespace's name]",
+)
+@json_option
+@socket_option
+@click.argument("network")
+@one_line_errors
+def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **more: Any) -> None:
+    """Put a network namespace of this host into a network, and print its addresses there.
+
+    \b
+    Examples:
+      fastpath endpoint create blue --sandbox c1
+      fastpath endpoint create blue --sandbox /proc/4711/ns/net --name eth1 --ip 10.1.0.5
+      fastpath endpoint create blue --sandbox c1 --wait 300
+      fastpath endpoint create blue --sandbox c2 --hostname web
+    """
+    check_name(name)
+    message = build(EndpointCreate, WORDS, sandbox=_sandbox(sandbox), name=name, **more)
+    daemon = DaemonClient(socket)
+    if wait:
+        _await_store(daemon, wait)
+    made = daemon.create_endpoint(message)
+    if as_json:
+        print_json(made)
+        return
+    for address in made.addresses:
+        click.echo(str(address))
+
+
+def _await_store(daemon: DaemonClient, seconds: float) -> None:
+    """Until it answers, or the time is up: then what is asked of it says what is wrong."""
+    deadline = time.monotonic() + seconds
+    said = False
+    while not (status := daemon.status()).store_answers and time.monotonic() < deadline:
+        if not said:
+            click.echo(f"waiting for the store {status.store}, for up to {seconds:g} s", err=True)
+            said = True
+        time.sleep(LOOK_S)
+
+
+def _sandbox(text: str) -> str:
+    """Such that it means the same to the daemon, which runs elsewhere."""
+    if not text:
+        raise UsageError('--sandbox "" cannot be: give a name as in `ip netns`, or a path')
+    if "/" not in text:
+        return text
+    path = str(Path(text).absolute())
+    if path.startswith(("/proc/self/", "/proc/thread-self/")):
+        raise UsageError(f"--sandbox {path} is the namespace of this command, which ends: name the process by its id")
+    return path
+
+
+@endpoint.command("ls")
+@json_option
+@socket_option
+@click.argument("network", required=False)
+@one_line_errors
+def ls(network: str | None, as_json: bool, socket: Path) -> None:
+    """List the endpoints of a network, or of all, on all hosts.
+
+    \b
+    Example:
+      fastpath endpoint ls blue
+    """
+    endpoints = DaemonClient(socket).endpoints(network)
+    if as_json:
+        print_json(endpoints)
+        return
+    from fastpath.control.cli.render import print_list  # noqa: PLC0415  # rich: 40 ms to load
+
+    print_list(
+        ("id", "network", "names", "addresses", "mac", "host", "interface", "sandbox", "state"),
+        [
+            (
+                each.id,
+                each.network,
+                " ".join(each.names),
+                " ".join(str(address) for address in each.addresses),
+                each.mac,
+                each.host,
+                each.ifname,
+                each.sandbox.path,
+                each.state,
+            )
+            for each in endpoints
+        ],
+    )
+
+
+@endpoint.command("rm")
+@json_option
+@socket_option
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@one_line_errors
+def rm(ids: tuple[str, ...], as_json: bool, socket: Path) -> None:
+    """Remove endpoints of this host, each by its id or the beginning of it.
+
+    \b
+    Example:
+      fastpath endpoint rm 1f0c
+    """
+    remove_each(ids, DaemonClient(socket).remove_endpoint, as_json=as_json)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath forwarder`: what decides where the frames of a device or network go."""
+
+from pathlib import Path
+
+import click
+
+from fastpath.control.api.client import DaemonClient
+from fastpath.control.cli.click_ext import Words
+from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.forwarder_words import parse
+from fastpath.control.cli.options import json_option, print_json, socket_option
+from fastpath.control.device.client import Client
+from fastpath.control.device.control_socket import device_names
+from fastpath.control.model.requests import ForwarderInfo, ForwarderSet
+
+
+@click.group()
+def forwarder() -> None:
+    """What decides where the frames of a device, or of a network on this host, go.
+
+    \b
+    Example:
+      fastpath forwarder set vx0 acl.py rules=acl.toml '|' bridge
+      fastpath stats vx0
+      fastpath forwarder reset vx0
+    """
+
+
+def _ask(segment: str, socket: Path, wanted: ForwarderSet | None) -> ForwarderInfo:
+    """Set it at a device of that name if one runs here, else at the daemon's network."""
+    if segment in device_names():
+        return Client(segment).set_forwarder(wanted)
+    return DaemonClient(socket).set_forwarder(segment, wanted)
+
+
+@forwarder.command("set", cls=Words, usage="SEGMENT FILE.py[:NAME] [PARAMETER=VALUE]... ['|' FILE.py ...]...")
+@json_option
+@socket_option
+@click.argument("segment")
+@click.argument("words", nargs=-1, required=True)
+@one_line_errors
+def set_(segment: str, words: tuple[str, ...], as_json: bool, socket: Path) -> None:
+    """Have another forwarder decide from now on, while frames flow. SEGMENT is a device, or a network of the
+    daemon; the forwarder a class derived from fastpath.Forwarder in a file, package.module:NAME, bridge or hub.
+    Behind a | stands the one that decides about what is left.
+
+    It runs in the device's or daemon's process, with its rights, until that ends; other hosts keep theirs.
+
+    \b
+    Examples:
+      fastpath forwarder set vx0 learning_bridge.py
+      fastpath forwarder set blue ecmp.py:Ecmp vteps=192.0.2.2,192.0.2.3 '|' bridge
+    """
+    found = _ask(segment, socket, ForwarderSet(elements=tuple(parse(words, Path.cwd()))))
+    _print(found, as_json)
+
+
+@forwarder.command("reset", cls=Words, usage="SEGMENT")
+@json_option
+@socket_option
+@click.argument("segment")
+@one_line_errors
+def reset(segment: str, as_json: bool, socket: Path) -> None:
+    """Have the learning bridge decide again.
+
+    \b
+    Example:
+      fastpath forwarder reset vx0
+    """
+    _print(_ask(segment, socket, None), as_json)
+
+
+@forwarder.command("show", cls=Words, usage="SEGMENT")
+@json_option
+@socket_option
+@click.argument("segment")
+@one_line_errors
+def show(segment: str, as_json: bool, socket: Path) -> None:
+    """Show what decides, what it counted, and how often it failed.
+
+    \b
+    Example:
+      fastpath forwarder show vx0 --json
+    """
+    here = segment in device_names()
+    _print(Client(segment).forwarder() if here else DaemonClient(socket).forwarder(segment), as_json)
+
+
+def _print(found: ForwarderInfo, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    click.echo(found.name + (" (in Python, on a thread of its own)" if found.deferred else ""))
+    for name, count in found.counters.items():
+        click.echo(f"  {name}: {count:,}")
+    if found.failures:
+        click.echo(f"  failed {found.failures:,} times, lately: {found.last_error}")

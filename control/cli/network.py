@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath network`"""
+
+import ipaddress
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from fastpath.control.api.client import DaemonClient
+from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.options import build, for_each, json_option, print_json, remove_each, socket_option
+from fastpath.control.model.objects import Driver, Layout, Network
+from fastpath.control.model.requests import NetworkCreate, NetworkDetail, NetworkInfo
+from fastpath.errors import UsageError
+
+WORDS = {
+    "name": "name",
+    "driver": "--driver",
+    "subnets": "--subnet",
+    "gateways": "--gateway",
+    "vni": "--vni",
+    "mtu": "--mtu",
+    "layout": "--layout",
+    "internal": "--internal",
+    "options": "--opt",
+}
+
+
+@click.group()
+def network() -> None:
+    """Networks that the containers of all hosts share.
+
+    \b
+    Example:
+      fastpath network create blue --subnet 10.1.0.0/24
+    """
+
+
+@network.command("create")
+@click.option("--driver", type=click.Choice(get_args(Driver)), default="overlay", show_default=True)
+@click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="Its addresses; one IPv4, one IPv6.")
+@click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="Of a subnet.  [default: its first]")
+@click.option("--vni", type=int, metavar="VNI", help="Of its VXLAN packets.  [default: a free one]")
+@click.option(
+    "--mtu", type=int, metavar="BYTES", help="Of its interfaces.  [default: what the underlay leaves, or the parent's]"
+)
+@click.option(
+    "--layout",
+    type=click.Choice(get_args(Layout)),
+    default="direct",
+    show_default=True,
+    help="The engine is the switch, or a bridge in a namespace is, as in Docker's overlay.",
+)
+@click.option("--internal", is_flag=True, help="No way out to other networks.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver.")
+@json_option
+@socket_option
+@click.argument("name")
+@one_line_errors
+def create(
+    name: str, subnets: tuple[str, ...], options: tuple[str, ...], as_json: bool, socket: Path, **more: Any
+) -> None:
+    """Make a network, on all hosts, and print its name.
+
+    Without --subnet it gets one from the pool. A macvlan network has subnet and gateway of its parent's LAN.
+
+    \b
+    Options of macvlan, each as -o KEY=VALUE:
+      parent        the interface, on every host; eth0.10 is made if need be; none: a dummy, without a way out
+      macvlan_mode  bridge (the default), private, vepa or passthru
+      shim          yes: hosts reach their own containers
+      ip_range      the part of the subnet that addresses are chosen from
+
+    \b
+    Examples:
+      fastpath network create blue
+      fastpath network create blue --subnet 10.1.0.0/24 --subnet fd00:1::/64
+      fastpath network create lan --driver macvlan --subnet 192.0.2.0/24 --gateway 192.0.2.254 -o parent=eth0
+    """
+    for subnet in subnets:
+        _check_subnet(subnet)
+    message = build(NetworkCreate, WORDS, name=name, subnets=subnets, options=_key_values(options), **more)
+    info = DaemonClient(socket).create_network(message)
+    if as_json:
+        print_json(info)
+    else:
+        click.echo(info.network.name)
+
+
+def _check_subnet(text: str) -> None:
+    """What most often is wrong with one, in words that help."""
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        return  # which `build` says
+    if "/" not in text:
+        raise UsageError(
+            f'--subnet "{text}" cannot be: it has no prefix, as in {text}/{24 if interface.version == 4 else 64}'
+        )
+    if interface.ip != interface.network.network_address:
+        raise UsageError(f'--subnet "{text}" cannot be: it is an address within {interface.network}')
+
+
+def _key_values(texts: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f'-o "{text}" cannot be: write it like -o parent=eth0')
+        if key in found:
+            raise UsageError(f"-o {key} stands twice: it can be given once")
+        found[key] = value
+    return found
+
+
+@network.command("ls")
+@json_option
+@socket_option
+@one_line_errors
+def ls(as_json: bool, socket: Path) -> None:
+    """List the networks.
+
+    \b
+    Example:
+      fastpath network ls --json
+    """
+    infos = DaemonClient(socket).networks()
+    if as_json:
+        print_json(infos)
+        return
+    from fastpath.control.cli.render import print_list  # noqa: PLC0415  # rich: 40 ms to load
+
+    print_list(
+        ("name", "driver", "vni", "subnets", "mtu", "layout", "endpoints", "here"),
+        [
+            (
+                info.network.name,
+                info.network.driver,
+                _vni(info),
+                " ".join(str(subnet.pool) for subnet in info.network.subnets),
+                str(info.mtu) if info.mtu is not None else "–",
+                _layout(info.network),
+                str(info.endpoints),
+                str(info.local_endpoints),
+            )
+            for info in infos
+        ],
+    )
+
+
+def _layout(network: Network) -> str:
+    """How it is made: of an overlay its layout, of a macvlan network mode and parent."""
+    if network.driver == "overlay":
+        return network.layout
+    return f"{network.options.get('macvlan_mode', 'bridge')} on {network.options.get('parent', 'a dummy')}"
+
+
+def _vni(info: NetworkInfo) -> str:
+    return str(info.network.vni) if info.network.vni is not None else "–"
+
+
+@network.command("inspect")
+@json_option
+@socket_option
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@one_line_errors
+def inspect(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
+    """Show networks and their endpoints.
+
+    \b
+    Example:
+      fastpath network inspect blue --json
+    """
+    client = DaemonClient(socket)
+    found: list[NetworkDetail] = []
+    try:
+        for_each(names, lambda name: found.append(client.network(name)))
+    finally:
+        if as_json:
+            print_json(found)
+        else:
+            click.echo("\n\n".join(_describe(detail) for detail in found), nl=bool(found))
+
+
+def _mtu(info: NetworkInfo) -> str:
+    if info.mtu is None:
+        return "that of the parent, on each host"
+    return f"{info.mtu}{'' if info.network.mtu is not None else ', from the underlay'}"
+
+
+def _describe(detail: NetworkDetail) -> str:
+    network = detail.network
+    kind = f"VNI {network.vni}, layout {_layout(network)}" if network.driver == "overlay" else _layout(network)
+    lines = [
+        f"{network.name}: {network.driver}, {kind}{', internal' if network.internal else ''}",
+        *(f"  subnet    {subnet.pool}, gateway {subnet.gateway}" for subnet in network.subnets),
+        f"  mtu       {_mtu(detail)}",
+        *(f"  option    {key}={value}" for key, value in network.options.items()),
+        f"  endpoints {detail.endpoints}, {detail.local_endpoints} on this host",
+    ]
+    for member in detail.members:
+        addresses = " ".join(str(address) for address in member.addresses)
+        state = f", {member.state}" if member.state != "ready" else ""
+        names = f", {' '.join(member.names)}" if member.names else ""
+        lines.append(f"    {member.id}  {addresses}  {member.mac}  {member.ifname} on {member.host}{names}{state}")
+    return "\n".join(lines)
+
+
+@network.command("rm")
+@json_option
+@socket_option
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@one_line_errors
+def rm(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
+    """Remove networks that nobody uses, from all hosts.
+
+    \b
+    Example:
+      fastpath network rm blue green
+    """
+    remove_each(names, DaemonClient(socket).remove_network, as_json=as_json)

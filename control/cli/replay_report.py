@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came of a replay, for people and for programs."""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastpath.control.cli.render import print_counts, print_list, print_stats
+from fastpath.control.replay.bench import Bench
+from fastpath.control.replay.session import SKIPPED, Result
+
+
+def as_dict(result: Result, measured: Bench | None = None) -> dict[str, Any]:
+    """For JSON. `seconds`, and what was measured, are the only things that are not the same every time. The counters
+    of a measurement mean nothing: every frame was decided on many times."""
+    capture = {"records": result.records, "skipped": result.skipped, "cut": result.cut}
+    if measured is not None:
+        return {"capture": capture, "bench": asdict(measured)}
+    return {"capture": capture, "seconds": result.seconds, **result.stats.as_dict()}
+
+
+def print_result(name: str, result: Result) -> None:
+    """Tables of what went where, and why the rest went nowhere."""
+    print_stats(name, result.stats.as_dict())
+    if result.skipped:
+        print_counts(f"{name}: not replayed", result.skipped, SKIPPED)
+    if result.cut:
+        print(f"{name} ends within a record, as the file of a capture does that was killed")
+    rate = result.records / result.seconds if result.seconds > 0 else 0
+    print(f"{result.records:,} records in {result.seconds:.2f} s: {rate / 1e6:.2f} million a second")
+
+
+def print_bench(measured: Bench) -> None:
+    """A line for each cost."""
+    rows = [
+        (name, f"{cost.median_ns:.1f}", f"{cost.min_ns:.1f} – {cost.max_ns:.1f}")
+        for name, cost in (("forwarder", measured.forward), ("parser", measured.parse))
+    ]
+    print_list(("ns/frame", "median", "fastest – slowest"), rows)
+    print(f"{measured.rounds} rounds of {measured.frames:,} frames")

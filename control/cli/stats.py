@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath stats`"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastpath.control.api.client import DaemonClient
+from fastpath.control.cli.click_ext import Words
+from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.options import json_option, socket_option, unless_absent
+from fastpath.control.device.client import Client
+from fastpath.control.device.control_socket import device_names
+
+DAEMON = "overlay daemon"  # no device has a name with a space
+
+
+@click.command(cls=Words, usage="[NAME]")
+@json_option
+@socket_option
+@click.argument("name", required=False)
+@one_line_errors
+def stats(name: str | None, as_json: bool, socket: Path) -> None:
+    """Show the counters of one device, or of all that run in this network namespace and of the daemon if one
+    runs: traffic by port, remote, segment and worker, and every reason for which a frame was discarded.
+
+    \b
+    Example:
+      fastpath stats vx0 --json
+      fastpath stats --json | jq '."overlay daemon".fdb_entries'
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for device in [name] if name is not None else device_names():
+        found[device] = Client(device).stats()
+    if name is None and (daemon := unless_absent(lambda: DaemonClient(socket).stats(), None)) is not None:
+        found[DAEMON] = daemon
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    from fastpath.control.cli.render import print_stats  # noqa: PLC0415  # rich: 40 ms to load
+
+    for device, numbers in found.items():
+        print_stats(device, numbers)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath status` and `fastpath peers`"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from fastpath.control.api.client import DaemonClient
+from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.options import json_option, print_json, socket_option
+from fastpath.control.model.requests import PeerInfo, Status
+
+
+@click.command()
+@json_option
+@socket_option
+@one_line_errors
+def status(as_json: bool, socket: Path) -> None:
+    """Is all well, and if not, what is not.
+
+    The exit status is 0 if all is well, 1 if not, 2 if no daemon answers.
+
+    \b
+    Example:
+      fastpath status || echo "have a look"
+    """
+    found = DaemonClient(socket).status()
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(_screen(found))
+    if not found.healthy:
+        sys.exit(1)
+
+
+def _screen(status: Status) -> str:
+    head = f"{status.host}: " + ("all is well" if status.healthy else "not all is well")
+    lines = [
+        head,
+        *(f"  – {problem}" for problem in status.problems),
+        "",
+        f"daemon     fastpath {status.version}, process {status.pid}, up {duration(status.uptime)}",
+        f"vtep       {status.vtep} port {status.udp_port}, underlay MTU {status.underlay_mtu}, "
+        f"{_count(status.workers, 'worker')}",
+        f"store      {status.store}: {'answers' if status.store_answers else 'DOES NOT ANSWER'}, "
+        f"revision {status.revision}",
+        f"peers      {status.peers_up} of {status.peers} up",
+        f"networks   {status.networks}",
+        f"endpoints  {status.endpoints}, {status.local_endpoints} on this host",
+        f"frames     {status.rx_frames:,} in, {status.tx_frames:,} out, {status.dropped:,} discarded "
+        "(`fastpath stats` says why)",
+        f"flooded    {status.flooded:,}, of which {status.unknown_unicast:,} were for one interface that nobody knew",
+        f"answered   {status.answered:,} questions for neighbours (ARP, ND), without flooding",
+    ]
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """In the two units that matter."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{days} d {hours % 24} h"
+
+
+@click.command()
+@json_option
+@socket_option
+@one_line_errors
+def peers(as_json: bool, socket: Path) -> None:
+    """List the other hosts: whether their data path answers, since when not, how long an answer takes.
+
+    up: it answers. silent: its daemon is registered, but packets don't get through. gone: its lease ran out.
+
+    \b
+    Example:
+      fastpath peers
+    """
+    infos = DaemonClient(socket).peers()
+    if as_json:
+        print_json(infos)
+        return
+    from fastpath.control.cli.render import print_list  # noqa: PLC0415  # rich: 40 ms to load
+
+    print_list(
+        ("host", "vtep", "state", "last seen", "round trip", "endpoints", "version", "forgotten in"),
+        [_row(info) for info in infos],
+    )
+
+
+def _row(info: PeerInfo) -> tuple[str, ...]:
+    return (
+        info.host,
+        f"{info.peer.vtep} port {info.peer.udp_port}" if info.peer is not None else "–",
+        info.state,
+        f"{duration(info.last_seen)} ago" if info.last_seen is not None else "never",
+        f"{info.round_trip * 1000:.2f} ms" if info.round_trip is not None else "–",
+        str(info.endpoints),
+        info.peer.version if info.peer is not None else "–",
+        duration(info.forgotten_in) if info.forgotten_in is not None else "–",
+    )

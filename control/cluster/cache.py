@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mirror's copy on disk: with it, a daemon that comes back while the store is away still knows what to do.
+
+It may lag behind; it is never ahead. One that cannot be read is thrown away: the store has it all. Nor does a daemon
+need one: where none can be kept, on a full disk, it goes without.
+"""
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fastpath.control.model.store_url import same_store
+from fastpath.control.store.interface import Event, Item, Listing
+
+log = logging.getLogger(__name__)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS item (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Cache:
+    """A file of its own for each store: `source` says which store it is a copy of."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._path = path
+        self._source = source
+        try:
+            self._db = self._open(path)
+            self._db.execute("SELECT count(value) FROM item").fetchone()  # what is damaged shows when it is read
+        except sqlite3.DatabaseError as error:
+            self._db = self._anew(error)
+
+    def _anew(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """In place of one that is damaged; in memory where no file can be had."""
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            log.warning("%s cannot be used (%s): nothing is kept for the next start", self._path, error)
+            return self._open(":memory:")
+        log.warning("%s cannot be read (%s): it is made anew", self._path, error)
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        try:
+            return self._open(self._path)
+        except sqlite3.DatabaseError as another:
+            log.warning("%s cannot be made (%s): nothing is kept for the next start", self._path, another)
+            return self._open(":memory:")
+
+    def _open(self, path: Path | str) -> sqlite3.Connection:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.executescript(_SCHEMA + "CREATE TABLE IF NOT EXISTS source (url TEXT NOT NULL);")
+            kept = db.execute("SELECT url FROM source").fetchone()
+            if kept is None or not same_store(kept[0], self._source):
+                db.executescript("DELETE FROM item; DELETE FROM state; DELETE FROM source;")
+                db.execute("INSERT INTO source VALUES (?)", (self._source,))
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def load(self) -> Listing:
+        """What was last kept; revision 0 where nothing was."""
+        try:
+            return self._read()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            self._db = self._anew(error)
+            return Listing(0, ())
+
+    def _read(self) -> Listing:
+        found = self._db.execute("SELECT value FROM state WHERE name = 'revision'").fetchone()
+        rows = self._db.execute("SELECT key, value, revision FROM item ORDER BY key")
+        return Listing(found[0] if found else 0, tuple(Item(*row) for row in rows))
+
+    def replace(self, listing: Listing) -> None:
+        """Keep this instead."""
+        with self._transaction(listing.revision):
+            self._db.execute("DELETE FROM item")
+            self._db.executemany(
+                "INSERT INTO item VALUES (?, ?, ?)", ((item.key, item.value, item.revision) for item in listing.items)
+            )
+
+    def apply(self, revision: int, events: Iterable[Event]) -> None:
+        """Keep what happened up to `revision`."""
+        with self._transaction(revision):
+            for event in events:
+                if event.value is None:
+                    self._db.execute("DELETE FROM item WHERE key = ?", (event.key,))
+                else:
+                    self._db.execute("REPLACE INTO item VALUES (?, ?, ?)", (event.key, event.value, event.revision))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self, revision: int) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("REPLACE INTO state VALUES ('revision', ?)", (revision,))
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
+            raise

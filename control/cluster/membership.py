@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This host's place among the peers: its key in the store, kept alive by a lease.
+
+A daemon that ends leaves the key: its containers' interfaces stay, and a successor takes over within the
+lease's time. One that does not come back vanishes everywhere when the lease ends.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.transact import LostRaceError, Planned, ReadView, transact
+from fastpath.control.model.objects import Peer
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.store.interface import Item, Put, Store, UnavailableError
+from fastpath.errors import ConflictError, FastpathError
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class Membership:
+    """Keeps what `describe` returns in the store, for ever. `changed` says that it returns something else."""
+
+    def __init__(self, store: Store, ttl: int, describe: Callable[[], Peer]) -> None:
+        self.problem: Problem | None = None
+        self.registered = asyncio.Event()
+        self._store = store
+        self._ttl = ttl
+        self._describe = describe
+        self._changed = asyncio.Event()
+        self._lease = 0
+        self._written: tuple[Peer, int] | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether this host has its name for itself, as far as is known: only then are the endpoints of that name its
+        own."""
+        return self.registered.is_set() and self.problem is None
+
+    def changed(self) -> None:
+        """What `describe` returns is different now: write it soon."""
+        self._changed.set()
+
+    def seen(self, peer: Peer | None) -> None:
+        """What the store has under this host's name. Write it again where it is not ours: soon where there is none,
+        else with the next refresh, since two daemons of one name would outbid each other for ever."""
+        if peer != self._describe():
+            self._written = None
+            if peer is None:
+                self._changed.set()
+
+    async def register(self) -> None:
+        """Write the key. Raises ConflictError where another host has the name or the VTEP, UnavailableError."""
+        try:
+            await transact(self._store, "this host", self._plan, lease_gone=self._lease_gone, attempts=10)
+        except LostRaceError as error:
+            self._written = None
+            raise UnavailableError(
+                "this host's key in the store keeps changing: is there another host of its name?"
+            ) from error
+        except BaseException:
+            self._written = None
+            raise
+        self.problem = None
+        self.registered.set()
+
+    async def _plan(self, view: ReadView) -> Planned[None]:
+        self._written = None
+        if not self._lease:
+            self._lease = await self._store.grant(self._ttl)
+        peer = self._describe()
+        key = keys.peer(peer.host)
+        self._check_own(peer, await view.get(key))
+        await self._check_vtep(peer)
+        self._written = (peer, self._lease)  # before the answer: what is seen meanwhile may undo it
+        return Planned(None, [Put(key, peer.model_dump_json().encode(), self._lease)])
+
+    def _lease_gone(self) -> None:
+        self._lease = 0
+
+    def _check_own(self, peer: Peer, item: Item | None) -> None:
+        other = _read(item) if item is not None else None
+        if other is not None and other.id != peer.id:
+            raise ConflictError(
+                f"another host is registered as {peer.host} (VTEP {other.vtep}): give this one another name "
+                f"(host in fastpath.toml); if it was this one, it is forgotten within {self._ttl} s"
+            )
+
+    async def _check_vtep(self, peer: Peer) -> None:
+        for item in (await self._store.list(keys.PEERS)).items:
+            other = _read(item)
+            if other is not None and other.host != peer.host and other.vtep == peer.vtep:
+                raise ConflictError(
+                    f"the host {other.host} has the VTEP address {peer.vtep} too: choose another (vtep)"
+                )
+
+    async def run(self) -> None:
+        """Keep the key, whatever happens to the store."""
+        while True:
+            self._changed.clear()  # first: what changes from here on is for the next turn
+            wait = self._ttl / 3
+            try:
+                if self._lease and not await self._store.keep_alive(self._lease):
+                    log.warning("this host's lease ran out: registering again")
+                    self._lease = 0
+                if self._written != (self._describe(), self._lease):
+                    await self.register()
+                self.problem = None
+            except UnavailableError:
+                wait = RETRY_S
+            except FastpathError as error:
+                problem = problem_of("host", self._describe().host, error)
+                if not problem.is_same(self.problem):  # else it would be told every few seconds
+                    log.error("%s", error)
+                    log.debug("why this host is not registered", exc_info=error)
+                self.problem = problem
+                wait = min(wait, 10 * RETRY_S)
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                continue
+
+
+def _read(item: Item) -> Peer | None:
+    try:
+        return Peer.model_validate_json(item.value)
+    except ValidationError:
+        return None

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the store says, as this host last heard it: networks, endpoints, peers.
+
+It lists once, then follows the store's events; after a gap that the store no longer knows it lists again and
+compares. While the store is away everything stays as it was. Nobody but this file changes it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.cache import Cache
+from fastpath.control.model.objects import Endpoint, Network, Peer
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.store.interface import CompactedError, Event, Item, Listing, Store, UnavailableError
+from fastpath.errors import FastpathError
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+CATCH_UP_S = 10.0  # until we hear of what we committed ourselves
+
+
+@dataclass
+class Changes:
+    """What is not what it was: networks and peers by name, endpoints as (network, id)."""
+
+    networks: set[str] = field(default_factory=set)
+    endpoints: set[tuple[str, str]] = field(default_factory=set)
+    peers: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.networks or self.endpoints or self.peers)
+
+
+class Mirror:
+    """Call `load` first, then let `run` run. `on_change` is called in the event loop."""
+
+    def __init__(self, cache: Cache | None, on_change: Callable[[Changes], None]) -> None:
+        self.networks: dict[str, Network] = {}
+        self.endpoints: dict[str, dict[str, Endpoint]] = {}
+        self.peers: dict[str, Peer] = {}
+        self.unreadable: dict[str, str] = {}
+        self.revision = 0
+        self.lost_all: str | None = None  # the store has lost everything: nothing must be made in it, or we follow
+        self._problem: Problem | None = None
+        self.synced = asyncio.Event()  # the store was listed since we started
+        self._store: Store | None = None
+        self._cache = cache
+        self._on_change = on_change
+        # By key; the value's hash too, since a store that took the place of another one has the same numbers.
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._moved = asyncio.Condition()
+
+    @property
+    def answering(self) -> bool:
+        """Whether the store answers at present."""
+        return self._store is not None and self._store.problem is None
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the store, in one line; None where nothing is."""
+        if self._problem is not None:
+            return self._problem.text
+        return self._store.problem if self._store is not None else None
+
+    def load(self, host: str | None = None) -> None:
+        """Begin with what a predecessor kept on disk. With `host`, only with what concerns that host, which is sooner
+        done; call it again for the rest."""
+        if self._cache is None:
+            return
+        listing = self._cache.load()
+        items = listing.items if host is None else _about(host, listing.items)
+        self._take(Event(item.key, item.value, item.revision) for item in items)
+        if host is None:
+            self.revision = listing.revision
+
+    def local_endpoints(self, host: str) -> list[Endpoint]:
+        """The endpoints of one host."""
+        return [end for members in self.endpoints.values() for end in members.values() if end.host == host]
+
+    async def reached(self, revision: int) -> None:
+        """Wait until the mirror shows what was committed at `revision`."""
+        await self._shows(lambda: self.revision >= revision)
+
+    async def without(self, endpoint: Endpoint) -> None:
+        """Wait until the mirror does not show an endpoint that the store has no more."""
+        await self._shows(lambda: endpoint.id not in self.endpoints.get(endpoint.network, {}))
+
+    async def _shows(self, condition: Callable[[], bool]) -> None:
+        async with self._moved:
+            await self._moved.wait_for(condition)
+
+    async def run(self, store: Store) -> None:
+        """Follow the store, for ever."""
+        self._store = store
+        while True:
+            try:
+                await self._list(store)
+                await self._follow(store)
+            except CompactedError:
+                log.info("the store no longer knows what happened since revision %d: listing again", self.revision)
+            except UnavailableError:
+                await asyncio.sleep(RETRY_S)
+            except FastpathError as error:
+                problem = problem_of("store", "", error)
+                if not problem.is_same(self._problem):  # else it would be told every few seconds
+                    log.error("%s", error)
+                    log.debug("why the store cannot be followed", exc_info=error)
+                self._problem = problem
+                await asyncio.sleep(10 * RETRY_S)
+
+    async def _list(self, store: Store) -> None:
+        listing = await store.list(keys.OBJECTS)
+        none = not any(item.key.startswith(keys.NETWORKS) for item in listing.items)
+        if self.networks and none and await store.get(keys.NETWORKS_GUARD) is None:
+            # Not a network that was removed: somebody emptied the store, or it is another one. Hosts may have
+            # registered there already.
+            self.lost_all = (
+                "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
+                "the state directory to begin anew"
+            )
+            self._problem = Problem("store", "", "lost-all", self.lost_all)
+            raise UnavailableError(self.lost_all)
+        self.lost_all = self._problem = None
+        found = {item.key for item in listing.items}
+        gone = [Event(key, None, listing.revision) for key in self._seen if key not in found]
+        changes = self._take([*gone, *(Event(item.key, item.value, item.revision) for item in listing.items)])
+        if self._cache is not None:
+            await self._keep(self._cache.replace, listing)
+        await self._moved_to(listing.revision, changes)
+        if not self.synced.is_set():
+            log.info("in sync with the store at revision %d", listing.revision)
+            self.synced.set()
+
+    async def _follow(self, store: Store) -> None:
+        stream = store.watch(keys.OBJECTS, self.revision)
+        async with contextlib.aclosing(stream):
+            async for batch in stream:
+                changes = self._take(batch.events)
+                if self._cache is not None and batch.events:
+                    await self._keep(self._cache.apply, batch.revision, batch.events)
+                await self._moved_to(batch.revision, changes)
+
+    async def _keep(self, write: Callable[..., None], *what: Listing | int | tuple[Event, ...]) -> None:
+        try:
+            await asyncio.to_thread(write, *what)
+        except sqlite3.Error as error:
+            log.warning("the state directory's copy of the store cannot be written: %s", error)
+
+    async def _moved_to(self, revision: int, changes: Changes) -> None:
+        async with self._moved:
+            self.revision = revision
+            if changes:
+                self._on_change(changes)
+            self._moved.notify_all()
+
+    def _take(self, events: Iterable[Event]) -> Changes:
+        changes = Changes()
+        for event in events:
+            seen = (event.revision, hash(event.value))
+            if event.value is not None and self._seen.get(event.key) == seen:
+                continue
+            if event.value is None:
+                self._seen.pop(event.key, None)
+                self.unreadable.pop(event.key, None)
+            else:
+                self._seen[event.key] = seen
+            try:
+                self._change(event, changes)
+                self.unreadable.pop(event.key, None)
+            except ValueError as error:
+                # What was known under the key stays: a network must not go because of a slip of the pen.
+                self.unreadable[event.key] = _short(error)
+                log.error("the store's %s cannot be read and is ignored: %s", event.key, _short(error))
+        return changes
+
+    def _change(self, event: Event, changes: Changes) -> None:
+        if event.key.startswith(keys.NETWORKS):
+            name = event.key.removeprefix(keys.NETWORKS)
+            changes.networks.add(name)
+            if event.value is None:
+                self.networks.pop(name, None)
+            else:
+                network = Network.model_validate_json(event.value)
+                _check_named(network.name, name)
+                self.networks[name] = network
+        elif event.key.startswith(keys.ENDPOINTS):
+            name, _, identity = event.key.removeprefix(keys.ENDPOINTS).partition("/")
+            changes.endpoints.add((name, identity))
+            if event.value is None:
+                self.endpoints.get(name, {}).pop(identity, None)
+                if not self.endpoints.get(name):
+                    self.endpoints.pop(name, None)
+            else:
+                endpoint = Endpoint.model_validate_json(event.value)
+                _check_named(f"{endpoint.network}/{endpoint.id}", f"{name}/{identity}")
+                self.endpoints.setdefault(name, {})[identity] = endpoint
+        elif event.key.startswith(keys.PEERS):
+            name = event.key.removeprefix(keys.PEERS)
+            changes.peers.add(name)
+            if event.value is None:
+                self.peers.pop(name, None)
+            else:
+                peer = Peer.model_validate_json(event.value)
+                _check_named(peer.host, name)
+                self.peers[name] = peer
+
+
+def _check_named(by_value: str, by_key: str) -> None:
+    if by_value != by_key:
+        raise ValueError("its value names another one than its key")
+
+
+async def caught_up(mirror: Mirror, revision: int) -> None:
+    """Wait until the mirror shows what this daemon committed itself. Raises UnavailableError."""
+    await _soon(mirror.reached(revision), f"the store took the change (revision {revision}) but does not tell of it")
+
+
+async def gone(mirror: Mirror, endpoint: Endpoint) -> None:
+    """Wait until the mirror does not show an endpoint that the store has no more. Raises UnavailableError."""
+    await _soon(mirror.without(endpoint), f"the store has no endpoint {endpoint.id} but does not tell of it")
+
+
+async def _soon(waiting: Awaitable[None], trouble: str) -> None:
+    try:
+        await asyncio.wait_for(waiting, CATCH_UP_S)
+    except TimeoutError as error:
+        raise UnavailableError(f"{trouble}: see `fastpath status`") from error
+
+
+def _about(host: str, items: Sequence[Item]) -> list[Item]:
+    """All but the endpoints of networks in which the host's name does not occur: to read those takes longest."""
+    name = host.encode()
+    networks = {_network_of(item) for item in items if name in item.value}
+    return [item for item in items if (network := _network_of(item)) is None or network in networks]
+
+
+def _network_of(item: Item) -> str | None:
+    """The network of an endpoint, None where it is none."""
+    if not item.key.startswith(keys.ENDPOINTS):
+        return None
+    return item.key.removeprefix(keys.ENDPOINTS).partition("/")[0]
+
+
+def _short(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg']}"
+    return str(error)

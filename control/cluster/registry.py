@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks and endpoints in the store. Every change is one transaction, so two hosts never get one address,
+MAC address, subnet or VNI, and a daemon that is killed leaves nothing half written.
+
+An endpoint's life: `joining` (claimed) → its interface is made → `ready` → `leaving` → its interface is removed
+→ the keys are deleted. Whoever finds one on the way, after a crash, goes on.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from fastpath.addresses import IPAddress
+from fastpath.control.cluster import ipam, keys
+from fastpath.control.cluster.ipam import Pool
+from fastpath.control.cluster.reservations import Holds
+from fastpath.control.cluster.transact import Planned, ReadView, transact
+from fastpath.control.model.hostnames import of_sandbox
+from fastpath.control.model.macvlan import check_parent_free, range_of
+from fastpath.control.model.objects import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
+from fastpath.control.model.requests import EndpointCreate, NetworkCreate
+from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
+from fastpath.errors import ConflictError, NotFoundError, UsageError
+
+SPREAD_AFTER = 3  # lost races after which addresses are chosen at random
+
+
+class Registry:
+    """Networks and endpoints, on behalf of one host."""
+
+    def __init__(self, store: Store, host: str, pool: Pool) -> None:
+        self._store = store
+        self._host = host
+        self._pool = pool
+        self.holds = Holds(store, host)
+
+    async def create_network(
+        self, request: NetworkCreate, reserved: Sequence[tuple[IPNetwork, str]] = (), **more: Any
+    ) -> tuple[Network, int]:
+        """The network, and the revision it was written at. `reserved` are subnets that are in use on this host, and
+        by whom, `more` fields of the network that nobody types. Raises UsageError, ConflictError."""
+
+        async def plan(view: ReadView) -> Planned[Network]:
+            await view.get(keys.NETWORKS_GUARD)
+            items = await view.list(keys.NETWORKS)
+            others = [other for item in items if (other := read_network(item)) is not None]
+            held = [] if request.subnets else await self.held_pools()
+            network = self._plan_network(request, others, [*reserved, *held]).model_copy(update=more)
+            key = keys.network(network.name)
+            if any(item.key == key for item in items):
+                raise ConflictError(f"the store's {key} cannot be read: put it right, or choose another name")
+            return Planned(
+                network,
+                [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
+                [Compare(key)],
+                unsure=f"the network {network.name} may have been made nevertheless: see `fastpath network ls`",
+            )
+
+        return await transact(self._store, f"network {request.name}", plan)
+
+    async def held_pools(self) -> list[tuple[IPNetwork, str]]:
+        """Subnets that were given to somebody for a network that does not exist yet."""
+        items = (await self._store.list(keys.POOLS)).items
+        pools = [keys.pool_of(item.key) for item in items]
+        return [(pool, "a network that is being made") for pool in pools if pool is not None]
+
+    def _plan_network(
+        self, request: NetworkCreate, others: Sequence[Network], reserved: Sequence[tuple[IPNetwork, str]]
+    ) -> Network:
+        for other in others:
+            if other.name == request.name:
+                raise ConflictError(f"there is a network {other.name} already: choose another name")
+            if request.vni is not None and other.vni == request.vni:
+                raise ConflictError(f"VNI {request.vni} belongs to the network {other.name}: choose another one")
+        taken = [(subnet.pool, f"the network {other.name}") for other in others for subnet in other.subnets]
+        pools = list(request.subnets)
+        if not pools:
+            pools = [ipam.choose_subnet(self._pool, [pool for pool, _ in [*taken, *reserved]])]
+        if request.driver == "macvlan":  # whose subnet is that of a LAN, which hosts have routes to
+            check_parent_free(request.name, request.options, others)
+            reserved = ()
+        for pool in pools:
+            ipam.check_subnet(pool, [*taken, *reserved])
+            if pool.version == 6 and request.mtu is not None and request.mtu < MIN_MTU_V6:
+                raise UsageError(f"the subnet {pool} cannot have an MTU of {request.mtu}: IPv6 needs {MIN_MTU_V6}")
+        vni = request.vni
+        if vni is None and request.driver == "overlay":
+            vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})
+        return Network(
+            name=request.name,
+            driver=request.driver,
+            vni=vni,
+            subnets=ipam.make_subnets(pools, request.gateways),
+            mtu=request.mtu,
+            layout=request.layout,
+            internal=request.internal,
+            options=request.options,
+        )
+
+    async def remove_network(self, name: str) -> int:
+        """The revision at which it went. Raises NotFoundError, and ConflictError where it has endpoints."""
+
+        async def plan(view: ReadView) -> Planned[tuple[Item, ...]]:
+            item, _ = await self._network(view, name)
+            if view.attempt > 0:  # something was in the way
+                await self._check_unused(view, name)
+            users = await view.list(keys.users(name))
+            unused = [Compare(keys.endpoints(name), prefix=True), Compare(keys.addresses(name), prefix=True)]
+            return Planned(users, [Delete(item.key)], unused)
+
+        users, revision = await transact(self._store, f"network {name}", plan)
+        for user in users:  # one by one: a commit has a limit, hosts have none
+            await self._store.commit([Compare(user.key, user.revision)], [Delete(user.key)])
+        return revision
+
+    async def _check_unused(self, view: ReadView, name: str) -> None:
+        users = await view.list(keys.endpoints(name))
+        if users:
+            hosts = sorted({end.host for user in users if (end := read_endpoint(user)) is not None})
+            raise ConflictError(
+                f"the network {name} has {len(users)} endpoint{'s' if len(users) > 1 else ''} "
+                f"on {', '.join(hosts) or 'unknown hosts'}: remove them first, see `fastpath endpoint ls {name}`"
+            )
+        if await view.list(keys.addresses(name)):
+            raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
+
+    async def network_revision(self, name: str) -> int:
+        """The revision at which a network was written. Raises NotFoundError."""
+        item, _ = await self._network(self._store, name)
+        return item.revision
+
+    async def create_endpoint(
+        self,
+        identity: str,
+        request: EndpointCreate,
+        sandbox: Sandbox,
+        avoid: Collection[IPAddress] = (),
+        known: Collection[IPAddress] | None = None,
+    ) -> tuple[Endpoint, int]:
+        """Claim addresses, none of those in `avoid`, and a MAC address: the endpoint, `joining`, and the revision.
+
+        `known`: addresses that are taken as far as this host knows. The first attempt goes by them rather than list
+        all that the store has, and the commit fails where one is taken nevertheless. Raises NotFoundError, UsageError,
+        ConflictError."""
+
+        async def plan(view: ReadView) -> Planned[Endpoint] | None:
+            _, network = await self._network(view, request.network)
+            guess = known if view.attempt == 0 and not request.addresses else None
+            if guess is not None:
+                taken = {*guess, *avoid}
+            else:
+                claimed = await view.list(keys.addresses(network.name))
+                taken = {ip for found in claimed if (ip := keys.address_of(found.key)) is not None} | {*avoid}
+            late = view.attempt >= SPREAD_AFTER
+            try:
+                addresses = _choose_addresses(network, request.addresses, taken, spread=late)
+            except ConflictError:
+                if guess is None:
+                    raise
+                return None  # full, as far as this host knows: the store knows better
+            mac = request.mac or ipam.mac_for(addresses, at_random=late)
+            endpoint = Endpoint(
+                id=identity,
+                network=network.name,
+                host=self._host,
+                mac=mac,
+                addresses=addresses,
+                sandbox=sandbox,
+                ifname=request.name,
+                names=tuple(dict.fromkeys(request.hostnames)) or of_sandbox(request.sandbox),
+            )
+            if request.mac and await view.get(keys.mac(network.name, mac)) is not None:
+                raise ConflictError(f"the MAC address {mac} is taken in the network {network.name}: choose another one")
+            claims = _claims(endpoint)
+            return Planned(
+                endpoint,
+                [*(Put(key, identity.encode()) for key in claims), Put(_key(endpoint), to_json(endpoint))],
+                [Compare(key) for key in claims],
+            )
+
+        return await transact(self._store, f"an endpoint in {request.network}", plan)
+
+    async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
+        """Write the endpoint's new state, and where it is: the revision. None where the endpoint is no longer there."""
+
+        def so(there: Endpoint) -> Endpoint:
+            if there.state == state or (there.state == "leaving" and state == "ready"):
+                return there
+            return there.model_copy(update={"state": state, "sandbox": endpoint.sandbox})
+
+        changed = await self.change_endpoint(endpoint, so)
+        return changed[1] if changed is not None else None
+
+    async def set_names(self, endpoint: Endpoint, names: tuple[str, ...]) -> int | None:
+        """Write what the endpoint is called: the revision. None where it is no longer there."""
+        changed = await self.change_endpoint(endpoint, lambda there: there.model_copy(update={"names": names}))
+        return changed[1] if changed is not None else None
+
+    async def change_endpoint(
+        self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint]
+    ) -> tuple[Endpoint, int] | None:
+        """Write what `change` makes of the endpoint as the store has it, unless that is the same: what it is then, and
+        the revision. None where it is no longer there."""
+
+        async def plan(view: ReadView) -> Planned[Endpoint | None]:
+            item = await view.get(_key(endpoint))
+            there = read_endpoint(item) if item is not None else None
+            if item is None or there is None:
+                return Planned(None)
+            changed = change(there)
+            if changed == there:
+                return Planned(there, revision=item.revision)
+            return Planned(changed, [Put(item.key, to_json(changed))])
+
+        changed, revision = await transact(self._store, f"endpoint {endpoint.id}", plan)
+        return (changed, revision) if changed is not None else None
+
+    async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
+        """Delete the endpoint and give back what it claimed: the revision. None where it was not there, or, with
+        `only_without_peer`, where its host is (again) registered."""
+
+        async def plan(view: ReadView) -> Planned[bool]:
+            item = await view.get(_key(endpoint))
+            if item is None or (only_without_peer and await view.get(keys.peer(endpoint.host)) is not None):
+                return Planned(False)
+            changes: list[Put | Delete] = [Delete(item.key), Delete(keys.mac(endpoint.network, endpoint.mac))]
+            for address in endpoint.addresses:
+                key = keys.address(endpoint.network, address.ip)
+                if endpoint.manager and endpoint.host == self._host:  # it will give the address back itself
+                    changes.append(Put(key, self.holds.owner, await self.holds.lease()))
+                else:
+                    changes.append(Delete(key))
+            return Planned(True, changes)
+
+        what = f"endpoint {endpoint.id}"
+        deleted, revision = await transact(self._store, what, plan, lease_gone=self.holds.lease_gone)
+        return revision if deleted else None
+
+    async def _network(self, store: Store | ReadView, name: str) -> tuple[Item, Network]:
+        item = await store.get(keys.network(name)) if "/" not in name else None
+        network = read_network(item) if item is not None else None
+        if item is None or network is None:
+            raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
+        return item, network
+
+
+def to_json(model: Network | Endpoint) -> bytes:
+    """As the store keeps it."""
+    return model.model_dump_json().encode()
+
+
+def read_network(item: Item) -> Network | None:
+    """The network, or None where the value cannot be read, or is another network's."""
+    try:
+        network = Network.model_validate_json(item.value)
+    except ValidationError:
+        return None
+    return network if keys.network(network.name) == item.key else None
+
+
+def read_endpoint(item: Item) -> Endpoint | None:
+    """The endpoint, or None where the value cannot be read."""
+    try:
+        return Endpoint.model_validate_json(item.value)
+    except ValidationError:
+        return None
+
+
+def _key(endpoint: Endpoint) -> str:
+    return keys.endpoint(endpoint.network, endpoint.id)
+
+
+def _claims(endpoint: Endpoint) -> list[str]:
+    return [
+        *(keys.address(endpoint.network, address.ip) for address in endpoint.addresses),
+        keys.mac(endpoint.network, endpoint.mac),
+    ]
+
+
+def _choose_addresses(
+    network: Network, wanted: Sequence[IPAddress], taken: set[IPAddress], *, spread: bool
+) -> tuple[IPInterface, ...]:
+    left = list(wanted)
+    chosen = []
+    within = range_of(network)
+    for subnet in network.subnets:
+        own = [address for address in left if address in subnet.pool]
+        if len(own) > 1:
+            raise UsageError(
+                f"{own[0]} and {own[1]} are both in {subnet.pool}: an endpoint has one address of a subnet"
+            )
+        if own:
+            left.remove(own[0])
+            chosen.append(ipam.ask_for_address(subnet, own[0], taken))
+        else:
+            free_of = taken | set(network.kept)  # not given unless asked for
+            chosen.append(ipam.choose_address(subnet, free_of, spread=spread, within=within))
+    if left:
+        pools = ", ".join(str(subnet.pool) for subnet in network.subnets)
+        raise UsageError(f"{left[0]} is not in the network {network.name}, which has {pools}")
+    return tuple(chosen)

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the resolvers together."""
+
+from fastpath.control.dns.answer import Answers
+from fastpath.control.dns.counts import Counts
+from fastpath.control.dns.forward import Forwarder, host_servers
+from fastpath.control.dns.names import Names
+from fastpath.control.dns.server import Server
+from fastpath.control.dns.sockets import Sockets
+from fastpath.control.runtime.config import DaemonConfig
+
+
+def resolvers(config: DaemonConfig, sockets: Sockets, names: Names, counts: Counts) -> Server:
+    """Whose `run` answers containers."""
+    fixed = [(str(address), 53) for address in config.dns_servers] if config.dns_servers is not None else None
+    return Server(sockets, Answers(names, Forwarder(host_servers() if fixed is None else lambda: fixed), counts))

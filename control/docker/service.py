@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the plugins together, and serves them: Docker calls a driver as its socket is named."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from fastpath.control.api.unix_socket import listening_socket
+from fastpath.control.cluster.ipam import Pool
+from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.cluster.registry import Registry
+from fastpath.control.docker.claims import Claims
+from fastpath.control.docker.container_names import ContainerNames
+from fastpath.control.docker.ipam_driver import IpamDriver
+from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
+from fastpath.control.docker.network_driver import NetworkDriver
+from fastpath.control.docker.plugin import Plugin
+from fastpath.control.docker.state import Book
+from fastpath.control.docker.upkeep import Upkeep
+from fastpath.control.host import lan
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay_watch import routed_subnets
+from fastpath.control.model.objects import IPNetwork
+from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.store.interface import Store
+
+OVERLAY: Final = "fastpath"
+MACVLAN: Final = "fastpath-macvlan"
+
+
+@contextlib.asynccontextmanager
+async def docker_plugin(
+    config: DaemonConfig,
+    *,
+    underlay: Underlay,
+    store: Store,
+    mirror: Mirror,
+    registry: Registry,
+    reconciler: Reconciler,
+) -> AsyncIterator[None]:
+    """Answer Docker meanwhile, if it is wanted."""
+    if config.docker_plugin_dir is None:
+        yield
+        return
+
+    async def reserved() -> Sequence[tuple[IPNetwork, str]]:
+        return await reconciler.in_thread(routed_subnets)
+
+    book = Book(config.state_dir / "docker.json")
+    claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
+
+    def driver(kind: Kind) -> NetworkDriver:
+        return NetworkDriver(
+            kind,
+            host=config.host,
+            claims=claims,
+            book=book,
+            mirror=mirror,
+            registry=registry,
+            reconciler=reconciler,
+            reserved=reserved,
+        )
+
+    overlay = driver(OverlayKind(underlay.overhead))
+    macvlan = driver(MacvlanKind(claims, mirror, reconciler))
+    avoid = functools.partial(lan.hosts_addresses, reconciler, mirror)
+    plugins = {
+        OVERLAY: Plugin(overlay, IpamDriver(claims, book, reserved, overlay.restore, avoid)),
+        MACVLAN: Plugin(macvlan),
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        for name, plugin in plugins.items():
+            await stack.enter_async_context(_served(config.docker_plugin_dir / f"{name}.sock", plugin))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        # Of what is kept up, nothing differs between the drivers.
+        names = ContainerNames(config.docker_socket, config.host, mirror, registry)
+        running = [
+            tasks.create_task(Upkeep(config.host, overlay, book, mirror).run(), name="docker"),
+            tasks.create_task(names.run(), name="container names"),
+        ]
+        yield
+        for task in running:
+            task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _served(path: Path, plugin: Plugin) -> AsyncIterator[None]:
+    with listening_socket(path, option="--docker-plugin-dir") as sock:
+        runner = web.AppRunner(plugin.application(), access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, sock).start()
+            yield
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of Docker's networks is which of ours. Docker has ids of its own on each host, tells of a network once, and not
+again after a restart: so they are written down, in a file that is replaced as a whole."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from fastpath.control.docker.wanted import Wanted
+from fastpath.control.model.objects import IPNetwork, Model, Name
+from fastpath.errors import RefusedError
+
+log = logging.getLogger(__name__)
+
+
+class Entry(Model):
+    """A network of Docker's."""
+
+    network: Name
+    wanted: Wanted
+
+
+class Content(Model):
+    """The file. `left` are networks that Docker has no more, while the store does not know yet."""
+
+    networks: dict[str, Entry] = Field(default_factory=dict)
+    left: tuple[Name, ...] = ()
+
+
+class Book:
+    """Networks of this host's Docker, by its ids. `lock` is held while one is made or left."""
+
+    def __init__(self, file: Path) -> None:
+        self.lock = asyncio.Lock()
+        self._file = file
+        self._content = self._read()
+
+    @property
+    def networks(self) -> dict[str, Entry]:
+        """All of them."""
+        return self._content.networks
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Networks that this host is to be struck off from, in the store."""
+        return self._content.left
+
+    def of_network(self, name: str) -> Entry | None:
+        """One of Docker's that stands for this network of the cluster."""
+        return next((entry for entry in self.networks.values() if entry.network == name), None)
+
+    def of_pool(self, pool: IPNetwork) -> Entry | None:
+        """The network that has the subnet."""
+        for entry in self.networks.values():
+            if any(subnet.pool == pool for subnet in entry.wanted.subnets):
+                return entry
+        return None
+
+    def add(self, identity: str, entry: Entry) -> None:
+        """Docker has the network from now on."""
+        left = tuple(name for name in self.left if name != entry.network)
+        self._write(Content(networks=self.networks | {identity: entry}, left=left))
+
+    def remove(self, identity: str) -> Entry | None:
+        """Docker has it no more. Who has the last one of a network leaves that."""
+        entry = self.networks.get(identity)
+        if entry is None:
+            return None
+        networks = {k: v for k, v in self.networks.items() if k != identity}
+        last = all(other.network != entry.network for other in networks.values())
+        left = (*self.left, entry.network) if last and entry.network not in self.left else self.left
+        self._write(Content(networks=networks, left=left))
+        return entry
+
+    def struck_off(self, network: str) -> None:
+        """The store knows that this host left the network."""
+        self._write(Content(networks=self.networks, left=tuple(name for name in self.left if name != network)))
+
+    def _read(self) -> Content:
+        try:
+            return Content.model_validate_json(self._file.read_bytes())
+        except FileNotFoundError:
+            return Content()
+        except OSError as error:
+            raise RefusedError(f"cannot read {self._file}: {error.strerror}") from error
+        except ValidationError:
+            aside = self._file.with_suffix(".broken")
+            self._file.replace(aside)
+            log.error("%s cannot be read and is now %s: make Docker's networks anew", self._file, aside)
+            return Content()
+
+    def _write(self, content: Content) -> None:
+        fresh = self._file.with_suffix(".new")
+        try:
+            with fresh.open("w", encoding="utf-8") as file:
+                file.write(content.model_dump_json())
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._file)
+        except OSError as error:
+            raise RefusedError(f"cannot write {self._file}: {error.strerror}") from error
+        self._content = content

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process that was killed left behind, in whatever namespace. Only what bears this host's mark is touched."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from fastpath.control.drivers import naming
+from fastpath.control.kernel import netns
+from fastpath.control.kernel.netlink import Link, Links
+from fastpath.control.model.objects import Endpoint
+from fastpath.errors import FastpathError
+
+DIRECTORIES = (netns.NAMED, Path("/run/docker/netns"))
+HALF_MADE_S = 60  # a file without a namespace this old is nobody's work in progress
+
+
+def namespaces(more: Iterable[str] = ()) -> dict[int, str]:
+    """Every network namespace that can be found, by inode, each with one path to it."""
+    found: dict[int, str] = {}
+    for path in (*more, *_paths()):
+        with contextlib.suppress(FastpathError):
+            found.setdefault(netns.resolve(path).inode, path)
+    return found
+
+
+def _paths() -> Iterator[str]:
+    for directory in DIRECTORIES:
+        with contextlib.suppress(OSError):
+            yield from (str(path) for path in directory.iterdir())
+    seen = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        path = f"{process}/ns/net"
+        with contextlib.suppress(OSError):
+            if (link := os.readlink(path)) not in seen:
+                seen.add(link)
+                yield path
+
+
+def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
+    """Remove interfaces of endpoints that are not wanted, or that are wanted in another sandbox; but no TAP that a
+    process has open."""
+    wanted = list(wanted)
+    sandboxes = {endpoint.id: endpoint.sandbox for endpoint in wanted}
+    movable = {endpoint.id for endpoint in wanted if endpoint.manager}  # its manager may be about to move it
+    removed = []
+    for inode, path in namespaces(place.path for place in sandboxes.values()).items():
+
+        def is_stray(link: Link, is_network: bool, here: int = inode) -> bool:
+            identity = naming.endpoint_id(host, link.alias)
+            if identity is None or link.queues:  # a TAP that is open: ours, or that of a daemon of the same name
+                return False
+            place = sandboxes.get(identity)
+            return place is None or (place.inode != here and not is_network and identity not in movable)
+
+        with contextlib.suppress(FastpathError):  # a namespace that has just gone
+            removed += [f"removed {name} in {path}: nothing wants it" for name in _remove(path, host, is_stray)]
+    return removed
+
+
+def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[str]:
+    """In a network's namespace: remove veths of no endpoint, also such as nobody came to mark."""
+    names = {naming.veth_name(endpoint) for endpoint in wanted}
+    path = str(netns.NAMED / namespace)
+
+    def is_stray(link: Link, is_network: bool) -> bool:
+        return is_network and link.kind == "veth" and link.name not in names
+
+    if not netns.exists(path):
+        return []
+    return [f"removed {name} in {namespace}: nothing wants it" for name in _remove(path, host, is_stray)]
+
+
+def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> list[str]:
+    def remove() -> list[str]:
+        with Links() as links:
+            there = links.all()
+            is_network = any(link.name == "lo" and naming.network_name(host, link.alias) for link in there)
+            strays = [link for link in there if is_stray(link, is_network)]
+            for link in strays:
+                links.delete(link)
+        return [link.name for link in strays]
+
+    return netns.inside(path, remove)
+
+
+def network_namespaces(host: str) -> dict[str, str]:
+    """The namespaces of networks of this host: name as in `ip netns`, and the network's name."""
+    found = {}
+    for path in sorted(netns.NAMED.glob(f"fastpath-{host}-*")):
+
+        def mark() -> str:
+            with Links() as links:
+                return links.get("lo").alias
+
+        with contextlib.suppress(FastpathError):
+            name = naming.network_name(host, netns.inside(str(path), mark))
+            if name is not None:
+                found[path.name] = name
+    return found
+
+
+def is_in_use(namespace: str) -> bool:
+    """Whether a process has the TAP of a network's namespace open."""
+
+    def held() -> bool:
+        with Links() as links:
+            tap = links.find(naming.VXLAN)
+            return tap is not None and tap.queues > 0
+
+    return netns.inside(str(netns.NAMED / namespace), held)
+
+
+def remove_half_made_names(host: str) -> list[str]:
+    """Files that were to become names of namespaces."""
+    removed = []
+    for path in sorted(netns.NAMED.glob(f"fastpath-{host}-*")):
+        with contextlib.suppress(OSError):
+            if not netns.exists(str(path)) and time.time() - path.stat().st_mtime > HALF_MADE_S:
+                path.unlink()
+                removed.append(f"removed {path}: it names no namespace")
+    return removed

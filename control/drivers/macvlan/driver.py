@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The macvlan driver: sandboxes in the LAN that an interface of this host, the parent, is in (docs/macvlan.md).
+
+An endpoint's interface is a macvlan, made in the daemon's namespace under a name that nobody else gives (`fpm-…`),
+marked, moved into the sandbox and renamed at once, and completed there. So what a sandbox has is always marked, and
+what a process that was killed left in the daemon's namespace is known by its name.
+
+The parent has to take frames for the endpoints' MAC addresses. Network cards filter those in hardware, where not all
+get it right: so the parent is made promiscuous. Not by its own switch, which has no owner, but by that of each
+endpoint's interface: the kernel hands it on, counts, and takes it back with the interface, whoever dies first.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from fastpath.control.drivers import cleanup, managed, naming
+from fastpath.control.drivers.macvlan.parent import Parents, mtu_for
+from fastpath.control.drivers.macvlan.shim import Shims
+from fastpath.control.drivers.overlay.direct import name_taken
+from fastpath.control.kernel import netns, sysctl
+from fastpath.control.kernel.netlink import Link, StackedLinks, appearance
+from fastpath.control.model.macvlan import options_of
+from fastpath.control.model.objects import Endpoint, Network
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.errors import ConflictError, FastpathError
+
+_appearance = partial(appearance, details=True)
+HALF_MADE = "fpm-"  # followed by the first digits of the endpoint's id
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an endpoint should be, and what parent and sandbox look like when it is so. While both are the same there is
+    nothing to do."""
+
+    network: Network
+    endpoint: Endpoint
+    parent: Link
+    look: bytes
+
+
+class Macvlan:
+    """The networks of driver "macvlan" on this host, whose name is in the marks of what is made."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._parents = Parents(host)
+        self._shims = Shims(host)
+        self._trouble: dict[str, Problem] = {}  # by network
+        self._seen: dict[str, _Seen] = {}  # by endpoint
+        self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
+
+    def ensure_gateway(self) -> None:
+        """Nothing: the gateway is the LAN's router."""
+
+    def segment(self, _: Network) -> None:
+        """None: the kernel does it all."""
+
+    def take_over(self, _: Network, __: Endpoint) -> None:
+        """None, either: frames never ceased to flow."""
+
+    def ensure_network(self, network: Network, mtu: int) -> None:
+        """The parent, where it can be made, and the shim, where it is wanted. What is wrong is told by `problem`: a
+        parent that went away does not keep endpoints from being removed."""
+        try:
+            parent = self._parents.ensure(network)
+            if options_of(network).shim:
+                self._shims.ensure(network, parent, mtu_for(network, parent))
+        except FastpathError as error:
+            log.debug("the network %s is not complete here", network.name, exc_info=error)
+            self._trouble[network.name] = problem_of(network.name, "network", error)
+        else:
+            self._trouble.pop(network.name, None)
+
+    def check(self, network: Network) -> None:
+        """Whether this host could have endpoints of the network, by making an interface. Leaves nothing. Raises
+        FastpathError with the kernel's reason."""
+        here = network.name in self._members
+        try:
+            parent = self._parents.ensure(network)
+            with StackedLinks() as links:
+                name = naming.short_name(HALF_MADE, network.name)
+                links.delete(
+                    links.add_macvlan(name, parent, options_of(network).mode, mac=None, mtu=mtu_for(network, parent))
+                )
+        finally:
+            if not here:
+                self._parents.remove(network)
+
+    def own_mac(self, network: Network) -> str | None:
+        """In the mode passthru it is the parent's. Raises FastpathError."""
+        if options_of(network).mode != "passthru":
+            return None
+        parent = self._parents.ensure(network)
+        self._check_alone(network, parent)
+        if network.name not in self._members:  # it is made again with the first endpoint, if there comes one
+            self._parents.remove(network)
+        return parent.mac
+
+    def _check_alone(self, network: Network, parent: Link, but: str = "") -> None:
+        if others := self._members.get(network.name, set()) - {but}:
+            raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
+
+    def gateway_port(self, _: Network) -> None:
+        """None: the gateway is a router in the LAN."""
+
+    def problem(self, network: Network) -> Problem | None:
+        """What is wrong with the parent: it is away, down, has no carrier; or with the shim."""
+        try:
+            trouble = self._parents.problem(network) or self._trouble.get(network.name)
+            if trouble is None and options_of(network).shim:
+                trouble = self._shims.problem(network, self._parents.ensure(network))
+        except FastpathError as error:
+            return problem_of(network.name, "network", error)
+        return trouble
+
+    def remove_network(self, network: Network) -> None:
+        """The shim goes, and the parent, if we made it."""
+        self._shims.remove(network)
+        self._parents.remove(network)
+        self._trouble.pop(network.name, None)
+        self._members.pop(network.name, None)
+
+    def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
+        """The interface in its sandbox. One that is there stays while its parent is away. Raises ConflictError where
+        the sandbox is gone, or has another interface of that name: nothing is changed then."""
+        if endpoint.sandbox.inode == os.stat(netns.OWN).st_ino:
+            raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
+        if endpoint.manager:
+            self._ensure_placed(network, endpoint)
+            return
+        seen = self._seen.pop(endpoint.id, None)
+        try:
+            parent = self._parents.ensure(network)
+        except FastpathError:
+            there = netns.inside(endpoint.sandbox, lambda: self._find(endpoint))
+            if there is None:
+                raise
+            self._parents.seen(network, there.lower)
+            mtu = there.mtu
+            netns.inside(endpoint.sandbox, lambda: self._complete(network, endpoint, mtu))
+            return
+        mtu = mtu_for(network, parent)
+        unstated = endpoint.model_copy(update={"state": "ready"})
+        now = _Seen(network, unstated, parent, netns.inside(endpoint.sandbox, _appearance))
+        if seen != now:
+            self._ensure_endpoint(network, endpoint, parent, mtu)
+        elif options_of(network).shim:  # which is not in the sandbox
+            self._shims.ensure_route(network, endpoint, parent)
+        if seen == now or netns.inside(endpoint.sandbox, _appearance) == now.look:
+            self._seen[endpoint.id] = now
+
+    def _ensure_endpoint(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
+        there = netns.inside(endpoint.sandbox, lambda: self._find(endpoint))
+        if there is not None and there.lower != parent.index:  # its parent was replaced by another one of that name
+            self._delete(endpoint)
+            there = None
+        with self._becoming_member(network, endpoint, parent, new=there is None):
+            if there is None:
+                self._make(network, endpoint, parent, mtu)
+            netns.inside(endpoint.sandbox, lambda: self._complete(network, endpoint, mtu))
+
+    @contextlib.contextmanager
+    def _becoming_member(self, network: Network, endpoint: Endpoint, parent: Link, *, new: bool) -> Iterator[None]:
+        """The interface is completed within, then the host's route to it. If anything fails, one that is new goes."""
+        try:
+            yield
+            if options_of(network).shim:
+                self._shims.ensure_route(network, endpoint, parent)
+        except BaseException:
+            if new:
+                self._delete(endpoint)
+            raise
+        self._members.setdefault(network.name, set()).add(endpoint.id)
+
+    def _ensure_placed(self, network: Network, endpoint: Endpoint) -> None:
+        """The same for an endpoint whose manager places the interface (managed.py): it is made in the daemon's
+        namespace, and kept in order wherever it is by now."""
+        place = managed.find(self._host, endpoint)
+        try:
+            parent = self._parents.ensure(network)
+        except FastpathError:
+            if place is None:
+                raise
+            self._parents.seen(network, place.link.lower)
+            return
+        if place is None:
+            managed.check_lost(endpoint)
+        elif place.link.lower != parent.index:
+            raise ConflictError(
+                f"the interface of endpoint {endpoint.id} is not on {parent.name}: restart the container"
+            )
+        mtu = mtu_for(network, parent)
+        with self._becoming_member(network, endpoint, parent, new=place is None):
+            self._keep(network, place or self._make_placed(network, endpoint, parent, mtu), mtu)
+
+    def _find(self, endpoint: Endpoint) -> Link | None:
+        """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises ConflictError
+        where the name belongs to something else."""
+        alias = naming.of_endpoint(self._host, endpoint.id)
+        with StackedLinks() as links:
+            there = links.all()
+        ours = next((link for link in there if link.alias == alias and link.kind == "macvlan"), None)
+        if any(link.name == endpoint.ifname for link in there if link != ours):
+            raise name_taken(endpoint)
+        return ours
+
+    def _make(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
+        """The interface, marked, in the sandbox under its final name."""
+        with StackedLinks() as links, netns.opened(endpoint.sandbox) as target:
+            link = self._add(links, network, endpoint, parent, mtu)
+            links.move(link, target, endpoint.sandbox.path, endpoint.ifname)
+
+    def _make_placed(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> managed.Place:
+        """The interface, marked, in the daemon's namespace, under the name that its manager is told."""
+        with StackedLinks() as links:
+            link = self._add(links, network, endpoint, parent, mtu)
+            try:
+                return managed.Place(None, links.ensure(link, name=naming.source_name(endpoint)))
+            except BaseException:
+                links.delete(link)
+                raise
+
+    def _add(self, links: StackedLinks, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> Link:
+        """The interface, marked, in the daemon's namespace, under a name that nobody else gives."""
+        mode = options_of(network).mode
+        if mode == "passthru":
+            self._check_alone(network, parent, endpoint.id)
+        name = _half_made(endpoint)
+        left = links.find(name)
+        if left is not None:
+            links.delete(left)
+        link = links.add_macvlan(name, parent, mode, mac=endpoint.mac, mtu=mtu)
+        links.change(link, ifalias=naming.of_endpoint(self._host, endpoint.id))
+        return links.get(name)
+
+    def _complete(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
+        """In the sandbox: what the interface still lacks."""
+        link = self._find(endpoint)
+        if link is None:
+            raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
+        mode = options_of(network).mode
+        alias = naming.of_endpoint(self._host, endpoint.id)
+        with StackedLinks() as links:
+            link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
+            _let_in(links, link, mode)
+            _set_sysctls(endpoint)
+            links.ensure_addresses(link, endpoint.addresses)
+            links.ensure(link, up=True)
+            for subnet in network.subnets if not network.internal else ():
+                links.ensure_default_route(subnet.gateway, link)
+
+    def _keep(self, network: Network, place: managed.Place, mtu: int) -> None:
+        """Of an interface that somebody else placed: what is ours to keep in order."""
+
+        def repair(links: StackedLinks, link: Link) -> None:
+            _let_in(links, links.ensure(link, mtu=mtu), options_of(network).mode)
+            sysctl.ensure(f"ipv6/conf/{link.name}/accept_ra", 0)
+
+        managed.repair(place, StackedLinks, repair)
+
+    def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        """The interface goes, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
+        already."""
+        self._seen.pop(endpoint.id, None)
+        self._delete(endpoint)
+        self._shims.remove_route(network, endpoint)
+        self._members.get(network.name, set()).discard(endpoint.id)
+
+    def _delete(self, endpoint: Endpoint) -> None:
+        alias = naming.of_endpoint(self._host, endpoint.id)
+
+        def delete() -> None:
+            with StackedLinks() as links:
+                for link in links.all():
+                    half_made = link.name == _half_made(endpoint) and not link.alias
+                    if link.kind == "macvlan" and (link.alias == alias or half_made):
+                        links.delete(link)
+
+        delete()  # here, where it is made
+        if endpoint.manager:
+            managed.delete(self._host, endpoint)
+            return
+        if netns.is_alive(endpoint.sandbox):
+            netns.inside(endpoint.sandbox, delete)
+
+    def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
+        """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
+        Returns what was done, in sentences."""
+        wanted, networks = list(wanted), list(networks)
+        said = []
+        with StackedLinks() as links:
+            for link in links.all():
+                if link.kind == "macvlan" and link.name.startswith(HALF_MADE) and not link.alias:
+                    links.delete(link)
+                    said.append(f"removed {link.name}: it was left half made")
+        said += cleanup.remove_links(self._host, wanted)
+        said += self._shims.remove_strays(wanted, networks)
+        return said + self._parents.remove_strays(networks)
+
+
+def _let_in(links: StackedLinks, link: Link, mode: str) -> None:
+    """The mode, and frames for MAC addresses that are not the parent's."""
+    if link.mode != mode:
+        links.set_mode(link, mode)
+    if not link.promiscuous and mode != "passthru":  # which does it by itself
+        links.set_promiscuous(link)
+
+
+def _half_made(endpoint: Endpoint) -> str:
+    return f"{HALF_MADE}{endpoint.id[:11]}"
+
+
+def _set_sysctls(endpoint: Endpoint) -> None:
+    """The LAN's routers shall not give the sandbox addresses and routes that the store does not know of; and switches
+    are to learn at once where its address is now."""
+    name = endpoint.ifname
+    wants_ipv6 = any(address.version == 6 for address in endpoint.addresses)
+    sysctl.ensure(f"ipv6/conf/{name}/accept_ra", 0)
+    sysctl.ensure(f"ipv6/conf/{name}/disable_ipv6", 0 if wants_ipv6 else 1)
+    sysctl.ensure(f"ipv4/conf/{name}/arp_notify", 1)

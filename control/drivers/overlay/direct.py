@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The direct layout: the sandbox's interface is our TAP.
+
+It is made in the daemon's own namespace and moved, since a TAP that is opened inside a sandbox keeps that alive. Until
+it is complete it vanishes with this process, so that nobody finds half of one; then it is made persistent. One that an
+earlier process left has to be opened in the sandbox, which does keep the namespace alive: that such a sandbox is gone
+shows by its path (netns.is_alive).
+"""
+
+import secrets
+
+from fastpath import Engine, Segment, TapPort
+from fastpath.control.drivers import managed, naming
+from fastpath.control.kernel import netns, sysctl
+from fastpath.control.kernel.netlink import Link, Links
+from fastpath.control.model.objects import Endpoint
+from fastpath.errors import ConflictError
+
+
+def is_usable(port: TapPort | None) -> bool:
+    """Whether the port's interface is still there."""
+    return port is not None and not port.removed and not port.gone and port.read_mac() is not None
+
+
+def discard(engine: Engine, port: TapPort) -> None:
+    """Remove a port and its interface, wherever that is. No error where either is gone."""
+    if port.removed:
+        return
+    if is_usable(port):
+        port.persist = False
+    engine.segments[port.vni].remove_port(port)
+
+
+def ensure_in_sandbox(links: Links, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
+    """The sandbox's interface, of either layout: its name, alias, addresses, MTU, and that it is up."""
+    link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
+    links.limit_super_frames(link, mtu)
+    if any(address.version == 6 for address in endpoint.addresses):
+        sysctl.ensure(f"ipv6/conf/{link.name}/disable_ipv6", 0)
+    links.ensure_addresses(link, endpoint.addresses)
+    links.ensure(link, up=True)
+
+
+def name_taken(endpoint: Endpoint) -> ConflictError:
+    """What to say when the sandbox has another interface of the endpoint's name."""
+    return ConflictError(f"an interface named {endpoint.ifname} exists already in {endpoint.sandbox.path}")
+
+
+class DirectLayout:
+    """The TAPs of this layout, by endpoint."""
+
+    def __init__(self, engine: Engine, host: str) -> None:
+        self._engine = engine
+        self._host = host
+        self._ports: dict[str, TapPort] = {}
+
+    def take_over(self, segment: Segment, endpoint: Endpoint) -> TapPort | None:
+        """The TAP that an earlier process left under its name, opened and otherwise as it is."""
+
+        def adopt() -> TapPort | None:
+            with Links() as links:
+                link = links.find(endpoint.ifname)
+            ours = link is not None and link.alias == naming.of_endpoint(self._host, endpoint.id) and link.kind == "tun"
+            return segment.adopt_tap(endpoint.ifname) if ours else None
+
+        port = self._ports.get(endpoint.id)
+        if port is None and endpoint.manager:
+            place = managed.find(self._host, endpoint)
+            port = place.adopt(segment) if place is not None else None
+        elif port is None:
+            port = netns.inside(endpoint.sandbox, adopt)
+        if port is not None:
+            self._ports[endpoint.id] = port
+        return port
+
+    def ensure(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """The endpoint's TAP, complete: made, taken over, or repaired. What was made is undone on failure."""
+        port = self._ports.get(endpoint.id)
+        there = netns.inside(endpoint.sandbox, lambda: self._look_for(endpoint)) is not None
+        if port is not None and (not there or not is_usable(port) or port.vni != segment.vni):
+            self.release(endpoint.id, keep_interface=there)
+            port = None
+        if port is None and not there:
+            port = self._make(segment, endpoint, mtu)
+        try:
+            port = netns.inside(endpoint.sandbox, lambda: self._complete(segment, endpoint, mtu, port))
+            if not port.persist:
+                port.persist = True
+            segment.refresh()
+        except BaseException:
+            if not there and port is not None:
+                discard(self._engine, port)
+            raise
+        self._ports[endpoint.id] = port
+        return port
+
+    def ensure_placed(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """The same for an endpoint whose manager places the interface: it is made in the daemon's namespace, and kept
+        going wherever it is by now."""
+        place = managed.find(self._host, endpoint)
+        port = self._ports.get(endpoint.id)
+        if port is not None and (place is None or not is_usable(port) or port.vni != segment.vni):
+            self.release(endpoint.id, keep_interface=place is not None)
+            port = None
+        if place is None:
+            managed.check_lost(endpoint)
+            port = segment.add_tap(naming.source_name(endpoint), mtu=mtu)
+            try:
+                with Links() as links:
+                    link = links.get(port.name)
+                    links.change(link, ifalias=naming.of_endpoint(self._host, endpoint.id), address=endpoint.mac)
+                    place = managed.Place(None, links.get(port.name))
+                port.persist = True
+            except BaseException:
+                discard(self._engine, port)
+                raise
+        elif port is None:
+            port = place.adopt(segment)
+        self._ports[endpoint.id] = port
+        managed.ensure(place, mtu)
+        if port.mtu != mtu:
+            port.mtu_changed(mtu)
+        segment.refresh()
+        return port
+
+    def _look_for(self, endpoint: Endpoint) -> Link | None:
+        with Links() as links:
+            return self._find(links, endpoint)
+
+    def _find(self, links: Links, endpoint: Endpoint) -> Link | None:
+        """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises
+        ConflictError where the name belongs to something else."""
+        alias = naming.of_endpoint(self._host, endpoint.id)
+        there = links.all()
+        ours = next((link for link in there if link.alias == alias and link.kind == "tun"), None)
+        if any(link.name == endpoint.ifname for link in there if link != ours):
+            raise name_taken(endpoint)
+        return ours
+
+    def _make(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """A TAP, marked, in the sandbox under its final name."""
+        port = segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=mtu)
+        try:
+            with Links() as links, netns.opened(endpoint.sandbox) as target:
+                link = links.get(port.name)
+                links.change(link, ifalias=naming.of_endpoint(self._host, endpoint.id), address=endpoint.mac)
+                links.move(link, target, endpoint.sandbox.path, endpoint.ifname)
+        except BaseException:
+            discard(self._engine, port)
+            raise
+        return port
+
+    def _complete(self, segment: Segment, endpoint: Endpoint, mtu: int, port: TapPort | None) -> TapPort:
+        """In the sandbox: what the TAP still lacks."""
+        with Links() as links:
+            link = self._find(links, endpoint)
+            if link is None:
+                raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
+            if port is None:
+                port = segment.adopt_tap(link.name)
+                self._ports[endpoint.id] = port
+            ensure_in_sandbox(links, link, endpoint, mtu, naming.of_endpoint(self._host, endpoint.id))
+        if port.mtu != mtu:
+            port.mtu_changed(mtu)
+        return port
+
+    def remove(self, endpoint: Endpoint) -> None:
+        """The TAP goes, wherever it is."""
+        self.release(endpoint.id)
+        if endpoint.manager:
+            managed.delete(self._host, endpoint)
+            return
+        if not netns.is_alive(endpoint.sandbox):
+            return  # its interfaces went with it
+
+        def delete() -> None:
+            with Links() as links:
+                for link in links.all():
+                    if link.alias == naming.of_endpoint(self._host, endpoint.id):
+                        links.delete(link)
+
+        netns.inside(endpoint.sandbox, delete)
+
+    def remove_network(self, segment: Segment) -> None:
+        """Every TAP on the segment goes."""
+        for identity, port in list(self._ports.items()):
+            if port.removed or port.vni == segment.vni:
+                self.release(identity)
+
+    def release_others(self, wanted: set[str]) -> None:
+        """Every TAP of endpoints that are not wanted goes."""
+        for identity in self._ports.keys() - wanted:
+            self.release(identity)
+
+    def release(self, identity: str, *, keep_interface: bool = False) -> None:
+        """Let go of an endpoint's port, if there is one, and of its interface, unless that is to be kept."""
+        port = self._ports.pop(identity, None)
+        if port is None or port.removed:
+            return
+        if keep_interface:
+            self._engine.segments[port.vni].remove_port(port)
+        else:
+            discard(self._engine, port)

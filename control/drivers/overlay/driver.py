@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlay driver: what networks and endpoints are made of, on this host (docs/overlay.md).
+
+Every method brings about what it says, whatever is there already: nothing, all of it, or what was left when a process
+was killed in between. All are for one thread at a time, and not for the event loop's.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fastpath import Engine, Port, Segment, TapPort
+from fastpath.control.dns.sockets import Sockets
+from fastpath.control.drivers import cleanup, naming
+from fastpath.control.drivers.overlay.bridge import BridgeLayout
+from fastpath.control.drivers.overlay.direct import DirectLayout, is_usable
+from fastpath.control.drivers.overlay.gateway import GatewayBridge
+from fastpath.control.kernel import netns
+from fastpath.control.kernel.netlink import Links, Look, appearance
+from fastpath.control.model.objects import Endpoint, Network, Sandbox
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.errors import ConflictError, FastpathError, UsageError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an endpoint should be, and what its namespaces look like when it is so. While both are the same there is
+    nothing to do."""
+
+    network: Network
+    endpoint: Endpoint
+    mtu: int
+    look: tuple[bytes, ...]
+
+
+class Overlay:
+    """The networks of driver "overlay" on this host, whose name is in the marks of what is made. Without a gateway,
+    containers reach their networks only. With `resolvers`, every network has the namespace of the bridge layout, where
+    they listen; in the direct layout br0 has no other port than vxlan0."""
+
+    def __init__(
+        self, engine: Engine, host: str, gateway: GatewayBridge | None = None, resolvers: Sockets | None = None
+    ) -> None:
+        self._engine = engine
+        self._host = host
+        self._gateway = gateway
+        self._direct = DirectLayout(engine, host)
+        self._bridge = BridgeLayout(engine, host)
+        self._internal: set[str] = set()  # endpoints of internal networks
+        self._own_namespace = os.stat("/proc/self/ns/net").st_ino
+        self._seen: dict[str, tuple[_Seen, TapPort]] = {}
+        self._resolvers = resolvers
+        self._met: set[str] = set()  # networks that were ensured, by name
+        self._places: dict[str, tuple[Network, int, bytes]] = {}  # what their namespaces look like when all is in order
+        self._unresolved: dict[str, Problem] = {}  # networks without a resolver, and why
+
+    def ensure_gateway(self) -> None:
+        """The gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
+        sandbox first needs it."""
+        if self._gateway is not None and self._gateway.exists():
+            self._gateway.ensure()
+
+    def check(self, _: Network) -> None:
+        """Nothing: every host can have every network."""
+
+    def own_mac(self, _: Network) -> None:
+        """None: it follows from the address."""
+
+    def problem(self, network: Network) -> Problem | None:
+        """Why there is no resolver. Whatever else is wrong keeps a method from being done."""
+        return self._unresolved.get(network.name)
+
+    def gateway_port(self, network: Network) -> Port | None:
+        """The one of br0."""
+        held = self._bridge.held(network)
+        return held[1] if held is not None else None
+
+    def segment(self, network: Network) -> Segment:
+        """The network's segment in the engine."""
+        vni = _vni(network)
+        return self._engine.segments.get(vni) or self._engine.add_segment(vni)
+
+    def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
+        """The port of the endpoint's interface that an earlier process left, as it is; None where it left none.
+        Frames flow from here on; `ensure_endpoint` looks at the rest."""
+        if endpoint.sandbox.inode == self._own_namespace:
+            return None
+        if network.layout == "bridge":
+            return self._bridge.take_over(self.segment(network), network)
+        return self._direct.take_over(self.segment(network), endpoint)
+
+    def ensure_network(self, network: Network, mtu: int) -> Segment:
+        """The network's segment in the engine; in the bridge layout its namespace, too; and, when it is seen for the
+        second time, its resolver: containers come first, and a host may have hundreds of networks. `mtu` is the
+        containers'."""
+        segment = self.segment(network)
+        if network.layout == "bridge":
+            self._bridge.ensure_network(segment, network, mtu)
+        if network.name not in self._met:
+            self._met.add(network.name)
+        elif self._resolvers is not None:
+            try:
+                if network.layout == "direct":
+                    self._ensure_place(segment, network, mtu)
+                held = self._bridge.held(network)
+                if held is not None:
+                    self._resolvers.ensure(network, held[0])
+                self._unresolved.pop(network.name, None)
+            except (FastpathError, OSError) as error:  # containers can do without
+                log.debug("the network %s has no resolver", network.name, exc_info=error)
+                why = f"the network {network.name} has no resolver: {error}"
+                self._unresolved[network.name] = problem_of(network.name, "network", error, why)
+        return segment
+
+    def _ensure_place(self, segment: Segment, network: Network, mtu: int) -> None:
+        """The namespace for a resolver alone. It is asked for with every endpoint and at every pass:
+        a look at what is in order takes a part of the time."""
+        held = self._bridge.held(network)
+        now = (network, mtu, _appearance(held[0])) if held is not None and is_usable(held[1]) else None
+        if now is not None and now[2] and self._places.get(network.name) == now:
+            return
+        self._places.pop(network.name, None)
+        self._bridge.ensure_network(segment, network, mtu)
+        held = self._bridge.held(network)
+        if held is not None:
+            self._places[network.name] = (network, mtu, _appearance(held[0]))
+
+    def remove_network(self, network: Network) -> None:
+        """Segment and namespace go, with what is left of the endpoints."""
+        self._met.discard(network.name)
+        if self._resolvers is not None:
+            self._resolvers.remove(network.name)
+            self._places.pop(network.name, None)
+            self._unresolved.pop(network.name, None)
+        if network.layout == "bridge" or self._resolvers is not None:
+            self._bridge.remove_network(network)
+        segment = self._engine.segments.get(_vni(network))
+        if segment is not None:
+            self._direct.remove_network(segment)
+            self._engine.remove_segment(segment)
+
+    def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
+        """The endpoint's interface in its sandbox, complete; returns the port that its frames come from. `mtu` is
+        the interface's. Raises ConflictError where the sandbox is gone, or has another interface of that name:
+        nothing is changed then."""
+        if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
+            raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
+        if endpoint.manager and not endpoint.sandbox.inode:  # there is nothing to look at as yet
+            return self._ensure_endpoint(network, endpoint, mtu)
+        unstated = endpoint.model_copy(update={"state": "ready"})
+        now = _Seen(network, unstated, mtu, self._look(network, endpoint))
+        seen, port = self._seen.pop(endpoint.id, (None, None))
+        if seen != now or port is None or not is_usable(port):
+            port = self._ensure_endpoint(network, endpoint, mtu)
+            if self._look(network, endpoint) != now.look:
+                return port  # something was changed, by us: in order is what it looks like at the next visit
+        self._seen[endpoint.id] = (now, port)
+        return port
+
+    def _look(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
+        """What the namespaces look like that an endpoint has to do with."""
+
+        def veth() -> bytes:  # no more: `ensure_network` sees to the rest, which grows with every endpoint
+            with Look() as look:
+                return look.link(naming.veth_name(endpoint))
+
+        found = [netns.inside(endpoint.sandbox, appearance)]
+        if network.layout == "bridge":
+            namespace = str(netns.NAMED / naming.namespace_name(self._host, network))
+            found.append(netns.inside(namespace, veth) if netns.exists(namespace) else b"")
+        if self._gateway is not None:
+            found.append(self._gateway.look_at_port(endpoint.sandbox))
+        return tuple(found)
+
+    def _ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
+        if network.internal or endpoint.manager:
+            self._internal.add(endpoint.id)
+        try:
+            self._ensure_way_out(network, endpoint)
+            return self._ensure_interface(network, endpoint, mtu)
+        except BaseException:
+            self._leave_gateway(endpoint)
+            raise
+
+    def _ensure_way_out(self, network: Network, endpoint: Endpoint) -> None:
+        if self._gateway is None or endpoint.manager:  # who has one of its own
+            return
+        if not network.internal:
+            self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
+        elif not self._leads_outside(endpoint.sandbox):
+            self._gateway.remove_sandbox(endpoint.sandbox)
+        elif self._gateway.has_sandbox(endpoint.sandbox):
+            self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
+
+    def _leave_gateway(self, endpoint: Endpoint) -> None:
+        """Unless another endpoint needs the way out."""
+        if self._gateway is not None and not endpoint.manager and not self._leads_outside(endpoint.sandbox):
+            self._gateway.remove_sandbox(endpoint.sandbox)
+
+    def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
+        segment = self.segment(network)
+        if network.layout == "direct":
+            ensure = self._direct.ensure_placed if endpoint.manager else self._direct.ensure
+            return ensure(segment, endpoint, mtu)
+        port = self._bridge.port(network) or self._bridge.ensure_network(segment, network, mtu)
+        if endpoint.manager:
+            self._bridge.ensure_placed(network, endpoint, mtu)
+        else:
+            self._bridge.ensure_endpoint(network, endpoint, mtu)
+        return port
+
+    def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        """The interface goes, and with the sandbox's last one its way to the gateway. No error where it, or its
+        sandbox, is gone already."""
+        if network.layout == "direct":
+            self._direct.remove(endpoint)
+        else:
+            self._bridge.remove_endpoint(network, endpoint)
+        self._internal.discard(endpoint.id)
+        self._seen.pop(endpoint.id, None)
+        self._leave_gateway(endpoint)
+
+    def _leads_outside(self, where: Sandbox) -> bool:
+        """Whether the sandbox has an endpoint of a network that is not internal."""
+        if not netns.is_alive(where):
+            return False
+
+        def endpoints() -> set[str]:
+            with Links() as links:
+                ours = (link for link in links.all() if link.kind != "macvlan")  # whose way out is their LAN's
+                found = (naming.endpoint_id(self._host, link.alias) for link in ours)
+                return {identity for identity in found if identity is not None}
+
+        return bool(netns.inside(where, endpoints) - self._internal)
+
+    def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
+        """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
+        Returns what was done, in sentences. It looks into every namespace, so call it once, at the start."""
+        wanted, networks = list(wanted), list(networks)
+        bridged = {n.name for n in networks if n.driver == "overlay" and (n.layout == "bridge" or self._resolvers)}
+        self._direct.release_others({endpoint.id for endpoint in wanted})
+        self._bridge.release_others(bridged)
+        said = cleanup.remove_half_made_names(self._host)
+        for namespace, name in cleanup.network_namespaces(self._host).items():
+            if not self._bridge.holds(name) and cleanup.is_in_use(namespace):
+                said.append(f"left the network namespace {namespace}: another process has its {naming.VXLAN} open")
+            elif name in bridged:
+                here = [endpoint for endpoint in wanted if endpoint.network == name]
+                said += cleanup.remove_veths(self._host, namespace, here)
+            elif self._bridge.remove_namespace(namespace, name):
+                said.append(f"removed the network namespace {namespace}: nothing wants it")
+        said += cleanup.remove_links(self._host, wanted)
+        if self._gateway is not None:
+            internal = {network.name for network in networks if network.internal or network.driver != "overlay"}
+            outside = [e.sandbox for e in wanted if e.network not in internal and not e.manager]
+            said += self._gateway.remove_strays(outside)
+        return said
+
+
+def _appearance(namespace: Sandbox) -> bytes:
+    """What is in it; empty where it is no more."""
+
+    try:
+        return netns.inside(namespace, appearance)
+    except (UsageError, ConflictError):
+        return b""
+
+
+def _vni(network: Network) -> int:
+    if network.vni is None:
+        raise UsageError(f"the network {network.name} has no VNI: it is not one of the overlay's")
+    return network.vni

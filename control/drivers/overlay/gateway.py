@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way out: a bridge in the daemon's namespace that has one veth to each sandbox, and masquerading (IPv4 only).
+
+Who has which address is kept where it is used: in the ifalias of the veth's end at the bridge, whose name is made of
+the sandbox's inode. So nothing has to be remembered, and what goes with its sandbox frees its address.
+"""
+
+import ipaddress
+import logging
+from functools import partial
+
+from fastpath.control.drivers import naming
+from fastpath.control.kernel import netns, nftables, sysctl
+from fastpath.control.kernel.netlink import Link, Links, Look
+from fastpath.control.model.objects import Sandbox
+from fastpath.errors import ConflictError
+
+log = logging.getLogger("fastpath")
+
+BRIDGE = "fp-gwbridge"
+DEFAULT_ADDRESS = "172.30.0.1/16"
+MTU = 1500
+
+
+class GatewayBridge:
+    """To be used in the daemon's namespace, by one thread at a time. `address` is the bridge's, with its subnet."""
+
+    def __init__(self, host: str, address: str = DEFAULT_ADDRESS) -> None:
+        self._host = host
+        self._address = ipaddress.IPv4Interface(address)
+        self._alias = naming.of_gateway(host)
+        # By name of the bridge's end; kept so that not every new sandbox means a look at all.
+        self._taken: dict[str, ipaddress.IPv4Address] | None = None
+
+    def ensure(self) -> None:
+        """The bridge, its address, forwarding, masquerading. Raises ConflictError where the subnet is in use."""
+        with Links() as links:
+            self._ensure_bridge(links)
+        nftables.masquerade(BRIDGE, self._address.network)
+        if sysctl.ensure("ipv4/ip_forward", 1):
+            log.warning("switched IPv4 forwarding on (net.ipv4.ip_forward), for outbound traffic of containers")
+
+    def _ensure_bridge(self, links: Links) -> Link:
+        link = links.find(BRIDGE)
+        if link is not None and (link.kind != "bridge" or link.alias not in ("", self._alias)):
+            raise ConflictError(
+                f"an interface named {BRIDGE} exists already, and is not the gateway bridge of {self._host}: remove it "
+                f"(ip link del {BRIDGE}), unless another daemon runs here"
+            )
+        self._check_subnet(links, link)
+        link = links.ensure(link or links.add_bridge(BRIDGE), alias=self._alias)
+        links.ensure_addresses(link, [self._address])
+        return links.ensure(link, up=True)
+
+    def _check_subnet(self, links: Links, bridge: Link | None) -> None:
+        for route in links.routes():
+            ours = bridge is not None and route["oif"] == bridge.index
+            if not ours and route["dst"].prefixlen > 0 and route["dst"].overlaps(self._address.network):
+                raise ConflictError(
+                    f"the gateway's subnet {self._address.network} overlaps this host's route to {route['dst']}: "
+                    "choose another address for the gateway bridge"
+                )
+
+    def exists(self) -> bool:
+        """Whether the bridge was made."""
+        with Links() as links:
+            return links.find(BRIDGE) is not None
+
+    def has_sandbox(self, where: Sandbox) -> bool:
+        """Whether the sandbox has its veth."""
+        with Links() as links:
+            return links.find(_port_name(where)) is not None
+
+    def look_at_port(self, where: Sandbox) -> bytes:
+        """The bridge's end of the sandbox's veth, as Look has it."""
+        with Look() as look:
+            return look.link(_port_name(where))
+
+    def ensure_sandbox(self, where: Sandbox, *, avoid: str = "") -> None:
+        """The sandbox's veth to the bridge, its address, and a default route, where it has none. The interface gets
+        the next free name ethN, N from 1, but not `avoid`. What was made is undone on failure."""
+        new = False
+        with Links() as links:
+            bridge = links.find(BRIDGE)
+            if bridge is None or bridge.alias != self._alias:
+                self.ensure()
+                bridge = links.get(BRIDGE)
+            port = links.find(_port_name(where))
+            if port is None or netns.inside(where, partial(self._inner_end, port)) is None:
+                if port is not None:  # its other end was moved away
+                    links.delete(port)
+                new = True
+                port = self._add_veth(links, where, avoid)
+            try:
+                address = self._ensure_port(links, port, bridge)
+                netns.inside(where, lambda: self._ensure_inner_end(port, address, avoid))
+            except BaseException:
+                if new:
+                    self._delete(links, port)
+                raise
+
+    def _inner_end(self, port: Link) -> Link | None:
+        """In the sandbox: its end of the veth."""
+        with Links() as links:
+            return next((link for link in links.all() if (link.index, link.peer) == (port.peer, port.index)), None)
+
+    def _add_veth(self, links: Links, where: Sandbox, avoid: str) -> Link:
+        name = netns.inside(where, lambda: _free_name(avoid))
+        with netns.opened(where) as target:
+            return links.add_veth(_port_name(where), MTU, name, None, target)
+
+    def _ensure_port(self, links: Links, port: Link, bridge: Link) -> ipaddress.IPv4Interface:
+        """The bridge's end; returns the address that the sandbox has, or shall have."""
+        address = naming.gateway_address(self._host, port.alias)
+        if address is None or address not in self._address.network:
+            address = self._free_address(links, port.name)
+        alias = naming.of_gateway_port(self._host, address)
+        port = links.ensure(port, alias=alias, mtu=MTU, master=bridge.index)
+        if not port.isolated:
+            links.isolate(port)
+        links.ensure(port, up=True)
+        return ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")
+
+    def _free_address(self, links: Links, name: str) -> ipaddress.IPv4Address:
+        """What the sandbox had before, or the lowest that none has. One that went without our doing keeps its
+        address until all others are taken."""
+        for _ in range(2):
+            if self._taken is None:
+                there = {link.name: naming.gateway_address(self._host, link.alias) for link in links.all()}
+                self._taken = {end: a for end, a in there.items() if a is not None and a in self._address.network}
+            if name in self._taken:
+                return self._taken[name]
+            taken = {self._address.ip, *self._taken.values()}
+            for address in self._address.network.hosts():
+                if address not in taken:
+                    self._taken[name] = address
+                    return address
+            self._taken = None
+        raise ConflictError(f"the gateway's subnet {self._address.network} has no free address: give a larger one")
+
+    def _delete(self, links: Links, port: Link) -> None:
+        links.delete(port)
+        if self._taken is not None:
+            self._taken.pop(port.name, None)
+
+    def _ensure_inner_end(self, port: Link, address: ipaddress.IPv4Interface, avoid: str) -> None:
+        link = self._inner_end(port)
+        if link is None:
+            raise ConflictError("the sandbox's interface to the gateway bridge was deleted meanwhile")
+        with Links() as links:
+            name = _free_name(avoid) if link.name == avoid else None
+            link = links.ensure(link, name=name, alias=self._alias, mtu=MTU)
+            links.ensure_addresses(link, [address])
+            links.ensure(link, up=True)
+            links.ensure_default_route(self._address.ip, link)
+
+    def remove_sandbox(self, where: Sandbox) -> None:
+        """The veth goes. No error where it is gone already."""
+        with Links() as links:
+            port = links.find(_port_name(where))
+            if port is not None:
+                self._delete(links, port)
+
+    def remove_strays(self, wanted: list[Sandbox]) -> list[str]:
+        """Remove the veths of sandboxes that are not wanted; says which."""
+        names = {_port_name(where) for where in wanted}
+        with Links() as links:
+            bridge = links.find(BRIDGE)
+            strays = [link for link in links.all() if self._is_port(link, bridge) and link.name not in names]
+            for link in strays:
+                self._delete(links, link)
+        return [f"removed {link.name} from the gateway bridge: nothing wants it" for link in strays]
+
+    def _is_port(self, link: Link, bridge: Link | None) -> bool:
+        if link.kind != "veth" or not link.name.startswith("fpgw"):
+            return False
+        marked = naming.gateway_address(self._host, link.alias) is not None
+        return marked or (not link.alias and bridge is not None and bridge.alias == self._alias)
+
+    def remove(self) -> None:
+        """Everything goes: veths, bridge, masquerading. IPv4 forwarding stays on: others may rely on it by now."""
+        self.remove_strays([])
+        with Links() as links:
+            bridge = links.find(BRIDGE)
+            if bridge is None or bridge.alias not in ("", self._alias):
+                return
+            links.delete(bridge)
+        nftables.remove(BRIDGE)
+
+
+def _port_name(where: Sandbox) -> str:
+    return f"fpgw{where.inode:x}"[:15]
+
+
+def _free_name(avoid: str) -> str:
+    """The next name, as Docker gives them, that no interface of the present namespace has."""
+    with Links() as links:
+        taken = {avoid} | {link.name for link in links.all()}
+    return next(name for number in range(1, len(taken) + 2) if (name := f"eth{number}") not in taken)

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this host really has: segments, interfaces, gateways, and what the engine knows. Every method is called
+from one thread, compares with the plan, and changes what differs. Nothing here waits for the store."""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+
+from fastpath import Port
+from fastpath.control.drivers import managed
+from fastpath.control.drivers.base import Driver
+from fastpath.control.drivers.naming import gateway_mac
+from fastpath.control.host.network_sync import Entry, NetworkSync, entry_for
+from fastpath.control.kernel import netns
+from fastpath.control.model.objects import NOWHERE, Endpoint, Network, Peer
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.errors import ConflictError, FastpathError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """How a network should be on this host: a snapshot that no other thread changes."""
+
+    network: Network
+    mtu: int
+    endpoints: tuple[Endpoint, ...]
+    peers: Mapping[str, Peer]
+
+
+@dataclass
+class Outcome:
+    """What a pass over a network came to: endpoints whose interface is there for the first time (`made`), those
+    whose interface is gone for good (`removed`), and what failed, by id, or "network"."""
+
+    repairs: int = 0
+    made: list[Endpoint] = field(default_factory=list)
+    removed: list[Endpoint] = field(default_factory=list)
+    failed: dict[str, Problem] = field(default_factory=dict)
+
+
+@dataclass
+class _Here:
+    """A network that this host takes part in. `sync` None: the engine has no part in it."""
+
+    network: Network
+    sync: NetworkSync | None
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    ports: dict[str, Port] = field(default_factory=dict)
+
+
+class HostState:
+    """The actual side of the reconciler. A network is the business of the driver that it names."""
+
+    def __init__(self, host: str, drivers: Mapping[str, Driver]) -> None:
+        self._host = host
+        self._drivers = drivers
+        self._here: dict[str, _Here] = {}
+
+    def networks_here(self) -> set[str]:
+        """The networks that have a segment on this host."""
+        return set(self._here)
+
+    def endpoints_here(self) -> dict[str, set[str]]:
+        """For each of these networks, the ids of the endpoints that have an interface on this host."""
+        return {name: set(here.endpoints) for name, here in self._here.items()}
+
+    def dead_endpoints(self) -> list[Endpoint]:
+        """Endpoints here whose sandbox is gone. Raises RefusedError where that cannot be told at present."""
+        return [e for here in self._here.values() for e in here.endpoints.values() if not netns.is_named(e.sandbox)]
+
+    def sync_of(self, name: str) -> NetworkSync | None:
+        """What the engine was told of a network."""
+        here = self._here.get(name)
+        return here.sync if here is not None else None
+
+    def check_network(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        self._driver(network).check(network)
+
+    def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return self._driver(network).own_mac(network)
+
+    def take_over(self, plan: NetworkPlan) -> None:
+        """Let frames flow again for the interfaces that an earlier process left, and leave the rest for `reconcile`,
+        which takes far longer, and says what is wrong. Raises FastpathError."""
+        self._check_vni(plan.network)
+        driver = self._driver(plan.network)
+        segment = driver.segment(plan.network)
+        if segment is None:
+            return  # they never ceased to
+        here = self._here[plan.network.name] = _Here(plan.network, NetworkSync(segment))
+        self._program(here, plan)
+        for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
+            with contextlib.suppress(FastpathError, OSError):
+                port = (
+                    driver.take_over(plan.network, endpoint)
+                    if endpoint.manager or netns.is_alive(endpoint.sandbox)
+                    else None
+                )
+                if port is not None:
+                    here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
+        self._program(here, plan)  # where endpoints share a port it is known only now
+
+    def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
+        """One network and all that belongs to it. With `only`, of the local endpoints that were in order just these are
+        looked at: a look takes some ms, and a host may have hundreds."""
+        new = plan.network.name not in self._here
+        here = self._ensure_network(plan)
+        if new:
+            self._program(here, plan)
+        outcome = Outcome()
+        local = {e.id: e for e in plan.endpoints if e.host == self._host}
+        failed: dict[str, Problem] = {}
+        for endpoint in [e for identity, e in here.endpoints.items() if identity not in local]:
+            try:
+                self._drop(here, endpoint)
+            except (FastpathError, OSError) as error:
+                failed[endpoint.id] = _failure(endpoint, error)
+        for endpoint in local.values():
+            if only is not None and endpoint.id not in only and endpoint.id in here.endpoints:
+                continue
+            try:
+                self._reconcile_endpoint(here, plan, endpoint, outcome)
+            except (FastpathError, OSError) as error:
+                failed[endpoint.id] = _failure(endpoint, error)
+        gone = {e.id for e in outcome.removed}
+        if here.sync is not None:
+            entries = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
+            outcome.repairs = here.sync.sync(entries)
+            failed = here.sync.failed | failed
+        problem = self._driver(plan.network).problem(plan.network)
+        name = plan.network.name
+        outcome.failed = {
+            i: replace(why, scope=name, text=f"endpoint {i} of {name}: {why.text}")
+            for i, why in failed.items()
+            if problem is None or why.code != problem.code  # what is wrong with the network is told once
+        }
+        if problem is not None:
+            outcome.failed["network"] = problem
+        if not here.endpoints and gone:
+            self.remove_network(plan.network.name)
+        return outcome
+
+    def ensure_endpoint(self, plan: NetworkPlan, endpoint: Endpoint) -> None:
+        """One local endpoint. Raises FastpathError, and then nothing is left of it."""
+        here = self._ensure_network(plan)
+        self._ensure(here, plan, endpoint)
+        failed = self._program(here, plan)  # all: the network may be new here
+        if endpoint.id in failed:
+            raise ConflictError(failed[endpoint.id].text)
+
+    def remove_endpoint(self, endpoint: Endpoint) -> None:
+        """One local endpoint's interface, also where there is none."""
+        here = self._here.get(endpoint.network)
+        if here is not None:
+            self._drop(here, endpoint)
+
+    def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
+        """These endpoints, which are not local, are so now (None: gone). Raises ConflictError where the engine refuses
+        one; the others are done."""
+        here = self._here[name]
+        failed: dict[str, Problem] = {}
+        if here.sync is not None:
+            failed = here.sync.update(
+                {i: self._entry(here, end, peers) if end is not None else None for i, end in endpoints.items()}
+            )
+        if failed:
+            identity, why = next(iter(failed.items()))
+            raise ConflictError(f"endpoint {identity} of {name}: {why.text}")
+
+    def remove_network(self, name: str) -> None:
+        """This host no longer takes part in the network."""
+        here = self._here.get(name)
+        if here is None:
+            return
+        for endpoint in list(here.endpoints.values()):
+            self._drop(here, endpoint)
+        self._driver(here.network).remove_network(here.network)
+        del self._here[name]
+
+    def ensure_gateway(self) -> None:
+        """The way out of this host's containers."""
+        for driver in self._drivers.values():
+            driver.ensure_gateway()
+
+    def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
+        """What a predecessor left that nobody wants."""
+        wanted, networks = list(wanted), list(networks)
+        return [said for driver in self._drivers.values() for said in driver.remove_strays(wanted, networks)]
+
+    def _driver(self, network: Network) -> Driver:
+        return self._drivers[network.driver]
+
+    def _ensure_network(self, plan: NetworkPlan) -> _Here:
+        name = plan.network.name
+        here = self._here.get(name)
+        if here is not None and here.network != plan.network:
+            log.warning("the network %s was changed in the store: it is made anew here", name)
+            self.remove_network(name)
+            here = None
+        self._check_vni(plan.network)
+        segment = self._driver(plan.network).ensure_network(plan.network, plan.mtu)
+        if here is None:
+            here = self._here[name] = _Here(plan.network, NetworkSync(segment) if segment is not None else None)
+        return here
+
+    def _check_vni(self, network: Network) -> None:
+        """No two networks may have one segment: they would lose it with the first that goes. Raises ConflictError."""
+        for other in [here.network for here in self._here.values()]:
+            if other.vni == network.vni and network.vni is not None and other.name != network.name:
+                raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
+
+    def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        if endpoint.manager and endpoint.state == "joining":
+            self._reconcile_joining(here, plan, endpoint, outcome)
+            return
+        if endpoint.state == "leaving" or not netns.is_alive(endpoint.sandbox):
+            if endpoint.state != "leaving":
+                log.info("the sandbox %s of endpoint %s is gone: removing it", endpoint.sandbox.path, endpoint.id)
+            self._drop(here, endpoint)
+            outcome.removed.append(endpoint)
+            return
+        self._ensure(here, plan, endpoint)
+        if endpoint.state == "joining":
+            outcome.made.append(endpoint)
+
+    def _reconcile_joining(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        """One whose manager is about to place the interface: it is made, or waited for."""
+        if endpoint.sandbox == NOWHERE:
+            return
+        self._ensure(here, plan, endpoint)
+        place = managed.find(self._host, endpoint)
+        if place is not None and place.within is not None:
+            outcome.made.append(endpoint.model_copy(update={"sandbox": place.within}))
+
+    def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
+        port = self._driver(plan.network).ensure_endpoint(plan.network, endpoint, plan.mtu)
+        if port is not None:
+            here.ports[endpoint.id] = port
+        here.endpoints[endpoint.id] = endpoint
+
+    def _drop(self, here: _Here, endpoint: Endpoint) -> None:
+        if here.sync is not None:
+            here.sync.set(endpoint.id, None)
+        self._driver(here.network).remove_endpoint(here.network, endpoint)
+        here.endpoints.pop(endpoint.id, None)
+        here.ports.pop(endpoint.id, None)
+
+    def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, Problem]:
+        """Tell the engine of all endpoints; what it refused. It knows them before interfaces come up: a container that
+        asks for an address in vain asks again only after a second."""
+        return here.sync.update(self._entries(here, plan)) if here.sync is not None else {}
+
+    def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:
+        """What the engine should know of the network, by endpoint."""
+        found = {e.id: entry for e in plan.endpoints if (entry := self._entry(here, e, plan.peers)) is not None}
+        port = self._driver(plan.network).gateway_port(plan.network)
+        if port is not None:
+            # Every host has the gateway, with one MAC address for all: it is here, whatever the others send.
+            gateways = tuple(subnet.gateway for subnet in plan.network.subnets)
+            found["gateway"] = Entry(gateway_mac(plan.network), gateways, port=port)
+        return found
+
+    def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> Entry | None:
+        port = here.ports.get(endpoint.id) if here.network.layout == "bridge" else None
+        return entry_for(endpoint, self._host, peers, port)
+
+
+def _failure(endpoint: Endpoint, error: FastpathError | OSError) -> Problem:
+    log.debug("endpoint %s of %s fails", endpoint.id, endpoint.network, exc_info=error)
+    return problem_of(endpoint.network, endpoint.id, error)

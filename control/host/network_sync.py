@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the endpoints and peers that the store knows to what the engine knows: flood list, FDB, neighbours.
+
+`Wanted` says how a network should be, `NetworkSync` makes it so in one segment: one endpoint at a time as events
+come, or all of it, compared with what the engine really has. So nothing is flooded for a known endpoint, and a
+question for its address is answered on the asker's host.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fastpath import Engine, Port, Remote, Segment
+from fastpath.addresses import IPAddress
+from fastpath.control.model.objects import Endpoint, Peer
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.errors import FastpathError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the engine is told of one endpoint. `vtep` None: it is behind this host's `port`; with `port` None too
+    its interface's own address is known to the engine already."""
+
+    mac: str
+    addresses: tuple[IPAddress, ...]
+    vtep: IPAddress | None = None
+    port: Port | None = None
+
+
+class NetworkSync:
+    """One network in one engine. All methods are called from one thread at a time."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.failed: dict[str, Problem] = {}  # what the engine refused at the last `sync`, by endpoint
+        self._entries: dict[str, Entry] = {}
+        # Who was programmed last under a MAC or IP address: the next owner's entry often comes before the last one's
+        # end, and must not go with it.
+        self._owners: dict[str | IPAddress, str] = {}
+        self._vteps: Counter[IPAddress] = Counter()
+        self._remotes: dict[IPAddress, Remote] = {}  # to make one takes longer than an FDB entry
+
+    @property
+    def vteps(self) -> frozenset[IPAddress]:
+        """The VTEPs that have endpoints of this network."""
+        return frozenset(self._vteps)
+
+    def set(self, identity: str, entry: Entry | None) -> None:
+        """One endpoint is so now, or is no more."""
+        before = self._entries.get(identity)
+        if before == entry:
+            return
+        if entry is not None:
+            self._program(entry)  # first: it may raise, and nothing is counted then
+            self._flood_to(entry.vtep)
+            self._entries[identity] = entry
+            self._owners.update(dict.fromkeys((entry.mac, *entry.addresses), identity))
+        else:
+            del self._entries[identity]
+        if before is not None:
+            self._withdraw(identity, before, entry)
+            self._spare(before.vtep)
+
+    def update(self, wanted: Mapping[str, Entry | None]) -> dict[str, Problem]:
+        """These endpoints are so now (None: gone). Returns what the engine refused; the others are done."""
+        failed = {}
+        for identity, entry in wanted.items():
+            try:
+                self.set(identity, entry)
+            except FastpathError as error:
+                failed[identity] = self._refused(identity, error)
+        return failed
+
+    def sync(self, wanted: Mapping[str, Entry]) -> int:
+        """All endpoints are so now; what the engine has is compared and repaired. Returns how many repairs
+        were needed of what had been programmed before. `failed` has what the engine refused."""
+        self.failed = self.update(dict.fromkeys([known for known in self._entries if known not in wanted]))
+        self.failed |= self.update(wanted)
+        return self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
+
+    def _refused(self, identity: str, error: FastpathError) -> Problem:
+        log.debug("the engine refuses endpoint %s", identity, exc_info=error)
+        return problem_of(f"VNI {self.segment.vni}", identity, error)
+
+    def _program(self, entry: Entry) -> None:
+        to: Port | Remote | None = entry.port
+        if entry.vtep is not None:
+            to = self._remote(entry.vtep)
+        if to is not None:
+            self.segment.fdb.set(entry.mac, to)
+        for address in entry.addresses:
+            self.segment.neighbours.set(address, entry.mac)
+
+    def _withdraw(self, identity: str, before: Entry, after: Entry | None) -> None:
+        if after is not None and after.mac == before.mac:
+            told = after.vtep is not None or after.port is not None
+            if not told and self._owners.get(before.mac) == identity:
+                self._forget_mac(before.mac)
+        elif self._disown(before.mac, identity):
+            self._forget_mac(before.mac)
+        for address in before.addresses:
+            if (after is None or address not in after.addresses) and self._disown(address, identity):
+                self.segment.neighbours.delete(address)
+
+    def _disown(self, what: str | IPAddress, identity: str) -> bool:
+        """Whether it was that endpoint's."""
+        if self._owners.get(what) != identity:
+            return False
+        del self._owners[what]
+        return True
+
+    def _forget_mac(self, mac: str) -> None:
+        found = self.segment.fdb.get(mac)
+        if found is not None and found.static and not found.local:
+            self.segment.fdb.delete(mac)
+
+    def _flood_to(self, vtep: IPAddress | None) -> None:
+        if vtep is None:
+            return
+        self._vteps[vtep] += 1
+        if self._vteps[vtep] == 1 and self._remote(vtep) not in self.segment.remotes:
+            self.segment.add_remote(vtep)
+
+    def _spare(self, vtep: IPAddress | None) -> None:
+        if vtep is None:
+            return
+        self._vteps[vtep] -= 1
+        if self._vteps[vtep] <= 0:
+            del self._vteps[vtep]
+            if self._remote(vtep) in self.segment.remotes:
+                self.segment.remove_remote(vtep)
+            del self._remotes[vtep]
+
+    def _remote(self, vtep: IPAddress) -> Remote:
+        found = self._remotes.get(vtep)
+        if found is None:
+            found = self._remotes[vtep] = self.segment.remote(vtep)
+        return found
+
+    def _repair_flood_list(self) -> int:
+        actual = {remote.address for remote in self.segment.remotes}
+        for vtep in actual - self.vteps:
+            self.segment.remove_remote(vtep)
+        for vtep in self.vteps - actual:
+            self.segment.add_remote(vtep)
+        return len(actual ^ self.vteps)
+
+    def _repair_fdb(self) -> int:
+        repairs = 0
+        actual = {entry.mac: entry.to for entry in self.segment.fdb if entry.static and not entry.local}
+        for identity, entry in self._entries.items():
+            if self._owners.setdefault(entry.mac, identity) != identity:
+                continue
+            to = self._remote(entry.vtep) if entry.vtep is not None else entry.port
+            found = actual.pop(entry.mac, ())
+            if to is not None and found != (to,):
+                try:
+                    self.segment.fdb.set(entry.mac, to)
+                except FastpathError as error:
+                    self.failed[identity] = self._refused(identity, error)
+                repairs += 1
+        for mac in actual:
+            self.segment.fdb.delete(mac)
+        return repairs + len(actual)
+
+    def _repair_neighbours(self) -> int:
+        actual = dict(self.segment.neighbours)
+        wanted = {
+            address: entry.mac
+            for identity, entry in self._entries.items()
+            for address in entry.addresses
+            if self._owners.setdefault(address, identity) == identity
+        }
+        if actual == wanted:
+            return 0
+        for address in actual.keys() - wanted.keys():
+            self.segment.neighbours.delete(address)
+        wrong = [(address, mac) for address, mac in wanted.items() if actual.get(address) != mac]
+        for address, mac in wrong:
+            self.segment.neighbours.set(address, mac)
+        return len(actual.keys() - wanted.keys()) + len(wrong)
+
+
+def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> Entry | None:
+    """What the engine of `host` should know of an endpoint: None where its host is no peer at present, or it is
+    on its way out. `port` is where a local one's frames come from, if its address isn't the port's own."""
+    addresses = tuple(address.ip for address in endpoint.addresses)
+    if endpoint.state == "leaving":
+        return None
+    if endpoint.host == host:
+        return Entry(endpoint.mac, addresses, port=port)
+    peer = peers.get(endpoint.host)
+    return Entry(endpoint.mac, addresses, vtep=peer.vtep) if peer is not None else None
+
+
+def usable_peers(
+    peers: Iterable[Peer], host: str, vtep: IPAddress, udp_port: int
+) -> tuple[dict[str, Peer], list[Problem]]:
+    """Return the other hosts that this one can talk to, by name, and why it cannot talk to the others."""
+    found: dict[str, Peer] = {}
+    problems = []
+    for peer in peers:
+        if peer.host == host:
+            continue
+        if peer.vtep.version != vtep.version:
+            why = f"{peer.host} has the VTEP {peer.vtep}, which is not of the family of {vtep}: use one for all"
+            problems.append(Problem("peer", peer.host, "family", why))
+        elif peer.udp_port != udp_port:
+            why = f"{peer.host} listens on UDP port {peer.udp_port}, this host on {udp_port}: use one for all"
+            problems.append(Problem("peer", peer.host, "udp-port", why))
+        elif peer.vtep == vtep:
+            why = f"{peer.host} has this host's own VTEP {vtep}: give each host an address of its own"
+            problems.append(Problem("peer", peer.host, "vtep", why))
+        else:
+            found[peer.host] = peer
+    return found, problems
+
+
+def admit(engine: Engine, peers: Iterable[Peer]) -> None:
+    """Let the peers, and nobody else, send to us; unless the engine takes packets from everybody."""
+    if not engine.known_only:
+        return
+    wanted = {peer.vtep for peer in peers}
+    admitted = {remote.address for remote in engine.admitted}
+    for address in admitted - wanted:
+        engine.dismiss(address)
+    for address in wanted - admitted:
+        try:
+            engine.admit(address)
+        except FastpathError as error:
+            log.error("%s is not let in: %s", address, error)

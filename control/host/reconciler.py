@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes this host as the store says it should be: links, segments, FDB. At start, on every event, and on a slow
+timer, by the same code, which compares and repairs; so it does not matter what a crash left half done.
+
+The event loop decides what to look at (`_Turn`), one thread of its own touches kernel and engine (`HostState`):
+netlink calls may take milliseconds, and the loop keeps the lease alive meanwhile.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.host.host_state import HostState, NetworkPlan
+from fastpath.control.model.objects import Endpoint, Network, Peer
+from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.store.interface import UnavailableError
+from fastpath.errors import FastpathError
+
+if TYPE_CHECKING:
+    from fastpath.control.cluster.registry import Registry  # the daemon loads it when frames flow
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+GATHER_S = 0.01  # events that come within this time are handled together
+SOON_S = 1.0  # until what failed is tried again
+OVERDUE_S = 30.0  # a call in the thread that takes longer hangs, as far as anybody can tell
+LIVENESS_S = 5.0  # between looks at whether sandboxes still exist
+
+
+@dataclass
+class Dirty:
+    """What to look at next."""
+
+    everything: bool = False
+    networks: set[str] = field(default_factory=set)
+    endpoints: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Reconciles:
+    """What the reconciler did since the start. `last_success` is a Unix time."""
+
+    runs: int = 0
+    failures: int = 0
+    repairs: int = 0
+    seconds: float = 0.0
+    last_success: float | None = None
+
+
+class Reconciler:
+    """`changed` takes what the mirror says; `run` does the work; `endpoint` does one endpoint at once."""
+
+    def __init__(
+        self,
+        host: str,
+        mirror: Mirror,
+        state: HostState,
+        peers: Callable[[], dict[str, Peer]],
+        mtu: Callable[[], int],
+    ) -> None:
+        # What went wrong at the last look, by (network, endpoint's id or ""); cleared by the next that succeeds.
+        self.problems: dict[tuple[str, str], Problem] = {}
+        # Endpoints that are to go, or whose creation failed, which the mirror may not know yet.
+        self.abandoned: set[str] = set()
+        self.registry: Registry | None = None  # None while the store was not opened yet
+        # Whether the endpoints of this host's name are this host's: not those of another one of the same name.
+        self.may_write: Callable[[], bool] = lambda: True
+        self.done = Reconciles()
+        self._host = host
+        self._mirror = mirror
+        self._state = state
+        self._peers = peers
+        self._mtu = mtu
+        self._dirty = Dirty(everything=True)
+        self._wake = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._cleared = False
+        self._at_work_since: float | None = None  # when the thread began what it does now
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fastpath-kernel")
+
+    # What the rest of the daemon calls.
+
+    def changed(self, changes: Changes) -> None:
+        """Networks, endpoints or peers are not what they were."""
+        # An endpoint that is to go is forgotten when the mirror lost it: until then no look may take it for wanted.
+        self.abandoned -= {i for n, i in changes.endpoints if i not in self._mirror.endpoints.get(n, {})}
+        self._dirty.networks |= changes.networks
+        self._dirty.endpoints |= changes.endpoints
+        for name, members in self._mirror.endpoints.items() if changes.peers else ():
+            if any(endpoint.host in changes.peers for endpoint in members.values()):
+                self._dirty.networks.add(name)
+        self._wake.set()
+
+    def links_changed(self) -> None:
+        """Interfaces of this host are not what they were: macvlan networks have their parents among them."""
+        networks = self._mirror.networks.values()
+        self._dirty.networks |= {n.name for n in networks if n.driver == "macvlan" and self._here(n.name)}
+        if self._dirty.networks:
+            self._wake.set()
+
+    def look_at_everything(self) -> None:
+        """Something on this host changed: compare all of it, soon."""
+        self._dirty.everything = True
+        self._wake.set()
+
+    async def run(self, interval: float) -> None:
+        """Reconcile, for ever; everything at least every `interval` seconds."""
+        last, patience = time.monotonic(), min(interval, SOON_S)
+        while True:
+            due = last + (patience if self.problems else interval)
+            await self._sleep(due - time.monotonic())
+            dirty, self._dirty = self._dirty, Dirty()
+            begin = time.monotonic()
+            if dirty.everything or begin >= due:
+                await self.everything()
+                last = time.monotonic()
+                # What keeps failing must not keep a large host busy.
+                patience = min(interval, max(SOON_S, 10 * (last - begin)))
+            else:
+                async with self._lock:
+                    await self._handle(dirty)
+
+    async def take_over(self) -> None:
+        """At the start: let frames flow again, soon; then look at everything."""
+        async with self._lock:
+            for name in {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}:
+                plan = self._plan(name)
+                if plan is not None:
+                    await self._guarded((name, ""), self._state.take_over, plan)
+        self.look_at_everything()
+
+    async def everything(self) -> None:
+        """Compare all there is, and repair."""
+        async with self._lock, self._counted():
+            here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
+            here |= await self.in_thread(self._state.networks_here)
+            self._forget_problems(here)
+            for name in here:
+                await self._network(name)
+                if self._dirty.endpoints or self._dirty.networks:  # it need not wait for all the rest
+                    dirty, self._dirty = self._dirty, Dirty(everything=self._dirty.everything)
+                    await self._handle(dirty)
+            await self._guarded(("", "gateway"), self._state.ensure_gateway)
+            if self._mirror.synced.is_set() and not self._cleared:
+                await self._clear_up()
+
+    async def endpoint(self, endpoint: Endpoint) -> None:
+        """Make one local endpoint so now. Raises FastpathError where that fails."""
+        async with self._lock:
+            plan = self._plan(endpoint.network)
+            if plan is not None:
+                await self.in_thread(self._state.ensure_endpoint, plan, endpoint)
+
+    async def remove_endpoint(self, endpoint: Endpoint) -> None:
+        """Remove one local endpoint's interface now. Raises FastpathError where that fails."""
+        async with self._lock:
+            await self.in_thread(self._state.remove_endpoint, endpoint)
+            if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
+                await self.in_thread(self._state.remove_network, endpoint.network)
+
+    async def check_network(self, network: Network) -> None:
+        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        async with self._lock:
+            await self.in_thread(self._state.check_network, network)
+
+    async def own_mac(self, network: Network) -> str | None:
+        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return await self.in_thread(self._state.own_mac, network)
+
+    async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function in the thread that touches kernel and engine."""
+
+        def work() -> R:
+            self._at_work_since = time.monotonic()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._at_work_since = None
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def overdue(self) -> str | None:
+        """Whether one call to kernel or engine takes so long that somebody should know: all others wait for it."""
+        since = self._at_work_since
+        taken = time.monotonic() - since if since is not None else 0.0
+        return f"one look at this host's interfaces has taken {taken:.0f} s so far" if taken > OVERDUE_S else None
+
+    def close(self) -> None:
+        """End the thread, once what it does is done."""
+        self._thread.shutdown(wait=True)
+
+    # Within.
+
+    @contextlib.asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        """One look at everything, for the metrics."""
+        start = time.monotonic()
+        yield
+        done = self.done
+        self.done = replace(
+            done,
+            runs=done.runs + 1,
+            failures=done.failures + bool(self.problems),
+            seconds=done.seconds + time.monotonic() - start,
+            last_success=done.last_success if self.problems else time.time(),
+        )
+
+    async def _sleep(self, interval: float) -> None:
+        deadline = time.monotonic() + interval
+        while not self._wake.is_set() and (left := deadline - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(left, LIVENESS_S))
+            except TimeoutError:
+                if await self._some_died():
+                    return
+        await asyncio.sleep(GATHER_S)
+        self._wake.clear()
+
+    async def _some_died(self) -> bool:
+        try:
+            dead = await self.in_thread(self._state.dead_endpoints)
+        except FastpathError as error:
+            log.warning("cannot tell which sandboxes still exist: %s", error)
+            return False
+        self._dirty.networks |= {endpoint.network for endpoint in dead}
+        return bool(dead)
+
+    def _here(self, name: str) -> list[Endpoint]:
+        return [e for e in self._mirror.endpoints.get(name, {}).values() if e.host == self._host]
+
+    def _plan(self, name: str) -> NetworkPlan | None:
+        """How the network should be on this host; None where it should not be."""
+        network = self._mirror.networks.get(name)
+        members = self._mirror.endpoints.get(name, {})
+        if network is None or not any(endpoint.host == self._host for endpoint in members.values()):
+            return None
+        mtu = network.mtu if network.mtu is not None else self._mtu()
+        endpoints = tuple(
+            e if e.id not in self.abandoned else e.model_copy(update={"state": "leaving"}) for e in members.values()
+        )
+        return NetworkPlan(network, mtu, endpoints, self._peers())
+
+    async def _handle(self, dirty: Dirty) -> None:
+        """Look at what changed, and at nothing else."""
+        active = await self.in_thread(self._state.endpoints_here)
+        self._forget_problems(set(active))
+        some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
+        for name, identity in dirty.endpoints:
+            here, endpoint = active.get(name), self._mirror.endpoints.get(name, {}).get(identity)
+            ours = (here and identity in here) or (endpoint is not None and endpoint.host == self._host)
+            if ours or here == set():  # the last one here went
+                some.setdefault(name, set()).add(identity)
+        for name in dirty.networks | some.keys():
+            if name in active or self._here(name):
+                await self._network(name, None if name in dirty.networks else some[name])
+        others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks | some.keys()]
+        for name in {name for name, _ in others}:
+            changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
+            await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
+
+    def _forget_problems(self, here: set[str]) -> None:
+        """Those of networks that this host has nothing of, and should have nothing of."""
+        for key in [key for key in self.problems if key[0] and key[0] not in here and not self._here(key[0])]:
+            del self.problems[key]
+
+    async def _network(self, name: str, only: Set[str] | None = None) -> None:
+        """One network: its segment, its local endpoints, or `only` some of them, what is known of the others."""
+        plan = self._plan(name)
+        if plan is None:
+            await self._guarded((name, ""), self._state.remove_network, name)
+            return
+        outcome = await self._guarded((name, ""), self._state.reconcile, plan, only)
+        if outcome is None:
+            return
+        self.done = replace(self.done, repairs=self.done.repairs + outcome.repairs)
+        known = {key: why for key, why in self.problems.items() if key[0] == name}
+        for key in known:
+            if only is None or key[1] in only:
+                del self.problems[key]
+        for identity, why in outcome.failed.items():
+            if not why.is_same(known.get((name, identity))):  # else it would be told every second
+                log.error("%s", why.text)
+            self.problems[name, identity] = why
+        await self._tell_store(outcome.made, outcome.removed)
+
+    async def _tell_store(self, made: list[Endpoint], removed: list[Endpoint]) -> None:
+        """Write what became of local endpoints; what fails is written at a later pass."""
+        if self.registry is None or not self.may_write():
+            return  # everything is looked at again once there is one, and we may
+        for endpoint in made:
+            await self._written(endpoint, self.registry.set_state(endpoint, "ready"))
+        for endpoint in removed:
+            await self._written(endpoint, self.registry.delete_endpoint(endpoint))
+
+    async def _written(self, endpoint: Endpoint, writing: Coroutine[None, None, int | None]) -> None:
+        key = (endpoint.network, endpoint.id)
+        try:
+            await writing
+        except UnavailableError as error:
+            why = f"the store does not know yet what became of endpoint {endpoint.id}: {error}"
+            self.problems[key] = problem_of(*key, error, why)
+        except FastpathError as error:
+            log.debug("the store refuses what became of endpoint %s", endpoint.id, exc_info=error)
+            self.problems[key] = problem_of(*key, error)
+
+    async def _clear_up(self) -> None:
+        """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
+        if any(not key.startswith(keys.PEERS) for key in self._mirror.unreadable):
+            return  # it may be of what cannot be read, and is wanted
+        networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
+        wanted = self._mirror.local_endpoints(self._host)
+        found = await self._guarded(("", ""), self._state.remove_strays, wanted, networks)
+        self._cleared = found is not None
+        for sentence in found or ():
+            log.warning("%s", sentence)
+
+    async def _guarded(
+        self, key: tuple[str, str], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
+        """Call it in the thread; what goes wrong becomes a problem, which the next pass clears or repeats."""
+        try:
+            result = await self.in_thread(function, *args, **kwargs)
+        except (FastpathError, OSError) as error:
+            problem = problem_of(*key, error)
+            if not problem.is_same(self.problems.get(key)):
+                log.error("%s: %s", key[0] or key[1] or "clearing up", error)
+                log.debug("%s: its cause", key[0] or key[1] or "clearing up", exc_info=error)
+            self.problems[key] = problem
+            return None
+        except Exception as error:  # a mistake of ours; it would end the daemon, and the next one at the same place
+            why = f"{key[0] or key[1] or 'clearing up'}: a mistake in fastpath ({type(error).__name__}: {error})"
+            problem = problem_of(*key, error, why)
+            if not problem.is_same(self.problems.get(key)):
+                log.exception("%s", why)
+            self.problems[key] = problem
+            return None
+        self.problems.pop(key, None)
+        return result

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This host's place in the underlay: its VTEP address, and how large a packet may be, now."""
+
+import logging
+from collections.abc import Iterable
+
+from fastpath.addresses import IPAddress
+from fastpath.control.model.objects import OVERHEAD_V4, OVERHEAD_V6, Peer
+
+log = logging.getLogger(__name__)
+
+MIN_MTU = 68  # RFC 791
+
+
+class Underlay:
+    """`mtu` is that of this host's way out, in bytes; containers get what is left of the smallest MTU of all peers,
+    so that every host gives them the same."""
+
+    def __init__(self, host: str, host_id: str, vtep: IPAddress, mtu: int) -> None:
+        self.host = host
+        self.host_id = host_id
+        self.vtep = vtep
+        self.mtu = mtu
+        self._smallest = mtu
+
+    @property
+    def overhead(self) -> int:
+        """What the tunnel adds to a container's packet, in bytes."""
+        return OVERHEAD_V4 if self.vtep.version == 4 else OVERHEAD_V6
+
+    def container_mtu(self) -> int:
+        """What the underlay leaves for the containers' packets."""
+        return max(MIN_MTU, self._smallest - self.overhead)
+
+    def measured(self, mtu: int, peers: Iterable[Peer]) -> bool:
+        """`mtu` is this host's now, and the peers say theirs. Returns whether the containers' changes."""
+        smallest = min([mtu, *(peer.mtu for peer in peers)])
+        if mtu != self.mtu:
+            log.info("the underlay's MTU is %d now, it was %d", mtu, self.mtu)
+        changed = smallest != self._smallest
+        self.mtu, self._smallest = mtu, smallest
+        return changed

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network below the overlay: which address is ours there, how large its packets may be, and when that changes."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Callable, Iterable
+
+from fastpath.addresses import IPAddress, parse_ip
+from fastpath.control.kernel.netlink import Link, Links, path_mtu
+from fastpath.control.model.objects import IPInterface, IPNetwork
+from fastpath.errors import FastpathError, RefusedError, UsageError
+
+log = logging.getLogger("fastpath")
+
+# RTMGRP_LINK, …_IPV4_IFADDR, …_IPV4_ROUTE, …_IPV6_IFADDR, …_IPV6_ROUTE of <linux/rtnetlink.h>
+GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+QUIET_S, LATEST_S = 0.3, 3.0
+
+
+def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
+    """The VTEP's address, and the interface that has it, from an address of this host or the name of an interface;
+    None means the interface of the default route. Of an interface's addresses an IPv4 one comes first. Raises
+    FastpathError where there is no such thing."""
+    with Links() as links:
+        if text is None:
+            link = _default_link(links)
+            return _address(links, link), link.name
+        named = links.find(text) if 1 <= len(text) <= 15 else None
+        if named is not None:
+            return _address(links, named), named.name
+        try:
+            wanted = parse_ip(text)
+        except UsageError as error:
+            raise UsageError(f'"{text}" is neither an interface nor an address: see `ip address`') from error
+        for index, address in links.addresses():
+            if address.ip == wanted:
+                return wanted, next((link.name for link in links.all() if link.index == index), "")
+    raise RefusedError(f"this host does not have the address {wanted}: see `ip address` for those it has")
+
+
+def underlay_mtu(vtep: IPAddress, remotes: Iterable[IPAddress] = ()) -> int:
+    """The largest IP packet, in bytes, that gets from here to each of the remotes, as far as this host knows."""
+    return path_mtu(vtep, tuple(remotes))
+
+
+def routed_subnets() -> list[tuple[IPNetwork, str]]:
+    """The subnets that this host has routes to, and by what: no network of containers may overlap them."""
+    with Links() as links:
+        names = {link.index: link.name for link in links.all()}
+        return [
+            (route["dst"], f"this host's routes (by {names.get(route['oif'], 'no interface')})")
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for route in links.routes(family)
+            if route["dst"].prefixlen > 0 and not route["dst"].is_link_local and not route["dst"].is_multicast
+        ]
+
+
+def own_addresses() -> set[IPAddress]:
+    """All that this host has."""
+    with Links() as links:
+        return {address.ip for _, address in links.addresses()}
+
+
+def _default_link(links: Links) -> Link:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        defaults = [r for r in links.routes(family) if r["dst"].prefixlen == 0 and r["oif"] is not None]
+        if defaults:
+            index = min(defaults, key=lambda route: int(route["metric"]))["oif"]
+            for link in links.all():  # it may have gone meanwhile
+                if link.index == index:
+                    return link
+    raise RefusedError("this host has no default route: say which address or interface remotes reach it by (--vtep)")
+
+
+def _address(links: Links, link: Link) -> IPAddress:
+    addresses: list[IPInterface] = [a for index, a in links.addresses(link) if index == link.index]
+    for address in sorted(addresses, key=lambda each: each.version):  # sorted is stable: the primary one first
+        with contextlib.suppress(FastpathError):
+            return parse_ip(address.ip)
+    raise RefusedError(f"the interface {link.name} has no address that remotes could reach: see `ip address`")
+
+
+class UnderlayWatch:
+    """Calls back, in the event loop that it is started in, some time after links, addresses or routes of the present
+    network namespace changed: when QUIET_S have passed without another change, after LATEST_S at the latest. What
+    changed is for the callback to find out."""
+
+    def __init__(self, changed: Callable[[], object], *, quiet: float = QUIET_S, latest: float = LATEST_S) -> None:
+        self._changed = changed
+        self._quiet, self._latest = quiet, latest
+        self._socket: socket.socket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+
+    def start(self) -> None:
+        """Begin, in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        self._socket.bind((0, GROUPS))
+        self._loop.add_reader(self._socket, self._readable)
+
+    def close(self) -> None:
+        """End."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _readable(self) -> None:
+        assert self._socket is not None  # noqa: S101  # the reader goes with it
+        try:
+            while self._socket.recv(1 << 16):
+                pass
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # more changes than there is room for are changes
+                raise
+        now = self._loop.time()
+        if self._timer is None:
+            self._deadline = now + self._latest
+        else:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(min(now + self._quiet, self._deadline), self._call)
+
+    def _call(self) -> None:
+        self._timer = None
+        try:
+            self._changed()
+        except Exception:
+            log.exception("the callback for a change of the underlay failed")

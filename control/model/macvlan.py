@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of a macvlan network (`-o`), and how they go together with the rest of it. Names are Docker's where it
+has them: parent, macvlan_mode; ours are shim and ip_range."""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+from typing import Literal, cast, get_args
+
+from fastpath.control.model.objects import IPNetwork, Model, Network
+from fastpath.control.model.requests import NetworkCreate
+from fastpath.errors import ConflictError, UsageError
+from fastpath.port import check_name
+
+Mode = Literal["bridge", "private", "vepa", "passthru"]
+NAMES = ("parent", "macvlan_mode", "shim", "ip_range")
+MAX_VID = 4094
+
+
+class MacvlanOptions(Model):
+    """parent: the interface, on each host the one of that name; None: a dummy, which leads nowhere. shim: whether the
+    host reaches its containers. ip_range: what addresses are chosen from where none is asked for."""
+
+    parent: str | None = None
+    mode: Mode = "bridge"
+    shim: bool = False
+    ip_range: IPNetwork | None = None
+
+    @property
+    def vlan(self) -> tuple[str, int] | None:
+        """The interface and the VLAN ID that make up the parent's name, as in eth0.10: such a parent can be made."""
+        found = re.fullmatch(r"([^.]+)\.([1-9][0-9]{0,3})", self.parent or "")
+        return (found[1], int(found[2])) if found and int(found[2]) <= MAX_VID else None
+
+    def as_options(self) -> dict[str, str]:
+        """As a network in the store has them: what was left out is told, too."""
+        found = {"parent": self.parent, "macvlan_mode": self.mode, "shim": "yes" if self.shim else None}
+        found["ip_range"] = str(self.ip_range) if self.ip_range is not None else None
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def parse_options(options: Mapping[str, str]) -> MacvlanOptions:
+    """Raises UsageError: one line that names the option."""
+    for name in options:
+        if name not in NAMES:
+            close = difflib.get_close_matches(name, NAMES, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(NAMES)}"
+            raise UsageError(f'a macvlan network has no option "{name}": {hint}')
+    parsed = MacvlanOptions(
+        parent=_parent(options["parent"]) if "parent" in options else None,
+        mode=_mode(options.get("macvlan_mode", "bridge")),
+        shim=_switch("shim", options.get("shim", "no")),
+        ip_range=_range(options["ip_range"]) if "ip_range" in options else None,
+    )
+    if parsed.shim and parsed.mode != "bridge":
+        raise UsageError(f"-o shim={options['shim']} goes with macvlan_mode=bridge only: in {parsed.mode} no two talk")
+    if parsed.parent is None and parsed.mode == "passthru":
+        raise UsageError("-o macvlan_mode=passthru needs -o parent=INTERFACE: it hands that interface over")
+    return parsed
+
+
+def options_of(network: Network) -> MacvlanOptions:
+    """Of a network in the store. Raises UsageError where somebody wrote there what cannot be."""
+    return parse_options(network.options)
+
+
+def range_of(network: Network) -> IPNetwork | None:
+    """Where in a network's subnets addresses are chosen, if it says so: only of a macvlan network, in a LAN that has
+    others."""
+    return options_of(network).ip_range if network.driver == "macvlan" else None
+
+
+def checked(request: NetworkCreate) -> NetworkCreate:
+    """The request with all that it left out. Raises UsageError."""
+    options = parse_options(request.options)
+    if request.vni is not None:
+        raise UsageError("a macvlan network has no VNI: leave --vni out")
+    if request.layout != "direct":
+        raise UsageError(f"a macvlan network has no layout {request.layout}: leave --layout out")
+    if options.parent is not None and not request.subnets:
+        raise UsageError(f"a macvlan network has the subnet of the LAN that {options.parent} is in: give --subnet")
+    if options.shim and all(pool.version == 6 for pool in request.subnets):
+        raise UsageError("-o shim is for IPv4: give an IPv4 --subnet, or leave it out")
+    if options.ip_range is not None and not any(_within(options.ip_range, pool) for pool in request.subnets):
+        raise UsageError(f"-o ip_range={options.ip_range} is in none of the subnets")
+    # Without a parent there is no way out.
+    internal = request.internal or options.parent is None
+    return request.model_copy(update={"options": options.as_options(), "internal": internal})
+
+
+def check_parent_free(name: str, options: Mapping[str, str], others: Collection[Network]) -> None:
+    """A parent carries one network. Raises ConflictError where another one has it."""
+    parent = options.get("parent")
+    for other in others:
+        if parent is not None and other.driver == "macvlan" and other.options.get("parent") == parent:
+            if parse_options(options).vlan is None:
+                free = _free_vid(parent, others)
+                hint = f"join that one, or give a VLAN of its own to {name}, as in -o parent={parent}.{free}"
+            else:
+                hint = "join that one, or give another VLAN"
+            raise ConflictError(f"{parent} is the parent of the network {other.name} already: {hint}")
+
+
+def _free_vid(parent: str, others: Collection[Network]) -> int:
+    taken = {other.options.get("parent") for other in others}
+    return next(vid for vid in range(10, MAX_VID) if f"{parent}.{vid}" not in taken)
+
+
+def _within(part: IPNetwork, whole: IPNetwork) -> bool:
+    if isinstance(part, ipaddress.IPv4Network):
+        return isinstance(whole, ipaddress.IPv4Network) and part.subnet_of(whole)
+    return isinstance(whole, ipaddress.IPv6Network) and part.subnet_of(whole)
+
+
+def _parent(text: str) -> str:
+    try:
+        check_name(text)
+    except UsageError as error:
+        raise UsageError(f'-o parent="{text}" cannot be: {error}') from None
+    if text == "lo":
+        raise UsageError("-o parent=lo cannot be: the loopback interface leads nowhere; leave parent out for a dummy")
+    dots = re.fullmatch(r"([^.]+)\.(\d+)", text)
+    if dots and not 1 <= int(dots[2]) <= MAX_VID:
+        raise UsageError(f"-o parent={text} cannot be: {dots[2]} is no VLAN ID, which is 1 to {MAX_VID}")
+    return text
+
+
+def _mode(text: str) -> Mode:
+    modes = get_args(Mode)
+    if text not in modes:
+        close = difflib.get_close_matches(text, modes, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"it is one of {', '.join(modes)}"
+        raise UsageError(f'-o macvlan_mode="{text}" cannot be: {hint}')
+    return cast(Mode, text)
+
+
+def _switch(name: str, text: str) -> bool:
+    known = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if text.lower() not in known:
+        raise UsageError(f'-o {name}="{text}" cannot be: it is yes or no')
+    return known[text.lower()]
+
+
+def _range(text: str) -> IPNetwork:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise UsageError(f'-o ip_range="{text}" cannot be: a part of the subnet such as 192.0.2.128/25') from None

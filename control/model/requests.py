@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the daemon's socket takes and gives: JSON over HTTP on a unix socket.
+
+    GET    /v1/status                          Status
+    GET    /v1/networks                        [NetworkInfo]
+    POST   /v1/networks       NetworkCreate    NetworkInfo
+    GET    /v1/networks/NAME                   NetworkDetail
+    DELETE /v1/networks/NAME                   {}
+    GET    /v1/networks/NAME/forwarder         ForwarderInfo
+    PUT    /v1/networks/NAME/forwarder ForwarderSet ForwarderInfo
+    DELETE /v1/networks/NAME/forwarder         ForwarderInfo  (the default one again)
+    POST   /v1/networks/NAME/capture           pcapng, while it lasts (capture/messages.py, CaptureRequest)
+    GET    /v1/endpoints      ?network=NAME    [Endpoint]
+    POST   /v1/endpoints      EndpointCreate   Endpoint
+    DELETE /v1/endpoints/ID                    {}             (or the beginning of an id, if only one has it)
+    GET    /v1/peers                           [PeerInfo]
+    GET    /v1/fdb            ?network=NAME    [OverlayFdbLine]
+    GET    /v1/stats                           stats.EngineStats.as_dict()
+    GET    /healthz                            200 or 503, Status
+
+An error is {"error": "one line"} with status 400 (cannot be), 404 (unknown name), 409 (taken, or in use), 503 (the
+store does not answer) or 500.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fastpath.addresses import IPAddress
+from fastpath.control.model.hostnames import MAX_NAMES
+from fastpath.control.model.objects import (
+    Driver,
+    Endpoint,
+    Hostname,
+    IPNetwork,
+    Layout,
+    Mac,
+    Model,
+    Mtu,
+    Name,
+    Network,
+    Peer,
+    Vni,
+)
+
+
+class NetworkCreate(Model):
+    """A network to make. Without subnets one is cut from the default pool, without a VNI a free one is chosen;
+    gateways belong to the subnets that hold them, the first address where none does."""
+
+    name: Name
+    driver: Driver = "overlay"
+    subnets: tuple[IPNetwork, ...] = ()
+    gateways: tuple[IPAddress, ...] = ()
+    vni: Vni | None = None
+    mtu: Mtu | None = None
+    layout: Layout = "direct"
+    internal: bool = False
+    options: dict[str, str] = Field(default_factory=dict)
+
+
+class NetworkInfo(Model):
+    """A network as it is: `mtu` in effect on this host (None: that of its parent on each host), how many endpoints on
+    all hosts and on this one."""
+
+    network: Network
+    mtu: int | None
+    endpoints: int
+    local_endpoints: int
+
+
+class NetworkDetail(NetworkInfo):
+    """With its endpoints."""
+
+    members: tuple[Endpoint, ...]
+
+
+class ForwarderElement(Model):
+    """A forwarder by the words that were typed: see forwarders.load. `directory` is where it was typed."""
+
+    spec: str
+    parameters: dict[str, str] = Field(default_factory=dict)
+    directory: str
+
+
+class ForwarderSet(Model):
+    """What decides from now on: one forwarder, or several after each other."""
+
+    elements: tuple[ForwarderElement, ...] = Field(min_length=1)
+
+
+class ForwarderInfo(Model):
+    """stats.ForwarderStats"""
+
+    name: str
+    deferred: bool
+    counters: dict[str, int]
+    failures: int
+    last_error: str | None
+
+
+class EndpointCreate(Model):
+    """An endpoint to make on this host. `sandbox` is a name as in `ip netns` or a path; addresses that are not
+    asked for are chosen, one of each subnet. Without hostnames it is called as the sandbox is, if that is a name."""
+
+    network: Name
+    sandbox: str
+    name: str = "eth0"
+    addresses: tuple[IPAddress, ...] = ()
+    mac: Mac | None = None
+    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=MAX_NAMES)
+
+
+class PeerInfo(Model):
+    """Another host. up: it answers probes · silent: it is registered, but its data path does not answer ·
+    gone: its lease ran out, its endpoints are kept until `forgotten_in` seconds from now."""
+
+    peer: Peer | None
+    host: Name
+    state: Literal["up", "silent", "gone"]
+    endpoints: int
+    last_seen: float | None = Field(default=None, description="seconds since the last answer to a probe")
+    round_trip: float | None = Field(default=None, description="of the last probe, in seconds")
+    forgotten_in: float | None = None
+
+
+class OverlayFdbLine(Model):
+    """One FDB entry: `dst` None is behind this host's own interface `ifname`."""
+
+    network: Name
+    mac: str
+    dst: str | None = None
+    port: int | None = None
+    ifname: str | None = None
+    state: Literal["permanent", "local", ""] = ""
+    updated: int | None = None
+
+
+class Status(Model):
+    """Is all well, and if not, what is not. `problems` are sentences."""
+
+    healthy: bool
+    problems: tuple[str, ...]
+    host: Name
+    version: str
+    pid: int
+    uptime: float
+    vtep: str
+    udp_port: int
+    underlay_mtu: int
+    workers: int
+    store: str
+    store_answers: bool
+    revision: int
+    networks: int
+    endpoints: int
+    local_endpoints: int
+    peers: int
+    peers_up: int
+    rx_frames: int
+    tx_frames: int
+    dropped: int
+    flooded: int
+    unknown_unicast: int = Field(description="of those flooded: for one interface, and nobody knew where that is")
+    answered: int = Field(description="ARP and neighbour questions answered here")

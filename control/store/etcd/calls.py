@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One question to etcd, one answer: deadlines, other members, passwords, and what errors mean."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+from aetcd import rpc
+
+from fastpath.control.store.etcd.channel import Cluster, Member
+from fastpath.control.store.etcd.errors import denied, explained, stale, unsent
+from fastpath.control.store.interface import StoreOptions, UnavailableError
+from fastpath.errors import FastpathError, UsageError
+
+CALL_SECONDS = 5.0  # for an answer from any member
+ATTEMPT_SECONDS = 3.0  # for one from a member that we are connected with
+CONNECT_SECONDS = 0.5  # for a connection; after it, a call tells why there is none, and it is tried again
+PAUSE_SECONDS = 0.05
+
+Metadata = tuple[tuple[str, str], ...]
+Code = grpc.StatusCode
+
+
+class Calls:
+    """Calls to whichever member answers, with the token that the password is exchanged for."""
+
+    def __init__(self, addresses: Sequence[str], options: StoreOptions):
+        self.cluster = Cluster(addresses, options)
+        self.problem: str | None = None
+        self._options = options
+        self._token: str | None = None
+        self._lock = asyncio.Lock()
+        if options.password is not None and options.password_file is not None:
+            raise UsageError("give etcd's password or a file that has it, not both")
+        if bool(options.user) != (options.password is not None or options.password_file is not None):
+            raise UsageError("a user of etcd needs both `user` and `password` (or `password_file`)")
+        self._password()
+
+    async def call(self, method: Callable[[Member], Any], request: Any, repeat: bool = True) -> Any:
+        """The answer. `repeat`: it does no harm to be done twice.
+
+        Raises UnavailableError, UsageError, and AioRpcError for what depends on the question."""
+        try:
+            answer = await self._call(method, request, repeat)
+        except (UnavailableError, UsageError) as error:
+            self.problem = str(error)
+            raise
+        except asyncio.CancelledError:
+            if self.ended():
+                raise UnavailableError("the store is closed") from None
+            raise
+        self.problem = None
+        return answer
+
+    def ended(self) -> bool:
+        """Whether a CancelledError means that the store was closed, not that this task was cancelled."""
+        task = asyncio.current_task()
+        return self.cluster.closed and task is not None and not task.cancelling()
+
+    async def metadata(self, member: Member, end: float) -> Metadata:
+        """What goes along with every call: who we are."""
+        if self._options.user is None:
+            return ()
+        async with self._lock:
+            if self._token is None:
+                request = rpc.AuthenticateRequest(name=self._options.user, password=self._password())
+                try:
+                    answer = await member.auth.Authenticate(request, timeout=_left(end))
+                    self._token = answer.token
+                except grpc.aio.AioRpcError as error:
+                    if "authentication is not enabled" not in str(error.details()):
+                        raise
+                    return ()  # as etcd's own client does: it may be enabled later
+            return (("token", str(self._token)),)
+
+    def forget(self, metadata: Metadata) -> None:
+        """The token is no longer good: etcd forgets it after a time, and when it starts."""
+        if ("token", self._token) in metadata:
+            self._token = None
+
+    def explained(self, error: grpc.aio.AioRpcError, member: Member) -> FastpathError:
+        """What the caller is told."""
+        return explained(error, member.address, self._options.user)
+
+    def denied(self) -> FastpathError:
+        """The role is not enough."""
+        return denied(self._options.user)
+
+    async def _call(self, method: Callable[[Member], Any], request: Any, repeat: bool) -> Any:
+        end, renewed = time.monotonic() + CALL_SECONDS, False
+        while True:
+            member = await self.cluster.connected(min(end, time.monotonic() + CONNECT_SECONDS))
+            metadata: Metadata = ()
+            try:
+                metadata = await self.metadata(member, end)
+                return await method(member)(request, timeout=_left(end), metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                if stale(error) and self._options.user and not renewed:  # refused, so not done
+                    self.forget(metadata)
+                    renewed = True
+                    continue
+                if error.code() in (Code.NOT_FOUND, Code.OUT_OF_RANGE):
+                    raise
+                meaning = self.explained(error, member)
+                if isinstance(meaning, UnavailableError):
+                    self.cluster.avoid(member)
+                    if (repeat or unsent(error)) and time.monotonic() < end - PAUSE_SECONDS:
+                        await asyncio.sleep(PAUSE_SECONDS)
+                        continue
+                raise meaning from error
+
+    def _password(self) -> str:
+        """Read anew every time: somebody may have changed it."""
+        if self._options.password_file is None:
+            return self._options.password or ""
+        try:
+            return self._options.password_file.read_text().rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or "not text"
+            raise UsageError(f"the password of etcd in {self._options.password_file}: {reason}") from error
+
+
+def _left(end: float) -> float:
+    return min(ATTEMPT_SECONDS, max(0.2, end - time.monotonic()))
