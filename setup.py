@@ -16,8 +16,26 @@ from setuptools import Extension, setup
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
 MODULES = [
-    *("tables", "uplink", "remote", "port", "fdb", "neighbours", "forwarder", "burst", "deferred", "segment"),
-    *("worker", "capture", "engine", "table", "native", "compiled_forwarder", "oneshot", "pcap", "recording", "replay"),
+    "engine.capture",
+    "engine.deferred",
+    "engine.engine",
+    "engine.fdb",
+    "engine.neighbours",
+    "engine.port",
+    "engine.remote",
+    "engine.segment",
+    "engine.tables",
+    "engine.uplink",
+    "engine.worker",
+    "forwarder.burst",
+    "forwarder.compiled_forwarder",
+    "forwarder.forwarder",
+    "forwarder.lookup",
+    "forwarder.native",
+    "pcap.pcap",
+    "replay.recording",
+    "replay.replay",
+    "testing.oneshot",
 ]
 
 
@@ -61,7 +79,7 @@ def extension(name: str, source: str, *more: str) -> Extension:
     )
 
 
-extensions = [extension(f"fastpath.{module}", f"fastpath/{module}.pyx") for module in MODULES]
+extensions = [extension(f"fastpath.{module}", f"fastpath/{module.replace('.', '/')}.pyx") for module in MODULES]
 extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
 extensions.append(
     extension(

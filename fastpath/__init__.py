@@ -12,19 +12,19 @@ with Engine(local="192.0.2.1") as engine:
 
 from pathlib import Path
 
-from fastpath.burst import Burst
-from fastpath.capture import Capture
-from fastpath.engine import Engine
+from fastpath.engine.capture import Capture
+from fastpath.engine.engine import Engine
+from fastpath.engine.fdb import Fdb, FdbEntry
+from fastpath.engine.neighbours import Neighbours
+from fastpath.engine.port import MemoryPort, Port, TapPort
+from fastpath.engine.remote import Remote
+from fastpath.engine.segment import Segment
+from fastpath.engine.tables import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
-from fastpath.fdb import Fdb, FdbEntry
-from fastpath.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
-from fastpath.match import Match
-from fastpath.neighbours import Neighbours
-from fastpath.port import MemoryPort, Port, TapPort
-from fastpath.remote import Remote
-from fastpath.segment import Segment
-from fastpath.table import Table
-from fastpath.tables import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.forwarder.burst import Burst
+from fastpath.forwarder.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
+from fastpath.forwarder.lookup import Table
+from fastpath.forwarder.match import Match
 from fastpath.version import VERSION
 
 __version__ = VERSION

@@ -6,7 +6,7 @@
 // what came from a remote never goes to a remote, since every VTEP of a segment reaches every other one
 // directly.
 //
-// Its steps are there for other forwarders too (fastpath/native.pxd). Each takes a burst, FP_BURST frames
+// Its steps are there for other forwarders too (fastpath/forwarder/native.pxd). Each takes a burst, FP_BURST frames
 // at most, of which it leaves those alone that are decided on.
 #ifndef FP_BRIDGE_H
 #define FP_BRIDGE_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Forwarders that are one C function over records, made by a compiler at run time (fastpath/compiled.py).
+// Forwarders that are one C function over records, made by a compiler at run time (fastpath/forwarder/compiled.py).
 #ifndef FP_COMPILED_H
 #define FP_COMPILED_H
 

@@ -2,7 +2,7 @@
 // A sink that writes what leaves the engine into a pcapng file: an interface for each port (frames) and for each
 // remote (packets, with the IP and UDP headers that the kernel would put around them).
 //
-// Only packets are written here, since there are many: the rest of the file is fastpath/pcapng.py's, which
+// Only packets are written here, since there are many: the rest of the file is fastpath/pcap/pcapng.py's, which
 // describes the interfaces, through the same file descriptor.
 #ifndef FP_PCAP_OUT_H
 #define FP_PCAP_OUT_H

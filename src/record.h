@@ -8,7 +8,7 @@
 
 #include "frame.h"
 
-// Numbers are in host byte order. What a frame does not have is 0. fastpath/record.py has the same in
+// Numbers are in host byte order. What a frame does not have is 0. fastpath/forwarder/record.py has the same in
 // numpy's words.
 struct fp_record {
     uint64_t src_mac, dst_mac; // as numbers: the first byte on the wire is the most significant

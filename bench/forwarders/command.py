@@ -20,7 +20,7 @@ from fastpath.bench.forwarders import table
 from fastpath.bench.forwarders.results import Case, Results
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.errors import RefusedError
-from fastpath.pcapng import PcapngWriter
+from fastpath.pcap.pcapng import PcapngWriter
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 HOSTS = 100

@@ -13,7 +13,7 @@ from fastpath import FLOOD, Forwarder, LearningBridge
 from fastpath.bench.common.example import build
 from fastpath.bench.micro import loops
 from fastpath.bench.micro.bench_kernels import measure, udp_frame
-from fastpath.compiled import compiled
+from fastpath.forwarder.compiled import compiled
 
 SLOTS = 1 << 16
 

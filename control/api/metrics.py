@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.host.reconciler import Reconciles
 from fastpath.control.model.requests import NetworkInfo, PeerInfo, Status
-from fastpath.stats import EngineStats, Traffic
+from fastpath.engine.stats import EngineStats, Traffic
 
 SERIES_LIMIT = 1000
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fastpath.errors import RefusedError
-from fastpath.pcapng import Direction
+from fastpath.pcap.pcapng import Direction
 
 SECTION_HEADER, INTERFACE, STATISTICS, PACKET = 0x0A0D0D0A, 1, 5, 6
 COMMENT, NAME, FLAGS, DROPPED = 1, 2, 2, 5

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastpath.captured import SNAPLEN
-from fastpath.pcapng import Direction
+from fastpath.engine.captured import SNAPLEN
+from fastpath.pcap.pcapng import Direction
 
 
 class CaptureRequest(BaseModel):

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from aiohttp import web
 
 from fastpath import DROP_SENTENCES, Capture
-from fastpath.capture import INTERVAL_S
-from fastpath.captured import Captured
 from fastpath.control.capture.request import CaptureRequest
-from fastpath.pcapng import PcapngWriter
+from fastpath.engine.capture import INTERVAL_S
+from fastpath.engine.captured import Captured
+from fastpath.pcap.pcapng import PcapngWriter
 
 AT_ONCE = 1 << 18  # bytes of frames, for each worker, that are on their way to the caller at one time
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from fastpath.captured import SNAPLEN
 from fastpath.control.api.client import DaemonClient
 from fastpath.control.api.unix_http import AbsentError, Stream
 from fastpath.control.capture.blocks import PACKET, STATISTICS, Block, blocks, dropped, packets
@@ -23,6 +22,7 @@ from fastpath.control.cli.options import build, socket_option
 from fastpath.control.device.client import Client
 from fastpath.control.device.config import Word, read_words
 from fastpath.control.device.control_socket import device_names
+from fastpath.engine.captured import SNAPLEN
 from fastpath.errors import RefusedError, UsageError
 
 WORDS = {

@@ -23,8 +23,8 @@ from fastpath.control.replay.files import STANDARD_INPUT, open_capture, open_out
 from fastpath.control.replay.ports import PortMap
 from fastpath.control.replay.session import Plan, Result, Session, check_remotes
 from fastpath.errors import UsageError
-from fastpath.pcap import CaptureReader
-from fastpath.recording import Recording
+from fastpath.pcap.pcap import CaptureReader
+from fastpath.replay.recording import Recording
 
 PARAMETER = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 QUIET_S = 2.0  # without a bar

@@ -20,10 +20,10 @@ from fastpath.control.runtime.engine_options import (
     Workers,
     default_workers,
 )
-from fastpath.engine import DEFAULT_SPIN_US
+from fastpath.engine.engine import DEFAULT_SPIN_US
+from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
+from fastpath.engine.port import check_name
 from fastpath.errors import UsageError
-from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
-from fastpath.port import check_name
 
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(parse_ip)]
 

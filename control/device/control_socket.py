@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastpath.control.api.unix_socket import listen
+from fastpath.engine.port import check_name
 from fastpath.errors import ConflictError, RefusedError
-from fastpath.port import check_name
 
 
 def socket_directory() -> Path:

@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from fastpath.control.model.requests import ForwarderElement, ForwarderInfo, ForwarderSet
+from fastpath.engine.segment import Segment
 from fastpath.errors import FastpathError, UsageError
-from fastpath.forwarder import Chain, Forwarder, Hub, LearningBridge
-from fastpath.segment import Segment
+from fastpath.forwarder.forwarder import Chain, Forwarder, Hub, LearningBridge
 
 HEXADECIMAL = re.compile(r"\b0x[0-9a-fA-F]+\b")
 BUILT_IN: dict[str, type[Forwarder]] = {"bridge": LearningBridge, "hub": Hub}

@@ -10,8 +10,8 @@ from typing import Literal, cast, get_args
 
 from fastpath.control.model.objects import IPNetwork, Model, Network
 from fastpath.control.model.requests import NetworkCreate
+from fastpath.engine.port import check_name
 from fastpath.errors import ConflictError, UsageError
-from fastpath.port import check_name
 
 Mode = Literal["bridge", "private", "vepa", "passthru"]
 NAMES = ("parent", "macvlan_mode", "shim", "ip_range")

@@ -65,7 +65,7 @@ def _path(text: str) -> str:
 
 
 def _ifname(text: str) -> str:
-    """As fastpath.port.check_name, which takes an engine to be loaded."""
+    """As fastpath.engine.port.check_name, which takes an engine to be loaded."""
     if not re.fullmatch(r"[^\s/:%]+", text) or not text.isprintable() or len(text.encode()) > 15:
         raise ValueError("an interface name has 1 to 15 characters, no space, slash, colon or percent")
     if text in (".", "..", "all", "default"):

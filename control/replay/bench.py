@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastpath.control.replay.session import Session
 from fastpath.errors import UsageError
-from fastpath.replay import END, MORE, STORED
+from fastpath.replay.replay import END, MORE, STORED
 
 ROUNDS = 9
 FRAMES = 1 << 14  # that are kept at once: with their descriptors they stay in the caches

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from fastpath.addresses import IPAddress
 from fastpath.control.replay.ports import FRAMES, PACKETS, PortMap
+from fastpath.engine.port import Port
+from fastpath.engine.segment import Segment
+from fastpath.engine.stats import EngineStats
 from fastpath.errors import UsageError
-from fastpath.forwarder import Forwarder, LearningBridge
-from fastpath.pcap import CaptureReader
-from fastpath.port import Port
-from fastpath.recording import Recording
-from fastpath.replay import BEGIN, DESCRIPTION, END, SEGMENT, WAIT, Replayer
-from fastpath.segment import Segment
-from fastpath.stats import EngineStats
+from fastpath.forwarder.forwarder import Forwarder, LearningBridge
+from fastpath.pcap.pcap import CaptureReader
+from fastpath.replay.recording import Recording
+from fastpath.replay.replay import BEGIN, DESCRIPTION, END, SEGMENT, WAIT, Replayer
 
 VNI = 1  # of the one segment that frames are in
 MOST_SEGMENTS = 1024  # made on demand

@@ -27,10 +27,10 @@ from fastpath.control.runtime.engine_options import (
     default_workers,
 )
 from fastpath.control.runtime.paths import SOCKET, STATE_DIR
-from fastpath.engine import DEFAULT_SPIN_US, MAX_SPIN_US
+from fastpath.engine.engine import DEFAULT_SPIN_US, MAX_SPIN_US
+from fastpath.engine.offloads import Offloads
+from fastpath.engine.port import check_name
 from fastpath.errors import UsageError
-from fastpath.offloads import Offloads
-from fastpath.port import check_name
 
 LEAST_LEASE_S = 5  # a lease must outlive a restart of the daemon, and a few lost messages
 
@@ -120,7 +120,7 @@ class StoreSettings(Model):
 
 
 class OffloadSettings(Model):
-    """fastpath.offloads.Offloads, from a file."""
+    """fastpath.engine.offloads.Offloads, from a file."""
 
     tso: Switch = True
     uso: Switch = True

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from fastpath import FLOOD, PASS
-from fastpath.compiled import compiled
+from fastpath.forwarder.compiled import compiled
 
 ROWS, PROBES = 1 << 16, 8
 REMOTE = 2  # the kind of a remote's number

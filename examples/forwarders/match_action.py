@@ -14,7 +14,7 @@ import numpy as np
 
 from fastpath import PASS, Burst, Forwarder, Match, UsageError
 from fastpath.addresses import parse_ip4, parse_mac
-from fastpath.match import Mask
+from fastpath.forwarder.match import Mask
 
 
 def decide(burst: Burst, which: Mask, out: int) -> Mask:

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from fastpath import Engine, MemoryPort, Segment
-from fastpath.offloads import Offloads
+from fastpath.engine.offloads import Offloads
 from tests.netns.hosts import DEADLINE_S, Lab, ip, wait_for
 from tests.unit import twin, twin_offload
 from tests.unit.streams import Stream, pattern

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox, Subnet
 from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
-from fastpath.stats import EngineStats, PortStats, RemoteStats, SegmentStats, Tally, Traffic
+from fastpath.engine.stats import EngineStats, PortStats, RemoteStats, SegmentStats, Tally, Traffic
 
 ENDPOINT = Endpoint(
     id="1f0c5a3b00000001",

@@ -2,7 +2,7 @@
 """A segment of memory ports with a forwarder under test, driven in the calling thread."""
 
 from fastpath import Forwarder, MemoryPort, Segment
-from fastpath.stats import ForwarderStats
+from fastpath.engine.stats import ForwarderStats
 from tests.unit.lab import Lab, drain
 
 VNI = 7

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from fastpath.control.replay.ports import PortMap
 from fastpath.control.replay.session import Plan, Result, Session
-from fastpath.forwarder import LearningBridge
-from fastpath.pcap import CaptureReader, Record
-from fastpath.recording import Recording
+from fastpath.forwarder.forwarder import LearningBridge
+from fastpath.pcap.pcap import CaptureReader, Record
+from fastpath.replay.recording import Recording
 from tests.unit.twin import checksum
 
 

@@ -11,8 +11,9 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q
 
-from fastpath import RefusedError, UsageError, libpcap
-from fastpath.libpcap import DLT_ETHERNET, DLT_RAW, compile_filter
+from fastpath import RefusedError, UsageError
+from fastpath.pcap import libpcap
+from fastpath.pcap.libpcap import DLT_ETHERNET, DLT_RAW, compile_filter
 from tests.unit.frames import BROADCAST, ethernet, frame, mac
 from tests.unit.lab import Lab
 

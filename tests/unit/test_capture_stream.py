@@ -17,13 +17,13 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Dot1Q
 
 from fastpath import Capture, MemoryPort
-from fastpath.capture import DEFAULT_ROOM
-from fastpath.captured import LINKTYPE_RAW
 from fastpath.control.capture.blocks import PACKET, STATISTICS, Packet, blocks, dropped, packets
 from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.capture.stream import answer
 from fastpath.control.capture.text import line
+from fastpath.engine.capture import DEFAULT_ROOM
+from fastpath.engine.captured import LINKTYPE_RAW
 from fastpath.errors import NotFoundError, RefusedError
 from tests.unit.fake_daemon import ENDPOINT
 from tests.unit.frames import BROADCAST, ethernet, frame, mac
@@ -171,7 +171,7 @@ def test_what_is_no_capture_is_refused_or_nothing(data: bytes) -> None:
 
 def written() -> bytes:
     """A short capture."""
-    from fastpath.pcapng import PcapngWriter  # noqa: PLC0415
+    from fastpath.pcap.pcapng import PcapngWriter  # noqa: PLC0415
 
     pieces: list[bytes] = []
 

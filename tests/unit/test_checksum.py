@@ -12,7 +12,7 @@ from scapy.layers.inet import IP, in4_pseudoheader
 from scapy.layers.inet6 import IPv6, PseudoIPv6
 from scapy.utils import checksum as scapy_checksum
 
-from fastpath import oneshot
+from fastpath.testing import oneshot
 from tests.unit import twin
 
 words = st.binary(min_size=2, max_size=2)

@@ -12,8 +12,8 @@ import pytest
 
 from fastpath.control.model.store_url import parse_store_url
 from fastpath.control.runtime.config import DaemonConfig, OffloadSettings, StoreSettings, load_config
+from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.errors import UsageError
-from fastpath.offloads import DEFAULT_OFFLOADS, Offloads
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fastpath.toml"
 

@@ -12,7 +12,8 @@ from scapy.layers.l2 import ARP, Dot1Q
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
-from fastpath import EVENT_SENTENCES, oneshot
+from fastpath import EVENT_SENTENCES
+from fastpath.testing import oneshot
 from tests.unit import twin
 from tests.unit.frames import checked_packets, ethernet, frames, ipv4_header_is_valid, stored_checksum, unfinished
 from tests.unit.lab import vxlan

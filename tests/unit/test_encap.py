@@ -10,7 +10,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
-from fastpath import oneshot
+from fastpath.testing import oneshot
 from tests.unit import twin
 from tests.unit.frames import (
     CHECKSUM_FIELDS,

@@ -10,7 +10,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.packet import Raw
 
 from fastpath import ConflictError, UsageError
-from fastpath.stats import Traffic
+from fastpath.engine.stats import Traffic
 from tests.unit.frames import BROADCAST, ethernet, frame, mac
 from tests.unit.lab import Lab, drain, vxlan, wait_until
 from tests.unit.test_engine_counters import check_sums

@@ -19,8 +19,8 @@ from fastpath import (
     Segment,
     UsageError,
 )
-from fastpath.capture import DEFAULT_ROOM
-from fastpath.captured import PACKET_DROPS, Captured
+from fastpath.engine.capture import DEFAULT_ROOM
+from fastpath.engine.captured import PACKET_DROPS, Captured
 from tests.unit import twin, twin_offload
 from tests.unit.frames import BROADCAST, ethernet, frame, mac
 from tests.unit.lab import FarEnd, Lab, drain, vxlan, wait_until

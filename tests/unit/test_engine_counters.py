@@ -8,8 +8,8 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.packet import Raw
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES, Engine
+from fastpath.engine.stats import Tally, Traffic
 from fastpath.errors import UsageError
-from fastpath.stats import Tally, Traffic
 from tests.unit import twin
 from tests.unit.frames import BROADCAST, ethernet, frame, mac
 from tests.unit.lab import Lab, drain, vxlan

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastpath import oneshot
-from fastpath.offloads import Offloads
-from fastpath.port import MemoryPort
-from fastpath.segment import Segment
-from fastpath.stats import Traffic
+from fastpath.engine.offloads import Offloads
+from fastpath.engine.port import MemoryPort
+from fastpath.engine.segment import Segment
+from fastpath.engine.stats import Traffic
+from fastpath.testing import oneshot
 from tests.unit import twin, twin_offload
 from tests.unit.frames import mac
 from tests.unit.lab import FarEnd, Lab, drain, vxlan

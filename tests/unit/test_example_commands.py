@@ -10,7 +10,7 @@ import pytest
 from fastpath import Forwarder
 from fastpath.control.cli.forwarder_words import parse
 from fastpath.control.host.forwarders import load_all
-from fastpath.forwarder import elements_of
+from fastpath.forwarder.forwarder import elements_of
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "forwarders"

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from fastpath.oneshot import FdbTable
+from fastpath.testing.oneshot import FdbTable
 from tests.unit.twin_bridge import CLOCK, LOCAL, PORT, REMOTE, STATIC, Entry, Place, Share, TwinFdb
 
 TINY_ROOM = 64  # the smallest table has 16 buckets of 4 slots, and every probe covers all of them

@@ -10,7 +10,7 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from fastpath import oneshot
+from fastpath.testing import oneshot
 from tests.unit import twin
 from tests.unit.frames import chain, checked_packets, ethernet, extension_headers, fragments_with_options, frames, mac
 

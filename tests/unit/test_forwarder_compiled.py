@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from fastpath import DROP, FLOOD, PASS, Burst, Forwarder, LearningBridge, MemoryPort, UsageError
-from fastpath.compiled import Compiled, compiled
 from fastpath.control.host.forwarders import load
+from fastpath.forwarder.compiled import Compiled, compiled
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import Lab, drain
 
@@ -174,7 +174,7 @@ def test_a_subclass_can_use_ports_and_remotes(lab: Lab) -> None:
 
 
 def test_it_is_loaded_by_name_with_parameters(tmp_path: Path) -> None:
-    text = "import numpy as np\nfrom fastpath import DROP, FLOOD\nfrom fastpath.compiled import compiled\n"
+    text = "import numpy as np\nfrom fastpath import DROP, FLOOD\nfrom fastpath.forwarder.compiled import compiled\n"
     text += "@compiled(size=np.zeros(1, np.uint32))\ndef upto(burst, size):\n"
     text += "    for one in burst:\n        one.out = FLOOD if one.length <= size[0] else DROP\n"
     (tmp_path / "upto.py").write_text(text)
@@ -224,7 +224,7 @@ def test_without_numba_it_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_numba_is_imported_only_by_whoever_compiles() -> None:
-    code = "import fastpath.compiled, fastpath.control.cli.__main__, sys; sys.exit('numba' in sys.modules)"
+    code = "import fastpath.forwarder.compiled, fastpath.control.cli.__main__, sys; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastpath import FLOOD, PASS, Burst, Forwarder, LearningBridge, MemoryPort, Table
-from fastpath.compiled import compiled
+from fastpath.forwarder.compiled import compiled
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import FarEnd, Lab, drain
 

@@ -76,7 +76,7 @@ def test_parameters_become_what_the_annotations_say(acl: Path) -> None:
 
 def test_built_in_and_from_a_package() -> None:
     assert isinstance(load("bridge"), LearningBridge)
-    assert isinstance(load("fastpath.forwarder:Hub"), Hub)
+    assert isinstance(load("fastpath.forwarder.forwarder:Hub"), Hub)
     chain = load_all([ForwarderElement(spec=name, directory="/") for name in ("hub", "bridge")])
     assert isinstance(chain, Chain)
 

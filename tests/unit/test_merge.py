@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from fastpath import oneshot
+from fastpath.testing import oneshot
 from tests.unit import twin, twin_offload
 from tests.unit.frames import fragments_with_options, ipv4_header_is_valid
 from tests.unit.frames import frames as any_frames

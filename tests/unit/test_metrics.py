@@ -19,8 +19,8 @@ from fastpath.control.api.metrics import Metrics, Snapshot
 from fastpath.control.api.metrics_http import application, serve
 from fastpath.control.host.reconciler import Reconciles
 from fastpath.control.model.requests import NetworkInfo, PeerInfo
+from fastpath.engine.stats import PortStats, RemoteStats
 from fastpath.errors import RefusedError
-from fastpath.stats import PortStats, RemoteStats
 from tests.unit import fake_daemon as fake
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"

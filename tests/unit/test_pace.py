@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a worker shares its core. Time is an argument: no test waits."""
 
-from fastpath.oneshot import Pace
+from fastpath.testing.oneshot import Pace
 
 US, MS = 1000, 1000000
 SPIN = 50 * US

@@ -16,8 +16,8 @@ from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter, PcapWriter, RawPcapReader
 
 from fastpath.errors import UsageError
-from fastpath.pcap import CaptureReader, Record
-from fastpath.pcapng import PcapngWriter
+from fastpath.pcap.pcap import CaptureReader, Record
+from fastpath.pcap.pcapng import PcapngWriter
 from tests.unit import captures
 from tests.unit.captures import MICRO, NANO
 

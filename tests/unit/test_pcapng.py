@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.utils import RawPcapNgReader
 
-from fastpath.pcapng import Direction, PcapngWriter
+from fastpath.pcap.pcapng import Direction, PcapngWriter
 
 LINKTYPE_RAW = 101
 

@@ -20,9 +20,9 @@ from scapy.layers.vxlan import VXLAN
 
 from fastpath import Forwarder, Hub
 from fastpath.addresses import parse_ip
-from fastpath.burst import Burst
 from fastpath.errors import UsageError
-from fastpath.pcapng import PcapngWriter
+from fastpath.forwarder.burst import Burst
+from fastpath.pcap.pcapng import PcapngWriter
 from tests.unit import captures
 from tests.unit.frames import BROADCAST, frame, mac
 from tests.unit.lab import vxlan
@@ -347,8 +347,8 @@ def test_a_damaged_capture_is_one_line(directory: Path) -> None:
 MEMORY = """
 import resource, sys
 from fastpath.control.replay.session import Plan, Session
-from fastpath.forwarder import LearningBridge
-from fastpath.pcap import CaptureReader
+from fastpath.forwarder.forwarder import LearningBridge
+from fastpath.pcap.pcap import CaptureReader
 
 def run(name):
     with open(name, "rb", buffering=0) as file:

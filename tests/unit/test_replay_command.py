@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from fastpath.control.cli.replay import replay
 from fastpath.control.replay.ports import PortMap
 from fastpath.errors import UsageError
-from fastpath.pcap import CaptureReader
+from fastpath.pcap.pcap import CaptureReader
 from tests.unit import captures
 from tests.unit.frames import BROADCAST, frame, mac
 

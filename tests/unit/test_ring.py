@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.oneshot import Ring
+from fastpath.testing.oneshot import Ring
 
 SIZE = 4096
 ENTRIES = st.lists(st.binary(max_size=700), max_size=8)

@@ -10,7 +10,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import NoPayload
 
-from fastpath import oneshot
+from fastpath.testing import oneshot
 from tests.unit import twin, twin_offload
 from tests.unit.frames import ipv4_header_is_valid, transport_is_valid
 from tests.unit.streams import ACK, CWR, ECE, FIN, PSH, TIMESTAMP, URG, Stream, pattern

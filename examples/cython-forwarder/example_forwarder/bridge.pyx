@@ -4,7 +4,7 @@
 from libc.stdint cimport uint32_t
 
 from fastpath.forwarder cimport Forwarder
-from fastpath.native cimport (
+from fastpath.forwarder.native cimport (
     FLOOD,
     FP_BURST,
     FP_DROP_same_port,

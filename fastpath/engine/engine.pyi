@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable, Iterable
+from typing import Final, Self
+
+from fastpath.addresses import IPAddress
+from fastpath.engine.capture import DEFAULT_ROOM, Capture
+from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
+from fastpath.engine.port import Port
+from fastpath.engine.remote import Remote
+from fastpath.engine.segment import DEFAULT_AGEING, Segment
+from fastpath.engine.stats import EngineStats
+from fastpath.forwarder.forwarder import Forwarder
+from fastpath.pcap.pcapng import Direction
+
+DEFAULT_UDP_PORT: Final = 4789
+DEFAULT_SOURCE_PORTS: Final = (49152, 65535)
+DEFAULT_FDB_ENTRIES: Final = 65536
+DEFAULT_NEIGHBOUR_ENTRIES: Final = 65536
+REMEMBERED_S: Final = 600
+DEFAULT_SPIN_US: Final = 50
+MAX_SPIN_US: Final = 1000000
+
+class Engine:
+    def __init__(
+        self,
+        local: str | IPAddress | None = None,
+        *,
+        udp_port: int = DEFAULT_UDP_PORT,
+        workers: int = 1,
+        ipv6: bool = False,
+        source_ports: tuple[int, int] = DEFAULT_SOURCE_PORTS,
+        source_port_count: int = 8,
+        ttl: int = 0,
+        fdb_entries: int = DEFAULT_FDB_ENTRIES,
+        neighbour_entries: int = DEFAULT_NEIGHBOUR_ENTRIES,
+        strict: bool = False,
+        known_only: bool = False,
+        spin: int = DEFAULT_SPIN_US,
+        pin: bool = False,
+        offloads: Offloads = DEFAULT_OFFLOADS,
+    ) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+    @property
+    def local(self) -> IPAddress | None: ...
+    @property
+    def udp_port(self) -> int: ...
+    @property
+    def known_only(self) -> bool: ...
+    def capture(
+        self,
+        segment: Segment | None = None,
+        *,
+        ports: Iterable[Port] = (),
+        remotes: Iterable[str | IPAddress] = (),
+        drops: Iterable[str] = (),
+        directions: Iterable[Direction] = ("in", "out"),
+        outer: bool = False,
+        filter: str | None = None,  # noqa: A002  # as everybody calls it
+        snaplen: int = 0,
+        room: int = DEFAULT_ROOM,
+        name_of: Callable[[Port], str] | None = None,
+    ) -> Capture: ...
+    @property
+    def admitted(self) -> tuple[Remote, ...]: ...
+    def admit(self, address: str | IPAddress, udp_port: int | None = None) -> Remote: ...
+    def dismiss(self, address: str | IPAddress, udp_port: int | None = None) -> None: ...
+    @property
+    def segments(self) -> dict[int, Segment]: ...
+    @property
+    def running(self) -> bool: ...
+    def add_segment(
+        self,
+        vni: int,
+        *,
+        learning: bool = True,
+        ageing: int = DEFAULT_AGEING,
+        max_entries: int = 0,
+        forwarder: Forwarder | None = None,
+    ) -> Segment: ...
+    def remove_segment(self, segment: Segment) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def run(self) -> None: ...
+    def poll(self, timeout: float = 0.0) -> bool: ...
+    def close(self) -> None: ...
+    def on_port_gone(self, callback: Callable[[Port], object]) -> None: ...
+    def tidy(self) -> None: ...
+    def advance_clock(self, seconds: int) -> None: ...
+    def stats(self) -> EngineStats: ...

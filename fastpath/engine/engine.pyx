@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine: one VTEP, its workers, and the segments behind it."""
+
+import logging
+import os
+import select
+import signal
+import socket
+import threading
+from operator import index
+
+from libc.stdint cimport uint8_t
+
+from fastpath.engine import fdb as fdb_module
+from fastpath.engine import remote as remote_module
+from fastpath.engine.capture cimport Capture
+from fastpath.kernels cimport fp_clock_advance, fp_directory_delete, fp_fdb_entries, fp_fdb_used
+from fastpath.engine.port cimport Port
+from fastpath.engine.remote cimport Remote
+from fastpath.engine.segment cimport Segment
+from fastpath.engine.tables cimport Tables, sum_tallies
+from fastpath.engine.uplink cimport Uplink
+from fastpath.engine.worker cimport Worker
+
+from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
+from fastpath.engine.capture import DEFAULT_ROOM
+from fastpath.errors import ConflictError, UsageError
+from fastpath.forwarder.forwarder import LearningBridge
+from fastpath.engine.housekeeper import Housekeeper
+from fastpath.engine.offloads import DEFAULT_OFFLOADS
+from fastpath.engine.segment import DEFAULT_AGEING, end_service, named_remote_indices
+from fastpath.engine.stats import EngineStats
+from fastpath.engine.sockets import open_underlay
+
+log = logging.getLogger("fastpath")
+
+DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
+DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
+DEFAULT_FDB_ENTRIES = 1 << 16
+DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
+REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
+DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
+NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
+
+
+def drain(int fd):
+    """Set an eventfd back to 0."""
+    try:
+        os.eventfd_read(fd)
+    except BlockingIOError:
+        pass
+
+
+cdef class Engine:
+    """A VTEP: binds its UDP sockets at once, moves frames between `start` and `stop`.
+
+    `local` is an address of this host; None listens on all addresses of one family, IPv4 unless `ipv6`.
+    `workers` threads share the load; each sends from `source_port_count` UDP ports out of the inclusive
+    range `source_ports`. `ttl` 0 means the route's. `fdb_entries` and `neighbour_entries` bound the FDB and
+    the neighbours of all segments.
+    `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
+    `known_only` drops packets from all VTEPs but those that `admit` was called for.
+    `spin` is for how many microseconds a worker looks for work before it sleeps (0: not at all); `pin` keeps
+    each worker on a core of its own; `offloads` says what is left to the kernel (offloads.Offloads).
+
+    Methods may be called from any thread. Errors are FastpathError, with one line for the user.
+    """
+
+    def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
+                 source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
+                 fdb_entries=DEFAULT_FDB_ENTRIES, neighbour_entries=DEFAULT_NEIGHBOUR_ENTRIES,
+                 bint strict=False, bint known_only=False, spin=DEFAULT_SPIN_US, bint pin=False,
+                 offloads=DEFAULT_OFFLOADS):
+        udp_port, ttl = index(udp_port), index(ttl)
+        fdb_entries, neighbour_entries = index(fdb_entries), index(neighbour_entries)
+        self.local = parse_ip(local) if local is not None else None
+        if not 1 <= udp_port <= 65535:
+            raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
+        spin = index(spin)
+        if not 0 <= spin <= MAX_SPIN_US:
+            raise UsageError(f"spin {spin}: it must be between 0 and {MAX_SPIN_US} microseconds")
+        if not 0 <= ttl <= 255:
+            raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or 0 for the route's")
+        family = family_of(self.local) if local is not None else (socket.AF_INET6 if ipv6 else socket.AF_INET)
+        self.udp_port = udp_port
+        self.attention = self.stop_requested = -1
+        self.lifecycle = threading.RLock()
+        self.tables = Tables(
+            fdb_entries=fdb_entries, neighbour_entries=neighbour_entries, family=family, workers=workers,
+        )
+        self.known_only = known_only
+        self._admitted = {}
+        self.offloads = offloads
+        self.pin = pin
+        self.cores = sorted(os.sched_getaffinity(0))
+        self.underlay = open_underlay(
+            self.local, family, udp_port, workers=workers, source_ports=source_ports,
+            pool_size=max(1, source_port_count), ttl=ttl, gro=offloads.gro,
+        )
+        self.tables.uplink = Uplink(
+            [s.fileno() for s in self.underlay.send[0]], family=family, gso=offloads.gso,
+        )
+        self.workers = []
+        self.threads = []
+        self._segments = {}
+        self._captures = []
+        self.housekeeper = None
+        self.port_gone = None
+        self.unused_remotes, self.heard = set(), {}
+        self.told = set()
+        self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.stop_requested = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            for i in range(workers):
+                self.workers.append(Worker(
+                    self.tables, i, receive=self.underlay.receive[i].fileno(),
+                    send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
+                    known_only=known_only, learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
+                    merge=offloads.merge,
+                ))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def __del__(self):
+        if self.underlay is not None:
+            self.close()
+
+    @property
+    def segments(self):
+        """The segments, by VNI."""
+        return dict(self._segments)
+
+    @property
+    def running(self):
+        return bool(self.threads)
+
+    def add_segment(self, vni, *, bint learning=True, ageing=DEFAULT_AGEING, max_entries=0, forwarder=None):
+        """Add a segment for a VNI (0 … 2^24 - 1).
+
+        `ageing` is in seconds (0: never), `max_entries` the segment's share of the FDB (0: no limit of
+        its own), `forwarder` a LearningBridge by default.
+        """
+        with self.tables.lock:
+            self._check_open()
+            if vni in self._segments:
+                raise ConflictError(f"there is a segment with VNI {vni} already")
+            segment = Segment(
+                self.tables, self.workers, self.offloads, self.local, self.udp_port, vni, learning=learning, ageing=ageing,
+                max_entries=max_entries, forwarder=forwarder if forwarder is not None else LearningBridge(),
+            )
+            self._segments[vni] = segment
+            return segment
+
+    def remove_segment(self, Segment segment not None):
+        """Remove a segment with its ports, remotes and FDB entries."""
+        with self.tables.lock:
+            if self._segments.get(segment.vni) is not segment:
+                raise ConflictError(f"there is no segment with VNI {segment.vni}")
+            del self._segments[segment.vni]
+            forwarders = segment.withdraw()
+        for forwarder in forwarders:
+            end_service(*forwarder)
+
+    def capture(self, Segment segment=None, *, ports=(), remotes=(), drops=(), directions=("in", "out"), bint outer=False,
+                filter=None, snaplen=0, room=DEFAULT_ROOM, name_of=None):
+        """Capture what passes: a Capture, which is read, and closed when it is no longer wanted.
+
+        Taken is what passes one of `ports` (Port) or `remotes` (addresses), or is dropped for one of the reasons
+        `drops` ("any": for whichever); all of that where none of them is given. `segment` and `directions` (in to
+        the engine, out of it) limit it, and `filter`, which is tcpdump's (pcap-filter(7), needs libpcap). `outer`
+        takes packets as they are on the underlay, with IP and UDP headers that are made anew. At most `snaplen`
+        bytes of each are kept (0: all), at most `room` bytes for each worker until they are read. `name_of` says
+        what a Port is called in it, by default as its interface is.
+        Raises FastpathError.
+        """
+        self._check_open()
+        ports = list(ports)
+        for port in ports:
+            (<Port?>port).check()
+            if segment is not None and port.vni != segment.vni:
+                raise UsageError(f"port {port.name} belongs to another segment")
+        return Capture(
+            self.tables, self._captures, self._port_at, vni=segment.vni if segment is not None else None,
+            ports=[(<Port?>port).c.index for port in ports], remotes=remotes, drops=drops, directions=directions,
+            outer=outer, filter=filter, snaplen=snaplen, room=room, name_of=name_of, udp_port=self.udp_port,
+            local=self.local if self.local is not None else from_wire(NOWHERE[self.tables.family]),
+        )
+
+    @property
+    def admitted(self):
+        """The VTEPs that may send to us, where the engine is `known_only`."""
+        return tuple(remote for remotes in self._admitted.values() for remote in remotes)
+
+    def admit(self, address, udp_port=None):
+        """Take packets from this VTEP, wherever it sends them from; it listens on `udp_port`, the engine's
+        by default. Returns its Remote. Raises ConflictError when it is admitted already."""
+        cdef Remote remote = self._vtep(address, udp_port)
+        with self.tables.lock:
+            others = self._admitted.get(remote.address, [])
+            if remote in others:
+                raise ConflictError(f"{remote.address} is admitted already")
+            self._publish_admitted(remote.address, [*others, remote])
+        return remote
+
+    def dismiss(self, address, udp_port=None):
+        """From the return of this call on, take no packets from this VTEP. What was learned from it is
+        forgotten; flood lists and static entries stay. Raises ConflictError when it is not admitted."""
+        cdef Remote remote = self._vtep(address, udp_port)
+        with self.tables.lock:
+            others = self._admitted.get(remote.address, [])
+            if remote not in others:
+                raise ConflictError(f"{remote.address} is not admitted")
+            self._publish_admitted(remote.address, [other for other in others if other != remote])
+            self.tables.synchronize()  # from here on nothing more is learned from it
+            for segment in self._segments.values():
+                segment.fdb.flush(remote)
+
+    def start(self):
+        """Start the workers, and a thread that ages FDB entries and looks after interfaces."""
+        with self.lifecycle:
+            self._check_open()
+            if self.threads:
+                raise ConflictError("the engine is running already")
+            drain(self.stop_requested)
+            try:
+                for i, worker in enumerate(self.workers):
+                    thread = threading.Thread(
+                        target=worker.run, args=(self.cores[i % len(self.cores)] if self.pin else None,),
+                        name=f"fastpath-{i}", daemon=True,
+                    )
+                    thread.start()
+                    self.threads.append(thread)
+                with self.tables.lock:
+                    self.tables.running = True
+                    for segment in self._segments.values():
+                        segment.start_forwarder()
+                self.housekeeper = Housekeeper(self.tidy, self.attention)
+                self.housekeeper.start()
+            except BaseException:
+                self._stop_workers()
+                raise
+
+    def stop(self):
+        """Stop the workers; ports and sockets stay. No error where they do not run."""
+        with self.lifecycle:
+            housekeeper = self._stop_workers()
+        if housekeeper is not None:
+            housekeeper.stop()
+
+    def run(self):
+        """Move frames until SIGINT or SIGTERM, or until `stop` is called from another thread. The
+        handlers of the signals are ours only meanwhile, and only in the main thread."""
+        self.start()
+        previous = {}
+        try:
+            if threading.current_thread() is threading.main_thread():
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    previous[number] = signal.signal(number, lambda *_: os.eventfd_write(self.stop_requested, 1))
+            waiter = select.poll()
+            waiter.register(self.stop_requested, select.POLLIN)
+            waiter.poll()
+        finally:
+            self.stop()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def poll(self, timeout=0.0):
+        """Without `start`: serve what is ready, in this thread, until nothing is. `timeout` is how long
+        to wait for the first thing, in seconds. Returns whether there was anything to do."""
+        if self.threads:
+            raise ConflictError("the engine's workers are running: poll is for an engine that was not started")
+        self._check_open()
+        ready = select.poll()
+        for worker in self.workers:
+            ready.register(worker.fileno(), select.POLLIN)
+        ready.poll(timeout * 1000)
+        busy = False
+        while sum([worker.poll() for worker in self.workers]) + sum([s.poll_forwarder() for s in self.segments.values()]):
+            busy = True
+        return busy
+
+    def close(self):
+        """Stop, and remove everything: segments, interfaces, sockets."""
+        forwarders = []
+        with self.lifecycle:
+            housekeeper = self._stop_workers()
+            with self.tables.lock:
+                if self.underlay is not None:
+                    for capture in list(self._captures):
+                        capture.close()
+                    for segment in self._segments.values():
+                        forwarders += segment.withdraw()
+                    self._segments.clear()
+                    self.workers.clear()
+                    self.underlay.close()
+                    self.underlay = None
+                    for fd in (self.attention, self.stop_requested):
+                        if fd >= 0:
+                            os.close(fd)
+        for forwarder in forwarders:  # they may want the locks
+            end_service(*forwarder)
+        if housekeeper is not None:
+            housekeeper.stop()
+
+    def on_port_gone(self, callback):
+        """Have `callback(port)` called, in a thread of the engine, when somebody deletes a port's
+        interface. The port stays until it is removed."""
+        self.port_gone = callback
+
+    def tidy(self):
+        """Age the FDB, forget remotes that nothing names, follow changes of interfaces. The engine does
+        this by itself every ten seconds while it runs."""
+        with self.tables.lock:
+            if self.underlay is None:
+                return
+            fdb_module.age(self.tables)
+            self.tables.reclaim()
+            self._forget_unused_remotes()
+            gone = []
+            for segment in self._segments.values():
+                segment.refresh()
+                gone.extend(port for port in segment.ports if port.gone and port not in self.told)
+            self.told.update(gone)
+            self.told = {port for port in self.told if not port.removed}
+        if self.port_gone is not None:
+            for port in gone:
+                try:
+                    self.port_gone(port)
+                except Exception:
+                    log.exception("the callback for a port that is gone failed")
+
+    def advance_clock(self, int seconds):
+        """Let time pass for the FDB and for forwarders: for tests, which cannot wait. From the first call on, the
+        clock of forwarders stands still in between."""
+        fp_clock_advance(self.tables.c, seconds)
+        self.tables.clock.advance(seconds)
+
+    def stats(self):
+        """All counters, as a stats.EngineStats."""
+        with self.tables.lock:
+            self._check_open()
+            segments = sorted(self._segments.values(), key=lambda s: s.vni)
+            return EngineStats(
+                workers=[sum_tallies(&self.tables.c.tally[i], 1) for i in range(self.tables.workers)],
+                deferred=sum_tallies(&self.tables.c.tally[self.tables.workers], 1),
+                segments=[segment.stats for segment in segments],
+                ports=[port.stats for segment in segments for port in segment.ports],
+                remotes=remote_module.remote_stats(self.tables),
+                fdb_entries=fp_fdb_used(self.tables.c.fdb),
+                fdb_limit=fp_fdb_entries(self.tables.c.fdb),
+                socket_overflows=self.underlay.overflows(),
+            )
+
+    def _port_at(self, place):
+        """The port with this index, or None."""
+        with self.tables.lock:
+            for segment in self._segments.values():
+                port = (<Segment>segment)._ports.get(place)
+                if port is not None:
+                    return port
+        return None
+
+    def _stop_workers(self):
+        """Stop the workers; what is left is to stop the housekeeper, without holding `lifecycle`."""
+        threads, self.threads = self.threads, []
+        housekeeper, self.housekeeper = self.housekeeper, None
+        for worker in self.workers if threads else []:
+            worker.stop()
+        for thread in threads:
+            thread.join()
+        with self.tables.lock:
+            running, self.tables.running = self.tables.running, False
+            segments = list(self._segments.values()) if running else []
+        for segment in segments:
+            segment.halt_forwarder()
+        if threads:
+            os.eventfd_write(self.stop_requested, 1)
+        return housekeeper
+
+    def _check_open(self):
+        if self.underlay is None:
+            raise ConflictError("the engine was closed")
+
+    def _vtep(self, address, udp_port):
+        """The Remote that `admit` or `dismiss` is about."""
+        self._check_open()
+        if not self.known_only:
+            raise ConflictError("this engine takes packets from everybody: make it with known_only=True")
+        remote = Remote(self.tables, address, udp_port if udp_port is not None else self.udp_port)
+        if remote.address == self.local and remote.udp_port == self.udp_port:
+            raise UsageError(f"{remote.address} is this VTEP itself: name the others only")
+        return remote
+
+    def _publish_admitted(self, address, list remotes):
+        """Tell the workers which of these remotes stands for their address. The source port of a packet
+        says nothing, so it is the one with the engine's UDP port, or else the first."""
+        cdef bytes ip = to_wire(address)
+        cdef Remote chosen
+        if remotes:
+            chosen = min(remotes, key=lambda remote: remote.udp_port != self.udp_port)
+            for remote in remotes:
+                (<Remote>remote).ensure()
+            self.tables.enter(self.tables.c.admitted, 0, ip, chosen.ensure())
+            self._admitted[address] = remotes
+        else:
+            fp_directory_delete(self.tables.c.admitted, 0, <const uint8_t *><const char *>ip)
+            del self._admitted[address]
+
+    def _forget_unused_remotes(self):
+        """Remove remotes that are not admitted and that no flood list and no FDB entry named, now and the
+        last time: a worker may have just added one that it is about to learn from."""
+        named = fdb_module.remote_indices(self.tables) | named_remote_indices(list(self._segments.values()))
+        named |= {(<Remote>remote).ensure() for remote in self.admitted}
+        named |= self._remembered()
+        unused = remote_module.indices(self.tables) - named
+        doomed = unused & self.unused_remotes
+        if doomed:
+            remote_module.retire(self.tables, doomed)
+            self.tables.synchronize()  # from here on no worker finds them
+            fdb_module.retire_remotes(self.tables, doomed)  # one may have been learned from meanwhile
+            self.tables.reclaim()
+            remote_module.reclaim(self.tables, doomed)
+        self.unused_remotes = unused - doomed
+
+    def _remembered(self):
+        """Remotes that sent something lately, where a forwarder in Python may have noted their numbers: unlike
+        the bridge with its FDB, it tells nobody."""
+        if not any(segment.forwarder.deferred for segment in self._segments.values()):
+            self.heard = {}
+            return set()
+        now = self.tables.clock()
+        former, self.heard = self.heard, {}
+        for index, frames in remote_module.received(self.tables).items():
+            known, noticed = former.get(index, (None, now))
+            self.heard[index] = (frames, noticed if known == frames else now)
+        return {index for index, (_, noticed) in self.heard.items() if now - noticed < REMEMBERED_S}

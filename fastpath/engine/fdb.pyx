@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A segment's view of the forwarding database (the table itself: src/fdb.h)."""
+
+from dataclasses import dataclass
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from fastpath.kernels cimport (
+    FP_DEST_GROUP,
+    FP_DEST_PORT,
+    FP_DEST_REMOTE,
+    FP_FDB_LOCAL,
+    FP_FDB_STATIC,
+    fp_dest,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+    fp_fdb_age,
+    fp_fdb_entry,
+    fp_fdb_key,
+    fp_fdb_lookup,
+    fp_fdb_match,
+    fp_fdb_next,
+    fp_fdb_retire,
+    fp_fdb_set,
+    fp_fdb_share_of,
+    fp_fdb_value,
+    fp_group_publish,
+    fp_list,
+    fp_now,
+)
+from fastpath.engine.port cimport Port
+from fastpath.engine.remote cimport Remote, remote_at
+from fastpath.engine.tables cimport Tables, new_list
+
+from fastpath.addresses import format_mac, is_group, parse_mac
+from fastpath.errors import ConflictError, UsageError
+
+
+@dataclass(frozen=True)
+class FdbEntry:
+    """One address: `to` lists where it is (several remotes for a group address), `age` the seconds
+    since a frame last came from there. `static` entries were set by hand, `local` ones are a port's own."""
+
+    mac: str
+    to: tuple
+    static: bool
+    local: bool
+    age: int
+
+
+cdef class Fdb:
+    """The entries of one segment. MAC addresses are text, as `bridge fdb` writes them."""
+
+    def __init__(self, Tables tables not None, uint32_t segment, dict ports):
+        self.tables = tables
+        self.segment = segment
+        self.ports = ports  # index -> Port, kept by the segment
+        self.groups = {}  # mac -> (index, [Remote])
+
+    cdef int check(self) except -1:
+        if self.closed:
+            raise ConflictError("the segment that this FDB belongs to was removed")
+        return 0
+
+    def set(self, str mac, to, *, bint static=True):
+        """Make an entry that points to a Port or a Remote, in place of any other; one that is not
+        `static` ages and moves like a learned one. Raises ConflictError when the FDB or the segment's
+        share of it is full."""
+        cdef uint64_t number = self._address(mac)
+        with self.tables.lock:
+            self.check()
+            self._spare_local(number)
+            self.put(number, self._dest(to), FP_FDB_STATIC if static else 0)
+            self.drop_group(number)
+
+    def append(self, str mac, Remote remote not None):
+        """Add a remote to a group address: frames for it go to every one of them."""
+        cdef uint64_t number = self._address(mac)
+        if not is_group(number):
+            raise UsageError(f"{mac} is not a group address: only those can have several destinations")
+        with self.tables.lock:
+            self.check()
+            self._dest(remote)
+            remotes = self._remotes_of(number)
+            if not remotes and self._lookup(number).flags & FP_FDB_STATIC:
+                raise ConflictError(f"{mac} points to a port: delete that entry before you append remotes")
+            if remote in remotes:
+                raise ConflictError(f"{mac} has the destination {remote.address} already")
+            self._set_group(number, [*remotes, remote])
+
+    def delete(self, str mac, to=None):
+        """Remove an entry, or one destination of a group address. Raises ConflictError when there is
+        no such entry."""
+        cdef uint64_t number = self._address(mac)
+        with self.tables.lock:
+            self.check()
+            self._spare_local(number)
+            if to is not None and number in self.groups:
+                rest = [r for r in self.groups[number][1] if r != to]
+                if len(rest) == len(self.groups[number][1]):
+                    raise ConflictError(f"{mac} has no such destination")
+                if rest:
+                    self._set_group(number, rest)
+                    return
+            elif to is not None and self._lookup(number).dest != self._dest(to):
+                raise ConflictError(f"{mac} has no such destination")
+            if not self._retire_mac(number):
+                raise ConflictError(f"there is no entry for {mac}")
+            self.drop_group(number)
+
+    def flush(self, to=None, *, bint learned=True, bint static=False):
+        """Remove the `learned` entries, or the `static` ones, or both (a port's own address stays);
+        only those that point to `to` where it is given. Returns how many went."""
+        cdef fp_dest dest
+        with self.tables.lock:
+            self.check()
+            dest = self._dest(to) if to is not None else 0
+            before = len(self)
+            if learned:
+                self.retire(dest, True)
+            if static:
+                for entry in self:
+                    if entry.static and not entry.local and (to is None or to in entry.to):
+                        self.delete(entry.mac, to)
+            self.tables.reclaim()
+            return before - len(self)
+
+    def get(self, str mac):
+        """The entry of one address, or None."""
+        cdef uint64_t number = self._address(mac)
+        with self.tables.lock:
+            value = self._lookup(number)
+            return self._entry(number, value) if value.dest != 0 else None
+
+    def __len__(self):
+        return fp_fdb_share_of(self.tables.c.fdb, self.segment).used
+
+    def __iter__(self):
+        cdef fp_fdb_entry entry
+        cdef uint64_t cursor = 0
+        entries = []
+        with self.tables.lock:
+            while fp_fdb_next(self.tables.c.fdb, &cursor, &entry):
+                if entry.segment == self.segment:
+                    entries.append(self._entry(entry.mac, entry.value))
+        entries.sort(key=lambda e: e.mac)
+        return iter(entries)
+
+    cdef object _entry(self, uint64_t mac, fp_fdb_value value):
+        cdef uint32_t age = (fp_now(self.tables.c) - value.seen) & 0xffffff
+        return FdbEntry(
+            format_mac(mac),
+            self._to(mac, value.dest),
+            bool(value.flags & FP_FDB_STATIC),
+            bool(value.flags & FP_FDB_LOCAL),
+            0 if age > 0x7fffff else age,  # seen by a worker after this moment
+        )
+
+    def _spare_local(self, uint64_t mac):
+        if self._lookup(mac).flags & FP_FDB_LOCAL:
+            raise ConflictError(f"{format_mac(mac)} is a port's own address: it stays while the port has it")
+
+    def _address(self, mac):
+        number = parse_mac(mac)
+        if number == 0:
+            raise UsageError("the all-zeros address stands for the flood list: use add_remote and remove_remote")
+        return number
+
+    def _to(self, mac, fp_dest dest):
+        cdef uint32_t index = fp_dest_index(dest)
+        cdef uint32_t kind = fp_dest_kind(dest)
+        if kind == FP_DEST_GROUP:
+            return tuple(self._remotes_of(mac))
+        if kind == FP_DEST_REMOTE:
+            found = remote_at(self.tables, index)
+        else:
+            found = self.ports.get(index)
+        return () if found is None else (found,)
+
+    def _dest(self, to):
+        if isinstance(to, Remote):
+            if (<Remote>to).tables is not self.tables:
+                raise UsageError(f"remote {to.address} belongs to another engine")
+            return fp_dest_make(FP_DEST_REMOTE, (<Remote>to).ensure())
+        if isinstance(to, Port):
+            (<Port>to).check()
+            if self.ports.get((<Port>to).c.index) is not to:
+                raise UsageError(f"port {to.name} belongs to another segment")
+            return fp_dest_make(FP_DEST_PORT, (<Port>to).c.index)
+        raise UsageError("an FDB entry points to a Port or a Remote")
+
+    cdef fp_fdb_value _lookup(self, uint64_t mac):
+        cdef uint64_t key = fp_fdb_key(self.segment, mac)
+        cdef fp_fdb_value value
+        fp_fdb_lookup(self.tables.c.fdb, &key, 1, &value)
+        return value
+
+    def _remotes_of(self, uint64_t mac):
+        if mac in self.groups:
+            return self.groups[mac][1]
+        cdef fp_dest dest = self._lookup(mac).dest
+        if fp_dest_kind(dest) != FP_DEST_REMOTE:
+            return []
+        found = remote_at(self.tables, fp_dest_index(dest))
+        return [found] if found is not None else []
+
+    def _set_group(self, uint64_t mac, list remotes):
+        cdef const fp_list *stale
+        indices = [(<Remote>r).ensure() for r in remotes]
+        index = self.groups[mac][0] if mac in self.groups else self.tables.group_indices.take()
+        stale = fp_group_publish(self.tables.c, index, new_list(indices))
+        self.groups[mac] = (index, remotes)
+        try:
+            self.put(mac, fp_dest_make(FP_DEST_GROUP, index), FP_FDB_STATIC)
+        except BaseException:
+            self.drop_group(mac)
+            raise
+        self.tables.synchronize()
+        free(<void *>stale)
+
+    cdef int drop_group(self, uint64_t mac) except -1:
+        """Free the address's list of destinations, if it has one; no entry points to it any more."""
+        cdef const fp_list *stale
+        if mac not in self.groups:
+            return 0
+        index, _ = self.groups.pop(mac)
+        stale = fp_group_publish(self.tables.c, index, NULL)
+        self.tables.synchronize()
+        free(<void *>stale)
+        self.tables.group_indices.give_back(index)
+        return 0
+
+    cdef int put(self, uint64_t mac, fp_dest dest, uint8_t flags) except -1:
+        for _ in range(2):
+            if fp_fdb_set(self.tables.c.fdb, fp_fdb_key(self.segment, mac), dest, flags, fp_now(self.tables.c)):
+                return 0
+            self.tables.reclaim()  # slots that were retired lately may be what is missing
+        raise ConflictError("the FDB is full: remove entries, or allow more (maxaddress)")
+
+    cdef int set_local(self, uint64_t mac, fp_dest dest) except -1:
+        return self.put(mac, dest, FP_FDB_STATIC | FP_FDB_LOCAL)
+
+    cdef int forget_local(self, uint64_t mac, fp_dest dest) except -1:
+        if self._lookup(mac).dest == dest:
+            self._retire_mac(mac)
+        return 0
+
+    def _retire_mac(self, uint64_t mac):
+        cdef fp_fdb_match match
+        memset(&match, 0, sizeof(match))
+        match.segment = self.segment
+        match.mac = mac
+        match.has_mac = True
+        return fp_fdb_retire(self.tables.c.fdb, &match)
+
+    cdef int retire(self, fp_dest dest, bint learned_only) except -1:
+        """Retire the segment's entries that point to `dest` (0: anywhere); reclaiming is the caller's."""
+        cdef fp_fdb_match match
+        memset(&match, 0, sizeof(match))
+        match.segment = self.segment
+        match.dest = dest
+        match.learned_only = learned_only
+        with nogil:
+            fp_fdb_retire(self.tables.c.fdb, &match)
+        return 0
+
+
+def age(Tables tables):
+    """Retire every learned entry that is older than its segment's ageing time."""
+    cdef uint32_t now = fp_now(tables.c)
+    with nogil:
+        fp_fdb_age(tables.c.fdb, now)
+
+
+def retire_remotes(Tables tables, set doomed):
+    """Retire every entry, of any segment, that points to one of these remotes."""
+    cdef fp_fdb_entry entry
+    cdef fp_fdb_match match
+    cdef uint64_t cursor = 0
+    memset(&match, 0, sizeof(match))
+    match.has_mac = True
+    while fp_fdb_next(tables.c.fdb, &cursor, &entry):
+        if fp_dest_kind(entry.value.dest) == FP_DEST_REMOTE and fp_dest_index(entry.value.dest) in doomed:
+            match.segment, match.mac, match.dest = entry.segment, entry.mac, entry.value.dest
+            fp_fdb_retire(tables.c.fdb, &match)
+
+
+def remote_indices(Tables tables):
+    """The indices of all remotes that FDB entries point to."""
+    cdef fp_fdb_entry entry
+    cdef uint64_t cursor = 0
+    found = set()
+    while fp_fdb_next(tables.c.fdb, &cursor, &entry):
+        if fp_dest_kind(entry.value.dest) == FP_DEST_REMOTE:
+            found.add(fp_dest_index(entry.value.dest))
+    return found

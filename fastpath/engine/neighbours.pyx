@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is answered for: the IP addresses in a segment whose MAC address control knows (src/respond.h)."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from fastpath.kernels cimport (
+    FP_NEIGHBOUR_ROUTER,
+    fp_directory_delete,
+    fp_directory_entry,
+    fp_directory_get,
+    fp_directory_next,
+    fp_segment,
+)
+from fastpath.engine.tables cimport Tables
+
+from fastpath.addresses import format_mac, from_wire, is_group, parse_host, parse_mac, to_wire
+from fastpath.errors import ConflictError, UsageError
+
+
+cdef class Neighbours:
+    """The neighbours of one segment, IP address -> MAC address. Made by the segment."""
+
+    def __init__(self):
+        raise TypeError("neighbours belong to a segment: Segment.neighbours")
+
+    cdef int check(self) except -1:
+        if self.segment == NULL:
+            raise ConflictError("the segment that these neighbours belong to was removed")
+        return 0
+
+    def set(self, address, str mac, *, bint router=False):
+        """Answer questions after `address` with `mac`, as soon as the FDB knows where that is; in place of
+        any other answer. `router` says that it forwards packets for others, which IPv6 wants to be told.
+        Raises ConflictError when the engine has as many neighbours as it may have."""
+        cdef bytes ip = to_wire(parse_host(address))
+        cdef uint64_t number = parse_mac(mac)
+        if number == 0 or is_group(number):
+            raise UsageError(f"{mac} is not the address of one host")
+        if router:
+            number |= FP_NEIGHBOUR_ROUTER
+        with self.tables.lock:
+            self.check()
+            if self.tables.enter(self.tables.c.neighbours, self.segment.index, ip, number):
+                self.segment.neighbours = self.segment.neighbours + 1
+
+    def delete(self, address):
+        """Give no answer any more. Raises ConflictError when there was none."""
+        cdef bytes ip = to_wire(parse_host(address))
+        with self.tables.lock:
+            self.check()
+            if not fp_directory_delete(self.tables.c.neighbours, self.segment.index, <const uint8_t *><const char *>ip):
+                raise ConflictError(f"{address} is not a neighbour")
+            self.segment.neighbours = self.segment.neighbours - 1
+
+    def get(self, address):
+        """The MAC address that is given as the answer, or None."""
+        cdef bytes ip = to_wire(parse_host(address))
+        cdef uint64_t number
+        with self.tables.lock:
+            self.check()
+            number = fp_directory_get(self.tables.c.neighbours, self.segment.index, <const uint8_t *><const char *>ip)
+        return format_mac(number & ~FP_NEIGHBOUR_ROUTER) if number != 0 else None
+
+    def __len__(self):
+        with self.tables.lock:
+            return self.segment.neighbours if self.segment != NULL else 0
+
+    def __contains__(self, address):
+        return self.get(address) is not None
+
+    def __iter__(self):
+        """(address, MAC address) of each, by address."""
+        found = []
+        with self.tables.lock:
+            if self.segment != NULL:
+                found = [(ip, number & ~FP_NEIGHBOUR_ROUTER) for ip, number in self._entries()]
+        found.sort()
+        return iter([(from_wire(ip), format_mac(mac)) for ip, mac in found])
+
+    def _entries(self):
+        cdef fp_directory_entry entry
+        cdef uint32_t cursor = 0
+        found = []
+        while fp_directory_next(self.tables.c.neighbours, &cursor, &entry):
+            if entry.segment == self.segment.index:
+                found.append(((<char *>entry.ip)[:16], entry.number))
+        return found
+
+    cdef int close(self) except -1:
+        """Remove all of them; the segment is being removed."""
+        cdef bytes ip
+        if self.segment == NULL:
+            return 0
+        for ip, _ in self._entries() if self.segment.neighbours else ():
+            fp_directory_delete(self.tables.c.neighbours, self.segment.index, <const uint8_t *><const char *>ip)
+        self.segment.neighbours = 0
+        self.segment = NULL
+        return 0
+
+
+cdef Neighbours neighbours_of(Tables tables, fp_segment *segment):
+    cdef Neighbours result = Neighbours.__new__(Neighbours)
+    result.tables = tables
+    result.segment = segment
+    return result

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.kernels cimport fp_port
+from fastpath.engine.tables cimport Tables
+
+
+cdef class Port:
+    cdef Tables tables
+    cdef fp_port *c
+    cdef readonly int mtu
+    cdef readonly int vni
+    cdef readonly list watched
+    cdef int check(self) except -1
+    cdef int shut(self) except -1
+
+
+cdef class TapPort(Port):
+    cdef list queues
+    cdef str first_name
+    cdef bint persistent
+    cdef public object mac  # as the FDB has it; kept by the segment
+
+
+cdef class SinkPort(Port):
+    cdef str given_name
+
+
+cdef class MemoryPort(Port):
+    cdef str given_name
+    cdef object inner
+    cdef object outer

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports: where frames enter and leave a segment.
+
+A port is opened by itself, then attached to a segment (which gives it its place in the tables), and
+closed after the segment withdrew it. `watched` lists (worker, file descriptor) pairs to read from.
+"""
+
+import errno
+import os
+import socket
+from operator import index
+
+from libc.stdint cimport uint64_t
+
+import pytun
+
+from fastpath.kernels cimport FP_DEST_PORT, fp_dest_make, fp_tap_mac, fp_tap_name, fp_tap_setup
+from fastpath.engine.tables cimport Tables, sum_traffic
+
+from fastpath.errors import ConflictError, RefusedError, UsageError
+from fastpath.engine.offloads import DEFAULT_OFFLOADS
+from fastpath.engine.stats import PortStats, Traffic
+from fastpath.engine.tun_info import tun_info
+
+cdef extern from "<linux/if_tun.h>":
+    int IFF_TAP
+    int IFF_NO_PI
+    int IFF_VNET_HDR
+    int IFF_MULTI_QUEUE
+
+VNET_SIZE = 12
+MIN_MTU, MAX_MTU = 68, 65521  # RFC 791; the largest that <linux/if_ether.h> lets a TAP have
+
+
+cdef class Port:
+    """Common to all ports. `name` is unique within a segment, `mtu` counts IP packets, in bytes."""
+
+    cdef int check(self) except -1:
+        if self.c == NULL:
+            raise ConflictError(f"port {self.name} was removed")
+        return 0
+
+    @property
+    def gone(self):
+        """Whether the interface behind the port was deleted by somebody else."""
+        return self.c == NULL or bool(self.c.gone)
+
+    @property
+    def number(self):
+        """What names the port in a forwarder's `burst.port` and `burst.out`."""
+        self.check()
+        return fp_dest_make(FP_DEST_PORT, self.c.index)
+
+    @property
+    def traffic(self):
+        if self.c == NULL:
+            return Traffic()
+        return sum_traffic(self.c.traffic, self.tables.counters)
+
+    @property
+    def stats(self):
+        return PortStats(self.name, self.vni, self.mtu, self.gone, self.traffic)
+
+    @property
+    def removed(self):
+        return self.c == NULL
+
+    cdef int shut(self) except -1:
+        """Close what is behind the port; the segment calls it after it withdrew the port."""
+        raise NotImplementedError
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.name} on VNI {self.vni}>"
+
+
+def check_mtu(mtu):
+    """The MTU as a whole number of bytes. Raises UsageError where no interface can have it."""
+    mtu = index(mtu)
+    if not MIN_MTU <= mtu <= MAX_MTU:
+        raise UsageError(f"mtu {mtu}: it must be between {MIN_MTU} and {MAX_MTU} bytes")
+    return mtu
+
+
+def explain_tap_error(error, name):
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if number in (errno.EPERM, errno.EACCES):
+        return RefusedError(f"no permission to create the interface {name}: run as root (CAP_NET_ADMIN)")
+    if number == errno.ENOENT:
+        return RefusedError("/dev/net/tun is missing: load the tun module (modprobe tun)")
+    if number in (errno.EBUSY, errno.EEXIST):
+        return ConflictError(f"an interface named {name} exists already: choose another name")
+    return RefusedError(f"cannot create the interface {name}: {os.strerror(number) if number else error}")
+
+
+def check_name(name):
+    """The rules of dev_valid_name in net/core/dev.c, less the %d patterns, and nothing unprintable.
+    Raises UsageError."""
+    packed = os.fsencode(name)
+    taken = name in (".", "..", "all", "default")  # the last two are directories of sysctl
+    if not 1 <= len(packed) <= 15 or taken or not name.isprintable() or any(c in b"/:% \xa0" for c in packed):
+        shown = ascii(name)[1:-1] if len(name) <= 60 else f"{ascii(name[:60])[1:-1]}…"
+        raise UsageError(f'"{shown}" cannot be an interface name: 1 to 15 characters, no space, slash, colon or percent')
+
+
+def check_free(name):
+    """Raises ConflictError where there is an interface of that name."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return
+    raise ConflictError(f"an interface named {name} exists already: choose another name")
+
+
+def in_use(name):
+    return ConflictError(f"the interface {name} is in use by another process: stop it first")
+
+
+def check_adoptable(name):
+    """Raises ConflictError unless `name` is a TAP such as a TapPort leaves behind, and nobody has it open: a
+    TAP of several queues would give one to whoever asks, and each would get a part of the frames."""
+    info = tun_info(name)
+    if info is None or not info.tap:
+        raise ConflictError(f"the interface {name} is no TAP: it cannot be taken over")
+    if info.packet_information or not info.vnet_header or not info.multi_queue:
+        raise ConflictError(f"the TAP {name} was not made by fastpath: it lacks multi_queue and vnet_hdr, or has pi")
+    if info.queues:
+        raise in_use(name)
+    if not info.persistent:
+        raise ConflictError(f"the TAP {name} is about to vanish: it is not persistent")
+
+
+cdef class TapPort(Port):
+    """A TAP interface, one queue for each worker. It is made in the present network namespace, stays
+    ours wherever it is moved and however it is renamed, and vanishes when the port is closed, unless it
+    is `persist`ent. `adopt` takes over a persistent one, which is there already."""
+
+    def __cinit__(self, Tables tables not None, str name not None, *, mtu=None, bint up=False,
+                  offloads=DEFAULT_OFFLOADS, bint adopt=False):
+        check_name(name)
+        self.tables = tables
+        self.first_name = name
+        self.queues = []
+        self.mac = None
+        self.persistent = adopt
+        if adopt:
+            check_adoptable(name)
+        else:
+            self.mtu = check_mtu(mtu)
+            check_free(name)
+        try:
+            self._open(name, offloads)
+            if adopt:
+                self._check_alone(name)
+                self.mtu = self.queues[0].mtu
+            else:
+                self.queues[0].mtu = self.mtu
+            if up:
+                self.queues[0].up()
+        except pytun.Error as error:
+            self.shut()
+            raise explain_tap_error(error, name) from None
+        except BaseException:
+            self.shut()
+            raise
+        self.watched = [(worker, queue.fileno()) for worker, queue in enumerate(self.queues)]
+
+    def _open(self, name, offloads):
+        flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE
+        for _ in range(self.tables.workers):
+            queue = pytun.TunTapDevice(name=name, flags=flags)
+            self.queues.append(queue)
+            failed = fp_tap_setup(queue.fileno(), offloads.tso, offloads.uso)
+            if failed:
+                raise RefusedError(f"cannot set up the interface {name}: {os.strerror(-failed)}")
+
+    def _check_alone(self, name):
+        """That what was taken over is what was looked at before: not deleted meanwhile, and thereby made
+        anew; not opened by another process as well."""
+        info = tun_info(name)
+        if info is None or not info.persistent:
+            raise ConflictError(f"the interface {name} was deleted meanwhile")
+        if info.queues != len(self.queues):
+            raise in_use(name)
+
+    @property
+    def persist(self):
+        """Whether the interface stays when the port is closed, or its process ends (TUNSETPERSIST). To
+        remove it for good, set this to False, then remove the port."""
+        return self.persistent
+
+    @persist.setter
+    def persist(self, bint value):
+        self.check()
+        try:
+            self.queues[0].persist(value)
+        except pytun.Error as error:
+            raise explain_tap_error(error, self.name) from None
+        self.persistent = value
+
+    def mtu_changed(self, mtu):
+        """Somebody gave the interface this MTU; it cannot be asked from another namespace."""
+        self.check()
+        self.mtu = check_mtu(mtu)
+        self.c.mtu = self.mtu
+
+    @property
+    def name(self):
+        """The interface's present name; the last known one where it is gone."""
+        cdef char name[16]
+        if self.queues and fp_tap_name(self.queues[0].fileno(), name) == 0:
+            self.first_name = os.fsdecode(name)
+        return self.first_name
+
+    def read_mac(self):
+        """The interface's present hardware address, as a number; None where it is gone."""
+        cdef uint64_t mac = 0
+        if self.queues and fp_tap_mac(self.queues[0].fileno(), &mac) == 0:
+            return mac
+        return None
+
+    cdef int shut(self) except -1:
+        """With the last queue the interface vanishes, unless it is persistent."""
+        for queue in self.queues:
+            queue.close()
+        self.queues.clear()
+        return 0
+
+
+cdef class SinkPort(Port):
+    """A port of a replay: nothing is read from it, and what leaves by it is the tables' sink's (src/sink.h)."""
+
+    def __cinit__(self, Tables tables not None, str name not None):
+        self.tables = tables
+        self.given_name = name
+        self.mtu = MAX_MTU
+        self.watched = []
+
+    @property
+    def name(self):
+        """What it was named."""
+        return self.given_name
+
+    cdef int shut(self) except -1:
+        return 0
+
+
+cdef class MemoryPort(Port):
+    """A port whose other side is in this process: for tests, and to try things without privilege.
+
+    It moves frames through a socket pair just as a TAP moves them through its file descriptor, vnet
+    header included, so the worker does the same for both.
+    """
+
+    def __cinit__(self, Tables tables not None, str name not None, *, mtu):
+        self.tables = tables
+        self.given_name = name
+        self.mtu = check_mtu(mtu)
+        kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self.inner, self.outer = socket.socketpair(socket.AF_UNIX, kind)
+        for sock in (self.inner, self.outer):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.watched = [(0, self.inner.fileno())]
+
+    @property
+    def name(self):
+        """What it was named."""
+        return self.given_name
+
+    def send(self, frame, *, vnet=bytes(VNET_SIZE)):
+        """Hand a frame (bytes, from the Ethernet header) to the engine, `vnet` being the 12 bytes of
+        its virtio-net header. Raises BlockingIOError when the engine is behind."""
+        self.check()
+        if len(vnet) != VNET_SIZE:
+            raise UsageError(f"a virtio-net header has {VNET_SIZE} bytes, not {len(vnet)}")
+        self.outer.send(bytes(vnet) + bytes(frame))
+
+    def fileno(self):
+        """What to wait on for a frame to be received."""
+        self.check()
+        return self.outer.fileno()
+
+    def receive(self):
+        """The next frame that the engine sent to this port, or None."""
+        received = self.receive_with_header()
+        return None if received is None else received[1]
+
+    def receive_with_header(self):
+        """The next frame as (virtio-net header, frame), or None."""
+        self.check()
+        try:
+            data = self.outer.recv(1 << 17)
+        except BlockingIOError:
+            return None
+        return data[:VNET_SIZE], data[VNET_SIZE:]
+
+    cdef int shut(self) except -1:
+        self.inner.close()
+        self.outer.close()
+        return 0

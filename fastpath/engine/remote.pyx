@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remotes: the VTEPs of other hosts."""
+
+import socket
+import time
+
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+
+from fastpath.kernels cimport (
+    FP_REMOTE_NONE,
+    FP_REMOTES,
+    FP_REMOTES_LIMIT,
+    fp_address,
+    fp_remote,
+    fp_remotes_add,
+    fp_remotes_find,
+    fp_remotes_get,
+    fp_remotes_reclaim,
+    fp_remotes_retire,
+)
+from fastpath.engine.tables cimport Tables, sum_traffic
+
+from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
+from fastpath.errors import ConflictError, UsageError
+from fastpath.engine.stats import RemoteStats, Traffic
+
+
+cdef fp_address as_c(Remote remote):
+    cdef fp_address result
+    cdef bytes packed = to_wire(remote.address)
+    memcpy(result.ip, <const char *>packed, 16)
+    result.udp_port = remote.udp_port
+    return result
+
+
+cdef class Remote:
+    """A VTEP's address and UDP port. It is in the engine's table while a flood list or an FDB entry
+    names it; two Remotes with the same address and port are equal."""
+
+    def __init__(self, Tables tables not None, address, int udp_port):
+        self.tables = tables
+        self.address = parse_ip(address)
+        if tables.family not in (socket.AF_UNSPEC, family_of(self.address)):
+            raise UsageError(
+                f"{self.address} and the local address are not of one family: use IPv4 or IPv6 for both"
+            )
+        if not 1 <= udp_port <= 65535:
+            raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
+        self.udp_port = udp_port
+
+    cdef uint32_t find(self) noexcept:
+        cdef fp_address address = as_c(self)
+        return fp_remotes_find(self.tables.c.remotes, &address)
+
+    cdef uint32_t ensure(self) except 0:
+        """The remote's index; it is added to the table if it is not there."""
+        cdef fp_address address = as_c(self)
+        cdef uint32_t index = FP_REMOTE_NONE
+        for _ in range(100):
+            index = fp_remotes_add(self.tables.c.remotes, &address, FP_REMOTES_LIMIT)
+            if index != FP_REMOTE_NONE:
+                return index
+            time.sleep(0.001)  # a worker may be adding a remote at this very moment
+        raise ConflictError(f"there are {FP_REMOTES_LIMIT} remotes already, which is the limit")
+
+    @property
+    def traffic(self):
+        cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, self.find())
+        if remote == NULL:
+            return Traffic()
+        return sum_traffic(remote.traffic, self.tables.counters)
+
+    def __eq__(self, other):
+        if not isinstance(other, Remote):
+            return NotImplemented
+        return (self.address, self.udp_port) == (other.address, other.udp_port)
+
+    def __hash__(self):
+        return hash((self.address, self.udp_port))
+
+    def __repr__(self):
+        return f"<Remote {self.address} port {self.udp_port}>"
+
+
+cdef Remote remote_at(Tables tables, uint32_t index):
+    """The remote with this index, or None."""
+    cdef fp_remote *remote = fp_remotes_get(tables.c.remotes, index)
+    if remote == NULL:
+        return None
+    cdef Remote found = Remote.__new__(Remote)  # packets come from addresses that nobody could name, too
+    found.tables = tables
+    found.address = from_wire((<char *>remote.address.ip)[:16])
+    found.udp_port = remote.address.udp_port
+    return found
+
+
+def remote_stats(Tables tables):
+    """A stats.RemoteStats for every remote, by address."""
+    found = [remote_at(tables, index) for index in indices(tables)]
+    found.sort(key=lambda remote: (remote.address.packed, remote.udp_port))
+    return [RemoteStats(str(r.address), r.udp_port, r.traffic) for r in found]
+
+
+def indices(Tables tables):
+    """The indices of all remotes in the table."""
+    cdef uint32_t index
+    return {index for index in range(1, FP_REMOTES) if fp_remotes_get(tables.c.remotes, index) != NULL}
+
+
+def received(Tables tables):
+    """{index: frames that came from it} of all remotes."""
+    cdef uint32_t index
+    return {
+        index: sum_traffic(fp_remotes_get(tables.c.remotes, index).traffic, tables.counters).rx_frames
+        for index in indices(tables)
+    }
+
+
+def retire(Tables tables, doomed):
+    """Take remotes out of service: workers that begin a turn from now on no longer find them."""
+    cdef uint32_t index
+    for index in doomed:
+        fp_remotes_retire(tables.c.remotes, index)
+
+
+def reclaim(Tables tables, doomed):
+    """Let the places of retired remotes be used again; nothing may name them any more."""
+    cdef uint32_t index
+    for index in doomed:
+        fp_remotes_reclaim(tables.c.remotes, index)

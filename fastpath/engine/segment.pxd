@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+from fastpath.engine.deferred cimport Deferred
+from fastpath.engine.fdb cimport Fdb
+from fastpath.forwarder.forwarder cimport Forwarder
+from fastpath.kernels cimport fp_segment
+from fastpath.engine.neighbours cimport Neighbours
+from fastpath.engine.port cimport Port
+from fastpath.engine.tables cimport Tables
+
+
+cdef class Segment:
+    cdef Tables tables
+    cdef fp_segment *c
+    cdef readonly int vni
+    cdef readonly Fdb fdb
+    cdef readonly Neighbours neighbours
+    cdef Forwarder _forwarder
+    cdef Deferred deferred  # the forwarder's thread, or None
+    cdef list ending  # threads of former forwarders
+    cdef dict held  # Forwarder -> remotes that it asked for
+    cdef dict _ports
+    cdef list _remotes
+    cdef list workers
+    cdef object offloads
+    cdef object local
+    cdef int default_udp_port
+    cdef int check(self) except -1
+    cdef int publish_ports(self) except -1
+    cdef int publish_remotes(self) except -1
+    cdef Deferred employ(self, Forwarder forwarder)
+    cdef tuple service(self)
+    cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1

@@ -1,0 +1,459 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB, its neighbours."""
+
+import logging
+from operator import index
+
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free
+
+from fastpath.engine.deferred cimport Deferred
+from fastpath.engine.fdb cimport Fdb
+from fastpath.forwarder.forwarder cimport Forwarder
+from fastpath.kernels cimport (
+    FP_DEST_PORT,
+    FP_DEST_REMOTE,
+    FP_REMOTE_NONE,
+    fp_dest_make,
+    fp_fdb_share,
+    fp_fdb_share_of,
+    fp_group_get,
+    fp_list,
+    fp_port_free,
+    fp_port_new,
+    fp_port_publish,
+    fp_segment_new,
+    fp_segment_publish,
+    fp_segment_set_forwarder,
+    fp_segment_set_learning,
+    fp_segment_set_ports,
+    fp_segment_set_remotes,
+)
+from fastpath.engine.neighbours cimport neighbours_of
+from fastpath.engine.port cimport MemoryPort, Port, SinkPort, TapPort
+from fastpath.engine.remote cimport Remote
+from fastpath.engine.tables cimport Tables, list_items, new_list, sum_tallies
+
+from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
+from fastpath.forwarder.forwarder import elements_of
+from fastpath.engine.stats import ForwarderStats, SegmentStats
+
+log = logging.getLogger("fastpath")
+
+DEFAULT_AGEING = 300
+MAX_AGEING = (1 << 23) - 1  # the FDB keeps times modulo 2^24 seconds
+MAX_VNI = (1 << 24) - 1
+
+
+cdef class Segment:
+    """Made by Engine.add_segment. Everything may be changed while frames flow."""
+
+    def __init__(self, Tables tables not None, list workers, offloads, local, int default_udp_port, vni, *,
+                 bint learning, ageing, max_entries, Forwarder forwarder not None):
+        vni, ageing, max_entries = index(vni), index(ageing), index(max_entries)
+        forwarder.usable()
+        if not 0 <= vni <= MAX_VNI:
+            raise UsageError(f"VNI {vni}: it must be between 0 and {MAX_VNI}")
+        if not 0 <= ageing <= MAX_AGEING:
+            raise UsageError(f"ageing {ageing}: it must be between 0 (never) and {MAX_AGEING} seconds")
+        if not 0 <= max_entries < 1 << 32:
+            raise UsageError(f"maxaddress {max_entries}: it must be between 0 (no limit of its own) and {(1 << 32) - 1}")
+        place = tables.segment_indices.take()
+        self.c = fp_segment_new(place, vni, tables.counters)
+        if self.c == NULL:
+            tables.segment_indices.give_back(place)
+            raise RefusedError("not enough memory for another segment")
+        self.tables = tables
+        self.workers = workers
+        self.offloads = offloads
+        self.local = local
+        self.default_udp_port = default_udp_port
+        self.vni = vni
+        self._ports = {}
+        self._remotes = []
+        self.fdb = Fdb(tables, place, self._ports)
+        self.neighbours = neighbours_of(tables, self.c)
+        cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, place)
+        share.limit = max_entries
+        share.ageing = ageing
+        self.ending = []
+        self.held = {}
+        fp_segment_set_learning(self.c, learning)
+        try:
+            self.publish_ports()
+            self.publish_remotes()
+            self.publish_forwarder(forwarder, self.employ(forwarder))
+            if not fp_segment_publish(tables.c, vni, self.c):
+                raise RefusedError("not enough memory for another segment")
+        except BaseException:
+            self.close()
+            raise
+
+    cdef int check(self) except -1:
+        if self.c == NULL:
+            raise ConflictError(f"the segment with VNI {self.vni} was removed")
+        return 0
+
+    @property
+    def ports(self):
+        """The segment's ports, in the order in which they came."""
+        return tuple(self._ports.values())
+
+    @property
+    def remotes(self):
+        """The flood list: who gets broadcast, unknown unicast and multicast frames."""
+        return tuple(self._remotes)
+
+    @property
+    def learning(self):
+        self.check()
+        return bool(self.c.learning)
+
+    @learning.setter
+    def learning(self, bint value):
+        self.check()
+        fp_segment_set_learning(self.c, value)
+
+    @property
+    def forwarder(self):
+        """The part that decides where frames go; replaceable while they flow."""
+        return self._forwarder
+
+    @forwarder.setter
+    def forwarder(self, Forwarder value not None):
+        if value is self._forwarder:
+            return
+        # Forwarders' own methods are not called under the lock: they may take a while, or need it elsewhere.
+        deferred = self.employ(value)
+        try:
+            with self.tables.lock:
+                self.check()
+                former = self.service()
+                self.publish_forwarder(value, deferred)
+        except BaseException:
+            end_service(value, None, self._dismiss)
+            raise
+        end_service(*former)
+        if former[1] is not None:
+            former[1].join()
+
+    cdef tuple service(self):
+        """(the forwarder, its thread or None, what to call when it has ended), for end_service."""
+        return self._forwarder, self.deferred, self._dismiss
+
+    cdef Deferred employ(self, Forwarder forwarder):
+        """Let a forwarder, or those of a chain, get ready for this segment. Returns its thread, or None
+        where it needs none. What goes wrong changes nothing."""
+        forwarder.usable()
+        cdef list employed = [], started = []
+        cdef Forwarder element
+        cdef Deferred deferred = None
+        try:
+            for element in (forwarder, *elements_of(forwarder)):
+                if element in employed:
+                    continue
+                if element.segment is not None:
+                    raise ConflictError(f"this {element.name} serves VNI {element.segment.vni} already: make another")
+                element.segment = self
+                employed.append(element)
+            for element in elements_of(forwarder):
+                element.start()
+                started.append(element)
+            if forwarder.deferred or any(element.tick_interval is not None for element in elements_of(forwarder)):
+                deferred = Deferred(self.tables, forwarder)
+                deferred.segment, deferred.vni = self.c, self.vni
+                deferred.dismiss = self._dismiss
+        except BaseException as error:
+            for element in started:
+                stop_quietly(element)
+            self._dismiss(*employed)
+            if isinstance(error, FastpathError) or not isinstance(error, Exception):
+                raise
+            raise RefusedError(f"{forwarder.name} could not start: {type(error).__name__}: {error}") from error
+        return deferred
+
+    def _dismiss(self, *forwarders):
+        for forwarder in forwarders:
+            for element in (forwarder, *elements_of(forwarder)):
+                (<Forwarder>element).segment = None
+                self.held.pop(element, None)
+
+    cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1:
+        """Have the workers ask this one from now on; the former one decides on what it has still got."""
+        cdef Deferred former = self.deferred
+        if deferred is not None and self.tables.running:
+            deferred.start()
+        fp_segment_set_forwarder(self.c, deferred.usable() if deferred is not None else forwarder.usable())
+        self._forwarder, self.deferred = forwarder, deferred
+        self.tables.synchronize()  # the former one is in use until here
+        self.ending = [other for other in self.ending if other.thread is not None and other.thread.is_alive()]
+        if former is not None:
+            self.ending.append(former)
+        return 0
+
+    def hold_remote(self, Forwarder forwarder, address, udp_port=None):
+        """The number by which a forwarder names a remote; see Forwarder.remote."""
+        cdef Remote remote = self.remote(address, udp_port)
+        with self.tables.lock:
+            self.check()
+            if forwarder.segment is not self:  # it was replaced meanwhile
+                raise ConflictError(f"this forwarder does not serve VNI {self.vni} any more")
+            held = self.held.setdefault(forwarder, [])
+            if remote not in held:
+                held.append(remote)
+            return fp_dest_make(FP_DEST_REMOTE, remote.ensure())
+
+    def remote_numbers(self):
+        """Those of the flood list; see Forwarder.flood_list. Takes no lock: forwarders ask in the midst of bursts."""
+        found = [(<Remote>remote).find() for remote in tuple(self._remotes)]
+        return [fp_dest_make(FP_DEST_REMOTE, place) for place in found if place != FP_REMOTE_NONE]
+
+    @property
+    def now(self):
+        """The time by which forwarders go; see Forwarder.now."""
+        return self.tables.clock()
+
+    def start_forwarder(self):
+        """The engine starts."""
+        if self.deferred is not None:
+            self.deferred.start()
+
+    def halt_forwarder(self):
+        """The engine stops."""
+        if self.deferred is not None:
+            self.deferred.halt()
+            self.deferred.join()
+
+    def poll_forwarder(self):
+        """Do what the forwarder's thread would do; whether there was anything."""
+        alone = self.deferred is not None and (self.deferred.thread is None or not self.deferred.thread.is_alive())
+        return alone and self.deferred.poll()
+
+    def _forwarder_stats(self):
+        failures, last_error = 0, None
+        if self.deferred is not None:
+            failures, last_error = self.deferred.failures, self.deferred.last_error
+        return ForwarderStats(self._forwarder.name, self._forwarder.deferred, self._forwarder.counters, failures, last_error)
+
+    @property
+    def stats(self):
+        with self.tables.lock:
+            self.check()
+            return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.counters), self._forwarder_stats())
+
+    def remote(self, address, udp_port=None):
+        """A Remote to point FDB entries to; it joins no flood list."""
+        found = Remote(self.tables, address, udp_port if udp_port is not None else self.default_udp_port)
+        if found.address == self.local and found.udp_port == self.default_udp_port:
+            raise UsageError(f"{found.address} is this VTEP itself: name the others only")
+        return found
+
+    def add_remote(self, address, udp_port=None):
+        """Add a VTEP to the flood list and return it. Raises ConflictError when it is there."""
+        cdef Remote remote = self.remote(address, udp_port)
+        with self.tables.lock:
+            self.check()
+            if remote in self._remotes:
+                raise ConflictError(f"{remote.address} is a remote of VNI {self.vni} already")
+            remote.ensure()
+            self._remotes.append(remote)
+            self.publish_remotes()
+        return remote
+
+    def remove_remote(self, address, udp_port=None):
+        """Take a VTEP off the flood list and forget what was learned from it. Raises ConflictError
+        when it is not there."""
+        cdef Remote remote = self.remote(address, udp_port)
+        with self.tables.lock:
+            self.check()
+            if remote not in self._remotes:
+                raise ConflictError(f"{remote.address} is not a remote of VNI {self.vni}")
+            self._remotes.remove(remote)
+            self.publish_remotes()
+            self.fdb.flush(remote)
+
+    def add_tap(self, str name, *, mtu=1450, bint up=False):
+        """Create a TAP interface in the present network namespace and attach it; it may be moved to
+        another one, and renamed. `up` sets it up at once. Needs CAP_NET_ADMIN."""
+        with self.tables.lock:
+            self._check_port_name(name)
+            return self._attach(TapPort(self.tables, name, mtu=mtu, up=up, offloads=self.offloads))
+
+    def adopt_tap(self, str name):
+        """Take over a TAP that an earlier process left in the present network namespace (TapPort.persist):
+        with its MTU, addresses and connections. It keeps that namespace alive until the port is closed.
+        Raises ConflictError where it is no such TAP, or another process has it open."""
+        with self.tables.lock:
+            self.check()
+            return self._attach(TapPort(self.tables, name, offloads=self.offloads, adopt=True))
+
+    def add_memory_port(self, str name, *, int mtu=1450):
+        """Attach a port whose other side is in this process."""
+        with self.tables.lock:
+            self._check_port_name(name)
+            return self._attach(MemoryPort(self.tables, name, mtu=mtu))
+
+    def add_sink_port(self, str name):
+        """Attach a port of a replay."""
+        with self.tables.lock:
+            self._check_port_name(name)
+            return self._attach(SinkPort(self.tables, name))
+
+    def remove_port(self, Port port not None):
+        """Detach and close a port; what was learned on it is forgotten."""
+        with self.tables.lock:
+            self.check()
+            port.check()
+            if self._ports.get(port.c.index) is not port:
+                raise UsageError(f"port {port.name} belongs to another segment")
+            self._detach(port)
+            self.tables.reclaim()
+
+    def refresh(self):
+        """Follow changes that were made to the interfaces: their hardware addresses."""
+        with self.tables.lock:
+            for port in self._ports.values():
+                if isinstance(port, TapPort):
+                    self._refresh_mac(port)
+
+    def close(self):
+        """Remove the segment with all it has."""
+        for forwarder in self.withdraw():
+            end_service(*forwarder)
+
+    def withdraw(self):
+        """The same, but for the ends of its forwarders: those that `end_service` has to be called with, by
+        somebody who holds no lock. Engine.remove_segment calls this."""
+        cdef Deferred deferred
+        with self.tables.lock:
+            if self.c == NULL:
+                return []
+            fp_segment_publish(self.tables.c, self.vni, NULL)
+            for port in list(self._ports.values()):
+                self._detach(port)
+            self.tables.synchronize()
+            for deferred in (self.deferred, *self.ending):
+                if deferred is not None:
+                    with nogil:  # a forwarder that holds what this waits for may want the interpreter
+                        deferred.close()
+            self.fdb.closed = True
+            self.fdb.retire(0, False)
+            self.neighbours.close()
+            for mac in list(self.fdb.groups):
+                self.fdb.drop_group(mac)
+            self.tables.reclaim()
+            self.tables.segment_indices.give_back(self.c.index)
+            free(<void *>self.c.remotes)
+            free(<void *>self.c.ports)
+            free(self.c)
+            self.c = NULL
+            self._remotes.clear()
+            former = [(other.forwarder, other, self._dismiss) for other in self.ending]
+            if self._forwarder is not None:
+                former.append(self.service())
+            self.deferred = None
+            self.ending = []
+            return former
+
+    def _check_port_name(self, name):
+        self.check()
+        if any(port.name == name for port in self._ports.values()):
+            raise ConflictError(f"VNI {self.vni} has a port named {name} already")
+
+    def _attach(self, Port port):
+        place = None
+        try:
+            place = self.tables.port_indices.take()
+            port.c = fp_port_new(place, self.c, port.mtu, self.tables.counters)
+            if port.c == NULL:
+                raise RefusedError("not enough memory for another port")
+            port.vni = self.vni
+            fds = dict(port.watched)
+            for worker in range(self.tables.counters):
+                port.c.fd[worker] = fds.get(worker, port.watched[0][1] if port.watched else -1)
+            self._ports[place] = port
+            if isinstance(port, TapPort):
+                self._refresh_mac(port)
+            fp_port_publish(self.tables.c, place, port.c)
+            self.publish_ports()
+            for worker, fd in port.watched:
+                self.workers[worker].watch(fd, place)
+        except BaseException:
+            if port.c != NULL:
+                self._detach(port)
+                self.tables.reclaim()
+            else:
+                port.shut()
+                if place is not None:
+                    self.tables.port_indices.give_back(place)
+            raise
+        return port
+
+    def _detach(self, Port port):
+        cdef uint32_t place = port.c.index
+        for worker, fd in port.watched:
+            self.workers[worker].unwatch(fd)
+        fp_port_publish(self.tables.c, place, NULL)
+        self._ports.pop(place, None)
+        self.publish_ports()  # ends with a quiescent point: no worker holds the port now
+        self.fdb.retire(fp_dest_make(FP_DEST_PORT, place), False)
+        port.shut()
+        fp_port_free(port.c)
+        port.c = NULL
+        self.tables.port_indices.give_back(place)
+
+    def _refresh_mac(self, TapPort port):
+        now = port.read_mac()
+        if now is None or now == port.mac:
+            return
+        dest = fp_dest_make(FP_DEST_PORT, port.c.index)
+        if port.mac is not None:
+            self.fdb.forget_local(port.mac, dest)
+            port.mac = None
+        self.fdb.set_local(now, dest)
+        port.mac = now  # only now: where the FDB had no room, the next refresh tries again
+
+    cdef int publish_ports(self) except -1:
+        cdef const fp_list *stale = fp_segment_set_ports(self.c, new_list(list(self._ports)))
+        self.tables.synchronize()
+        free(<void *>stale)
+        return 0
+
+    cdef int publish_remotes(self) except -1:
+        cdef const fp_list *stale = fp_segment_set_remotes(
+            self.c, new_list([(<Remote>remote).ensure() for remote in self._remotes])
+        )
+        self.tables.synchronize()
+        free(<void *>stale)
+        return 0
+
+
+def end_service(Forwarder forwarder, deferred, dismiss):
+    """A forwarder serves no more: end its thread, or else tell it, then dismiss it."""
+    if deferred is not None:
+        deferred.end()
+        return
+    for element in elements_of(forwarder):
+        stop_quietly(element)
+    dismiss(forwarder)
+
+
+def stop_quietly(forwarder):
+    """Call its `stop`; what that raises must not keep anything from going on."""
+    try:
+        forwarder.stop()
+    except BaseException:
+        log.exception("the end of forwarder %s failed", type(forwarder).__name__)
+
+
+def named_remote_indices(list segments):
+    """The indices of all remotes in flood lists and group addresses, as the workers see them, and of those
+    that forwarders hold."""
+    cdef Segment segment
+    found = set()
+    for segment in segments:
+        found.update(list_items(segment.c.remotes))
+        for group, _ in segment.fdb.groups.values():
+            found.update(list_items(fp_group_get(segment.tables.c, group)))
+        found.update((<Remote>remote).ensure() for held in list(segment.held.values()) for remote in held)
+    return found

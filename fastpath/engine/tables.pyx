@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The owner of what the workers share (src/tables.h), and of the numbers that name things there."""
+
+import secrets
+import threading
+import time
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport malloc
+
+from fastpath.kernels cimport (
+    FP_DROP_COUNT,
+    FP_EVENT_COUNT,
+    FP_FDB_SEGMENTS,
+    FP_GROUPS,
+    FP_PORTS,
+    FP_WORKERS,
+    c_bool,
+    fp_counter_read,
+    fp_directory,
+    fp_directory_reclaim,
+    fp_directory_set,
+    fp_directory_used,
+    fp_drop_name,
+    fp_drop_sentence,
+    fp_event_name,
+    fp_event_sentence,
+    fp_fdb_reclaim,
+    fp_list,
+    fp_synchronize,
+    fp_tables_free,
+    fp_tables_new,
+    fp_tally,
+    fp_traffic,
+)
+
+from fastpath.errors import ConflictError, RefusedError, UsageError
+from fastpath.engine.stats import Tally, Traffic
+
+DROP_SENTENCES = {
+    fp_drop_name(i).decode(): fp_drop_sentence(i).decode() for i in range(1, FP_DROP_COUNT)
+}
+EVENT_SENTENCES = {
+    fp_event_name(i).decode(): fp_event_sentence(i).decode() for i in range(FP_EVENT_COUNT)
+}
+
+
+class Clock:
+    """Seconds of the machine's monotonic clock. From the first `advance` on it moves by that alone: what a test
+    sees does not depend on how fast the machine is."""
+
+    stands_at = None
+
+    def __call__(self):
+        return time.monotonic() if self.stands_at is None else self.stands_at
+
+    def advance(self, seconds):
+        self.stands_at = self() + seconds
+
+
+class Indices:
+    """Numbers from 1 to `last`, the lowest free one first, so that tables stay dense."""
+
+    def __init__(self, last, what):
+        self._last = last
+        self._what = what
+        self._next = 1
+        self._free = []
+
+    def take(self):
+        """A number that is not in use. Raises ConflictError when there is none."""
+        if self._free:
+            return self._free.pop()
+        if self._next > self._last:
+            raise ConflictError(f"there are {self._last} {self._what} already, which is the limit")
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, index):
+        self._free.append(index)
+
+
+cdef class Tables:
+    """The shared tables of one engine. `lock` is control's: workers never take it. `seed`, 64 bits, is for
+    what must come out the same every time: it lets whoever knows it aim for one place of a table.
+    `family` AF_UNSPEC: remotes of both, to which nothing is sent."""
+
+    def __cinit__(self, *, fdb_entries, neighbour_entries, int family, int workers, seed=None):
+        if not 1 <= workers <= FP_WORKERS:
+            raise UsageError(f"{workers} workers: the number must be between 1 and {FP_WORKERS}")
+        if not 1 <= fdb_entries <= 1 << 26:
+            raise UsageError(f"an FDB of {fdb_entries} entries: the number must be between 1 and {1 << 26}")
+        if not 1 <= neighbour_entries <= 1 << 26:
+            raise UsageError(f"{neighbour_entries} neighbours: the number must be between 1 and {1 << 26}")
+        if seed is None:
+            seed = secrets.randbits(64)
+        self.c = fp_tables_new(fdb_entries, neighbour_entries, seed, family, workers)
+        if self.c == NULL:
+            raise RefusedError("not enough memory for the engine's tables")
+        self.family = family
+        self.workers = workers
+        self.counters = workers + 1
+        self.clock = Clock()
+        self.lock = threading.RLock()
+        self.segment_indices = Indices(FP_FDB_SEGMENTS - 1, "segments")
+        self.port_indices = Indices(FP_PORTS - 1, "ports")
+        self.group_indices = Indices(FP_GROUPS - 1, "group addresses with several destinations")
+
+    def __dealloc__(self):
+        fp_tables_free(self.c)
+
+    cdef int synchronize(self) except -1:
+        """Wait until no worker holds anything that was withdrawn before this call."""
+        with nogil:
+            fp_synchronize(self.c)
+        return 0
+
+    cdef int reclaim(self) except -1:
+        """Make what was taken out of the FDB and the directories before this call usable again."""
+        with nogil:
+            fp_synchronize(self.c)
+            fp_fdb_reclaim(self.c.fdb)
+            fp_directory_reclaim(self.c.neighbours)
+            fp_directory_reclaim(self.c.admitted)
+        return 0
+
+    cdef bint enter(self, fp_directory *directory, uint32_t segment, bytes ip, uint64_t number) except -1:
+        """Add or change an entry of a directory; whether it is new. `ip` is as addresses.to_wire has it."""
+        cdef c_bool added = False
+        for _ in range(2):
+            if fp_directory_set(directory, segment, <const uint8_t *><const char *>ip, number, &added):
+                return added
+            self.reclaim()  # what was deleted lately may be what is missing
+        raise ConflictError(f"there are {fp_directory_used(directory)} neighbours already, which is the limit")
+
+
+cdef fp_list *new_list(items) except NULL:
+    """An immutable list of indices, to be freed by whoever withdraws it."""
+    cdef uint32_t count = len(items)
+    cdef fp_list *result = <fp_list *>malloc(sizeof(uint32_t) * (1 + <size_t>count))
+    if result == NULL:
+        raise MemoryError
+    result.count = count
+    for i in range(count):
+        result.item[i] = items[i]
+    return result
+
+
+cdef list list_items(const fp_list *items):
+    return [items.item[i] for i in range(items.count)] if items != NULL else []
+
+
+cdef object sum_traffic(const fp_traffic *traffic, int counters):
+    """A stats.Traffic from the counters of each that counts."""
+    rx_frames = rx_bytes = tx_frames = tx_bytes = drops = 0
+    for i in range(counters):
+        rx_frames += fp_counter_read(&traffic[i].rx_frames)
+        rx_bytes += fp_counter_read(&traffic[i].rx_bytes)
+        tx_frames += fp_counter_read(&traffic[i].tx_frames)
+        tx_bytes += fp_counter_read(&traffic[i].tx_bytes)
+        drops += fp_counter_read(&traffic[i].drops)
+    return Traffic(rx_frames, rx_bytes, tx_frames, tx_bytes, drops)
+
+
+cdef object sum_tallies(const fp_tally *tally, int counters):
+    """A stats.Tally from so many tallies that follow each other."""
+    drops, events = {}, {}
+    rx_frames = rx_bytes = tx_frames = tx_bytes = dropped = 0
+    for i in range(counters):
+        one = sum_traffic(&tally[i].traffic, 1)
+        rx_frames += one.rx_frames
+        rx_bytes += one.rx_bytes
+        tx_frames += one.tx_frames
+        tx_bytes += one.tx_bytes
+        dropped += one.drops
+        for reason in range(1, FP_DROP_COUNT):
+            count = fp_counter_read(&tally[i].drops[reason])
+            if count:
+                name = fp_drop_name(reason).decode()
+                drops[name] = drops.get(name, 0) + count
+        for event in range(FP_EVENT_COUNT):
+            count = fp_counter_read(&tally[i].events[event])
+            if count:
+                name = fp_event_name(event).decode()
+                events[name] = events.get(name, 0) + count
+    return Tally(Traffic(rx_frames, rx_bytes, tx_frames, tx_bytes, dropped), drops, events)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An engine that is fed from a capture file."""

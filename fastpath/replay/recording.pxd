@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+from libc.stdint cimport uint32_t
+
+from fastpath.kernels cimport fp_pcap_out, fp_remote, fp_sink
+from fastpath.engine.port cimport Port
+
+
+cdef class Recording:
+    cdef fp_pcap_out *c
+    cdef object file
+    cdef object writer
+    cdef object failure
+    cdef const fp_sink *sink(self) noexcept
+    cdef int add_port(self, Port port, str name) except -1
+    cdef uint32_t describe(self, const fp_remote *remote) noexcept with gil

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from fastpath.kernels cimport fp_address, fp_fdb, fp_frame, fp_outer, fp_pcap_record, fp_port, fp_segment, fp_sink
+from fastpath.pcap.pcap cimport CaptureReader
+from fastpath.replay.recording cimport Recording
+from fastpath.engine.tables cimport Tables
+from fastpath.engine.worker cimport Worker
+
+
+cdef struct Counts:
+    uint64_t records
+    uint64_t cut_off
+    uint64_t outbound
+    uint64_t other_link
+    uint64_t too_long
+    uint64_t not_vxlan
+    uint64_t no_port
+
+
+cdef class Replayer:
+    cdef readonly Tables tables
+    cdef readonly dict segments
+    cdef readonly int wanted_vni
+    cdef Worker worker
+    cdef CaptureReader reader
+    cdef Recording recording
+    cdef fp_sink discard
+    cdef fp_fdb *places
+    cdef fp_segment *segment  # of frames
+    cdef fp_port *entry  # of all frames, where there is just one
+    cdef fp_port *interface[256]  # FP_PCAP_INTERFACES
+    cdef bint vxlan
+    cdef uint16_t udp_port
+    cdef bint has_local
+    cdef fp_address local
+    cdef uint32_t burst_size
+    cdef bint begun
+    cdef bint full
+    cdef bint timed
+    cdef bint polled
+    cdef uint64_t until_ns
+    cdef uint64_t second
+    cdef uint64_t aged
+    cdef Counts counts
+    cdef fp_pcap_record record
+    cdef bint pending
+    cdef fp_frame *store
+    cdef readonly uint32_t stored
+    cdef uint32_t store_size
+
+    cdef int run(self) noexcept nogil
+    cdef int admit(self) noexcept nogil
+    cdef int admit_frame(self) noexcept nogil
+    cdef int admit_packet(self) noexcept nogil
+    cdef int keep(self) noexcept nogil
+    cdef fp_port *place(self, const fp_frame *frame, const fp_segment *segment) noexcept nogil
+    cdef void pass_time(self, uint64_t second) noexcept nogil
+    cdef void end_burst(self) noexcept nogil
+    cdef bint is_local(self, const fp_outer *outer) noexcept nogil

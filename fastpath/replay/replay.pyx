@@ -1,0 +1,494 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replays: a capture goes through the engine, and nothing to the network.
+
+A Replayer has the tables of an engine and one worker without sockets, whose methods it calls; what leaves is
+a sink's (src/sink.h). Read it from the bottom up: `step` does all until Python is needed, `admit` takes a
+record, `admit_frame` and `admit_packet` make a frame of it as a worker does of what it reads.
+
+The same capture gives the same result: one thread, no clock but the capture's, no random seed, and bursts
+that end where the capture says.
+"""
+
+import socket
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+
+from fastpath.forwarder.forwarder cimport Forwarder
+from fastpath.kernels cimport (
+    AF_INET,
+    FP_BURST,
+    FP_DEST_PORT,
+    FP_ETHERNET_SIZE,
+    FP_FDB_STATIC,
+    FP_FRAME_SIZE,
+    FP_PCAP_DAMAGED,
+    FP_PCAP_DESCRIPTION,
+    FP_PCAP_END,
+    FP_PCAP_ETHERNET,
+    FP_PCAP_INTERFACES,
+    FP_PCAP_MORE,
+    FP_PCAP_NG,
+    FP_PCAP_RECORD,
+    FP_VXLAN_FLAG_I,
+    FP_VXLAN_SIZE,
+    fp_address,
+    fp_address_from,
+    fp_clock_set,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+    fp_fdb_age,
+    fp_fdb_entries,
+    fp_fdb_free,
+    fp_fdb_key,
+    fp_fdb_lookup,
+    fp_fdb_new,
+    fp_fdb_reclaim,
+    fp_fdb_set,
+    fp_fdb_used,
+    fp_fdb_value,
+    fp_flow_parse,
+    fp_frame,
+    fp_load_mac,
+    fp_outer,
+    fp_outer_knows,
+    fp_outer_parse,
+    fp_pace_clock,
+    fp_packet,
+    fp_pcap_next,
+    fp_port,
+    fp_port_get,
+    fp_remote,
+    fp_segment,
+    fp_segment_find,
+    fp_sink,
+    fp_source_look,
+    fp_source_mark,
+    fp_vxlan_flags,
+    fp_vxlan_vni,
+)
+from fastpath.pcap.pcap cimport CaptureReader
+from fastpath.engine.port cimport Port
+from fastpath.replay.recording cimport Recording
+from fastpath.engine.remote cimport Remote
+from fastpath.engine.segment cimport Segment
+from fastpath.engine.tables cimport Tables, sum_tallies
+from fastpath.engine.uplink cimport Uplink
+from fastpath.engine.worker cimport Worker
+
+from fastpath.addresses import to_wire
+from fastpath.errors import ConflictError, UsageError
+from fastpath.engine.offloads import DEFAULT_OFFLOADS
+from fastpath.engine.remote import remote_stats
+from fastpath.engine.segment import DEFAULT_AGEING
+from fastpath.engine.stats import EngineStats
+
+cdef enum:
+    AGE_EVERY_S = 10  # as the engine's housekeeper does
+    PLACES = 1 << 16
+    ANYBODY = 0xffffffffffff
+    SECOND_NS = 1000000000
+
+# What `step` ended for.
+MORE, DESCRIPTION, BEGIN, SEGMENT, WAIT, STORED, END = range(7)
+cdef enum:
+    WANT_BEGIN = 1000  # beside enum fp_pcap_status
+    WANT_SEGMENT
+    WANT_WAIT
+    WANT_POLL
+    WANT_ROOM
+
+FDB_ENTRIES = 1 << 16
+
+
+cdef void discard_frame(const fp_sink *self, const fp_frame *frame, const fp_port *port) noexcept nogil:
+    pass
+
+
+cdef void discard_packet(const fp_sink *self, const fp_frame *frame, const fp_packet *packet,
+                         const fp_remote *remote) noexcept nogil:
+    pass
+
+
+cdef class Replayer:
+    """Replays what `reader` reads into `recording`, if there is one.
+
+    `step` says BEGIN before the first record: what interfaces it may be of is known then. Until the next call, a
+    capture of frames needs one segment (`add_segment`) and ports where they enter (`enter_at`). With `vxlan`,
+    the capture has packets to `udp_port`: those that `local` sent enter at a port of their segment, those of all
+    others come from a remote; `step` says SEGMENT when one of VNI `wanted_vni` is missing. `burst` is how many
+    frames a forwarder gets at once, at most.
+    """
+
+    def __cinit__(self, CaptureReader reader not None, *, Recording recording=None, bint vxlan=False,
+                  int udp_port=4789, local=None, int burst=FP_BURST):
+        cdef bytes address
+        if not 1 <= burst <= FP_BURST:
+            raise UsageError(f"a burst of {burst} frames: it must be between 1 and {FP_BURST}")
+        if not 1 <= udp_port <= 65535:
+            raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
+        self.tables = Tables(
+            fdb_entries=FDB_ENTRIES, neighbour_entries=1, family=socket.AF_UNSPEC, workers=1, seed=0,
+        )
+        self.worker = Worker(
+            self.tables, 0, receive=-1, send=[], family=AF_INET, strict=False, known_only=False,
+            learned_udp_port=udp_port, attention=-1, spin_us=0, gso=False, merge=False,
+        )
+        self.tables.uplink = Uplink([], family=AF_INET, gso=False)
+        self.tables.clock = self._now
+        self.segments = {}
+        self.reader = reader
+        self.recording = recording
+        self.vxlan = vxlan
+        self.udp_port = <uint16_t>udp_port
+        self.burst_size = burst
+        self.has_local = local is not None
+        if local is not None:
+            address = to_wire(local)
+            memcpy(self.local.ip, <const char *>address, 16)
+        self.discard.frame = discard_frame
+        self.discard.packet = discard_packet
+        self.tables.c.sink = &self.discard if recording is None else recording.sink()
+        self.places = fp_fdb_new(PLACES, 0)
+        if self.places == NULL:
+            raise MemoryError
+        fp_clock_set(self.tables.c, 0)
+
+    def __dealloc__(self):
+        fp_fdb_free(self.places)
+        free(self.store)
+
+    def _now(self):
+        """The engine's clock, in seconds."""
+        return self.record.time_ns / SECOND_NS
+
+    def add_segment(self, vni, Forwarder forwarder not None):
+        """Add a segment, as Engine.add_segment does."""
+        cdef Segment segment
+        if vni in self.segments:
+            raise ConflictError(f"there is a segment with VNI {vni} already")
+        segment = Segment(
+            self.tables, [self.worker], DEFAULT_OFFLOADS, None, self.udp_port, vni, learning=True,
+            ageing=DEFAULT_AGEING, max_entries=0, forwarder=forwarder,
+        )
+        self.segments[vni] = segment
+        if segment.deferred is not None:
+            self.polled = True
+        if not self.vxlan:
+            self.segment = segment.c
+        return segment
+
+    def set_forwarder(self, Segment segment not None, Forwarder forwarder not None):
+        """Have this one decide, of which `start` finds the ports that were added until now."""
+        segment.forwarder = forwarder
+        if segment.deferred is not None:
+            self.polled = True
+
+    def close(self):
+        """Remove the segments; their forwarders are told to stop."""
+        for segment in self.segments.values():
+            segment.close()
+        self.segments.clear()
+
+    def refuse_segments(self):
+        """Ask for no more segments: packets of another VNI are dropped and counted."""
+        self.full = True
+
+    def add_port(self, Segment segment not None, str name not None):
+        """Add a port. Where several segments have one of that name, the recording's interfaces are told apart
+        by their VNI."""
+        cdef Port port = segment.add_sink_port(name)
+        if self.recording is not None:
+            self.recording.add_port(port, f"{name}@{segment.vni}" if self.vxlan else name)
+        return port
+
+    def enter_at(self, Port port not None, mac=None):
+        """Frames with this source address enter at the port, if no interface says otherwise; None: all those
+        that no address says it of. The others are counted as no_port."""
+        port.check()
+        cdef uint64_t key = fp_fdb_key(port.c.segment.index, ANYBODY if mac is None else mac)
+        if not fp_fdb_set(self.places, key, fp_dest_make(FP_DEST_PORT, port.c.index), FP_FDB_STATIC, 0):
+            raise ConflictError(f"more than {PLACES} addresses of ports")
+        only = fp_fdb_used(self.places) == 1 and mac is None and not self.vxlan
+        self.entry = port.c if only else NULL  # the usual case needs no look-up
+
+    @property
+    def interfaces(self):
+        """The names of the interfaces of a pcapng file's present section; none of a pcap file."""
+        if self.reader.c.format != FP_PCAP_NG:
+            return []
+        cdef uint32_t i
+        return [
+            self.reader.c.interface[i].name[:self.reader.c.interface[i].name_length].decode(errors="replace")
+            for i in range(self.reader.c.interfaces)
+        ]
+
+    def enter_by_interface(self, int interface, Port port):
+        """Frames of that interface of the present section enter at the port; None: where their addresses say."""
+        if not 0 <= interface < FP_PCAP_INTERFACES:
+            raise ValueError(f"there is no interface {interface}")
+        self.interface[interface] = NULL if port is None else port.c
+
+    def wait_before(self, bint timed):
+        """Whether `step` says WAIT before each record that is later than `waited` was told."""
+        self.timed = timed
+
+    def waited(self):
+        """The time of the record that was waited for has come."""
+        self.until_ns = self.record.time_ns
+
+    @property
+    def time_ns(self):
+        """When the last record was captured, in nanoseconds since the epoch."""
+        return self.record.time_ns
+
+    @property
+    def offset(self):
+        """How many bytes of the capture were looked at."""
+        return self.reader.c.offset
+
+    @property
+    def counted(self):
+        """How many records there were, and of how many no frame was made, by reason."""
+        cdef dict counted = self.counts
+        return counted
+
+    def stats(self):
+        """All counters, as a stats.EngineStats."""
+        segments = sorted(self.segments.values(), key=lambda segment: segment.vni)
+        return EngineStats(
+            workers=[sum_tallies(&self.tables.c.tally[0], 1)],
+            deferred=sum_tallies(&self.tables.c.tally[1], 1),
+            segments=[segment.stats for segment in segments],
+            ports=[port.stats for segment in segments for port in segment.ports],
+            remotes=remote_stats(self.tables),
+            fdb_entries=fp_fdb_used(self.tables.c.fdb),
+            fdb_limit=fp_fdb_entries(self.tables.c.fdb),
+            socket_overflows=0,
+        )
+
+    cdef fp_port *place(self, const fp_frame *frame, const fp_segment *segment) noexcept nogil:
+        """Where a frame enters a segment; NULL: nowhere."""
+        cdef fp_fdb_value values[2]
+        cdef uint64_t keys[2]
+        keys[0] = keys[1] = fp_fdb_key(segment.index, ANYBODY)
+        if frame.length >= FP_ETHERNET_SIZE:
+            keys[0] = fp_fdb_key(segment.index, fp_load_mac(frame.data + 6))
+        fp_fdb_lookup(self.places, keys, 2, values)
+        return fp_port_get(self.tables.c, fp_dest_index(values[0].dest if values[0].dest != 0 else values[1].dest))
+
+    cdef void end_burst(self) noexcept nogil:
+        if self.store == NULL:
+            self.worker.end_burst()
+        else:
+            memcpy(&self.store[self.stored], self.worker.burst.frame, self.worker.burst.count * sizeof(fp_frame))
+            self.stored += self.worker.burst.count
+            self.worker.burst.count = 0
+
+    cdef void pass_time(self, uint64_t second) noexcept nogil:
+        """A second, or more, has passed."""
+        self.end_burst()
+        if self.second == 0:
+            self.aged = second
+        self.second = second
+        self.worker.context.now = <uint32_t>second
+        fp_clock_set(self.tables.c, <uint32_t>second)
+        if second - self.aged >= AGE_EVERY_S:
+            self.aged = second
+            fp_fdb_age(self.tables.c.fdb, <uint32_t>second)
+            fp_fdb_reclaim(self.tables.c.fdb)
+
+    cdef int keep(self) noexcept nogil:
+        """The frame that was set up behind the burst's last one belongs to it."""
+        self.worker.burst.count += 1
+        if self.worker.burst.count < self.burst_size:
+            return FP_PCAP_RECORD
+        self.end_burst()
+        return WANT_POLL if self.polled and self.store == NULL else FP_PCAP_RECORD
+
+    cdef int admit_frame(self) noexcept nogil:
+        cdef fp_frame *frame = &self.worker.burst.frame[self.worker.burst.count]
+        cdef fp_port *port = self.interface[self.record.interface]
+        if self.reader.c.interface[self.record.interface].linktype != FP_PCAP_ETHERNET:
+            self.counts.other_link += 1
+            return FP_PCAP_RECORD
+        if self.record.length > FP_FRAME_SIZE:
+            self.counts.too_long += 1
+            return FP_PCAP_RECORD
+        frame.data = self.record.data
+        frame.length = self.record.length
+        frame.time_ns = self.record.time_ns
+        frame.gso_type = 0
+        frame.gso_size = 0
+        frame.needs_checksum = False
+        fp_flow_parse(frame.data, frame.length, &frame.flow)
+        if port == NULL:
+            port = self.entry
+        if port == NULL:
+            port = self.place(frame, self.segment)
+        if port == NULL:
+            self.counts.no_port += 1
+            return FP_PCAP_RECORD
+        if not self.worker.enter(frame, port):
+            return FP_PCAP_RECORD
+        return self.keep()
+
+    cdef bint is_local(self, const fp_outer *outer) noexcept nogil:
+        cdef fp_address address
+        if not self.has_local:
+            return False
+        fp_address_from(&address, &outer.from_)
+        return memcmp(address.ip, self.local.ip, 16) == 0
+
+    cdef int admit_packet(self) noexcept nogil:
+        cdef fp_frame *frame = &self.worker.burst.frame[self.worker.burst.count]
+        cdef uint16_t link = self.reader.c.interface[self.record.interface].linktype
+        cdef fp_outer outer
+        cdef fp_port *port
+        if not fp_outer_knows(link):
+            self.counts.other_link += 1
+            return FP_PCAP_RECORD
+        if not fp_outer_parse(self.record.data, self.record.length, link, &outer) or outer.udp_port != self.udp_port:
+            self.counts.not_vxlan += 1
+            return FP_PCAP_RECORD
+        if not self.full and outer.length >= FP_VXLAN_SIZE and fp_vxlan_flags(outer.payload) & FP_VXLAN_FLAG_I:
+            self.wanted_vni = fp_vxlan_vni(outer.payload)
+            if fp_segment_find(self.tables.c, self.wanted_vni) == NULL:
+                return WANT_SEGMENT
+        if not self.worker.strip(outer.payload, outer.length, 0, outer.tos):
+            return FP_PCAP_RECORD
+        frame.time_ns = self.record.time_ns
+        if self.is_local(&outer):
+            port = self.place(frame, frame.segment)
+            if port == NULL:
+                self.counts.no_port += 1
+                return FP_PCAP_RECORD
+            if not self.worker.enter(frame, port):
+                return FP_PCAP_RECORD
+        else:
+            fp_source_look(&self.worker.context, &self.worker.source, &outer.from_)
+            fp_source_mark(&self.worker.context, &self.worker.source, frame)
+        return self.keep()
+
+    cdef int admit(self) noexcept nogil:
+        """Take the record; FP_PCAP_RECORD, or what is wanted first (then it is not taken), or after it."""
+        cdef uint64_t second = self.record.time_ns // SECOND_NS
+        if not self.begun:
+            self.begun = True
+            return WANT_BEGIN
+        if self.store != NULL and self.stored + 3 * FP_BURST > self.store_size:
+            return WANT_ROOM
+        if self.record.outbound and not self.has_local:
+            self.counts.outbound += 1
+            return FP_PCAP_RECORD
+        if self.record.length < self.record.original:
+            self.counts.cut_off += 1
+            return FP_PCAP_RECORD
+        if self.timed and self.record.time_ns > self.until_ns:
+            self.end_burst()
+            return WANT_WAIT
+        if second > self.second:
+            if self.polled and self.store == NULL and self.worker.burst.count != 0:
+                self.end_burst()
+                self.pending = True
+                return WANT_POLL
+            self.pass_time(second)
+        return self.admit_packet() if self.vxlan else self.admit_frame()
+
+    cdef int run(self) noexcept nogil:
+        cdef int status
+        while True:
+            if self.pending:
+                self.pending = False
+            else:
+                status = fp_pcap_next(self.reader.c, &self.record)
+                if status != FP_PCAP_RECORD:
+                    if status != FP_PCAP_DESCRIPTION:  # the frames' bytes are about to go
+                        self.end_burst()
+                    return status
+                self.counts.records += 1
+            status = self.admit()
+            if status == FP_PCAP_RECORD:
+                continue
+            if status == WANT_BEGIN or status == WANT_SEGMENT or status == WANT_WAIT or status == WANT_ROOM:
+                self.pending = True
+            return status
+
+    def step(self):
+        """Go on until Python is needed; the reason. Raises UsageError where the capture is damaged."""
+        cdef int status
+        with nogil:
+            status = self.run()
+        if self.polled:
+            self._poll()
+        if status == FP_PCAP_MORE:
+            if self.store == NULL:
+                self.reader.fill()
+            return MORE
+        if status == FP_PCAP_DAMAGED:
+            raise self.reader.damage()
+        if status == FP_PCAP_END and self.recording is not None:
+            self.recording.flush()
+        return REASONS[status]
+
+    def _poll(self):
+        """Have the forwarders that are written in Python decide on what they were given."""
+        busy = True
+        while busy:
+            busy = any([segment.poll_forwarder() for segment in self.segments.values()])
+
+    def begin_store(self, uint32_t frames):
+        """From now on keep bursts of up to so many frames, instead of forwarding them; `step` says STORED when
+        there is no more room, and leaves it to `fill` to read on after MORE."""
+        if frames < 4 * FP_BURST or self.store != NULL:
+            raise ValueError("too little room, or a second time")
+        self.store = <fp_frame *>calloc(frames, sizeof(fp_frame))
+        if self.store == NULL:
+            raise MemoryError
+        self.store_size = frames
+
+    def time_forwarder(self):
+        """Ask the forwarder of every stored burst; how long that took, in nanoseconds. One that is written in
+        Python delivers as well."""
+        cdef uint64_t since, after
+        cdef uint32_t at = 0
+        if self.polled:
+            since = fp_pace_clock()
+            while at < self.stored:
+                at += self.worker.decide(&self.store[at], min(<uint32_t>FP_BURST, self.stored - at))
+                self._poll()
+            return fp_pace_clock() - since
+        with nogil:
+            since = fp_pace_clock()
+            while at < self.stored:
+                at += self.worker.decide(&self.store[at], min(<uint32_t>FP_BURST, self.stored - at))
+            after = fp_pace_clock()
+        return after - since
+
+    def time_parser(self):
+        """Parse the headers of every stored frame once more; how long that took, in nanoseconds."""
+        cdef uint64_t since, after
+        cdef uint32_t i
+        with nogil:
+            since = fp_pace_clock()
+            for i in range(self.stored):
+                fp_flow_parse(self.store[i].data, self.store[i].length, &self.store[i].flow)
+            after = fp_pace_clock()
+        return after - since
+
+    def fill(self):
+        """Forget what is stored, and read on."""
+        self.stored = 0
+        self.reader.fill()
+
+    def forget_stored(self):
+        """Make room for more frames of what was read."""
+        self.stored = 0
+
+
+REASONS = {
+    FP_PCAP_DESCRIPTION: DESCRIPTION, FP_PCAP_END: END, WANT_BEGIN: BEGIN, WANT_SEGMENT: SEGMENT, WANT_WAIT: WAIT,
+    WANT_POLL: MORE, WANT_ROOM: STORED,
+}
