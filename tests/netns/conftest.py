@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns import hosts
+from tests.support.hosts import hosts
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from fastpath.bench.e2e.results import Results
 from fastpath.bench.e2e.sites import overlays
 from fastpath.bench.e2e.sites.site import PREFIX
-from tests.netns.hosts import namespaces, wait_for
+from tests.support.hosts.hosts import namespaces, wait_for
 
 BENCH = [sys.executable, "-m", "fastpath", "bench", "--rounds", "1", "--seconds", "0.5"]
 

@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 from scapy.utils import rdpcap
 
-from tests.netns.hosts import FASTPATH, Lab, Namespace, listening, wait_for
+from tests.support.hosts.hosts import FASTPATH, Lab, Namespace, listening, wait_for
 
 Process = subprocess.Popen[str]
 FULL = "fastpath: there are 4 captures already, which is the limit: end one first\n"

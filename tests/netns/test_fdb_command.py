@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.netns.hosts import Lab
+from tests.support.hosts.hosts import Lab
 
 MAC, GROUP, FLOOD = "02:42:0a:09:00:07", "01:00:5e:01:02:03", "00:00:00:00:00:00"
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.netns.hosts import Lab, wait_for
+from tests.support.hosts.hosts import Lab, wait_for
 
 BRIDGE = """
 import numpy as np

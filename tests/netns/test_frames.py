@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.netns.hosts import Lab, Namespace, wait_for
+from tests.support.hosts.hosts import Lab, Namespace, wait_for
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 MULTICAST = "01:00:5e:00:00:fb"

@@ -8,8 +8,8 @@ import pytest
 
 from fastpath import ConflictError
 from fastpath.control.drivers.overlay.gateway import BRIDGE, GatewayBridge
-from tests.netns.hosts import Lab, Namespace, ip, reaches
-from tests.netns.overlay_lab import Daemon, daemons, endpoint, network, ours
+from tests.support.hosts.hosts import Lab, Namespace, ip, reaches
+from tests.support.hosts.overlay_lab import Daemon, daemons, endpoint, network, ours
 
 OUTSIDE = "192.0.2.100"  # has no route to any container
 

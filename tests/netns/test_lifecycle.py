@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import FASTPATH, PREFIX, Lab, Namespace, ip, namespaces, wait_for
+from tests.support.hosts.hosts import FASTPATH, PREFIX, Lab, Namespace, ip, namespaces, wait_for
 
 ADD = ["vxlan", "add", "vx0", "id", "42", "local", "192.0.2.1", "remote", "192.0.2.2"]
 

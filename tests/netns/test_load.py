@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from fastpath import Engine, Hub, LearningBridge, MemoryPort
-from tests.netns.hosts import Lab, wait_for
+from tests.support.hosts.hosts import Lab, wait_for
 
 BROADCAST, A, B = (bytes.fromhex(mac) for mac in ("ffffffffffff", "02000000000a", "02000000000b"))
 ETHERTYPE = b"\x88\xb5"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fastpath.control.kernel.netlink import Look
-from tests.netns.hosts import Namespace, wait_for
+from tests.support.hosts.hosts import Namespace, wait_for
 
 
 @pytest.fixture

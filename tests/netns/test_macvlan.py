@@ -4,8 +4,8 @@
 import pytest
 
 from fastpath import ConflictError, UsageError
-from tests.netns.hosts import Lab, Namespace, reaches, wait_for
-from tests.netns.macvlan_lab import (
+from tests.support.hosts.hosts import Lab, Namespace, reaches, wait_for
+from tests.support.hosts.macvlan_lab import (
     BEYOND,
     ROUTER,
     macvlan_hosts,

@@ -14,9 +14,9 @@ from fastpath.control.drivers import naming
 from fastpath.control.kernel import netns, syscalls
 from fastpath.control.kernel.netlink import StackedLinks, links
 from fastpath.control.model.objects import Endpoint, Network
-from tests.netns.hosts import Lab, wait_for
-from tests.netns.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network
 from tests.netns.test_overlay_crashes import CRASHED, ENDED, Fuse
+from tests.support.hosts.hosts import Lab, wait_for
+from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network
 
 Body = Callable[[MacvlanHost, Network, Endpoint, Fuse], None]
 

@@ -7,8 +7,8 @@ from fastpath import ConflictError, RefusedError, UsageError
 from fastpath.control.drivers import naming
 from fastpath.control.model.objects import Network
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Lab, Namespace, reaches, wait_for
-from tests.netns.macvlan_lab import ROUTER, MacvlanHost, macvlan_hosts, macvlan_state, network
+from tests.support.hosts.hosts import Lab, Namespace, reaches, wait_for
+from tests.support.hosts.macvlan_lab import ROUTER, MacvlanHost, macvlan_hosts, macvlan_state, network
 
 
 def test_a_parent_that_is_down_is_reported_and_survived(two: Lab) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from fastpath import Engine, Segment
-from tests.netns.hosts import Lab, Namespace, ip, wait_for
+from tests.support.hosts.hosts import Lab, Namespace, ip, wait_for
 
 ARP, IPV6 = b"\x08\x06", b"\x86\xdd"
 SOLICITATION = 135

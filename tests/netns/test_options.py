@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.netns.hosts import Lab, Namespace, ip, wait_for
 from tests.netns.test_frames import BROADCAST, A, B, frame, ipv4, quiet
+from tests.support.hosts.hosts import Lab, Namespace, ip, wait_for
 
 
 class Outer(NamedTuple):

@@ -11,8 +11,8 @@ from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.underlay_watch import underlay_mtu
 from fastpath.control.kernel import netns
 from fastpath.control.model.objects import Layout
-from tests.netns.hosts import Lab, Namespace, ip, reaches, wait_for
-from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
+from tests.support.hosts.hosts import Lab, Namespace, ip, reaches, wait_for
+from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
 
 LOCAL, REMOTE = parse_ip("192.0.2.1"), parse_ip("192.0.2.2")
 LAYOUTS: list[Layout] = ["direct", "bridge"]

@@ -16,8 +16,8 @@ from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns, nftables, syscalls, sysctl
 from fastpath.control.kernel.netlink import links
 from fastpath.control.model.objects import Endpoint, Layout, Network
-from tests.netns.hosts import Lab, wait_for
-from tests.netns.overlay_lab import MTU, Daemon, daemons, endpoint, network, ours
+from tests.support.hosts.hosts import Lab, wait_for
+from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, network, ours
 
 CRASHED, ENDED = 17, 18
 Body = Callable[[Overlay, GatewayBridge, Network, Endpoint, "Fuse"], None]

@@ -11,12 +11,12 @@ import pytest
 
 from fastpath import ConflictError, Engine
 from fastpath.control.kernel import netns
-from tests.netns.hosts import Lab, Namespace, ip
+from tests.support.hosts.hosts import Lab, Namespace, ip
 
 
 def holder(lab: Lab, verb: str, workers: int) -> subprocess.Popen[str]:
     names = [container.name for container in lab.containers]
-    words = [sys.executable, "-m", "tests.netns.tap_holder", verb, str(workers), *names]
+    words = [sys.executable, "-m", "tests.support.hosts.tap_holder", verb, str(workers), *names]
     return lab.hosts[0].spawn(*words, stdin=subprocess.PIPE)
 
 

@@ -11,7 +11,7 @@ import pytest
 from fastpath import ConflictError, RefusedError, UsageError
 from fastpath.control.kernel import netns, sysctl
 from fastpath.control.model.objects import Sandbox
-from tests.netns.hosts import Lab, ip, namespaces, wait_for
+from tests.support.hosts.hosts import Lab, ip, namespaces, wait_for
 
 
 def test_a_name_and_paths_mean_the_same(two: Lab) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import Lab, Namespace, ip, listening, server, wait_for
-from tests.netns.relay import Relay
-from tests.unit import twin
-from tests.unit.streams import Stream, pattern
+from tests.support.engine import twin
+from tests.support.engine.streams import Stream, pattern
+from tests.support.hosts.hosts import Lab, Namespace, ip, listening, server, wait_for
+from tests.support.hosts.relay import Relay
 
 SOL_PACKET, PACKET_VNET_HDR = 263, 15  # <linux/if_packet.h>
 UNDERLAYS = {"ipv4": "192.0.2.", "ipv6": "2001:db8::"}

@@ -11,9 +11,9 @@ import pytest
 
 from fastpath import Engine, MemoryPort, Segment
 from fastpath.engine.offloads import Offloads
-from tests.netns.hosts import DEADLINE_S, Lab, ip, wait_for
-from tests.unit import twin, twin_offload
-from tests.unit.streams import Stream, pattern
+from tests.support.engine import twin, twin_offload
+from tests.support.engine.streams import Stream, pattern
+from tests.support.hosts.hosts import DEADLINE_S, Lab, ip, wait_for
 
 TCP4, UDP4 = Stream(), Stream(protocol=twin.UDP)
 NETS = {"ipv4": ("192.0.2.", 20 + 8 + 8), "ipv6": ("2001:db8::", 40 + 8 + 8)}  # and the headers outside

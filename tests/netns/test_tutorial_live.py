@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tutorial import Typist, blocks
+from tests.support.engine.tutorial import Typist, blocks
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from fastpath import FastpathError
 from fastpath.addresses import parse_ip
 from fastpath.control.host.underlay_watch import UnderlayWatch, resolve_vtep, underlay_mtu
-from tests.netns.hosts import Lab, wait_for
+from tests.support.hosts.hosts import Lab, wait_for
 
 
 def test_the_vtep_by_address_by_interface_and_by_default_route(two: Lab) -> None:

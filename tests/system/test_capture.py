@@ -9,8 +9,8 @@ import pytest
 from scapy.layers.inet import ICMP
 from scapy.utils import rdpcap
 
-from tests.netns.hosts import FASTPATH, wait_for
-from tests.system.site import HostDaemon, Site, pinged, site
+from tests.support.hosts.hosts import FASTPATH, wait_for
+from tests.support.servers.site import HostDaemon, Site, pinged, site
 
 
 @pytest.fixture

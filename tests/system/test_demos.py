@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import namespaces
+from tests.support.hosts.hosts import namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMOS = ["device.sh", "overlay.sh", "overlay.sh --store etcd", "docker.sh"]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, wait_for
-from tests.system.docker_host import DockerHost
-from tests.system.docker_site import DockerSite, docker_site
-from tests.system.site import links, pinged
+from tests.support.hosts.hosts import Namespace, wait_for
+from tests.support.servers.docker_host import DockerHost
+from tests.support.servers.docker_site import DockerSite, docker_site
+from tests.support.servers.site import links, pinged
 
 LAYOUTS = ["direct", "bridge"]
 

@@ -8,10 +8,10 @@ from ipaddress import ip_address
 import pytest
 
 from fastpath.control.cluster import keys
-from tests.netns.hosts import reaches, wait_for
-from tests.system.docker_host import DockerHost
-from tests.system.docker_site import DockerSite, docker_site
-from tests.system.site import pinged
+from tests.support.hosts.hosts import reaches, wait_for
+from tests.support.servers.docker_host import DockerHost
+from tests.support.servers.docker_site import DockerSite, docker_site
+from tests.support.servers.site import pinged
 
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 RANGES = ("192.0.2.128/26", "192.0.2.192/27")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.netns.hosts import wait_for
-from tests.system.docker_host import DockerHost
-from tests.system.docker_site import DockerSite, docker_site
+from tests.support.hosts.hosts import wait_for
+from tests.support.servers.docker_host import DockerHost
+from tests.support.servers.docker_site import DockerSite, docker_site
 
 GATEWAY = "10.0.0.1"
 

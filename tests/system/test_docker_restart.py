@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fastpath.control.cluster import keys
-from tests.netns.hosts import wait_for
-from tests.system.docker_host import DockerHost
-from tests.system.docker_site import DockerSite, docker_site
-from tests.system.site import LASTING
+from tests.support.hosts.hosts import wait_for
+from tests.support.servers.docker_host import DockerHost
+from tests.support.servers.docker_site import DockerSite, docker_site
+from tests.support.servers.site import LASTING
 from tests.system.test_overlay_restart import Stream
 
 

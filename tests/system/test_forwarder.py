@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import wait_for
-from tests.system.site import Site, pinged, site
+from tests.support.hosts.hosts import wait_for
+from tests.support.servers.site import Site, pinged, site
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "forwarders"
 

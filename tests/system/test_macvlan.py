@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import Namespace, reaches, wait_for
-from tests.system.site import HostDaemon, Site, links, pinged, site
+from tests.support.hosts.hosts import Namespace, reaches, wait_for
+from tests.support.servers.site import HostDaemon, Site, links, pinged, site
 
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 LAN = {"driver": "macvlan", "subnets": ["192.0.2.0/24"], "gateways": [ROUTER]}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.site import HostDaemon, Site, links, site
+from tests.support.servers.site import HostDaemon, Site, links, site
 
 CREATE = "network create x --driver macvlan --subnet 198.51.100.0/24"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import user_mode
+from tests.support.servers import user_mode
 
 MODULES = ["ipv6", "8021q", "dummy", "macvlan", "veth", "bridge", "tun"]
 

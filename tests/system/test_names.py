@@ -12,8 +12,8 @@ import dns.rcode
 import pytest
 
 from fastpath.control.model.objects import Layout
-from tests.netns.hosts import Namespace, ip, namespaces, wait_for
-from tests.system.site import SETTINGS, Site, links, pinged, site
+from tests.support.hosts.hosts import Namespace, ip, namespaces, wait_for
+from tests.support.servers.site import SETTINGS, Site, links, pinged, site
 
 LAYOUTS: list[Layout] = ["direct", "bridge"]
 both = pytest.mark.parametrize("layout", LAYOUTS)

@@ -17,8 +17,8 @@ from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Put
 from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, ip, reaches, wait_for
-from tests.system.site import LASTING, Site, links, pinged, site
+from tests.support.hosts.hosts import Namespace, ip, reaches, wait_for
+from tests.support.servers.site import LASTING, Site, links, pinged, site
 
 
 @pytest.fixture

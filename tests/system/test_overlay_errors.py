@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.site import HostDaemon, Site, links, site
+from tests.support.servers.site import HostDaemon, Site, links, site
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pytest
 
 from fastpath.control.cluster import keys
 from fastpath.errors import FastpathError
-from tests.netns.hosts import FASTPATH, Namespace, reaches, wait_for
-from tests.system.etcd_server import Etcd, Place
-from tests.system.site import LASTING, SETTINGS, Site, pinged, site
+from tests.support.hosts.hosts import FASTPATH, Namespace, reaches, wait_for
+from tests.support.servers.etcd_server import Etcd, Place
+from tests.support.servers.site import LASTING, SETTINGS, Site, pinged, site
 
 ADDRESS = "192.0.2.100"
 OUTAGE_S = 60

@@ -16,8 +16,8 @@ from fastpath.control.cluster import keys
 from fastpath.control.model.objects import Endpoint
 from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import FastpathError
-from tests.netns.hosts import Namespace, reaches, wait_for
-from tests.system.site import HostDaemon, Site, links, site
+from tests.support.hosts.hosts import Namespace, reaches, wait_for
+from tests.support.servers.site import HostDaemon, Site, links, site
 
 ROUNDS = 100
 

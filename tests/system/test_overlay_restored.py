@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.hosts import Namespace, reaches, wait_for
-from tests.system.docker_site import docker_site
-from tests.system.etcd_server import Etcd, Place
-from tests.system.site import HostDaemon, Site, links, pinged, site
+from tests.support.hosts.hosts import Namespace, reaches, wait_for
+from tests.support.servers.docker_site import docker_site
+from tests.support.servers.etcd_server import Etcd, Place
+from tests.support.servers.site import HostDaemon, Site, links, pinged, site
 
 ADDRESS = "192.0.2.100"
 

@@ -9,8 +9,8 @@ import pytest
 
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import FastpathError
-from tests.netns.hosts import wait_for
-from tests.system.site import links, pinged, site
+from tests.support.hosts.hosts import wait_for
+from tests.support.servers.site import links, pinged, site
 
 
 def test_a_store_that_lost_everything_takes_nothing_from_containers(tmp_path: Path) -> None:

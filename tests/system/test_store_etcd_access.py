@@ -11,9 +11,9 @@ import pytest
 from fastpath.control.store.interface import StoreOptions, UnavailableError
 from fastpath.control.store.open import open_store
 from fastpath.errors import FastpathError, UsageError
-from tests.store_checks import LONG, ROOT, eventually, put, take, watching
-from tests.system.certificates import Certificates
-from tests.system.etcd_server import Etcd, impatient
+from tests.support.control.store_checks import LONG, ROOT, eventually, put, take, watching
+from tests.support.servers.certificates import Certificates
+from tests.support.servers.etcd_server import Etcd, impatient
 
 PREFIX = "/fastpath/v1/"
 

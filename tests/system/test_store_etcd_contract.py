@@ -11,8 +11,8 @@ from aetcd import rpc
 from fastpath.control.store.etcd.store import EtcdStore
 from fastpath.control.store.interface import StoreOptions
 from fastpath.control.store.open import open_store
-from tests.store_checks import CHECKS, ROOT, Check, put, run_check, take, watching
-from tests.system.etcd_server import Etcd, patient
+from tests.support.control.store_checks import CHECKS, ROOT, Check, put, run_check, take, watching
+from tests.support.servers.etcd_server import Etcd, patient
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from fastpath.control.store.interface import CompactedError, Compare, Events, Put, Store, UnavailableError
 from fastpath.control.store.open import open_store
-from tests.store_checks import LONG, ROOT, eventually, put, take, watching
-from tests.system.etcd_server import Etcd, cluster, free_ports, impatient, patient
+from tests.support.control.store_checks import LONG, ROOT, eventually, put, take, watching
+from tests.support.servers.etcd_server import Etcd, cluster, free_ports, impatient, patient
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import pytest
 
 from fastpath import ConflictError, RefusedError
 from fastpath.control.model.objects import Endpoint, Network
-from tests.netns.hosts import Lab, reaches, wait_for
-from tests.netns.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, untouched
 from tests.netns.test_macvlan_crashes import (
     Body,
     check,
@@ -21,7 +19,9 @@ from tests.netns.test_macvlan_crashes import (
     then_strays,
 )
 from tests.netns.test_overlay_crashes import CRASHED, ENDED
-from tests.system.site import links, pinged, site
+from tests.support.hosts.hosts import Lab, reaches, wait_for
+from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, untouched
+from tests.support.servers.site import links, pinged, site
 
 ROUTER10, ROUTER20 = "192.0.2.254", "192.0.2.253"
 

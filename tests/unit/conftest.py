@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.unit.lab import Lab
+from tests.support.engine.lab import Lab
 
 # No deadline and no complaint about slowness: the machine may be busy with other things.
 settings.register_profile(

@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command of the daemon's, against a fake one: what it asks, what it prints, how it ends."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from fastpath.control.cli.click_ext import LazyGroup
+from fastpath.control.cli.main import COMMANDS, main
+from tests.support.control import fake_daemon as fake
+from tests.support.control.fake_daemon import FakeDaemon
+
+Type = Callable[..., Result]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
+    with fake.fake_daemon(tmp_path / "d.sock") as running:
+        yield running
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Type `fastpath …` where the daemon's socket would be d.sock, and no devices run."""
+    monkeypatch.setenv("FASTPATH_SOCKET", str(tmp_path / "d.sock"))
+    monkeypatch.setenv("FASTPATH_RUN_DIR", str(tmp_path / "devices"))
+    return lambda *words: CliRunner().invoke(main, words, prog_name="fastpath")
+
+
+def typed(run: Type, line: str) -> Result:
+    """One that succeeds."""
+    result = run(*line.split())
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result
+
+
+def refused(run: Type, *words: str) -> str:
+    """One that fails, and says so in one line."""
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("fastpath: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("fastpath: ").rstrip()
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table's lines, without its head."""
+    return [line.split() for line in text.splitlines()[1:]]
+
+
+class TestNetwork:
+    def test_create_sends_what_was_typed_and_prints_the_name(self, run: Type, daemon: FakeDaemon) -> None:
+        line = (
+            "network create blue --driver macvlan --subnet 10.1.0.0/24 --subnet fd00:1::/64 --gateway 10.1.0.9 "
+            "--gateway fd00:1::9 --vni 300 --mtu 9000 --layout bridge --internal -o parent=eth0.10 -o a=b=c --opt d="
+        )
+        assert typed(run, line).stdout == "blue\n"
+        assert daemon.asked == [
+            (
+                "POST",
+                "/v1/networks",
+                {
+                    "name": "blue",
+                    "driver": "macvlan",
+                    "subnets": ["10.1.0.0/24", "fd00:1::/64"],
+                    "gateways": ["10.1.0.9", "fd00:1::9"],
+                    "vni": 300,
+                    "mtu": 9000,
+                    "layout": "bridge",
+                    "internal": True,
+                    "options": {"parent": "eth0.10", "a": "b=c", "d": ""},
+                },
+            )
+        ]
+
+    def test_create_leaves_to_the_daemon_what_was_not_typed(self, run: Type, daemon: FakeDaemon) -> None:
+        typed(run, "network create blue")
+        body = daemon.asked[0][2]
+        assert (body["subnets"], body["gateways"], body["vni"], body["mtu"]) == ([], [], None, None)
+        assert (body["driver"], body["layout"], body["internal"], body["options"]) == ("overlay", "direct", False, {})
+
+    def test_create_prints_json(self, run: Type, daemon: FakeDaemon) -> None:
+        printed = json.loads(typed(run, "network create blue --json").stdout)
+        assert printed["network"] == fake.BLUE.model_dump(mode="json")
+        assert printed["mtu"] == 1450
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            ("-- -x", 'name "-x" cannot be: a name has 1 to 63 letters'),
+            ("a --subnet 10.1.0.0", '--subnet "10.1.0.0" cannot be: it has no prefix, as in 10.1.0.0/24'),
+            ("a --subnet fd00::", '--subnet "fd00::" cannot be: it has no prefix, as in fd00::/64'),
+            ("a --subnet 10.1.0.1/24", '--subnet "10.1.0.1/24" cannot be: it is an address within 10.1.0.0/24'),
+            ("a --subnet 10.1.0.0/33", '--subnet "10.1.0.0/33" cannot be: a subnet such as'),
+            ("a --gateway 10.1.0", '--gateway "10.1.0" cannot be: an address such as 10.1.0.1'),
+            ("a --vni 255", '--vni "255" cannot be: 256 to 16777215'),
+            ("a --vni 16777216", '--vni "16777216" cannot be: 256 to 16777215'),
+            ("a --mtu 67", '--mtu "67" cannot be: 68 to 65521'),
+            ("a -o parent", '-o "parent" cannot be: write it like -o parent=eth0'),
+            ("a -o =x", '-o "=x" cannot be: write it like -o parent=eth0'),
+            ("a -o k=1 -o k=2", "-o k stands twice: it can be given once"),
+        ],
+    )
+    def test_create_refuses_what_cannot_be(self, run: Type, daemon: FakeDaemon, words: str, line: str) -> None:
+        assert refused(run, "network", "create", *words.split()).startswith(line)
+        assert daemon.asked == []
+
+    def test_create_tells_why_the_daemon_refuses(self, run: Type, daemon: FakeDaemon) -> None:
+        daemon.refuse("POST /v1/networks", 409, "10.1.0.0/24 overlaps the network green: choose another subnet")
+        assert refused(run, "network", "create", "blue") == daemon.answers["POST /v1/networks"][1]["error"]
+
+    def test_ls(self, run: Type, daemon: FakeDaemon) -> None:
+        assert rows(typed(run, "network ls").stdout) == [
+            ["blue", "overlay", "256", "10.1.0.0/24", "fd00:1::/64", "1450", "direct", "2", "1"],
+            ["lan", "macvlan", "–", "192.0.2.0/24", "1500", "bridge", "on", "eth0", "0", "0"],
+        ]
+        printed = json.loads(typed(run, "network ls --json").stdout)
+        assert [info["network"]["name"] for info in printed] == ["blue", "lan"]
+
+    def test_ls_of_none(self, run: Type, daemon: FakeDaemon) -> None:
+        daemon.answers["GET /v1/networks"] = (200, [])
+        assert rows(typed(run, "network ls").stdout) == []
+        assert typed(run, "network ls --json").stdout == "[]\n"
+
+    def test_inspect(self, run: Type, daemon: FakeDaemon) -> None:
+        assert typed(run, "network inspect blue lan").stdout.splitlines() == [
+            "blue: overlay, VNI 256, layout direct",
+            "  subnet    10.1.0.0/24, gateway 10.1.0.1",
+            "  subnet    fd00:1::/64, gateway fd00:1::1",
+            "  mtu       1450, from the underlay",
+            "  endpoints 2, 1 on this host",
+            "    1f0c5a3b00000001  10.1.0.2/24 fd00:1::2/64  02:42:0a:01:00:02  eth0 on h1, web www",
+            "    2b00000000000002  10.1.0.2/24 fd00:1::2/64  02:42:0a:01:00:03  eth1 on h2, leaving",
+            "",
+            "lan: macvlan, bridge on eth0, internal",
+            "  subnet    192.0.2.0/24, gateway 192.0.2.254",
+            "  mtu       1500",
+            "  option    parent=eth0",
+            "  endpoints 0, 0 on this host",
+        ]
+        printed = json.loads(typed(run, "network inspect lan --json").stdout)
+        assert printed == [fake.LAN_DETAIL.model_dump(mode="json")]
+
+    def test_inspect_shows_those_that_there_are(self, run: Type, daemon: FakeDaemon) -> None:
+        daemon.refuse("GET /v1/networks/red", 404, "there is no network red: see `fastpath network ls`")
+        result = run("network", "inspect", "red", "lan", "--json")
+        assert (result.exit_code, len(json.loads(result.stdout))) == (2, 1)
+        assert result.stderr == "fastpath: there is no network red: see `fastpath network ls`\n"
+
+    def test_rm_goes_on_after_one_that_is_in_use(self, run: Type, daemon: FakeDaemon) -> None:
+        daemon.refuse("DELETE /v1/networks/red", 404, "there is no network red")
+        daemon.refuse("DELETE /v1/networks/blue", 409, "blue has 2 endpoints: remove them first")
+        result = run("network", "rm", "red", "blue", "lan", "lan")
+        assert (result.exit_code, result.stdout) == (2, "lan\n")
+        assert result.stderr == "fastpath: there is no network red\nfastpath: blue has 2 endpoints: remove them first\n"
+        assert len(daemon.asked) == 3
+        result = run("network", "rm", "red", "lan", "--json")
+        assert (result.exit_code, json.loads(result.stdout)) == (2, ["lan"])
+
+
+class TestEndpoint:
+    def test_create_sends_what_was_typed_and_prints_the_addresses(self, run: Type, daemon: FakeDaemon) -> None:
+        line = "endpoint create blue --sandbox c1 --name eth7 --ip 10.1.0.2 --ip fd00:1::2 --mac 02-42-0A-01-00-02"
+        line += " --hostname web --hostname WWW"
+        assert typed(run, line).stdout == "10.1.0.2/24\nfd00:1::2/64\n"
+        assert daemon.asked == [
+            (
+                "POST",
+                "/v1/endpoints",
+                {
+                    "network": "blue",
+                    "sandbox": "c1",
+                    "name": "eth7",
+                    "addresses": ["10.1.0.2", "fd00:1::2"],
+                    "mac": "02:42:0a:01:00:02",
+                    "hostnames": ["web", "www"],
+                },
+            )
+        ]
+
+    def test_create_prints_json(self, run: Type, daemon: FakeDaemon) -> None:
+        printed = json.loads(typed(run, "endpoint create blue --sandbox c1 --json").stdout)
+        assert printed == fake.ENDPOINT.model_dump(mode="json")
+        assert daemon.asked[0][2]["name"] == "eth0"
+
+    def test_create_waits_for_a_store_that_is_away(
+        self, run: Type, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        away = fake.STATUS.model_copy(update={"store_answers": False})
+        daemon.answers["GET /v1/status"] = (200, away)
+
+        def later(_: float) -> None:
+            if len(daemon.asked) == 3:
+                daemon.answers["GET /v1/status"] = (200, fake.STATUS)
+
+        monkeypatch.setattr(time, "sleep", later)
+        result = run(*"endpoint create blue --sandbox c1 --wait 60".split())
+        assert result.stdout == "10.1.0.2/24\nfd00:1::2/64\n"
+        assert result.stderr == "waiting for the store etcd://192.0.2.10:2379, for up to 60 s\n"
+        assert [what for _, what, _ in daemon.asked] == ["/v1/status"] * 4 + ["/v1/endpoints"]
+
+    def test_when_the_time_is_up_the_daemon_says_what_is_wrong(self, run: Type, daemon: FakeDaemon) -> None:
+        daemon.answers["GET /v1/status"] = (200, fake.STATUS.model_copy(update={"store_answers": False}))
+        daemon.refuse("POST /v1/endpoints", 503, "etcd at 192.0.2.10:2379 does not answer")
+        result = run(*"endpoint create blue --sandbox c1 --wait 0.1".split())
+        assert result.exit_code == 2
+        assert result.stderr.splitlines()[-1] == "fastpath: etcd at 192.0.2.10:2379 does not answer"
+
+    def test_a_sandbox_s_path_means_the_same_to_the_daemon(
+        self, run: Type, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        typed(run, "endpoint create blue --sandbox ./ns")
+        typed(run, "endpoint create blue --sandbox /proc/12/ns/net")
+        assert [body["sandbox"] for _, _, body in daemon.asked] == [f"{tmp_path}/ns", "/proc/12/ns/net"]
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["a", "--sandbox", "c", "--ip", "10.1.0.2/24"], '--ip "10.1.0.2/24" cannot be: an address such as'),
+            (["a", "--sandbox", "c", "--mac", "7"], '--mac "7" cannot be: "7" is not a MAC address'),
+            (["a", "--sandbox", "c", "--mac", "01:00:5e:00:00:01"], '--mac "01:00:5e:00:00:01" cannot be: 01:00:5e:'),
+            (["a", "--sandbox", "c", "--name", "a/b"], '"a/b" cannot be an interface name'),
+            (["a", "--sandbox", ""], '--sandbox "" cannot be: give a name'),
+            (["a", "--sandbox", "/proc/self/ns/net"], "--sandbox /proc/self/ns/net is the namespace of this command"),
+            (["a", "--sandbox", "c", "--hostname", "a b"], '--hostname "a b" cannot be: a host name has labels'),
+            (["a", "--sandbox", "c", "--hostname", "10.0.0.1"], '--hostname "10.0.0.1" cannot be: a host name is no'),
+            (["a b", "--sandbox", "c"], 'network "a b" cannot be: a name has'),
+        ],
+    )
+    def test_create_refuses_what_cannot_be(self, run: Type, daemon: FakeDaemon, words: list[str], line: str) -> None:
+        assert refused(run, "endpoint", "create", *words).startswith(line)
+        assert daemon.asked == []
+
+    def test_ls(self, run: Type, daemon: FakeDaemon) -> None:
+        first, second = rows(typed(run, "endpoint ls").stdout)
+        addresses = "10.1.0.2/24 fd00:1::2/64 02:42:0a:01:00:02"
+        assert first == f"1f0c5a3b00000001 blue web www {addresses} h1 eth0 /run/netns/c1 ready".split()
+        assert second[-1] == "leaving"
+        assert json.loads(typed(run, "endpoint ls blue --json").stdout)[0] == fake.ENDPOINT.model_dump(mode="json")
+        assert [path for _, path, _ in daemon.asked] == ["/v1/endpoints", "/v1/endpoints?network=blue"]
+
+    def test_rm(self, run: Type, daemon: FakeDaemon) -> None:
+        assert typed(run, "endpoint rm 1f0c 2b").stdout == "1f0c\n2b\n"
+        assert json.loads(typed(run, "endpoint rm --json 1f0c").stdout) == ["1f0c"]
+        daemon.refuse("DELETE /v1/endpoints/0", 404, "no endpoint's id begins with 0")
+        assert refused(run, "endpoint", "rm", "0") == "no endpoint's id begins with 0"
+
+
+class TestPeersAndStatus:
+    def test_peers(self, run: Type, daemon: FakeDaemon) -> None:
+        up, gone = rows(typed(run, "peers").stdout)
+        assert up == "h2 192.0.2.2 port 4789 up 0.4 s ago 0.21 ms 1 0.1.0 –".split()
+        assert gone == "h3 – gone never – 4 – 2 min 10 s".split()
+        assert json.loads(typed(run, "peers --json").stdout) == [p.model_dump(mode="json") for p in fake.PEERS]
+
+    def test_status_of_a_healthy_daemon(self, run: Type, daemon: FakeDaemon) -> None:
+        assert typed(run, "status").stdout.splitlines() == [
+            "h1: all is well",
+            "",
+            "daemon     fastpath 0.1.0, process 4711, up 1 h 2 min",
+            "vtep       192.0.2.1 port 4789, underlay MTU 1500, 1 worker",
+            "store      etcd://192.0.2.10:2379: answers, revision 1234",
+            "peers      1 of 2 up",
+            "networks   2",
+            "endpoints  6, 1 on this host",
+            "frames     1,234,567 in, 7,654,321 out, 3 discarded (`fastpath stats` says why)",
+            "flooded    0, of which 0 were for one interface that nobody knew",
+            "answered   17 questions for neighbours (ARP, ND), without flooding",
+        ]
+
+    def test_status_of_one_that_is_not(self, run: Type, daemon: FakeDaemon) -> None:
+        problems = ("the store does not answer: connection refused", "peer h3 is silent")
+        ill = fake.STATUS.model_copy(update={"healthy": False, "problems": problems, "store_answers": False})
+        daemon.answers["GET /v1/status"] = (200, ill)
+        result = run("status")
+        assert (result.exit_code, result.stderr) == (1, "")
+        assert result.stdout.splitlines()[:3] == ["h1: not all is well", *(f"  – {problem}" for problem in problems)]
+        assert "etcd://192.0.2.10:2379: DOES NOT ANSWER, revision 1234" in result.stdout
+        result = run("status", "--json")
+        assert (result.exit_code, json.loads(result.stdout)) == (1, ill.model_dump(mode="json"))
+
+
+class TestFdbAndStats:
+    def test_fdb_shows_the_networks_of_a_daemon(self, run: Type, daemon: FakeDaemon) -> None:
+        assert typed(run, "fdb show").stdout.splitlines() == [
+            "02:42:0a:01:00:02 network blue dev eth0 local",
+            "02:42:0a:01:00:03 network blue dst 192.0.2.2 permanent",
+            "02:42:0a:01:00:09 network lan dst 192.0.2.3 port 8472",
+        ]
+        assert (
+            typed(run, "fdb show -s network lan").stdout.splitlines()[-1].endswith("dst 192.0.2.3 port 8472 updated 7")
+        )
+        assert "network" not in typed(run, "fdb show network blue").stdout
+        assert daemon.asked[-1][1] == "/v1/fdb?network=blue"
+        assert json.loads(typed(run, "fdb show --json").stdout)[0] == {
+            "network": "blue",
+            "mac": "02:42:0a:01:00:02",
+            "ifname": "eth0",
+            "state": "local",
+        }
+
+    def test_fdb_of_a_device_does_not_ask_the_daemon(self, run: Type, daemon: FakeDaemon) -> None:
+        assert refused(run, "fdb", "show", "dev", "vx0").startswith("no fastpath device named vx0 runs here")
+        assert daemon.asked == []
+
+    def test_fdb_of_both_cannot_be(self, run: Type) -> None:
+        line = refused(run, "fdb", "show", "dev", "vx0", "network", "blue")
+        assert line == "dev and network exclude each other: give one of them"
+
+    def test_stats_shows_the_daemon_s_engine(self, run: Type, daemon: FakeDaemon) -> None:
+        assert json.loads(typed(run, "stats --json").stdout) == {"overlay daemon": fake.STATS.as_dict()}
+        printed = typed(run, "stats").stdout
+        assert "overlay daemon: traffic, seen from the engine" in printed
+        assert "no segment here has the packet's VNI" in printed
+
+    def test_stats_of_a_device_does_not_ask_the_daemon(self, run: Type, daemon: FakeDaemon) -> None:
+        assert refused(run, "stats", "vx0").startswith("no fastpath device named vx0 runs here")
+        assert daemon.asked == []
+
+    @pytest.mark.parametrize("words", ["fdb show", "stats"])
+    def test_a_missing_daemon_is_no_error_where_it_was_not_asked_for(self, run: Type, words: str) -> None:
+        assert typed(run, words).stdout == ""
+        assert json.loads(typed(run, f"{words} --json").stdout) in ({}, [])
+
+    @pytest.mark.parametrize("words", ["fdb show --socket {}", "stats --socket {}", "fdb show network blue"])
+    def test_a_missing_daemon_is_one_where_it_was(self, run: Type, words: str, tmp_path: Path) -> None:
+        line = refused(run, *words.format(tmp_path / "d.sock").split())
+        assert line == f"no fastpath daemon answers on {tmp_path}/d.sock: start it with `fastpath daemon`"
+
+    def test_a_daemon_that_refuses_is_an_error(self, run: Type, daemon: FakeDaemon) -> None:
+        daemon.refuse("GET /v1/fdb", 500, "no")
+        daemon.refuse("GET /v1/stats", 500, "no")
+        assert refused(run, "fdb", "show") == refused(run, "stats") == "no"
+
+
+ASKING = [
+    "network create a",
+    "network ls",
+    "network inspect a b",
+    "network rm a b",
+    "endpoint create a --sandbox c",
+    "endpoint ls",
+    "endpoint rm 1 2",
+    "peers",
+    "status",
+]
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_without_a_daemon_every_command_says_how_to_start_it(run: Type, tmp_path: Path, words: str) -> None:
+    line = refused(run, *words.split())
+    assert line == f"no fastpath daemon answers on {tmp_path}/d.sock: start it with `fastpath daemon`"
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_the_socket_may_be_an_option(run: Type, tmp_path: Path, words: str) -> None:
+    line = refused(run, *words.split(), "--socket", str(tmp_path / "other"))
+    assert line.startswith(f"no fastpath daemon answers on {tmp_path}/other: ")
+
+
+def all_commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(command)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None, name
+            yield from all_commands(below, (*path, name))
+    yield path, command
+
+
+EVERY = {" ".join(path): command for path, command in all_commands(main)}
+
+
+@pytest.mark.parametrize("words", list(EVERY))
+def test_every_command_has_help_with_an_example(run: Type, words: str) -> None:
+    result = run(*words.split(), "--help")
+    assert result.exit_code == 0
+    assert f"  fastpath {words}" in result.stdout.split("Usage:")[1].split("\n", 1)[1]
+
+
+def test_paths_that_may_not_be_opened_are_told_in_our_words() -> None:
+    paths = [param.type for command in EVERY.values() for param in command.params if param.name == "socket"]
+    assert len(paths) >= 10
+    assert all(isinstance(path, click.Path) and not path.readable for path in paths)
+
+
+def test_the_list_of_commands_is_loaded_only_when_one_is_called() -> None:
+    assert isinstance(main, LazyGroup)
+    for name, (_, line) in COMMANDS.items():
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        assert command.name == name
+        assert len(line) <= 60
+        assert line.endswith(".")
+    assert main.get_command(click.Context(main), "nothing") is None
+
+
+def test_an_unknown_command_is_told(run: Type) -> None:
+    result: Any = run("netwrok")
+    assert (result.exit_code, "No such command 'netwrok'" in result.stderr) == (2, True)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents say is so: figures come from results, files that are named exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fastpath import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.bench.common.results import KEPT
+from fastpath.bench.docker import table as docker
+from fastpath.bench.e2e import table as e2e
+from fastpath.bench.e2e.results import Results, ratio
+from fastpath.bench.e2e.scenarios import SCENARIOS
+from fastpath.bench.forwarders import table as forwarders
+from fastpath.bench.micro import table as micro
+from fastpath.bench.replay import table as replay
+from fastpath.bench.scale import table as scale
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "forwarders" / "README.md"]
+
+
+def test_the_table_in_the_readme_is_the_measured_one() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert micro.TABLE.refresh(readme) == readme, "run: python -m fastpath.bench.micro.table README.md"
+
+
+END_TO_END = ("README.md", "docs/performance.md", "docs/forwarders-cython.md")
+
+
+@pytest.mark.parametrize("name", END_TO_END)
+def test_the_end_to_end_tables_are_the_measured_ones(name: str) -> None:
+    document = (ROOT / name).read_text()
+    assert e2e.RUN.search(document)
+    assert e2e.refresh(document) == document, f"run: python -m fastpath.bench.e2e.table {name}"
+
+
+def test_what_a_forwarder_in_python_costs_is_as_measured() -> None:
+    kept = Results.read(KEPT / "e2e-forwarders.json")
+    document = (ROOT / "docs" / "forwarders-cython.md").read_text()
+    for underlay in ("offload", "wire"):
+        found = ratio(
+            kept.measurements,
+            SCENARIOS["udp64"].compared[0],
+            scenario="udp64",
+            underlay=underlay,
+            subject="forwarder:learning_bridge.py",
+            baseline="fastpath",
+        )
+        assert found is not None
+        assert f"{found.median:.2f}× ({found.minimum:.2f}–{found.maximum:.2f})" in document
+
+
+def test_the_tables_of_the_control_plane_are_the_measured_ones() -> None:
+    document = (ROOT / "docs" / "scale.md").read_text()
+    assert scale.TABLE.refresh(document) == document, "run: python -m fastpath.bench.scale.table docs/scale.md"
+
+
+def test_the_comparison_with_docker_s_overlay_is_the_measured_one() -> None:
+    document = (ROOT / "docs" / "comparison.md").read_text()
+    made = "run: python -m fastpath.bench.docker.table docs/comparison.md"
+    assert docker.TABLE.refresh(document) == document, made
+
+
+def test_the_table_of_replays_is_the_measured_one() -> None:
+    document = (ROOT / "docs" / "replay.md").read_text()
+    assert replay.TABLE.refresh(document) == document, "run: python -m fastpath.bench.replay.table docs/replay.md"
+
+
+def test_the_costs_of_the_examples_are_the_measured_ones() -> None:
+    document = (ROOT / "examples" / "forwarders" / "README.md").read_text()
+    assert forwarders.TABLE.refresh(document) == document, (
+        "run: python -m fastpath.bench.forwarders.table examples/forwarders/README.md"
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_files_exist(document: Path) -> None:
+    text = document.read_text()
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", text):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    for named in re.findall(r"`((?:src|fastpath|control|bench|tests|examples|docs)/[\w./-]+)`", text):
+        assert (ROOT / named).exists(), f"{document.name} names {named}"
+
+
+def test_every_counter_is_documented() -> None:
+    text = (ROOT / "docs" / "counters.md").read_text()
+    for name, sentence in {**DROP_SENTENCES, **EVENT_SENTENCES}.items():
+        assert f"| `{name}` | {sentence} |" in text, name

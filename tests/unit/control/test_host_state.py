@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This host's networks and endpoints in a real engine; memory ports are the interfaces."""
+
+import os
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from fastpath import Engine, MemoryPort, Segment
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.host_state import HostState, NetworkPlan
+from fastpath.control.model.objects import Endpoint, Network, Peer
+from fastpath.errors import ConflictError
+from tests.support.engine.lab import free_udp_port
+
+SANDBOX = {"path": "/proc/self/ns/net", "inode": os.stat("/proc/self/ns/net").st_ino}
+PEERS = {"h2": Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2", "mtu": 1500, "version": "0"})}
+
+
+class MemoryDriver:
+    """Stands in for Overlay. `stuck`: endpoints that cannot be removed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.ports: dict[str, MemoryPort] = {}
+        self.stuck: set[str] = set()
+        self.looked: list[str] = []
+
+    def ensure_network(self, network: Network, mtu: int) -> Segment:
+        assert network.vni is not None
+        return self.engine.segments.get(network.vni) or self.engine.add_segment(network.vni)
+
+    def gateway_port(self, network: Network) -> MemoryPort | None:
+        return next(iter(self.ports.values()), None) if network.layout == "bridge" else None
+
+    def problem(self, _: Network) -> None:
+        pass
+
+    def remove_network(self, network: Network) -> None:
+        assert network.vni is not None
+        self.engine.remove_segment(self.engine.segments[network.vni])
+
+    def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> MemoryPort:
+        self.looked.append(endpoint.id)
+        if endpoint.id not in self.ports:
+            self.ports[endpoint.id] = self.ensure_network(network, mtu).add_memory_port(endpoint.id)
+        return self.ports[endpoint.id]
+
+    def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        if endpoint.id in self.stuck:
+            raise ConflictError("it is stuck")
+        port = self.ports.pop(endpoint.id, None)
+        if port is not None:
+            self.engine.segments[port.vni].remove_port(port)
+
+
+@pytest.fixture
+def driver() -> Iterator[MemoryDriver]:
+    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+        yield MemoryDriver(engine)
+
+
+@pytest.fixture
+def state(driver: MemoryDriver) -> HostState:
+    return HostState("h1", {"overlay": cast(Overlay, driver)})
+
+
+def endpoint(n: int, host: str = "h1", **more: object) -> Endpoint:
+    value = {"id": f"{n:016x}", "network": "web", "host": host, "mac": f"02:42:0a:00:00:{n:02x}", "sandbox": SANDBOX}
+    return Endpoint.model_validate(value | {"addresses": [f"10.0.0.{n}/24"], "state": "ready"} | more)
+
+
+def plan(name: str, vni: int, *endpoints: Endpoint) -> NetworkPlan:
+    network = Network(name=name, vni=vni, subnets=())
+    return NetworkPlan(network, 1450, tuple(e.model_copy(update={"network": name}) for e in endpoints), PEERS)
+
+
+def vnis(state: HostState) -> dict[str, int]:
+    return {name: sync.segment.vni for name in state.networks_here() if (sync := state.sync_of(name)) is not None}
+
+
+def test_networks_that_exchange_their_vnis_find_their_way(state: HostState) -> None:
+    """As two that were removed and made anew, in the other order, may."""
+    state.reconcile(plan("web", 256, endpoint(2)))
+    state.reconcile(plan("db", 257, endpoint(3)))
+    with pytest.raises(ConflictError, match="the network web has the VNI 257, as db has"):
+        state.reconcile(plan("web", 257, endpoint(2)))
+    assert vnis(state) == {"db": 257}
+    state.reconcile(plan("db", 256, endpoint(3)))
+    assert state.reconcile(plan("web", 257, endpoint(2))).failed == {}
+    assert vnis(state) == {"db": 256, "web": 257}
+    state.remove_network("db")
+    assert state.reconcile(plan("web", 257, endpoint(2), endpoint(4, "h2"))).failed == {}
+
+
+def test_one_endpoint_that_fails_is_not_in_the_way_of_the_others(state: HostState, driver: MemoryDriver) -> None:
+    state.reconcile(plan("web", 256, endpoint(2), endpoint(3)))
+    driver.stuck = {endpoint(2).id}
+    outcome = state.reconcile(plan("web", 256, endpoint(3), endpoint(4, "h2"), endpoint(5, state="joining")))
+    assert {key: why.text for key, why in outcome.failed.items()} == {
+        endpoint(2).id: f"endpoint {endpoint(2).id} of web: it is stuck"
+    }
+    assert [e.id for e in outcome.made] == [endpoint(5).id]
+    sync = state.sync_of("web")
+    assert sync is not None
+    assert sync.segment.fdb.get("02:42:0a:00:00:04") is not None
+    driver.stuck = set()
+    assert state.reconcile(plan("web", 256, endpoint(3))).failed == {}
+    assert endpoint(2).id not in driver.ports
+
+
+def test_one_endpoint_is_no_reason_to_look_at_all(state: HostState, driver: MemoryDriver) -> None:
+    old, far, new = [endpoint(n) for n in range(2, 6)], endpoint(8, "h2"), endpoint(9, state="joining")
+    state.reconcile(plan("web", 256, *old))
+    driver.looked.clear()
+    outcome = state.reconcile(plan("web", 256, *old, far, new), {new.id})
+    assert driver.looked == [new.id]
+    assert [e.id for e in outcome.made] == [new.id]
+    sync = state.sync_of("web")
+    assert sync is not None
+    assert sync.segment.fdb.get(far.mac) is not None
+    driver.looked.clear()
+    state.reconcile(plan("web", 256, *old[1:], far, new), {old[0].id})
+    assert driver.looked == []
+    assert driver.ports.keys() == {e.id for e in (*old[1:], new)}
+    state.reconcile(plan("web", 256, *old[1:], far, new))
+    assert sorted(driver.looked) == sorted(e.id for e in (*old[1:], new))

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reconciler goes on, whatever it meets."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fastpath import Engine
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.mirror import Changes
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
+from fastpath.control.model.requests import EndpointCreate
+from fastpath.control.store.interface import Delete, Put
+from tests.support.control.sites import Host, ids, until, with_hosts
+from tests.support.engine.lab import free_udp_port
+from tests.unit.control.test_host_state import SANDBOX, MemoryDriver
+
+
+class Driver(MemoryDriver):
+    """Has a way out, nothing to clear up, and a mistake that shows with one network."""
+
+    mistaken = ""
+    cleared = 0
+
+    def ensure_network(self, network: Network, mtu: int) -> object:  # type: ignore[override]
+        if network.name == self.mistaken:
+            raise KeyError(network.name)
+        return super().ensure_network(network, mtu)
+
+    def ensure_gateway(self) -> None:
+        pass
+
+    def remove_strays(self, wanted: object, networks: object) -> list[str]:
+        self.cleared += 1
+        return []
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+        yield Driver(engine)
+
+
+def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        driver.mistaken = "db"
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        running = asyncio.create_task(reconciler.run(0.05))
+        for n, name in enumerate(("db", "web")):
+            await host.network(name)
+            request = EndpointCreate(network=name, sandbox="own")
+            await host.registry.create_endpoint(f"{n:016x}", request, Sandbox.model_validate(SANDBOX))
+        await until(lambda: state.networks_here() == {"web"} and bool(reconciler.problems))
+        assert {key: problem.text for key, problem in reconciler.problems.items()} == {
+            ("db", ""): "db: a mistake in fastpath (KeyError: 'db')"
+        }
+        driver.mistaken = ""
+        await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
+        following.cancel()
+        running.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_call_that_hangs_is_told(tmp_path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastpath.control.host.reconciler.OVERDUE_S", 0.0)
+
+    async def play(hosts: list[Host]) -> None:
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", hosts[0].mirror, state, dict, lambda: 1450)
+        assert reconciler.overdue() is None
+        answer = threading.Event()
+        hanging = asyncio.create_task(reconciler.in_thread(answer.wait))
+        await until(lambda: reconciler.overdue() is not None)
+        assert reconciler.overdue() == "one look at this host's interfaces has taken 0 s so far"
+        answer.set()
+        await hanging
+        assert reconciler.overdue() is None
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host, identity = hosts[0], ids(1, 1)[0]
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler.registry = host.registry
+        await host.network("web")
+        request = EndpointCreate(network="web", sandbox="own")
+        await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        assert state.endpoints_here() == {"web": {identity}}
+        following.cancel()  # as when etcd comes back: it takes what is written before it tells of it
+        reconciler.abandoned.add(identity)
+        for _ in range(3):
+            await reconciler.everything()
+            assert state.endpoints_here() == {}
+        assert identity in host.mirror.endpoints["web"]
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await until(lambda: "web" not in host.mirror.endpoints)
+        for changes in host.changes:
+            reconciler.changed(changes)
+        assert reconciler.abandoned == set()
+        await reconciler.everything()
+        assert state.endpoints_here() == {}
+        following.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        key = keys.network("db")
+        await host.store.commit([], [Put(key, b"{")])
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        assert driver.cleared == 0
+        await host.store.commit([], [Delete(key)])
+        await until(lambda: not host.mirror.unreadable)
+        for _ in range(2):
+            await reconciler.everything()
+        assert driver.cleared == 1
+        following.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path: Path, driver: Driver) -> None:
+    """Their sandboxes are not there, of course."""
+
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        await host.network("web")
+        await host.endpoint("web", "0" * 16)
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler.registry = host.registry
+        first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
+        await first.register()
+        second = Membership(host.store, 30, host.peer)
+        reconciler.may_write = lambda: second.holds
+        following = asyncio.create_task(host.mirror.run(host.store))
+        joining = asyncio.create_task(second.run())
+        await host.mirror.synced.wait()
+        await until(lambda: second.problem is not None)
+        await reconciler.everything()
+        assert await host.store.get(keys.endpoint("web", "0" * 16)) is not None
+        await host.store.commit([], [Delete(keys.peer("h1"))])
+        second.changed()
+        await until(lambda: second.holds)
+        await reconciler.everything()
+        assert await host.store.get(keys.endpoint("web", "0" * 16)) is None
+        for task in (following, joining):
+            task.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        reconciler = Reconciler(
+            "h1", host.mirror, HostState("h1", {"overlay": cast(Overlay, driver)}), dict, lambda: 1450
+        )
+        reconciler.registry = host.registry
+        host.mirror._on_change = reconciler.changed
+        await host.network("web")
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        running = asyncio.create_task(reconciler.run(3600.0))
+        for identity in ids(1, 6):
+            request = EndpointCreate(network="web", sandbox="own")
+            await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
+            await until(lambda: {e.state for e in host.mirror.local_endpoints("h1")} == {"ready"})  # by the reconciler
+        assert not reconciler.problems
+        for looked in Counter(driver.looked).values():
+            assert looked <= 2  # joining, ready
+        following.cancel()
+        running.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+class Watched(HostState):
+    """Notes what is done, and calls `first` when the first network is looked at."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__("h1", {"overlay": cast(Overlay, driver)})
+        self.done: list[str] = []
+        self.first: Callable[[], object] = lambda: None
+
+    def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
+        if not self.done:
+            self.first()
+        self.done.append("network")
+        return super().reconcile(plan, only)
+
+    def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
+        self.done.append("endpoint")
+        super().set_endpoints(name, endpoints, peers)
+
+
+def test_a_change_need_not_wait_until_everything_was_looked_at(tmp_path: Path, driver: Driver) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host, loop = hosts[0], asyncio.get_running_loop()
+        for n, name in enumerate(("web", "db", "log")):
+            await host.network(name)
+            request = EndpointCreate(network=name, sandbox="own")
+            await host.registry.create_endpoint(f"{n:016x}", request, Sandbox.model_validate(SANDBOX))
+        state = Watched(driver)
+        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        state.done.clear()
+        change = Changes(endpoints={("web", "9" * 16)})
+        state.first = lambda: loop.call_soon_threadsafe(reconciler.changed, change)
+        await reconciler.everything()
+        assert state.done == ["network", "endpoint", "network", "network"]
+        following.cancel()
+        reconciler.close()
+
+    with_hosts(tmp_path / "store.db", 1, play)

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks and endpoints in a store: what one host asks for, and what several get that ask at once."""
+
+import asyncio
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from fastpath.control.cluster import keys
+from fastpath.control.cluster.ipam import Pool
+from fastpath.control.model.objects import Endpoint, Network
+from fastpath.control.model.requests import EndpointCreate
+from fastpath.control.store.interface import Delete, Listing, Put, UnavailableError
+from fastpath.errors import ConflictError, NotFoundError, UsageError
+from tests.support.control.sites import SANDBOX, Host, ids, with_hosts
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def test_a_network_gets_what_it_does_not_ask_for(file: Path) -> None:
+    async def play(hosts: list[Host]) -> list[Network]:
+        return [await hosts[0].network("web"), await hosts[0].network("db")]
+
+    web, db = with_hosts(file, 1, play)
+    assert (web.vni, str(web.subnets[0].pool), str(web.subnets[0].gateway)) == (256, "10.0.0.0/24", "10.0.0.1")
+    assert (db.vni, str(db.subnets[0].pool)) == (257, "10.0.1.0/24")
+
+
+def test_a_network_whose_making_got_no_answer_may_be_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(hosts: list[Host]) -> None:
+        async def unanswered(*what: object) -> int:
+            await commit(*what)  # type: ignore[arg-type]
+            raise UnavailableError("the store does not answer")
+
+        commit = hosts[0].store.commit
+        monkeypatch.setattr(hosts[0].store, "commit", unanswered)
+        with pytest.raises(UnavailableError, match="does not answer; the network web may have been made nevertheless"):
+            await hosts[0].network("web")
+        assert await hosts[0].store.get(keys.network("web")) is not None
+
+    with_hosts(file, 1, play)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"name": "web"}, "there is a network web already"),
+        ({"name": "x", "vni": 300}, "VNI 300 belongs to the network web"),
+        ({"name": "x", "subnets": ["10.7.0.0/16"]}, r"overlaps 10\.7\.1\.0/24 of the network web"),
+    ],
+)
+def test_a_network_that_cannot_be_changes_nothing(file: Path, more: dict[str, object], message: str) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web", vni=300, subnets=["10.7.1.0/24"])
+        before = await hosts[0].store.list("/")
+        with pytest.raises(ConflictError, match=message):
+            await hosts[0].network(**more)  # type: ignore[arg-type]
+        assert await hosts[0].store.list("/") == before
+
+    with_hosts(file, 1, play)
+
+
+def test_no_ipv6_where_packets_are_too_small_for_it(file: Path) -> None:
+    async def play(hosts: list[Host]) -> Network:
+        with pytest.raises(UsageError, match="fd00::/64 cannot have an MTU of 1279: IPv6 needs 1280"):
+            await hosts[0].network("web", subnets=["10.7.1.0/24", "fd00::/64"], mtu=1279)
+        await hosts[0].network("small", subnets=["10.7.1.0/24"], mtu=100)
+        return await hosts[0].network("web", subnets=["fd00::/64"], mtu=1280)
+
+    assert with_hosts(file, 1, play).mtu == 1280
+
+
+def test_hosts_that_make_networks_at_once_get_different_ones(file: Path) -> None:
+    async def play(hosts: list[Host]) -> list[Network]:
+        return await asyncio.gather(*(host.network(f"{host.name}-{n}") for host in hosts for n in range(8)))
+
+    networks = with_hosts(file, 4, play)
+    assert len({network.vni for network in networks}) == 32
+    assert len({network.subnets[0].pool for network in networks}) == 32
+
+
+def test_of_two_networks_with_one_name_vni_or_subnet_one_is_made(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        for more in ({"name": "a"}, {"vni": 500}, {"subnets": ["10.9.0.0/16"]}):
+            made = await asyncio.gather(
+                *(host.network(**{"name": f"{host.name}-{len(more)}{next(iter(more))}", **more}) for host in hosts),  # type: ignore[arg-type]
+                return_exceptions=True,
+            )
+            assert sum(isinstance(network, Network) for network in made) == 1, made
+            assert sum(isinstance(network, ConflictError) for network in made) == 3, made
+
+    with_hosts(file, 4, play)
+
+
+def test_hosts_that_ask_for_addresses_at_once_get_different_ones(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web", subnets=["10.7.0.0/26"])
+        made = await asyncio.gather(
+            *(host.endpoint("web", identity) for n, host in enumerate(hosts) for identity in ids(100 * n, 15))
+        )
+        assert len({endpoint.addresses[0].ip for endpoint in made}) == 60
+        claims = await hosts[0].store.list(keys.addresses("web"))
+        assert {item.key.rpartition("/")[2]: item.value.decode() for item in claims.items} == {
+            str(endpoint.addresses[0].ip): endpoint.id for endpoint in made
+        }
+        await hosts[0].endpoint("web", "f" * 16)  # 61 fit beside the gateway
+        with pytest.raises(ConflictError, match=r"10\.7\.0\.0/26 is full"):
+            await hosts[0].endpoint("web", "e" * 16)
+
+    with_hosts(file, 4, play)
+
+
+def test_of_two_that_want_one_address_one_gets_it(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web", subnets=["10.7.0.0/24"])
+        made = await asyncio.gather(
+            *(
+                host.endpoint("web", identity, addresses=["10.7.0.9"])
+                for host, identity in zip(hosts, ids(1, 4), strict=True)
+            ),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(endpoint, Endpoint) for endpoint in made) == 1, made
+        assert sum(isinstance(endpoint, ConflictError) for endpoint in made) == 3, made
+
+    with_hosts(file, 4, play)
+
+
+def test_both_families(file: Path) -> None:
+    async def play(hosts: list[Host]) -> Endpoint:
+        await hosts[0].network("web", subnets=["10.7.0.0/24", "fd00::/64"], gateways=["10.7.0.254"])
+        return await hosts[0].endpoint("web", "0" * 16, addresses=["fd00::9"])
+
+    endpoint = with_hosts(file, 1, play)
+    assert [str(address) for address in endpoint.addresses] == ["10.7.0.1/24", "fd00::9/64"]
+    assert endpoint.mac == "02:42:0a:07:00:01"
+
+
+def test_endpoints_that_cannot_be_claim_nothing(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web", subnets=["10.7.0.0/24"])
+        await hosts[0].endpoint("web", "0" * 16, mac="02:00:00:00:00:01")
+        before = await hosts[0].store.list("/")
+        for more, error, message in (
+            ({"network": "nix"}, NotFoundError, "there is no network nix"),
+            ({"addresses": ["10.8.0.1"]}, UsageError, "is not in the network web"),
+            ({"addresses": ["10.7.0.8", "10.7.0.9"]}, UsageError, "one address of a subnet"),
+            ({"mac": "02:00:00:00:00:01"}, ConflictError, "the MAC address 02:00:00:00:00:01 is taken"),
+        ):
+            with pytest.raises(error, match=message):
+                await hosts[0].endpoint(**{"network": "web", "identity": "1" * 16, **more})  # type: ignore[arg-type]
+        assert await hosts[0].store.list("/") == before
+
+    with_hosts(file, 1, play)
+
+
+def test_somebody_chose_the_mac_address_that_would_be_ours(file: Path) -> None:
+    async def play(hosts: list[Host]) -> Endpoint:
+        await hosts[0].network("web", subnets=["10.7.0.0/24"])
+        await hosts[0].endpoint("web", "0" * 16, mac="02:42:0a:07:00:03")
+        return await hosts[0].endpoint("web", "1" * 16, addresses=["10.7.0.3"])
+
+    endpoint = with_hosts(file, 1, play)
+    assert str(endpoint.addresses[0].ip) == "10.7.0.3"
+    assert endpoint.mac.startswith("02:44:")
+
+
+def test_what_an_endpoint_claimed_comes_back(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web", subnets=["10.7.0.0/24"])
+        before = await hosts[0].store.list("/")
+        endpoint = await hosts[0].endpoint("web", "0" * 16)
+        assert await hosts[0].registry.set_state(endpoint, "ready")
+        assert await hosts[0].registry.set_state(endpoint, "leaving")
+        item = await hosts[0].store.get(keys.endpoint("web", endpoint.id))
+        assert await hosts[0].registry.set_state(endpoint, "ready") == (item.revision if item else 0)  # too late
+        assert await hosts[0].registry.delete_endpoint(endpoint)
+        assert await hosts[0].registry.delete_endpoint(endpoint) is None
+        assert await hosts[0].registry.set_state(endpoint, "ready") is None
+        assert (await hosts[0].store.list("/")).items == before.items
+
+    with_hosts(file, 1, play)
+
+
+def test_a_network_in_use_stays(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        endpoint = await hosts[1].endpoint("web", "0" * 16)
+        with pytest.raises(ConflictError, match="the network web has 1 endpoint on h2"):
+            await hosts[0].registry.remove_network("web")
+        await hosts[1].registry.delete_endpoint(endpoint)
+        await hosts[0].registry.remove_network("web")
+        with pytest.raises(NotFoundError):
+            await hosts[0].registry.remove_network("web")
+        assert (await hosts[0].store.list(keys.OBJECTS)).items == ()
+
+    with_hosts(file, 2, play)
+
+
+def test_no_endpoint_gets_into_a_network_that_goes(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        for n in range(10):
+            await hosts[0].network("web")
+            went, made = await asyncio.gather(
+                hosts[0].registry.remove_network("web"),
+                hosts[1].endpoint("web", f"{n:016x}"),
+                return_exceptions=True,
+            )
+            assert isinstance(went, int) != isinstance(made, Endpoint), (went, made)
+            if isinstance(made, Endpoint):
+                await hosts[1].registry.delete_endpoint(made)
+                await hosts[0].registry.remove_network("web")
+        assert [item.key for item in (await hosts[0].store.list("/")).items] == [keys.NETWORKS_GUARD]
+
+    with_hosts(file, 2, play)
+
+
+def test_a_dead_hosts_endpoint_is_taken_only_while_it_is_dead(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        endpoint = await hosts[1].endpoint("web", "0" * 16)
+        key = keys.peer("h2")
+        await hosts[0].store.commit([], [Put(key, b"{}")])
+        assert await hosts[0].registry.delete_endpoint(endpoint, only_without_peer=True) is None
+        await hosts[0].store.commit([], [Delete(key)])
+        assert await hosts[0].registry.delete_endpoint(endpoint, only_without_peer=True)
+
+    with_hosts(file, 2, play)
+
+
+def test_a_full_pool(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("a")
+        await hosts[0].network("b")
+        with pytest.raises(ConflictError, match="has no free /24"):
+            await hosts[0].network("c")
+
+    with_hosts(file, 1, play, pool=Pool(ip_network("10.0.0.0/23"), 24))
+
+
+def test_garbage_among_the_claims_and_the_networks_is_in_nobodys_way(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        garbage = [Put(keys.addresses("web") + "none", b""), Put(keys.network("db"), b"{")]
+        await hosts[0].store.commit([], garbage)
+        assert str((await hosts[0].endpoint("web", "0" * 16)).addresses[0].ip) == "10.0.0.2"
+        with pytest.raises(ConflictError, match="networks/db cannot be read"):
+            await hosts[0].network("db")
+
+    with_hosts(file, 1, play)
+
+
+@pytest.mark.parametrize(
+    ("known", "address", "lists"),
+    [
+        ([], "10.0.0.4", 1),  # wrong: the store has the last word
+        (["10.0.0.2", "10.0.0.3"], "10.0.0.4", 0),
+        (["10.0.0.2", "10.0.0.3", "10.0.0.4"], "10.0.0.5", 0),  # one that was given back: no harm
+        ([f"10.0.0.{n}" for n in range(2, 255)], "10.0.0.4", 1),  # full, but for what the store knows
+    ],
+)
+def test_what_a_host_knows_spares_a_list_of_all_addresses(
+    file: Path, monkeypatch: pytest.MonkeyPatch, known: list[str], address: str, lists: int
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        await host.network("web")
+        one, two, three = ids(1, 3)
+        await host.endpoint("web", one)
+        await host.endpoint("web", two)
+        listed = []
+        ask = host.store.list
+
+        async def counted(prefix: str) -> Listing:
+            listed.append(prefix)
+            return await ask(prefix)
+
+        monkeypatch.setattr(host.store, "list", counted)
+        request = EndpointCreate(network="web", sandbox="none")
+        taken = [ip_address(text) for text in known]
+        made, _ = await host.registry.create_endpoint(three, request, SANDBOX, known=taken)
+        assert str(made.addresses[0].ip) == address
+        assert listed == [keys.addresses("web")] * lists
+
+    with_hosts(file, 1, play)
+
+
+def test_an_address_that_is_asked_for_is_looked_up_in_the_store(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web")
+        request = EndpointCreate.model_validate({"network": "web", "sandbox": "none", "addresses": ["10.0.0.9"]})
+        known = [ip_address("10.0.0.9")]  # it was given back, but this host did not hear of it
+        made, _ = await hosts[0].registry.create_endpoint(ids(1, 1)[0], request, SANDBOX, known=known)
+        assert str(made.addresses[0].ip) == "10.0.0.9"
+
+    with_hosts(file, 1, play)
