@@ -121,4 +121,4 @@ def test_the_example_in_the_document_is_translated(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for name in re.findall(r"`(\w+)\((?:context|frame|at|dest)", text):
-        assert name in (ROOT / "fastpath" / "native.pxd").read_text(), name
+        assert name in (ROOT / "fastpath" / "forwarder" / "native.pxd").read_text(), name
