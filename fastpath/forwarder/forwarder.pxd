@@ -3,7 +3,6 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastpath.kernels cimport FP_OWN, fp_chain, fp_context, fp_counter, fp_forwarder, fp_frame
-from fastpath.engine.tables cimport Tables
 
 
 cdef class Forwarder:
