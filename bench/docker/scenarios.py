@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from fastpath.bench.docker.dockerd import Dockerd
 from fastpath.bench.docker.hosts import Hosts
-from fastpath.bench.e2e.traffic import measure
-from fastpath.bench.e2e.traffic.measure import Figures
+from fastpath.bench.e2e.traffic import measure, streams
+from fastpath.bench.e2e.traffic.window import Figures
 from fastpath.errors import FastpathError, RefusedError
 
 COUNT = 20
@@ -39,7 +39,7 @@ class Scenario:
 
 
 def _tcp(hosts: Hosts, driver: str, seconds: float) -> Figures:
-    return measure.streams(hosts.sites[driver], seconds)
+    return streams.streams(hosts.sites[driver], seconds)
 
 
 def _udp(hosts: Hosts, driver: str, seconds: float) -> Figures:

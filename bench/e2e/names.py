@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people call a contestant: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`, `forwarder:acl.py`."""
+"""Names of contestants: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`, `forwarder:acl.py`."""
 
 import difflib
 import re
@@ -19,7 +19,7 @@ DEFAULT_BASELINES = ("kernel-bridge",)
 
 @dataclass(frozen=True)
 class Contestant:
-    """A contestant by name; `settings` are those of ours, `forwarder` what decides in it, as in `forwarder set`."""
+    """A contestant by name, with its settings; `forwarder` is the argument of `fastpath forwarder set`."""
 
     name: str
     settings: tuple[tuple[str, str], ...] = ()
@@ -34,7 +34,7 @@ class Contestant:
 
     @property
     def commit(self) -> str | None:
-        """The commit whose program is measured; None for the one that is installed here."""
+        """The commit whose program is measured; None: the installed one."""
         return dict(self.settings).get("commit")
 
     @property
@@ -50,7 +50,7 @@ class Contestant:
 
 
 def known(word: str, names: Iterable[str], what: str) -> str:
-    """The word, if it is one of the names. Raises UsageError."""
+    """Return the word if it is one of the names. Raise UsageError otherwise."""
     names = tuple(names)
     if word not in names:
         close = difflib.get_close_matches(word, names, n=1)
@@ -60,7 +60,7 @@ def known(word: str, names: Iterable[str], what: str) -> str:
 
 
 def contestant(text: str) -> Contestant:
-    """The contestant that `NAME[:key=value,…]` names. Raises UsageError."""
+    """Return the contestant that `NAME[:key=value,…]` names. Raise UsageError for a mistake."""
     name, colon, rest = text.partition(":")
     known(name, BASELINES, "baseline")
     if not colon and name == FORWARDER:
@@ -85,7 +85,7 @@ def contestant(text: str) -> Contestant:
 def compared(
     subject: str, forwarder: str | None, against: tuple[str, ...], *, full: bool
 ) -> tuple[str, tuple[str, ...]]:
-    """Who is measured, and against whom, as it was typed or is the default. Raises UsageError."""
+    """Return subject and baselines, as typed or by default. Raise UsageError for two subjects."""
     if forwarder is not None:
         if subject != SUBJECT:
             raise UsageError("--forwarder is a --subject: give one of them")

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastpath.bench.common.command import missing
+from fastpath.bench.e2e import congestion
 from fastpath.bench.e2e.results import Results
 from fastpath.bench.e2e.sites import overlays
 from fastpath.bench.e2e.sites.site import PREFIX
@@ -92,6 +95,25 @@ def test_the_other_scenarios(tmp_path: Path) -> None:
         assert measured["ndr64", "offload", contestant]["ndr_kpps"] >= 0
     assert measured["memory", "offload", "fastpath"]["rss_mib"] > 1
     assert measured["idle", "offload", "fastpath"]["cpu_percent"] >= 0
+
+
+def test_each_congestion_control_is_measured_and_named(tmp_path: Path) -> None:
+    if (reason := missing(("iperf3",))) is not None:
+        pytest.skip(f"{reason}: sudo ./run bench installs it")
+    names, file, html = congestion.available()[:2], tmp_path / "e2e.json", tmp_path / "e2e.html"
+    own = congestion.own()
+    words = [word for name in names for word in ("--congestion", name)]
+    words += ["--scenario", "tcp1", "--scenario", "rr_loaded", "--scenario", "rr"]
+    run(*words, "--underlay", "offload", "--json", str(file), "--html", str(html))
+    found = Results.read(file)
+    measured = {(one.scenario, one.congestion, one.contestant) for one in found.measurements}
+    assert measured == {
+        (scenario, name, contestant)
+        for contestant in ("fastpath", "kernel-bridge")
+        for scenario, name in (*product(("tcp1", "rr_loaded"), names), ("rr", None))
+    }
+    assert found.about.congestion == congestion.own() == own
+    assert all(f"tcp1 {name}" in html.read_text() for name in found.congestions())
 
 
 def test_two_settings_of_ours(tmp_path: Path) -> None:
