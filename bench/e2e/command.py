@@ -60,8 +60,8 @@ def bench(  # noqa: PLR0917  # click gives them by name
     """Compare with other overlays, side by side, between containers on two hosts made of network namespaces.
 
     Without options: the main scenarios, on both underlays, against the kernel's vxlan and bridge; some minutes.
-    Settings of fastpath are options of `fastpath vxlan add`; commit=REV measures another commit. forwarder: takes the
-    arguments of `fastpath forwarder set`.
+    Settings of fastpath are options of `fastpath vxlan add`; commit=REV measures another commit, txqueuelen=N another
+    length of the TAP's queue. forwarder: takes the arguments of `fastpath forwarder set`.
 
     \b
     Examples:
@@ -69,6 +69,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
       fastpath bench --scenario udp64 --underlay wire --against kernel-bridge --against null
       fastpath bench --scenario tcp1 --congestion cubic --congestion bbr
       fastpath bench --subject fastpath:workers=2 --against fastpath --scenario tcp4
+      fastpath bench --subject fastpath:txqueuelen=10000 --against fastpath --scenario rr_flooded
       fastpath bench --forwarder learning_bridge.py --scenario udp64
       fastpath bench --forwarder 'acl.py rules=a.toml | bridge' --against forwarder:bridge
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html

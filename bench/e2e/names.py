@@ -15,6 +15,9 @@ UNDERLAYS = ("offload", "wire")
 FORMS = (*UNDERLAYS, "local", "fdb")  # local: both containers on one host; fdb: offload, with large tables
 DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "rr")
 DEFAULT_BASELINES = ("kernel-bridge",)
+TXQUEUELEN = "txqueuelen"
+BY_THE_BENCHMARK = ("commit", TXQUEUELEN)  # settings that are not options of `fastpath vxlan add`
+SETTINGS = {SUBJECT: None, "null": (TXQUEUELEN,)}  # contestants that have settings, and which; None: any
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,17 @@ class Contestant:
         return dict(self.settings).get("commit")
 
     @property
+    def txqueuelen(self) -> str | None:
+        """The length of the device's queue in packets; None: the device's default."""
+        return dict(self.settings).get(TXQUEUELEN)
+
+    @property
     def options(self) -> list[str]:
         """The options of `fastpath vxlan add`: workers=2 → --workers 2, gso=off → --no-gso, gso=on → nothing."""
         found: list[str] = []
         for key, value in self.settings:
             option = key.replace("_", "-")
-            if key == "commit" or value == "on":
+            if key in BY_THE_BENCHMARK or value == "on":
                 continue
             found += [f"--no-{option}"] if value == "off" else [f"--{option}", value]
         return found
@@ -69,8 +77,8 @@ def contestant(text: str) -> Contestant:
         return Contestant(name)
     if name == FORWARDER:
         return Contestant(name, forwarder=rest)
-    if name != SUBJECT:
-        raise UsageError(f'"{text}": only {SUBJECT} has settings')
+    if name not in SETTINGS:
+        raise UsageError(f'"{text}": only {SUBJECT} has settings, and {TXQUEUELEN} is one of null, too')
     settings: dict[str, str] = {}
     for part in rest.split(","):
         key, equals, value = part.partition("=")
@@ -78,6 +86,10 @@ def contestant(text: str) -> Contestant:
             raise UsageError(f'"{part}" in "{text}" is no setting: write key=value, as in {SUBJECT}:workers=2')
         if key in settings:
             raise UsageError(f'"{key}" stands twice in "{text}"')
+        if (allowed := SETTINGS[name]) is not None:
+            known(key, allowed, f"setting of {name}")
+        if key == TXQUEUELEN and re.fullmatch(r"[1-9]\d{0,6}", value) is None:
+            raise UsageError(f'invalid {TXQUEUELEN} "{value}": write a number of packets from 1 to 9999999')
         settings[key] = value
     return Contestant(name, tuple(settings.items()))
 

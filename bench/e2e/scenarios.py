@@ -62,6 +62,12 @@ _UDP = (
     Compared("received_kpps", "kpps", offered="offered_kpps"),
     Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"),
 )
+_FLOODED = (
+    Compared("p50_us", "µs p50", "lower"),
+    Compared("p99_us", "µs p99", "lower"),
+    Compared("lost_percent", "% of requests lost", "lower", ratio=False),
+    Compared("flood_kpps", "kpps of the flood", offered="flood_offered_kpps"),
+)
 _NDR = (Compared("ndr_kpps", "kpps"), Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"))
 _IDLE = (
     Compared("cpu_percent", "% of a core", "lower", ratio=False),
@@ -89,6 +95,7 @@ ALL = (
     Scenario("ndr64", "highest rate of 64-byte datagrams with 0.1 % loss at most", measure.no_drop_rate, _NDR),
     Scenario("rr", "64-byte request/response, one outstanding, one-way time", measure.requests, _RR),
     Scenario("rr_loaded", "rr beside one TCP stream", measure.requests_beside_a_stream, _RR, IPERF, tcp=True),
+    Scenario("rr_flooded", "rr beside udp64 from the same container", measure.requests_beside_a_flood, _FLOODED),
     Scenario("local_tcp", "two containers on one host, 1 TCP stream", streams.streams, _TCP, IPERF, "local", tcp=True),
     Scenario("local_udp64", "two containers on one host, 64-byte datagrams", measure.datagrams, _UDP, form="local"),
     _table("fdb1k", 1 << 10),

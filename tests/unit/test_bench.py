@@ -89,6 +89,7 @@ def found() -> Results:
         ("fastpath:gso=off,merge=on", ["--no-gso"]),
         ("fastpath:source_ports=4", ["--source-ports", "4"]),
         ("fastpath:commit=abc123,workers=2", ["--workers", "2"]),
+        ("fastpath:txqueuelen=10000,workers=2", ["--workers", "2"]),
     ],
 )
 def test_settings_become_options(text: str, options: list[str]) -> None:
@@ -99,6 +100,12 @@ def test_settings_become_options(text: str, options: list[str]) -> None:
 def test_a_contestant_may_be_another_commit() -> None:
     assert contestant("fastpath:commit=v0.1.0").commit == "v0.1.0"
     assert Contestant("fastpath").commit is None
+
+
+def test_a_contestant_may_have_another_queue_length() -> None:
+    assert contestant("fastpath:txqueuelen=10000,workers=2").txqueuelen == "10000"
+    assert contestant("null:txqueuelen=500").txqueuelen == "500"
+    assert Contestant("fastpath").txqueuelen is None
 
 
 def test_a_contestant_may_have_another_forwarder() -> None:
@@ -124,6 +131,10 @@ def test_who_is_compared_with_whom() -> None:
         ("kernel-brigde", 'did you mean "kernel-bridge"'),
         ("x", "known are kernel-bridge"),
         ("ovs:workers=2", "only fastpath has settings"),
+        ("kernel-bridge:txqueuelen=9", "only fastpath has settings"),
+        ("null:workers=2", "known are txqueuelen"),
+        ("fastpath:txqueuelen=0", "invalid txqueuelen"),
+        ("fastpath:txqueuelen=x", "invalid txqueuelen"),
         ("fastpath:", "is no setting"),
         ("fastpath:workers", "is no setting"),
         ("fastpath:workers=", "is no setting"),
@@ -139,7 +150,7 @@ def test_what_names_nobody_is_refused(text: str, message: str) -> None:
 def test_every_name_has_an_overlay_and_a_scenario() -> None:
     assert set(BASELINES) == set(OVERLAYS)
     assert set(DEFAULT_SCENARIOS) <= set(SCENARIOS)
-    promised = "tcp1 tcp4 udp64 udp64x256 ndr64 rr rr_loaded local fdb idle memory"
+    promised = "tcp1 tcp4 udp64 udp64x256 ndr64 rr rr_loaded rr_flooded local fdb idle memory"
     assert {scenario.name for scenario in chosen(promised.split())} == set(SCENARIOS)
     with pytest.raises(UsageError, match='did you mean "udp64"'):
         chosen(["upd64"])

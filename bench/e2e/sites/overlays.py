@@ -36,6 +36,8 @@ def lay(overlay: Overlay, site: Site, contestant: Contestant) -> None:
     site.overlay = contestant.name
     for number, _, container in site.sides:
         container.ip(f"link set {DEVICE} mtu {OVERLAY_MTU}")
+        if contestant.txqueuelen is not None:  # before the device is up, so before any traffic
+            container.ip(f"link set {DEVICE} txqueuelen {contestant.txqueuelen}")
         container.address(f"10.9.0.{number}/24", device=DEVICE)
     site.check_reachable()
 

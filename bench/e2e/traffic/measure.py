@@ -10,6 +10,7 @@ from fastpath.bench.e2e.traffic.window import RECEIVER_CPU, SENDER_CPU, Figures,
 from fastpath.errors import RefusedError
 
 LOSS, NDR_STEPS, DRAIN_S = 0.001, 8, 0.1
+FLOOD_PORT = 5002  # requests have the load's own
 
 
 def datagrams(site: Site, seconds: float, *, flows: int = 1, size: int = 64, rate: float = 0) -> Figures:
@@ -86,3 +87,24 @@ def requests_beside_a_stream(site: Site, seconds: float, *, congestion: str | No
         if client.poll() is not None:
             raise RefusedError("iperf3 ended before the requests did")
     return figures
+
+
+def requests_beside_a_flood(site: Site, seconds: float, *, size: int = 64) -> Figures:
+    """Measure `requests` while c1 sends datagrams to c2 as fast as the socket takes them, as in `datagrams`.
+
+    An unanswered request is lost after 0.2 s (load.py); the times are those of the answered ones.
+    """
+    responder = load(site.c2, "respond", cpu=RECEIVER_CPU, size=size)
+    prober = load(site.c1, "request", cpu=SENDER_CPU, size=size)
+    receiver = load(site.c2, "receive", cpu=RECEIVER_CPU, size=size, port=FLOOD_PORT)
+    sender = load(site.c1, "send", cpu=SENDER_CPU, size=size, port=FLOOD_PORT)
+    window, cpu, (_, asked, received, sent) = together(responder, prober, receiver, sender, seconds=seconds)
+    figures = _one_way_times(asked)
+    return {
+        **figures,
+        "lost_percent": 100 * figures["lost"] / (figures["lost"] + figures["transactions"]),
+        "flood_kpps": received["datagrams"] / window.seconds / 1e3,
+        "flood_offered_kpps": sent["datagrams"] / window.seconds / 1e3,
+        "cpu_cores": cpu.busy / window.seconds,
+        "stolen_s": cpu.stolen,
+    }
