@@ -6,7 +6,7 @@ import time
 
 from fastpath.bench.e2e.sites.site import Site
 from fastpath.bench.e2e.traffic.streams import iperf
-from fastpath.bench.e2e.traffic.window import RECEIVER_CPU, SENDER_CPU, Figures, load, per, together
+from fastpath.bench.e2e.traffic.window import RECEIVER_CPU, SENDER_CPU, Figures, flow, load, per, together
 from fastpath.errors import RefusedError
 
 LOSS, NDR_STEPS, DRAIN_S = 0.001, 8, 0.1
@@ -18,15 +18,8 @@ def datagrams(site: Site, seconds: float, *, flows: int = 1, size: int = 64, rat
     receiver = load(site.c2, "receive", cpu=RECEIVER_CPU, size=size)
     sender = load(site.c1, "send", cpu=SENDER_CPU, size=size, flows=flows, rate=rate)
     window, cpu, (received, sent) = together(receiver, sender, seconds=seconds)
-    return {
-        "offered_kpps": sent["datagrams"] / window.seconds / 1e3,
-        "received_kpps": received["datagrams"] / window.seconds / 1e3,
-        "cpu_us_per_datagram": per(cpu.busy * 1e6, received["datagrams"]),
-        "cpu_cores": cpu.busy / window.seconds,
-        "reordered": received["late"] if flows == 1 else 0,
-        "retries": sent["retries"],
-        "stolen_s": cpu.stolen,
-    }
+    reordered = received["late"] if flows == 1 else 0
+    return {**flow(window, cpu, received, sent), "reordered": reordered, "retries": sent["retries"]}
 
 
 def no_drop_rate(site: Site, seconds: float) -> Figures:

@@ -4,7 +4,7 @@
 from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.common.process import memory_kib
 from fastpath.bench.e2e.sites.site import DEVICE, Site
-from fastpath.bench.e2e.traffic.window import RECEIVER_CPU, SENDER_CPU, Figures, load, per, together
+from fastpath.bench.e2e.traffic.window import RECEIVER_CPU, SENDER_CPU, Figures, flow, load, together
 from fastpath.errors import RefusedError
 
 LEARNING_RATE = 60_000  # frames a second; every overlay takes these without loss, so that it learns all
@@ -30,14 +30,7 @@ def spread(site: Site, seconds: float, *, entries: int) -> Figures:
     receiver = load(site.c2, "watch", cpu=RECEIVER_CPU)
     sender = load(site.c1, "spread", cpu=SENDER_CPU, mac=_mac(site.c1), entries=entries)
     window, cpu, (received, sent) = together(receiver, sender, seconds=seconds)
-    return {
-        "offered_kpps": sent["datagrams"] / window.seconds / 1e3,
-        "received_kpps": received["datagrams"] / window.seconds / 1e3,
-        "cpu_us_per_datagram": per(cpu.busy * 1e6, received["datagrams"]),
-        "cpu_cores": cpu.busy / window.seconds,
-        "stolen_s": cpu.stolen,
-        "rss_mib": resident_mib(site.h1),
-    }
+    return {**flow(window, cpu, received, sent), "rss_mib": resident_mib(site.h1)}
 
 
 def resident_mib(host: Namespace) -> float:

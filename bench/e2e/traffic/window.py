@@ -91,6 +91,17 @@ def together(
     return window, cpu, tallies
 
 
+def flow(window: Window, cpu: machine.CpuTime, received: Figures, sent: Figures) -> Figures:
+    """Return the figures of datagrams that went one way."""
+    return {
+        "offered_kpps": sent["datagrams"] / window.seconds / 1e3,
+        "received_kpps": received["datagrams"] / window.seconds / 1e3,
+        "cpu_us_per_datagram": per(cpu.busy * 1e6, received["datagrams"]),
+        "cpu_cores": cpu.busy / window.seconds,
+        "stolen_s": cpu.stolen,
+    }
+
+
 def per(cpu_s: float, count: float) -> float:
     """Return the cost of one; infinite where there was none."""
     return cpu_s / count if count else float("inf")
