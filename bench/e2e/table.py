@@ -27,7 +27,7 @@ SHORT = {  # scenario → its line in the short table
     "udp64": "64-byte datagrams, as fast as possible",
     "ndr64": "64-byte datagrams, at most 0.1 % lost",
     "rr": "round trip of 64 bytes, median ↓",
-    "rr_loaded": "the same beside a TCP stream ↓",
+    "rr_loaded": "round trip beside a TCP stream, median ↓",
 }
 WITHOUT_CPU = ("rr_loaded",)  # the TCP stream uses all that is left, so CPU time per request says nothing
 
@@ -45,7 +45,7 @@ def long_table(results: Results) -> str:
             f"{about.rounds} rounds of {about.seconds:g} s, median of the ratios ours / theirs (↓: lower is better):"
         ),
         "",
-        f"| scenario | underlay | ours | {first} | ratio | {' | '.join(others)} |",
+        f"| {' | '.join(['scenario', 'underlay', 'ours', first, 'ratio', *others])} |",
         f"| --- | --- | ---: | ---: | ---: |{' ---: |' * len(others)}",
     ]
     lines_of: dict[tuple[str, str, str], dict[str, Row]] = {}

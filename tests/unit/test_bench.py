@@ -366,6 +366,15 @@ def test_the_readme_table_names_machine_and_ratios(found: Results, tmp_path: Pat
     assert "| `rr` | wire | 40.0 µs p99 ↓ | 80.0 | **0.50× (0.50–0.50)** |" in text
 
 
+@pytest.mark.parametrize("baselines", [1, 2])
+def test_every_line_of_a_table_has_as_many_cells(baselines: int, with_both: Results) -> None:
+    found = with_both.model_copy(update={"contestants": with_both.contestants[: 1 + baselines]})
+    for text in (readme_table.long_table(found), readme_table.short_table(found)):
+        cells = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+        assert len(cells) > 4
+        assert len(set(cells)) == 1, text
+
+
 def test_the_picture_and_the_page_are_whole(found: Results, tmp_path: Path) -> None:
     picture = tmp_path / "e2e.png"
     plot.write(found, picture)
