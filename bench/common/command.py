@@ -8,14 +8,16 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fastpath.bench.common.results import Kept
 from fastpath.errors import RefusedError
 
-K = TypeVar("K", bound=Kept)
+if TYPE_CHECKING:
+    from fastpath.bench.common.results import Kept
+
+K = TypeVar("K", bound="Kept")
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 

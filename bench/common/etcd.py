@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""etcd, Debian's own, on the underlay of the benchmark."""
+"""An etcd server on the underlay of a benchmark."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ ADDRESS, PORT = "192.0.2.100", 2379
 
 @contextlib.contextmanager
 def etcd(where: Namespace, folder: Path, *more: str) -> Iterator[str]:
-    """A server with its data in `folder`, and `more` options, ready; its URL."""
+    """Run a server with its data in `folder`. Yield its URL when it answers."""
     client, own = f"http://{ADDRESS}:{PORT}", "http://127.0.0.1:2380"
     command = ["etcd", "--name", "one", "--data-dir", str(folder / "etcd"), "--log-level=warn"]
     command += ["--listen-client-urls", client, "--advertise-client-urls", client]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces as hosts and containers, for the benchmarks and for the tests.
 
-Their names are PREFIX-PID-LABEL: what a run that was killed left is found by its dead PID and removed.
+Their names are PREFIX-PID-LABEL: the next run finds those of a killed one by its dead PID and removes them.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ DEADLINE_S = 30.0  # how long anything may take on a machine that is busy with o
 
 
 def ip(*words: str) -> str:
-    """Run `ip`; its standard output. Raises RefusedError with ip's words."""
+    """Run `ip`. Return its standard output; raise RefusedError with ip's message."""
     done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RefusedError(f"ip {' '.join(words)}: {done.stderr.strip()}")
@@ -33,7 +33,7 @@ def ip(*words: str) -> str:
 
 
 def wait_for(condition: Callable[[], T], what: str, seconds: float = DEADLINE_S) -> T:
-    """Return the first true value of `condition`. Raises RefusedError after `seconds`."""
+    """Return the first true value of `condition`. Raise RefusedError after `seconds`."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > end:
@@ -52,17 +52,17 @@ class Namespace:
 
     @classmethod
     def named(cls, prefix: str, label: str) -> Self:
-        """One of this process, which is not there yet."""
+        """Return a namespace of this process that does not exist yet."""
         return cls(label, f"{prefix}{os.getpid()}-{label}")
 
     def add(self) -> Self:
-        """Make it, with its loopback up."""
+        """Create it, with its loopback up."""
         ip("netns", "add", self.name)
         ip("-n", self.name, "link", "set", "lo", "up")
         return self
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command here and wait for it. Raises RefusedError where it fails."""
+        """Run a command here and wait for it. Raise RefusedError if it fails."""
         full = ["ip", "netns", "exec", self.name, *command]
         done = subprocess.run(full, capture_output=True, text=True, timeout=120, check=False)
         if check and done.returncode != 0:
@@ -77,7 +77,7 @@ class Namespace:
         return process
 
     def inside(self, function: Callable[[], T]) -> T:
-        """Call a function with this namespace as the current one: sockets it makes belong here."""
+        """Call a function in this namespace: sockets that it makes belong here."""
         with ThreadPoolExecutor(1) as thread:  # a namespace belongs to a thread, and this one ends
             return thread.submit(self._enter_and_call, function).result()
 
@@ -88,7 +88,7 @@ class Namespace:
         return function()
 
     def ip(self, words: str) -> str:
-        """Run `ip` on this namespace; the words as one string."""
+        """Run `ip` on this namespace, with its arguments as one string."""
         return ip("-n", self.name, *words.split())
 
     def address(self, *addresses: str, device: str = "vx0") -> None:
@@ -99,15 +99,15 @@ class Namespace:
         ip("-n", self.name, "link", "set", device, "up")
 
     def links(self) -> set[str]:
-        """The names of the interfaces here."""
+        """Return the names of the interfaces here."""
         return {link["ifname"] for link in json.loads(ip("-n", self.name, "-json", "link"))}
 
     def pids(self) -> list[int]:
-        """The processes here."""
+        """Return the processes here."""
         return [int(pid) for pid in ip("netns", "pids", self.name).split()]
 
     def remove(self) -> None:
-        """Kill what runs here, and remove the namespace with all it holds."""
+        """Kill the processes here, and remove the namespace with its interfaces."""
         remove(self.name)
         for process in self.processes:
             process.communicate()
@@ -115,7 +115,7 @@ class Namespace:
 
 
 def remove(name: str) -> None:
-    """Remove a namespace and the processes in it. No error where there is none."""
+    """Remove a namespace and the processes in it, if it exists."""
 
     def ended() -> bool:  # one that is killed may just have started another one
         pids = ip("netns", "pids", name).split()
@@ -133,17 +133,17 @@ def remove(name: str) -> None:
 
 
 def remove_leftovers(prefix: str) -> None:
-    """Remove the namespaces of runs whose process is no more."""
+    """Remove the namespaces of runs whose process has ended."""
     for name in namespaces():
         if name.startswith(prefix) and is_left_over(name, prefix):
             remove(name)
 
 
 def is_left_over(name: str, prefix: str) -> bool:
-    """Whether the process after whose PID this is named is no more."""
+    """Return whether the process whose PID is in the name has ended."""
     return not Path(f"/proc/{name.removeprefix(prefix).split('-')[0]}").exists()
 
 
 def namespaces() -> set[str]:
-    """The names of all network namespaces of this machine."""
+    """Return the names of all network namespaces of this machine."""
     return {entry["name"] for entry in json.loads(ip("-json", "netns") or "[]")}

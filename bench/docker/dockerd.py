@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real dockerd in a host's namespace, for the benchmark and for the tests, with an image made of busybox.
 
-Every dockerd sees its own host's plugin folder at the place where Docker looks. What its containers' namespaces are
-named stays visible to the fastpath daemon, as on a machine. All of it goes at the end, also what a killed dockerd left.
+Every dockerd sees its own host's plugin folder at the place where Docker looks. The names of its containers' namespaces
+stay visible to the fastpath daemon, as on a machine. At the end all of it is removed, even after a killed dockerd.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ FOLDERS = Path("/tmp/fpd-")  # noqa: S108  # sockets need short names
 PLUGINS = Path("/run/docker/plugins")
 CGROUPS = Path("/sys/fs/cgroup")
 START_S = 90.0
-WORDS = 180.0  # seconds that a command of docker's may take on a busy machine
+WORDS = 180.0  # seconds that a docker command may take on a busy machine
 
 # Mounts of its own but for the names of sandboxes, and its own plugin folder in the place where dockerd looks.
 START = """
@@ -41,8 +41,10 @@ exec "$@"
 
 
 class Dockerd:
-    """One; it may be stopped, killed and started again. `arguments` are its own, `prefix` that of its folder, after
-    which the PID of this process follows."""
+    """A dockerd, which may be stopped, killed and started again.
+
+    `arguments` are more options of dockerd; its folder's name is `prefix`, the PID of this process and `number`.
+    """
 
     def __init__(
         self, name: str, host: Namespace, number: int, arguments: Sequence[str] = (), prefix: Path = FOLDERS
@@ -63,7 +65,7 @@ class Dockerd:
         subprocess.run(["mount", "--make-shared", str(self._names)], check=True)
 
     def launch(self) -> None:
-        """Start it, and don't wait."""
+        """Start it without waiting."""
         folder = self.folder
         command = [
             *("nsenter", f"--net=/run/netns/{self.host.name}"),
@@ -78,7 +80,7 @@ class Dockerd:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it and wait until it answers."""
         self.launch()
         self.wait()
 
@@ -93,7 +95,7 @@ class Dockerd:
         wait_for(answers, f"dockerd of {self.name} answers", START_S)
 
     def load_image(self) -> None:
-        """The image `busybox`."""
+        """Import the image `busybox`."""
         names = [name for name in subprocess.check_output([BUSYBOX, "--list"], text=True).split() if name != "busybox"]
         data = io.BytesIO()
         with tarfile.open(fileobj=data, mode="w") as tar:
@@ -113,7 +115,7 @@ class Dockerd:
             raise RefusedError(f"docker import: {done.stderr.decode().strip()}")
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """docker WORDS. Raises RefusedError with Docker's words where it fails."""
+        """Run `docker WORDS`. Raise RefusedError with Docker's message if it fails."""
         command = [DOCKER, "--host", f"unix://{self.folder}/sock", *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=WORDS, check=False)
         if check and done.returncode != 0:
@@ -121,27 +123,27 @@ class Dockerd:
         return done
 
     def docker(self, *words: str) -> str:
-        """The same; what it printed."""
+        """Run `docker WORDS`. Return what it printed."""
         return self.run(*words).stdout.strip()
 
     def container(self, name: str, network: str, *more: str, command: str = "sleep 100000") -> str:
-        """A container that runs."""
+        """Run a container. Return its ID."""
         return self.docker("run", "-d", "--init", "--name", name, "--net", network, *more, "busybox", *command.split())
 
     def inspect(self, kind: str, name: str) -> Any:
-        """docker inspect"""
+        """Return what `docker inspect` shows."""
         return json.loads(self.docker(kind, "inspect", name))[0]
 
     def tail(self) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return f"--- {self.log}\n" + "\n".join(self.log.read_text().splitlines()[-30:])
 
     def stop(self) -> None:
-        """SIGTERM: it ends its containers first."""
+        """End it with SIGTERM: it ends its containers first."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """kill -9 to dockerd alone: its containers run on."""
+        """Kill dockerd alone with SIGKILL: its containers run on."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> None:
@@ -150,7 +152,7 @@ class Dockerd:
             return
         process.send_signal(how)
         process.wait(WORDS)
-        # Its containerd ends with it. The next dockerd must not take a zombie that nobody reaps for one that runs.
+        # Its containerd ends with it. The next dockerd must not mistake an unreaped zombie for a running one.
         with contextlib.suppress(FileNotFoundError):
             file = self.folder / "exec" / "containerd" / "containerd.pid"
             pid = int(file.read_text())
@@ -158,7 +160,7 @@ class Dockerd:
             file.unlink()
 
     def crash(self) -> None:
-        """What the machine has of Docker when its power fails: files."""
+        """End everything but files, as a power failure does."""
         if self._process is not None:
             self.kill()
         for pid in self.host.pids():  # containerd and what it started
@@ -169,18 +171,18 @@ class Dockerd:
         _unmount(f"{self._names}/")
 
     def forget(self) -> None:
-        """Dockerd will find none of its data; it must not run."""
+        """Remove its data. It must not run."""
         shutil.rmtree(self.folder / "data")
 
     def close(self) -> None:
-        """Nothing is left of it, whatever it was doing."""
+        """Remove all of it, whatever state it is in."""
         self.crash()
         _unmount(f"{self.folder}/")
         shutil.rmtree(self.folder)
 
     @contextlib.contextmanager
     def namespace(self, container: str) -> Iterator[Namespace]:
-        """A container's namespace, under a name of ours for as long."""
+        """Give a container's namespace a name of ours meanwhile."""
         name = f"{self.host.name}-{container}"
         ip("netns", "attach", name, str(self.inspect("container", container)["State"]["Pid"]))
         try:
@@ -202,7 +204,7 @@ def _kill(pid: int) -> None:
 
 
 def _end_containers(cgroup: str) -> None:
-    """Kill all that runs in these control groups, and remove them."""
+    """Kill all processes in these control groups, and remove the groups."""
     groups = sorted(CGROUPS.glob(f"*/{cgroup}")) or [CGROUPS / cgroup]
     wait_for(lambda: not _kill_groups(groups), "containers end")
     for group in groups:
@@ -218,7 +220,7 @@ def _unmount(prefix: str) -> None:
 
 
 def remove_leftovers(prefix: Path = FOLDERS) -> None:
-    """What runs that were killed left; their processes ended with their hosts' namespaces."""
+    """Remove what killed runs left; their processes ended with their hosts' namespaces."""
     for folder in prefix.parent.glob(f"{prefix.name}*"):
         if not Path(f"/proc/{folder.name.removeprefix(prefix.name).split('-')[0]}").exists():
             _end_containers(folder.name)
@@ -227,7 +229,7 @@ def remove_leftovers(prefix: Path = FOLDERS) -> None:
 
 
 def _kill_groups(groups: list[Path]) -> bool:
-    """Kill what runs in these control groups; whether anything did."""
+    """Kill the processes in these control groups. Return whether there were any."""
     pids = set()
     for group in groups:
         for file in group.rglob("cgroup.procs"):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where it is measured: two hosts with a dockerd and a fastpath daemon each, and on each a container in either network.
+"""Two hosts with a dockerd and a fastpath daemon each, and on each host a container in either network.
 
     a container of either       a container of either    10.9.0.3 and 10.9.0.2 in either network
     |                                          |
     h1 192.0.2.1 ----------- veth ----------- h2 192.0.2.2
     etcd
 
-The same two dockerds serve both, so all but the network is the same. Docker's overlay has the UDP port 4789, ours 8472.
+The same two dockerds serve both networks, so only the network differs. Docker's overlay has UDP port 4789, ours 8472.
 """
 
 import contextlib
@@ -32,13 +32,13 @@ NETFILTER = ("ip", "ip6", "arp")
 
 @dataclass
 class Hosts:
-    """Both hosts, and by driver the two containers that traffic goes between."""
+    """Both hosts, and by driver the two containers between which traffic goes."""
 
     dockers: list[Dockerd]
     sites: dict[str, Site]
 
     def form(self, underlay: str) -> None:
-        """Make the veth between the hosts so: `offload`, or `wire`, as in fastpath.bench.e2e.sites.site."""
+        """Set the veth between the hosts to `offload` or `wire`, as in fastpath.bench.e2e.sites.site."""
         words = list(WIRE)
         if underlay == "offload":
             words = [word.replace("off", "on") for word in words]
@@ -48,7 +48,7 @@ class Hosts:
 
 @contextlib.contextmanager
 def hosts(folder: Path) -> Iterator[Hosts]:
-    """All of it runs; everything is removed at the end in any case."""
+    """Start everything. At the end all of it is removed in any case."""
     with contextlib.ExitStack() as stack:
         both = _namespaces(stack)
         url = stack.enter_context(etcd(both[0], folder, "--enable-v2=true"))
@@ -96,7 +96,7 @@ def _namespaces(stack: contextlib.ExitStack) -> list[Namespace]:
 
 
 def _networks(dockers: list[Dockerd]) -> None:
-    """The same subnet twice: neither driver shows the other's to anybody."""
+    """Create both networks with the same subnet, which is possible since the drivers do not see each other's."""
     for docker in dockers:
         create = ("network", "create", "--subnet", SUBNET)
         docker.docker(*create, "-d", OURS, "--ipam-driver", OURS, OURS)
@@ -106,7 +106,7 @@ def _networks(dockers: list[Dockerd]) -> None:
 
 
 def _without_netfilter(dockers: list[Dockerd]) -> None:
-    """Bridges, of which Docker's overlay has one on each host, are faster without."""
+    """Switch netfilter off for bridges, which Docker's overlay has: they are faster without."""
     for docker in dockers:
         for name in (docker.folder / "exec" / "netns").iterdir():
             for kind in NETFILTER:
@@ -118,6 +118,6 @@ def _without_netfilter(dockers: list[Dockerd]) -> None:
 
 
 def remove_leftovers() -> None:
-    """What runs that were killed left."""
+    """Remove what killed runs left."""
     namespaces.remove_leftovers(PREFIX)
     remove_dockerds(FOLDERS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: traffic as `fastpath bench` has it, and how long containers take to come and to go."""
+"""The scenarios: traffic as in `fastpath bench`, and how long containers take to start and to be removed."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from fastpath.bench.docker.dockerd import Dockerd
 from fastpath.bench.docker.hosts import Hosts
-from fastpath.bench.e2e.traffic import measure
-from fastpath.bench.e2e.traffic.measure import Figures
+from fastpath.bench.e2e.traffic import measure, streams
+from fastpath.bench.e2e.traffic.window import Figures
 from fastpath.errors import FastpathError, RefusedError
 
 COUNT = 20
@@ -18,7 +18,7 @@ UNDERLAYS = ("offload", "wire")
 
 @dataclass(frozen=True)
 class Compared:
-    """A figure of a scenario: in words, with its unit, and whether less of it is better."""
+    """A figure of a scenario, with its unit, and whether less is better."""
 
     figure: str
     unit: str
@@ -39,7 +39,7 @@ class Scenario:
 
 
 def _tcp(hosts: Hosts, driver: str, seconds: float) -> Figures:
-    return measure.streams(hosts.sites[driver], seconds)
+    return streams.streams(hosts.sites[driver], seconds)
 
 
 def _udp(hosts: Hosts, driver: str, seconds: float) -> Figures:
@@ -59,7 +59,7 @@ def _at_once(hosts: Hosts, driver: str, _: float) -> Figures:
 
 
 def _containers(docker: Dockerd, network: str, *, at_once: bool) -> Figures:
-    """`docker run -d` COUNT times; then all of them are removed by one `docker rm -f`."""
+    """Run `docker run -d` COUNT times; then remove all containers by one `docker rm -f`."""
     names = [f"n{number}" for number in range(COUNT)]
     failed: list[FastpathError] = []
 
@@ -88,7 +88,7 @@ def _containers(docker: Dockerd, network: str, *, at_once: bool) -> Figures:
 
 
 _CREATE = (Compared("create_s", "s", less_is_better=True), Compared("remove_s", "s to remove", less_is_better=True))
-_HOSTS = ("offload",)  # on the underlay there is next to nothing then
+_HOSTS = ("offload",)  # there is hardly any traffic on the underlay
 
 ALL = (
     Scenario("tcp1", "1 TCP stream", _tcp, (Compared("gbit_per_s", "Gbit/s"),)),

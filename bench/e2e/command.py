@@ -1,33 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath bench`: words → plan → run → table and files."""
+"""`fastpath bench`: make a plan of the options, run it, show a table and write files."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from fastpath.bench.common.command import ended_by_signals
+from fastpath.bench.common.command import FILE, ended_by_signals, json_option, rounds_option
 from fastpath.bench.common.progress import progress
-from fastpath.bench.e2e import names
+from fastpath.bench.e2e import congestion, names
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.errors import RefusedError, UsageError
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="What to measure; may be repeated.")
-@click.option("--underlay", type=click.Choice([*names.UNDERLAYS, "both"]), default="both", show_default=True)
-@click.option("--against", multiple=True, metavar="NAME[:key=value,…]", help="With what to compare; may be repeated.")
-@click.option("--subject", default=names.SUBJECT, show_default=True, metavar="NAME[:key=value,…]")
-@click.option("--forwarder", metavar="WORDS", help="The same as --subject forwarder:WORDS, against fastpath.")
-@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="For each figure.")
-@click.option("--full", is_flag=True, help="All scenarios against all baselines.")
-@click.option("--json", "json_file", type=FILE, metavar="FILE", help="Keep every round's figures.")
+@click.option(
+    "--underlay",
+    type=click.Choice([*names.UNDERLAYS, "both"]),
+    default="both",
+    show_default=True,
+    help="With or without segmentation offload.",
+)
+@click.option("--against", multiple=True, metavar="NAME[:key=value,…]", help="A baseline; may be repeated.")
+@click.option(
+    "--subject", default=names.SUBJECT, show_default=True, metavar="NAME[:key=value,…]", help="What is compared."
+)
+@click.option("--forwarder", metavar="WORDS", help="Short for --subject forwarder:WORDS --against fastpath.")
+@click.option(
+    "--congestion",
+    "congestion_names",
+    multiple=True,
+    metavar="NAME",
+    help="TCP's congestion control: cubic, bbr, …; may be repeated.  [default: the machine's own]",
+)
+@rounds_option(5, most=1000)
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Traffic per figure.")
+@click.option("--full", is_flag=True, help="Measure all scenarios against all baselines.")
+@json_option
 @click.option("--plot", "plot_file", type=FILE, metavar="FILE", help="Draw the ratios (PNG or SVG).")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page with picture and tables.")
-@click.option("--list", "list_names", is_flag=True, help="Name the scenarios and baselines.")
+@click.option("--list", "list_names", is_flag=True, help="List scenarios and baselines.")
 @one_line_errors
 def bench(  # noqa: PLR0917  # click gives them by name
     scenarios: tuple[str, ...],
@@ -35,6 +48,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
     against: tuple[str, ...],
     subject: str,
     forwarder: str | None,
+    congestion_names: tuple[str, ...],
     rounds: int,
     seconds: float,
     full: bool,
@@ -46,19 +60,21 @@ def bench(  # noqa: PLR0917  # click gives them by name
     """Compare with other overlays, side by side, between containers on two hosts made of network namespaces.
 
     Without options: the main scenarios, on both underlays, against the kernel's vxlan and bridge; some minutes.
-    Settings of ours are options of `fastpath vxlan add`; commit=REV measures another commit. The words behind
-    forwarder: are those of `fastpath forwarder set`.
+    Settings of fastpath are options of `fastpath vxlan add`; commit=REV measures another commit, txqueuelen=N another
+    length of the TAP's queue. forwarder: takes the arguments of `fastpath forwarder set`.
 
     \b
     Examples:
       fastpath bench
       fastpath bench --scenario udp64 --underlay wire --against kernel-bridge --against null
+      fastpath bench --scenario tcp1 --congestion cubic --congestion bbr
       fastpath bench --subject fastpath:workers=2 --against fastpath --scenario tcp4
+      fastpath bench --subject fastpath:txqueuelen=10000 --against fastpath --scenario rr_flooded
       fastpath bench --forwarder learning_bridge.py --scenario udp64
       fastpath bench --forwarder 'acl.py rules=a.toml | bridge' --against forwarder:bridge
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
     """
-    from fastpath.bench.e2e.report import page, plot, terminal  # noqa: PLC0415  # they take longer to load than --help
+    from fastpath.bench.e2e.report import page, plot, terminal  # noqa: PLC0415  # slow to load, and not for --help
     from fastpath.bench.e2e.scenarios import SCENARIOS, chosen  # noqa: PLC0415
     from fastpath.bench.e2e.session import Plan, Session  # noqa: PLC0415
     from fastpath.bench.e2e.sites.overlays import OVERLAYS  # noqa: PLC0415
@@ -77,6 +93,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
         baselines=tuple(names.contestant(text) for text in dict.fromkeys(baselines)),
         rounds=rounds,
         seconds=seconds,
+        congestion=congestion.chosen(congestion_names),
     )
     if plan.subject in plan.baselines:
         raise UsageError(f"{plan.subject} would be compared with itself: give --subject or --against other settings")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people call a contestant: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`, `forwarder:acl.py`."""
+"""Names of contestants: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`, `forwarder:acl.py`."""
 
 import difflib
 import re
@@ -15,11 +15,14 @@ UNDERLAYS = ("offload", "wire")
 FORMS = (*UNDERLAYS, "local", "fdb")  # local: both containers on one host; fdb: offload, with large tables
 DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "rr")
 DEFAULT_BASELINES = ("kernel-bridge",)
+TXQUEUELEN = "txqueuelen"
+BY_THE_BENCHMARK = ("commit", TXQUEUELEN)  # settings that are not options of `fastpath vxlan add`
+SETTINGS = {SUBJECT: None, "null": (TXQUEUELEN,)}  # contestants that have settings, and which; None: any
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A contestant by name; `settings` are those of ours, `forwarder` what decides in it, as in `forwarder set`."""
+    """A contestant by name, with its settings; `forwarder` is the argument of `fastpath forwarder set`."""
 
     name: str
     settings: tuple[tuple[str, str], ...] = ()
@@ -34,8 +37,13 @@ class Contestant:
 
     @property
     def commit(self) -> str | None:
-        """The commit whose program is measured; None for the one that is installed here."""
+        """The commit whose program is measured; None: the installed one."""
         return dict(self.settings).get("commit")
+
+    @property
+    def txqueuelen(self) -> str | None:
+        """The length of the device's queue in packets; None: the device's default."""
+        return dict(self.settings).get(TXQUEUELEN)
 
     @property
     def options(self) -> list[str]:
@@ -43,14 +51,14 @@ class Contestant:
         found: list[str] = []
         for key, value in self.settings:
             option = key.replace("_", "-")
-            if key == "commit" or value == "on":
+            if key in BY_THE_BENCHMARK or value == "on":
                 continue
             found += [f"--no-{option}"] if value == "off" else [f"--{option}", value]
         return found
 
 
 def known(word: str, names: Iterable[str], what: str) -> str:
-    """The word, if it is one of the names. Raises UsageError."""
+    """Return the word if it is one of the names. Raise UsageError otherwise."""
     names = tuple(names)
     if word not in names:
         close = difflib.get_close_matches(word, names, n=1)
@@ -60,7 +68,7 @@ def known(word: str, names: Iterable[str], what: str) -> str:
 
 
 def contestant(text: str) -> Contestant:
-    """The contestant that `NAME[:key=value,…]` names. Raises UsageError."""
+    """Return the contestant that `NAME[:key=value,…]` names. Raise UsageError for a mistake."""
     name, colon, rest = text.partition(":")
     known(name, BASELINES, "baseline")
     if not colon and name == FORWARDER:
@@ -69,8 +77,8 @@ def contestant(text: str) -> Contestant:
         return Contestant(name)
     if name == FORWARDER:
         return Contestant(name, forwarder=rest)
-    if name != SUBJECT:
-        raise UsageError(f'"{text}": only {SUBJECT} has settings')
+    if name not in SETTINGS:
+        raise UsageError(f'"{text}": only {SUBJECT} has settings, and {TXQUEUELEN} is one of null, too')
     settings: dict[str, str] = {}
     for part in rest.split(","):
         key, equals, value = part.partition("=")
@@ -78,6 +86,10 @@ def contestant(text: str) -> Contestant:
             raise UsageError(f'"{part}" in "{text}" is no setting: write key=value, as in {SUBJECT}:workers=2')
         if key in settings:
             raise UsageError(f'"{key}" stands twice in "{text}"')
+        if (allowed := SETTINGS[name]) is not None:
+            known(key, allowed, f"setting of {name}")
+        if key == TXQUEUELEN and re.fullmatch(r"[1-9]\d{0,6}", value) is None:
+            raise UsageError(f'invalid {TXQUEUELEN} "{value}": write a number of packets from 1 to 9999999')
         settings[key] = value
     return Contestant(name, tuple(settings.items()))
 
@@ -85,7 +97,7 @@ def contestant(text: str) -> Contestant:
 def compared(
     subject: str, forwarder: str | None, against: tuple[str, ...], *, full: bool
 ) -> tuple[str, tuple[str, ...]]:
-    """Who is measured, and against whom, as it was typed or is the default. Raises UsageError."""
+    """Return subject and baselines, as typed or by default. Raise UsageError for two subjects."""
     if forwarder is not None:
         if subject != SUBJECT:
             raise UsageError("--forwarder is a --subject: give one of them")

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves: the JSON file's schema (docs/benchmarks.md), and the ratios that are formed from the rounds."""
+"""The JSON file of a run (docs/benchmarks.md), and the ratios that are formed in each round."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from fastpath.bench.common.results import AboutRun, Frozen, Kept
+from fastpath.bench.common.results import AboutRun, Frozen, Kept, by_round
+from fastpath.bench.common.spread import Spread, ratios
 from fastpath.bench.e2e.scenarios import Better, Compared, Scenario
 
 
 class About(AboutRun):
-    """Where, with what and how it was measured."""
+    """Where, with what and how a run was made."""
 
     pinning: str
-    congestion: str  # TCP's congestion control
+    congestion: str  # the machine's own TCP congestion control
     counted: str
     order: str
     offloads: dict[str, dict[str, str]]  # underlay -> feature -> on/off
@@ -41,7 +42,7 @@ class ComparedInfo(Frozen):
 
 
 class ScenarioInfo(Frozen):
-    """One scenario that was measured; the first of `compared` is what it is about."""
+    """One scenario that was measured; the first of `compared` is its main figure."""
 
     name: str
     what: str
@@ -55,6 +56,7 @@ class Measurement(Frozen):
     scenario: str
     underlay: str
     contestant: str
+    congestion: str | None = None  # of its TCP connections; None: there are none, or an older run
     round: int
     figures: dict[str, float]
 
@@ -64,6 +66,7 @@ class Ratio(Frozen):
 
     scenario: str
     underlay: str
+    congestion: str | None = None
     subject: str
     baseline: str
     figure: str
@@ -76,7 +79,7 @@ class Ratio(Frozen):
 
 
 class Skipped(Frozen):
-    """What was not measured, and why."""
+    """A part of the plan that was not measured, and the reason."""
 
     what: str
     reason: str
@@ -93,19 +96,24 @@ class Results(Kept):
     ratios: list[Ratio]
     skipped: list[Skipped]
 
-    def figure(self, scenario: str, underlay: str, contestant: str, figure: str) -> float | None:
-        """The median of a figure over the rounds."""
-        values = [
-            measurement.figures[figure]
-            for measurement in self.measurements
-            if (measurement.scenario, measurement.underlay, measurement.contestant) == (scenario, underlay, contestant)
-            and figure in measurement.figures
-        ]
+    def congestions(self, scenario: str | None = None) -> list[str | None]:
+        """Return the congestion controls that were measured, in one scenario or in all; [None] where none is known."""
+        found = dict.fromkeys(one.congestion for one in self.measurements if scenario in (None, one.scenario))
+        return [name for name in found if name is not None] or [None]
+
+    @property
+    def tcp(self) -> str:
+        """The congestion controls of the whole run, in words."""
+        return " and ".join(name or self.about.congestion for name in self.congestions())
+
+    def figure(self, figure: str, **place: str | None) -> float | None:
+        """Return the median of a figure over the rounds; `place` names scenario, underlay, contestant, congestion."""
+        values = by_round(self.measurements, figure, **place).values()
         return statistics.median(values) if values else None
 
 
 def describe(scenario: Scenario, underlays: Sequence[str]) -> ScenarioInfo:
-    """A scenario as the file has it."""
+    """Return a scenario as the file has it."""
     return ScenarioInfo(
         name=scenario.name,
         what=scenario.what,
@@ -115,41 +123,38 @@ def describe(scenario: Scenario, underlays: Sequence[str]) -> ScenarioInfo:
 
 
 def ratio(
-    measurements: Iterable[Measurement],
+    measurements: Sequence[Measurement],
     compared: Compared,
     *,
     scenario: str,
     underlay: str,
     subject: str,
     baseline: str,
+    congestion: str | None = None,
 ) -> Ratio | None:
-    """Subject / baseline, paired round by round; None where no round has both."""
-    rounds: dict[int, dict[str, float]] = {}
-    for measurement in measurements:
-        place = (measurement.scenario, measurement.underlay)
-        if place == (scenario, underlay) and compared.figure in measurement.figures:
-            values = rounds.setdefault(measurement.round, {})
-            values[measurement.contestant] = measurement.figures[compared.figure]
-    ratios = [
-        values[subject] / values[baseline] for values in rounds.values() if subject in values and values.get(baseline)
-    ]
-    if not ratios:
+    """Return subject / baseline, paired round by round; None where no round has both."""
+    place = {"scenario": scenario, "underlay": underlay, "congestion": congestion}
+    ours, theirs = (by_round(measurements, compared.figure, contestant=name, **place) for name in (subject, baseline))
+    rounds = ratios(ours, theirs)
+    if not rounds:
         return None
+    spread = Spread.of(rounds)
     return Ratio(
         scenario=scenario,
         underlay=underlay,
+        congestion=congestion,
         subject=subject,
         baseline=baseline,
         figure=compared.figure,
         unit=compared.unit,
         better=compared.better,
-        rounds=ratios,
-        median=statistics.median(ratios),
-        minimum=min(ratios),
-        maximum=max(ratios),
+        rounds=rounds,
+        median=spread.median,
+        minimum=spread.minimum,
+        maximum=spread.maximum,
     )
 
 
 def order(contestants: Sequence[str], number: int) -> list[str]:
-    """A B in even rounds, B A in odd ones."""
+    """Return A B in even rounds, B A in odd ones."""
     return list(contestants) if number % 2 == 0 else list(reversed(contestants))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scenarios by name, and which of their figures are compared."""
+"""The scenarios by name, and the figures of each that are compared."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from typing import Literal
 
 from fastpath.bench.e2e.names import known
 from fastpath.bench.e2e.sites.site import Site
-from fastpath.bench.e2e.traffic import footprint, measure, stations
-from fastpath.bench.e2e.traffic.measure import Figures
+from fastpath.bench.e2e.traffic import footprint, measure, stations, streams
+from fastpath.bench.e2e.traffic.window import Figures
 
 Better = Literal["higher", "lower"]
+IPERF = ("iperf3",)
 
 
 @dataclass(frozen=True)
@@ -22,33 +23,50 @@ class Compared:
     unit: str
     better: Better = "higher"
     offered: str | None = None  # the figure that says how much was sent
-    ratio: bool = True  # of figures that are about zero, a ratio says nothing
+    ratio: bool = True  # False: the figure is about zero, so a ratio would be noise
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of traffic. The first of `compared` is what the scenario is about."""
+    """One kind of traffic. The first of `compared` is its main figure."""
 
     name: str
     what: str
-    measure: Callable[[Site, float], Figures]
+    measure: Callable[..., Figures]  # takes site and seconds; with `tcp`, `congestion`, too
     compared: tuple[Compared, ...]
     programs: tuple[str, ...] = ()
-    form: str | None = None  # None: on each underlay that was asked for
-    once: bool = False  # on the first of them is enough
+    form: str | None = None  # None: each of the underlays that were asked for
+    once: bool = False  # the first of them is enough
+    tcp: bool = False  # measured with each congestion control that was asked for
     prepare: Callable[[Site], None] | None = None  # once for each contestant, before the first round
 
     def forms(self, underlays: Sequence[str]) -> tuple[str, ...]:
-        """The forms of site that it is measured on."""
+        """Return the forms of site on which it is measured."""
         if self.form is not None:
             return (self.form,)
         return tuple(underlays[:1]) if self.once else tuple(underlays)
+
+    def under(self, congestion: Sequence[str]) -> tuple[str | None, ...]:
+        """Return the congestion controls with which it is measured; one None where it has no TCP."""
+        return tuple(congestion) if self.tcp else (None,)
+
+    def figures(self, site: Site, seconds: float, congestion: str | None) -> Figures:
+        """Measure it once."""
+        if congestion is None:
+            return self.measure(site, seconds)
+        return self.measure(site, seconds, congestion=congestion)
 
 
 _TCP = (Compared("gbit_per_s", "Gbit/s"), Compared("cpu_s_per_gb", "CPU s/GB", "lower"))
 _UDP = (
     Compared("received_kpps", "kpps", offered="offered_kpps"),
     Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"),
+)
+_FLOODED = (
+    Compared("p50_us", "µs p50", "lower"),
+    Compared("p99_us", "µs p99", "lower"),
+    Compared("lost_percent", "% of requests lost", "lower", ratio=False),
+    Compared("flood_kpps", "kpps of the flood", offered="flood_offered_kpps"),
 )
 _NDR = (Compared("ndr_kpps", "kpps"), Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"))
 _IDLE = (
@@ -70,14 +88,15 @@ def _table(name: str, entries: int) -> Scenario:
 
 
 ALL = (
-    Scenario("tcp1", "1 TCP stream", measure.streams, _TCP, ("iperf3",)),
-    Scenario("tcp4", "4 TCP streams", partial(measure.streams, count=4), _TCP, ("iperf3",)),
+    Scenario("tcp1", "1 TCP stream", streams.streams, _TCP, IPERF, tcp=True),
+    Scenario("tcp4", "4 TCP streams", partial(streams.streams, count=4), _TCP, IPERF, tcp=True),
     Scenario("udp64", "one flow of 64-byte datagrams", measure.datagrams, _UDP),
     Scenario("udp64x256", "256 flows of 64-byte datagrams in turn", partial(measure.datagrams, flows=256), _UDP),
     Scenario("ndr64", "highest rate of 64-byte datagrams with 0.1 % loss at most", measure.no_drop_rate, _NDR),
     Scenario("rr", "64-byte request/response, one outstanding, one-way time", measure.requests, _RR),
-    Scenario("rr_loaded", "the same beside one TCP stream", measure.requests_beside_a_stream, _RR, ("iperf3",)),
-    Scenario("local_tcp", "two containers on one host, 1 TCP stream", measure.streams, _TCP, ("iperf3",), "local"),
+    Scenario("rr_loaded", "rr beside one TCP stream", measure.requests_beside_a_stream, _RR, IPERF, tcp=True),
+    Scenario("rr_flooded", "rr beside udp64 from the same container", measure.requests_beside_a_flood, _FLOODED),
+    Scenario("local_tcp", "two containers on one host, 1 TCP stream", streams.streams, _TCP, IPERF, "local", tcp=True),
     Scenario("local_udp64", "two containers on one host, 64-byte datagrams", measure.datagrams, _UDP, form="local"),
     _table("fdb1k", 1 << 10),
     _table("fdb64k", 1 << 16),
@@ -90,7 +109,7 @@ FAMILIES = {"local": ("local_tcp", "local_udp64"), "fdb": ("fdb1k", "fdb64k", "f
 
 
 def chosen(words: Sequence[str]) -> tuple[Scenario, ...]:
-    """The scenarios that are named; `local` and `fdb` stand for several. Raises UsageError."""
+    """Return the named scenarios; `local` and `fdb` are groups. Raise UsageError for an unknown name."""
     found: dict[str, Scenario] = {}
     for word in words:
         known(word, (*SCENARIOS, *FAMILIES), "scenario")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run: in each round and on each underlay all contestants are set up on a site of their own each, then measured.
+"""A run: in each round and on each underlay every contestant is set up on a site of its own; then all are measured.
 
-Sites of contestants that wait cost nothing: their processes sleep. That is measured, too (`idle_cores`).
+Contestants that wait cost nothing, since their processes sleep; how much they use together is measured (`idle_cores`).
 """
 
 import contextlib
@@ -10,15 +10,17 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastpath.bench.common import machine
-from fastpath.bench.common.command import check_root
+from fastpath.bench.common.command import check_root, missing
+from fastpath.bench.common.progress import Tell
+from fastpath.bench.common.quiet import busy_cores
 from fastpath.bench.common.results import about_run
 from fastpath.bench.e2e import results
+from fastpath.bench.e2e.congestion import own as own_congestion
 from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
@@ -26,16 +28,22 @@ from fastpath.bench.e2e.sites import overlays
 from fastpath.bench.e2e.sites import site as sites
 from fastpath.bench.e2e.sites.commits import resolve
 from fastpath.bench.e2e.sites.site import PREFIX, Site
-from fastpath.bench.e2e.traffic import measure
+from fastpath.bench.e2e.traffic.window import PINNING
 from fastpath.errors import FastpathError, RefusedError
 
 IDLE_S = 0.5
-PROGRAMS = (("iperf3",), ("ovs-vswitchd",), ("openvpn",), ("fastd",), ("ip", "-V"))
+PROGRAMS = {  # and the option that prints the version of each
+    "iperf3": "--version",
+    "ovs-vswitchd": "--version",
+    "openvpn": "--version",
+    "fastd": "--version",
+    "ip": "-V",
+}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured. The subject is the first contestant."""
+    """What to measure. The subject is the first contestant."""
 
     scenarios: tuple[Scenario, ...]
     underlays: tuple[str, ...]
@@ -43,14 +51,15 @@ class Plan:
     baselines: tuple[Contestant, ...]
     rounds: int
     seconds: float
+    congestion: tuple[str, ...] = ()  # of scenarios with TCP
 
 
 @dataclass
 class Session:
-    """A run of a plan; `progress` is told what comes next and how many measurements are done of how many."""
+    """A run of a plan."""
 
     plan: Plan
-    progress: Callable[[str, int, int], None]
+    progress: Tell
     measurements: list[Measurement] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     offloads: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -58,7 +67,7 @@ class Session:
     done: int = 0
 
     def run(self) -> Results:
-        """Measure everything. Raises FastpathError where the subject itself can't be measured."""
+        """Measure everything. Raise FastpathError where the subject itself cannot be set up."""
         check_root("fastpath bench")
         parent = Path(tempfile.gettempdir())
         sites.remove_leftovers(parent)
@@ -73,8 +82,11 @@ class Session:
 
     @property
     def total(self) -> int:
-        """How many measurements there will be, as far as is known."""
-        places = sum(len(scenario.forms(self.plan.underlays)) for scenario in self.plan.scenarios)
+        """The number of measurements, as far as is known."""
+        places = sum(
+            len(scenario.forms(self.plan.underlays)) * len(scenario.under(self.plan.congestion))
+            for scenario in self.plan.scenarios
+        )
         return max(self.done, places * (1 + len(self.plan.baselines)) * self.plan.rounds)
 
     def _skip(self, what: str, reason: str) -> None:
@@ -82,21 +94,20 @@ class Session:
             self.skipped.append(new)
 
     def _possible(self, form: str) -> list[Scenario]:
-        """The scenarios that can be measured in this form."""
+        """Return the scenarios that can be measured in this form."""
         found = []
         for scenario in self.plan.scenarios:
             if form not in scenario.forms(self.plan.underlays):
                 continue
-            absent = [program for program in scenario.programs if shutil.which(program) is None]
-            if absent:
-                self._skip(scenario.name, f"{', '.join(absent)} not installed")
+            if (reason := missing(scenario.programs)) is not None:
+                self._skip(scenario.name, reason)
             else:
                 found.append(scenario)
         return found
 
     @contextlib.contextmanager
     def _all_set_up(self, form: str, scratch: Path) -> Iterator[dict[str, Site]]:
-        """Contestant -> its site, for those that can be set up."""
+        """Set up all contestants that can be set up. Yield the site of each by name."""
         with contextlib.ExitStack() as stack:
             found: dict[str, Site] = {}
             for number, contestant in enumerate((self.plan.subject, *self.plan.baselines)):
@@ -116,13 +127,11 @@ class Session:
                     continue
                 found[str(contestant)] = site
                 self.offloads[form] = site.offloads
-            before = machine.cpu_time()
-            time.sleep(IDLE_S)
-            self.idle[form] = max(self.idle.get(form, 0), (machine.cpu_time() - before).busy / IDLE_S)
+            self.idle[form] = max(self.idle.get(form, 0), busy_cores(IDLE_S))
             yield found
 
     def _round(self, number: int, form: str, scratch: Path) -> None:
-        """Everything is set up anew in every round, so that no contestant keeps the luck of its instance."""
+        """Set everything up again in every round, so that no contestant keeps the luck of one instance."""
         scenarios = self._possible(form)
         if not scenarios:
             return
@@ -130,23 +139,33 @@ class Session:
             self._skip(f"underlay {form}", reason)
             return
         with self._all_set_up(form, scratch) as found:
-            for place, scenario in enumerate(scenarios):
+            place = 0
+            for scenario in scenarios:
                 ready = [name for name, site in found.items() if self._prepared(scenario, name, site)]
-                for name in results.order(ready, number + place):
-                    self.measure(number, scenario, name, found[name])
+                for congestion in scenario.under(self.plan.congestion):
+                    for name in results.order(ready, number + place):
+                        self.measure(number, scenario, name, found[name], congestion)
+                    place += 1
 
-    def measure(self, number: int, scenario: Scenario, name: str, site: Site) -> None:
-        """One contestant in one scenario; where that fails it is skipped with the reason."""
-        self.progress(f"round {number + 1}: {scenario.name} {site.underlay} {name}", self.done, self.total)
+    def measure(self, number: int, scenario: Scenario, name: str, site: Site, congestion: str | None = None) -> None:
+        """Measure one contestant in one scenario; a failure is noted as skipped, with the reason."""
+        what = " ".join(filter(None, (scenario.name, congestion, site.underlay, name)))
+        self.progress(f"round {number + 1}: {what}", self.done, self.total)
         self.done += 1
         try:
-            figures = scenario.measure(site, self.plan.seconds)
+            figures = scenario.figures(site, self.plan.seconds, congestion)
         except (RefusedError, subprocess.TimeoutExpired) as error:
-            self._skip(f"{scenario.name} {site.underlay} {name} round {number + 1}", str(error))
+            self._skip(f"{what} round {number + 1}", str(error))
             return
-        finite = {figure: value for figure, value in figures.items() if math.isfinite(value)}  # JSON has no infinity
         self.measurements.append(
-            Measurement(scenario=scenario.name, underlay=site.underlay, contestant=name, round=number, figures=finite)
+            Measurement(
+                scenario=scenario.name,
+                underlay=site.underlay,
+                contestant=name,
+                congestion=congestion,
+                round=number,
+                figures={key: value for key, value in figures.items() if math.isfinite(value)},  # JSON has no infinity
+            )
         )
 
     def _prepared(self, scenario: Scenario, name: str, site: Site) -> bool:
@@ -167,11 +186,13 @@ class Session:
                 compared,
                 scenario=scenario.name,
                 underlay=underlay,
+                congestion=congestion,
                 subject=str(self.plan.subject),
                 baseline=str(baseline),
             )
             for scenario in self.plan.scenarios
             for underlay in scenario.forms(self.plan.underlays)
+            for congestion in scenario.under(self.plan.congestion)
             for baseline in self.plan.baselines
             for compared in scenario.compared
             if compared.ratio
@@ -183,12 +204,14 @@ class Session:
         return Results(
             about=About(
                 **about_run(plan.seconds, plan.rounds),
-                pinning=measure.PINNING,
-                congestion=Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
+                pinning=PINNING,
+                congestion=own_congestion(),
                 counted=machine.COUNTED,
-                order="A B and B A in turn; all set up anew in each round; ratios are formed within a round",
+                order="A B and B A in turn; all are set up again in each round; ratios are formed within a round",
                 offloads=self.offloads,
-                programs={words[0]: said for words in PROGRAMS if (said := machine.version_of(*words))},
+                programs={
+                    name: version for name, option in PROGRAMS.items() if (version := machine.version_of(name, option))
+                },
                 idle_cores=self.idle,
             ),
             contestants=[

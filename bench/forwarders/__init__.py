@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the example forwarders cost for each frame, without I/O (./run bench forwarders)."""
+"""What the example forwarders cost per frame, without I/O (./run bench forwarders)."""

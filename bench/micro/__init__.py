@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Micro benchmarks: the packet path without I/O."""
+"""The packet path and forwarders in the workers, without I/O (./run bench micro)."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a capture goes through the engine, and how much memory that takes (./run bench replay)."""
+"""How fast the engine replays a capture, and how much memory that takes (./run bench replay)."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks for addresses as a container does, and takes the answers that the engine of its own host gives: when an address
-is answered for, it is in the neighbours and in the FDB (src/respond.h)."""
+"""ARP questions as a container asks them, answered by the engine of its own host.
+
+When an address is answered for, it is in the neighbours and in the FDB (src/respond.h).
+"""
 
 import contextlib
 import ipaddress
@@ -15,25 +17,25 @@ from fastpath.control.model.objects import IPInterface
 
 ETH_P_ARP = 0x0806
 DEVICE = "eth0"
-AGAIN_S = 0.002  # until an address that was not answered for is asked for again
+AGAIN_S = 0.002  # until an unanswered question is asked again
 BURST = 64  # questions in flight
 
 
 def question(mac: bytes, own: IPInterface, target: int) -> bytes:
-    """Who has this address? RFC 826."""
+    """Return the frame that asks for an address (RFC 826)."""
     head = b"\xff" * 6 + mac + struct.pack("!HHHBBH", ETH_P_ARP, 1, 0x0800, 6, 4, 1)
     return head + mac + own.ip.packed + bytes(6) + target.to_bytes(4, "big")
 
 
 def answered(frame: bytes) -> int | None:
-    """The address that a frame answers for."""
+    """Return the address that a frame answers for, or None."""
     if len(frame) < 42 or frame[12:14] != b"\x08\x06" or frame[20:22] != b"\0\x02":
         return None
     return int.from_bytes(frame[28:32], "big")
 
 
 class Asker:
-    """One container. Its interface need not be there yet."""
+    """One container that asks. Its interface need not exist yet."""
 
     def __init__(self, where: Namespace, mac: str, own: IPInterface) -> None:
         self._mac = bytes.fromhex(mac.replace(":", ""))
@@ -44,7 +46,7 @@ class Asker:
         self._missing: dict[int, float] = {}  # address -> when it was asked for last
 
     def fileno(self) -> int:
-        """For select."""
+        """Return the descriptor, for select."""
         return self._sock.fileno()
 
     @property
@@ -53,11 +55,11 @@ class Asker:
         return bool(self._missing)
 
     def expect(self, addresses: Iterable[int]) -> None:
-        """Ask for these from now on, until they are answered for."""
+        """Ask for these addresses from now on, until they are answered for."""
         self._missing |= dict.fromkeys(addresses, 0.0)
 
     def ask(self) -> None:
-        """Ask for what is missing and due: a few at a time, the first ones first."""
+        """Ask for missing addresses that are due: BURST at a time, in order."""
         now = time.monotonic()
         for number, (target, asked) in enumerate(self._missing.items()):
             if number >= BURST:
@@ -68,7 +70,7 @@ class Asker:
                     self._sock.sendto(question(self._mac, self._own, target), (DEVICE, ETH_P_ARP))
 
     def receive(self) -> list[int]:
-        """What was answered for since the last time, of what was missing."""
+        """Return the missing addresses that have been answered for since the last call."""
         found = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -83,7 +85,7 @@ class Asker:
 
 
 def sweep(askers: Sequence[Asker], until: float) -> float | None:
-    """Ask until all is answered for: when that was (time.monotonic); None where time ran out."""
+    """Ask until all is answered for. Return when that was (time.monotonic), or None if time ran out."""
     while time.monotonic() < until:
         waiting = [asker for asker in askers if asker.waiting]
         if not waiting:
@@ -96,6 +98,6 @@ def sweep(askers: Sequence[Asker], until: float) -> float | None:
 
 
 def as_number(address: IPInterface) -> int:
-    """An IPv4 address as it is compared here."""
+    """Return an IPv4 address as the number that is compared here."""
     assert isinstance(address.ip, ipaddress.IPv4Address)
     return int(address.ip)

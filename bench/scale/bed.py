@@ -36,7 +36,7 @@ class Others:
     process: subprocess.Popen[str]
 
     def lines(self, last: str) -> Iterator[list[str]]:
-        """What it says, in words, up to a line that begins with the word `last`."""
+        """Yield its lines as words, up to one that begins with the word `last`."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             words = line.split()
@@ -46,7 +46,7 @@ class Others:
         raise RefusedError("the process of the other hosts ended")
 
     def tell(self, line: str) -> None:
-        """A line on its standard input."""
+        """Write a line to its standard input."""
         assert self.process.stdin is not None
         self.process.stdin.write(line)
         self.process.stdin.flush()
@@ -54,7 +54,7 @@ class Others:
 
 @dataclass
 class Bed:
-    """All of it, with the store filled; no daemon runs yet."""
+    """All hosts, with the store filled; no daemon runs yet."""
 
     variant: Variant
     store: str
@@ -68,13 +68,13 @@ class Bed:
 
 
 def remove_leftovers() -> None:
-    """What runs that were killed left."""
+    """Remove what killed runs left."""
     namespaces.remove_leftovers(PREFIX)
 
 
 @contextlib.contextmanager
 def bed(variant: Variant, kind: str, folder: Path) -> Iterator[Bed]:
-    """Everything is removed at the end in any case."""
+    """Make the hosts and fill the store. At the end all of it is removed in any case."""
     with contextlib.ExitStack() as stack:
         switch = _namespace(stack, "sw")
         switch.ip("link add br0 type bridge")
@@ -108,7 +108,7 @@ def _namespace(stack: contextlib.ExitStack, label: str) -> Namespace:
 
 
 def _remove(name: str) -> None:
-    """Without a look for processes in it, which takes long: those that were started are ended before."""
+    """Remove a namespace without looking for processes in it, which takes long: all have been ended before."""
     ip("netns", "delete", name)
 
 
@@ -137,7 +137,7 @@ def _others(where: Namespace, orders: Orders, folder: Path) -> Iterator[Others]:
 
 
 def settled(found: Bed, hosts: int) -> None:
-    """Wait until h1 is well and hears from all others."""
+    """Wait until h1 is healthy and hears from all other hosts."""
     wanted = PEERS + hosts - 1
 
     def check() -> bool:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in the store: networks, endpoints, and who has them. Everything follows from numbers, so that the
-processes of the benchmark agree without talking."""
+"""The content of the store: networks, endpoints, and their hosts.
+
+Everything follows from numbers, so that the processes of the benchmark agree without communication.
+"""
 
 import hashlib
 import ipaddress
@@ -14,14 +16,17 @@ from fastpath.control.model.objects import Endpoint, IPInterface, Network, Peer,
 from fastpath.control.store.interface import Put, Store
 
 FIRST_VNI = 1000
-PEERS = 10  # fictitious hosts, of which only the store and a socket know
+PEERS = 10  # fictitious hosts: entries in the store, and a socket each
 COMMIT_KEYS = 120  # of the 128 that a commit may change
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How many endpoints of how many networks there are. `local` of them are the measured host's, each in a sandbox of
-    its own, one in each of the first networks. A single network is followed by empty ones."""
+    """How many networks and endpoints there are.
+
+    `local` endpoints are the measured host's, each in a sandbox of its own, one in each of the first networks. A
+    single network is followed by empty ones.
+    """
 
     name: str
     what: str
@@ -32,31 +37,31 @@ class Variant:
 
     @property
     def pool_prefix(self) -> int:
-        """Of each network's subnet."""
+        """The prefix length of each network's subnet."""
         return 16 if self.endpoints > 250 else 24
 
     def network(self, number: int) -> Network:
-        """The network of that number, from 0."""
+        """Return the network of that number, from 0."""
         base = ipaddress.ip_address("10.0.0.0") + (number << (32 - self.pool_prefix))
         pool = ipaddress.ip_network(f"{base}/{self.pool_prefix}")
         subnet = Subnet(pool=pool, gateway=pool[1])
         return Network(name=f"n{number:04}", vni=FIRST_VNI + number, subnets=(subnet,))
 
     def is_local(self, network: int, number: int) -> bool:
-        """Whether an endpoint is the measured host's."""
+        """Return whether an endpoint is the measured host's."""
         return number < self.local if self.networks == 1 else number == 0 and network < self.local
 
     def sandbox_of(self, network: int, number: int) -> int:
-        """Of a local one: the number of its sandbox."""
+        """Return the number of a local endpoint's sandbox."""
         return number if self.networks == 1 else network
 
     def address(self, network: int, number: int) -> IPInterface:
-        """An endpoint's; numbers beyond `endpoints` are those that come and go."""
+        """Return an endpoint's address; numbers beyond `endpoints` are made and removed during a run."""
         pool = self.network(network).subnets[0].pool
         return ipaddress.ip_interface(f"{pool[2 + number]}/{pool.prefixlen}")
 
     def endpoint(self, network: int, number: int, host: str, sandbox: Sandbox) -> Endpoint:
-        """One endpoint, as the store has it."""
+        """Return one endpoint, as the store has it."""
         address = self.address(network, number)
         name = f"n{network:04}"
         return Endpoint(
@@ -81,23 +86,23 @@ VARIANTS = {
 
 
 def peer_name(prefix: str, number: int) -> str:
-    """A fictitious host's name; `prefix` is the measured host's without its end."""
+    """Return a fictitious host's name; `prefix` is the measured host's without its end."""
     return f"{prefix}p{number}"
 
 
 def peer_vtep(number: int) -> str:
-    """Its address on the underlay."""
+    """Return a fictitious host's address on the underlay."""
     return f"192.0.2.{11 + number}"
 
 
 def peer(prefix: str, number: int) -> Peer:
-    """It, as the store has it."""
+    """Return a fictitious host, as the store has it."""
     name = peer_name(prefix, number)
     return Peer.model_validate({"host": name, "id": name, "vtep": peer_vtep(number), "mtu": 1500, "version": "bench"})
 
 
 def puts(found: Variant, prefix: str, sandboxes: Sequence[Sandbox]) -> Iterator[Put]:
-    """All networks and endpoints with their claims. `prefix` + "h1" is the measured host."""
+    """Yield all networks and endpoints with their claims. `prefix` + "h1" is the measured host."""
     for number in range(found.networks + found.empty):
         network = found.network(number)
         yield Put(keys.network(network.name), to_json(network))
@@ -108,7 +113,7 @@ def puts(found: Variant, prefix: str, sandboxes: Sequence[Sandbox]) -> Iterator[
 def endpoint_puts(
     found: Variant, prefix: str, sandboxes: Sequence[Sandbox], network: int, number: int
 ) -> tuple[Put, Put, Put]:
-    """One endpoint with its claims."""
+    """Return one endpoint with its claims."""
     if found.is_local(network, number):
         host, sandbox = f"{prefix}h1", sandboxes[found.sandbox_of(network, number)]
     else:
@@ -124,7 +129,7 @@ def endpoint_puts(
 
 
 async def fill(store: Store, found: Variant, prefix: str, sandboxes: Sequence[Sandbox]) -> None:
-    """Write all of it, many to a commit."""
+    """Write all of it, COMMIT_KEYS to a commit."""
     batch: list[Put] = []
     for put in puts(found, prefix, sandboxes):
         batch.append(put)

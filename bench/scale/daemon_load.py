@@ -11,19 +11,19 @@ from fastpath.bench.common.process import cpu_seconds
 
 @dataclass(frozen=True)
 class Reconciled:
-    """Full passes so far, and what they took together."""
+    """The number of full passes so far, and their total time."""
 
     passes: float
     seconds: float
 
     def each_ms(self, before: "Reconciled") -> float | None:
-        """The mean since then; None where there was none."""
+        """Return the mean time of the passes since `before`; None if there was none."""
         passes = self.passes - before.passes
         return (self.seconds - before.seconds) / passes * 1000 if passes else None
 
 
 def reconciled(metrics: Path) -> Reconciled:
-    """From the daemon's metrics."""
+    """Read the passes from the daemon's metrics."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(30)
         sock.connect(str(metrics))
@@ -39,12 +39,12 @@ def reconciled(metrics: Path) -> Reconciled:
 
 
 class Window:
-    """CPU time of a process from here on, as a share of one core."""
+    """The CPU time of a process from now on, as a share of one core."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._began, self._spent = time.monotonic(), cpu_seconds(pid)
 
     def percent(self) -> float:
-        """Up to now."""
+        """Return the share up to now, in per cent."""
         return (cpu_seconds(self._pid) - self._spent) / (time.monotonic() - self._began) * 100

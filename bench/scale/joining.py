@@ -16,13 +16,13 @@ from fastpath.bench.scale.daemon_load import Window, reconciled
 from fastpath.errors import RefusedError
 
 RATE, CHANGES_S = 20, 10  # changes a second, and for how long
-LOST_S = 10.0  # after the last change, until one that was not seen counts as lost
-SETTLED_S = 45.0  # after the start: the daemon has looked at everything twice, and what it made is old news
+LOST_S = 10.0  # after the last change, until an unseen change counts as lost
+SETTLED_S = 45.0  # after the start: two full passes are over
 Figures = dict[str, float]
 
 
 def joined(found: Bed) -> Figures:
-    """Start the daemon, and wait until it has all endpoints of the networks that it takes part in."""
+    """Start the daemon, and wait until it has all endpoints of the networks in which it takes part."""
     askers = _askers(found)
     try:
         times: dict[str, float] = {}
@@ -52,7 +52,7 @@ def joined(found: Bed) -> Figures:
 
 
 def _askers(found: Bed) -> list[Asker]:
-    """One in each local network, who asks for all other endpoints of it."""
+    """Return one asker per local network, which asks for all other endpoints of it."""
     shape = found.variant
     askers = []
     for network in range(shape.networks):
@@ -73,7 +73,7 @@ def _asker(found: Bed, network: int, number: int) -> Asker:
 
 
 def steady(found: Bed, seconds: float) -> Figures:
-    """Nothing happens but what always does: keep-alives, probes, looks at what is there."""
+    """Measure a daemon with nothing to do but keep-alives, probes and full passes."""
     before, window = reconciled(found.h1.metrics), Window(found.h1.pid)
     time.sleep(seconds)
     percent = window.percent()
@@ -83,7 +83,7 @@ def steady(found: Bed, seconds: float) -> Figures:
 
 
 def changing(found: Bed) -> Figures:
-    """Another host makes and removes endpoints: when they are known here."""
+    """Measure when endpoints that another host makes and removes are known here."""
     askers = [_asker(found, network, 0) for network in range(min(found.variant.networks, found.variant.local))]
     lines: SimpleQueue[list[str]] = SimpleQueue()
     reader = threading.Thread(target=_read, args=(found, lines))
@@ -128,7 +128,7 @@ def _read(found: Bed, lines: "SimpleQueue[list[str]]") -> None:
 
 
 def measure(found: Bed, seconds: float) -> Figures:
-    """All of it."""
+    """Measure all of it."""
     began = time.monotonic()
     figures = joined(found)
     bed.settled(found, 1)

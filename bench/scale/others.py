@@ -3,8 +3,8 @@
 
 It fills the store, keeps the fictitious hosts' leases, answers and asks probes on their behalf, and makes and removes
 endpoints when told to. On standard input comes one JSON object (`Orders`), then lines `change COUNT RATE`. On standard
-output goes a line `filled`, for each endpoint that was made `made NETWORK NUMBER TIME` (CLOCK_MONOTONIC, when the
-commit was confirmed), and `changed`.
+output goes a line `filled`, for each new endpoint `made NETWORK NUMBER TIME` (CLOCK_MONOTONIC, when the commit was
+confirmed), and `changed`.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ VXLAN = b"\x08\0\0\0" + PROBE_VNI.to_bytes(3, "big") + b"\0"
 
 @dataclass
 class Orders:
-    """What it has to know."""
+    """What the process has to know."""
 
     store: str
     prefix: str
@@ -41,7 +41,7 @@ class Orders:
     sandboxes: list[tuple[str, int]]
 
     def as_line(self) -> str:
-        """For its standard input."""
+        """Return it as a line for the process's standard input."""
         return json.dumps(asdict(self)) + "\n"
 
 
@@ -50,14 +50,13 @@ def say(*words: object) -> None:
 
 
 def new_endpoint(found: Variant, number: int) -> tuple[int, int]:
-    """The network and number of an endpoint that comes. It is one of those networks that the measured host takes part
-    in."""
+    """Return network and number of an endpoint to make, in a network in which the measured host takes part."""
     networks = min(found.networks, found.local)
     return number % networks, found.endpoints + number // networks
 
 
 def old_endpoint(found: Variant, number: int) -> tuple[int, int]:
-    """The same of one that goes: another host's."""
+    """Return network and number of another host's endpoint to remove."""
     networks = min(found.networks, found.local)
     return number % networks, found.endpoints - 1 - number // networks
 
@@ -73,11 +72,11 @@ class Responder:
         self._to = probe_mac(f"{prefix}h1")
 
     def start(self) -> None:
-        """Answer from now on, in the present event loop."""
+        """Answer probes from now on, in the running event loop."""
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._answer)
 
     def ask(self) -> None:
-        """A question to the measured host."""
+        """Send a probe to the measured host."""
         body = ETHERTYPE + MAGIC + QUESTION + bytes(NONCE_SIZE)
         self._send(VXLAN + self._to + self._mac + body, ("192.0.2.1", UDP_PORT))
 
@@ -95,7 +94,7 @@ class Responder:
 
 
 class Others:
-    """All of them."""
+    """All fictitious hosts."""
 
     def __init__(self, orders: Orders) -> None:
         self._variant = VARIANTS[orders.variant]
@@ -105,7 +104,7 @@ class Others:
         self._leases: list[int] = []
 
     async def run(self, lines: asyncio.StreamReader) -> None:
-        """Until standard input ends."""
+        """Do all of it until standard input ends."""
         await content.fill(self._store, self._variant, self._prefix, self._sandboxes)
         for number in range(PEERS):
             peer = content.peer(self._prefix, number)
@@ -130,13 +129,13 @@ class Others:
         await self._store.close()
 
     async def _keep_alive(self) -> None:
-        """Each host at a time of its own."""
+        """Keep the leases alive, one after another."""
         for lease in _for_ever(self._leases):
             await asyncio.sleep(LEASE_S / 3 / PEERS)
             await self._store.keep_alive(lease)
 
     async def _change(self, count: int, rate: float) -> None:
-        """Make and remove endpoints in turn, `count` of both together."""
+        """Make and remove endpoints in turn, `count` in all."""
         start = time.monotonic()
         for step in range(count):
             await asyncio.sleep(max(0.0, start + step / rate - time.monotonic()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon that is killed, and started again at once, while containers talk through it: how long nothing arrives."""
+"""How long traffic is interrupted when a daemon is killed and started again at once."""
 
 import contextlib
 import itertools
@@ -24,7 +24,7 @@ INTERVAL_S = 0.1  # iperf3's shortest
 
 
 def prepare(found: Bed) -> None:
-    """Both daemons, and c1 and c2 in a network of theirs."""
+    """Start both daemons, and join c1 and c2 to a network of their own."""
     joined(found)
     found.h2.launch()
     found.h2.ready()
@@ -37,7 +37,7 @@ def prepare(found: Bed) -> None:
 
 
 def killed(found: Bed, *, load: bool) -> Figures:
-    """One kill; with `load`, while a TCP stream runs from c1 to c2 as fast as it can."""
+    """Kill and start once; with `load`, while a TCP stream runs from c1 to c2 as fast as it can."""
     with _ping(found) as pinging, _stream(found) if load else contextlib.nullcontext() as stream:
         time.sleep(BEFORE_S)
         found.h1.kill()
@@ -68,7 +68,7 @@ def _ping(found: Bed) -> Iterator[subprocess.Popen[str]]:
 
 @contextlib.contextmanager
 def _stream(found: Bed) -> Iterator[subprocess.Popen[str]]:
-    """The receiver's side of it, whose intervals count what arrived."""
+    """Run the receiving end, whose intervals count what arrived."""
     server = found.c1.spawn("iperf3", "-s", "-1")
     try:
         wait_for(lambda: "5201" in found.c1.run("ss", "-Hltn").stdout, "iperf3 listens")
@@ -85,7 +85,7 @@ def _stream(found: Bed) -> Iterator[subprocess.Popen[str]]:
 
 
 def read_ping(said: str) -> tuple[float | None, int]:
-    """The longest time between two answers, in seconds, and how many were not answered, of `ping -D`'s output."""
+    """Return the longest time between two answers in seconds, and the number of lost ones, from `ping -D`'s output."""
     times = [float(found[1]) for found in re.finditer(r"^\[(\d+\.\d+)\] \d+ bytes from", said, re.MULTILINE)]
     counts = re.search(r"(\d+) packets transmitted, (\d+) received", said)
     if len(times) < 2 or counts is None:
@@ -95,7 +95,7 @@ def read_ping(said: str) -> tuple[float | None, int]:
 
 
 def longest_pause(intervals: Sequence[dict[str, dict[str, float]]]) -> float:
-    """For how long, in seconds, nothing arrived: iperf3's intervals without a byte that follow each other."""
+    """Return for how many seconds nothing arrived: the longest run of iperf3's intervals without a byte."""
     longest = running = 0.0
     for interval in intervals:
         running = running + interval["sum"]["seconds"] if interval["sum"]["bytes"] == 0 else 0.0

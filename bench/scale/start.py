@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the time of a start goes: to begin with, into loading."""
+"""How long loading takes, which is most of a start."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ ALL = f"{TAKE_OVER}, fastpath.control.api.server, fastpath.control.cluster.regis
 
 
 def measure() -> dict[str, float]:
-    """Python alone, with what it takes to take over, and with everything, each in a process of its own."""
+    """Measure Python alone, with the modules for taking over, and with all, each in a process of its own."""
     return {
         "python_ms": _took("pass"),
         "take_over_ms": _took(f"import fastpath.control.cli.daemon, {TAKE_OVER}"),

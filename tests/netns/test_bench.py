@@ -9,29 +9,45 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastpath.bench.common.command import missing
+from fastpath.bench.e2e import congestion, names
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.sites import overlays
+from fastpath.bench.e2e.sites import overlays, site
 from fastpath.bench.e2e.sites.site import PREFIX
 from tests.support.hosts.hosts import namespaces, wait_for
 
 BENCH = [sys.executable, "-m", "fastpath", "bench", "--rounds", "1", "--seconds", "0.5"]
 
 
+STARTED = {os.getpid()}  # processes whose PIDs are in the names of what they make
+
+
+def start(*words: str, **more: Any) -> subprocess.Popen[str]:
+    process = subprocess.Popen([*BENCH, *words], text=True, **more)
+    STARTED.add(process.pid)
+    return process
+
+
 def left() -> set[str]:
-    """What a run left: namespaces and scratch directories."""
-    directories = {str(path) for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*")}
-    return directories | {name for name in namespaces() if name.startswith(PREFIX)}
+    """What the runs of these tests left, namespaces and scratch directories; others may run at the same time."""
+    names = {path.name for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*")} | namespaces()
+    return {name for name in names if name.startswith(PREFIX) and name.split("-")[1] in map(str, STARTED)}
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*BENCH, *words], capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
-    return done
+    with start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            output, errors = process.communicate(timeout=240)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 def figures(file: Path) -> dict[tuple[str, str, str], dict[str, float]]:
@@ -81,8 +97,8 @@ def test_every_baseline_carries_frames(name: str, tmp_path: Path) -> None:
 
 def test_the_other_scenarios(tmp_path: Path) -> None:
     before, file = left(), tmp_path / "e2e.json"
-    names = ("udp64x256", "ndr64", "local_udp64", "fdb1k", "idle", "memory")
-    run(*(word for name in names for word in ("--scenario", name)), "--underlay", "offload", "--json", str(file))
+    scenarios = ("udp64x256", "ndr64", "local_udp64", "fdb1k", "rr_flooded", "idle", "memory")
+    run(*(word for name in scenarios for word in ("--scenario", name)), "--underlay", "offload", "--json", str(file))
     assert left() == before
     measured = figures(file)
     for contestant in ("fastpath", "kernel-bridge"):
@@ -90,8 +106,33 @@ def test_the_other_scenarios(tmp_path: Path) -> None:
         assert measured["local_udp64", "local", contestant]["received_kpps"] > 0
         assert measured["fdb1k", "fdb", contestant]["received_kpps"] > 0
         assert measured["ndr64", "offload", contestant]["ndr_kpps"] >= 0
+        if (flooded := measured.get(("rr_flooded", "offload", contestant))) is not None:
+            assert flooded["flood_offered_kpps"] > 0
+            assert 0 < flooded["p50_us"] <= flooded["p99_us"]
+        else:  # a busy machine may answer no request beside a flood, in half a second
+            skipped = {one.what: one.reason for one in Results.read(file).skipped}
+            assert skipped[f"rr_flooded offload {contestant} round 1"] == "no request was answered"
     assert measured["memory", "offload", "fastpath"]["rss_mib"] > 1
     assert measured["idle", "offload", "fastpath"]["cpu_percent"] >= 0
+
+
+def test_each_congestion_control_is_measured_and_named(tmp_path: Path) -> None:
+    if (reason := missing(("iperf3",))) is not None:
+        pytest.skip(f"{reason}: sudo ./run bench installs it")
+    both, file, html = congestion.available()[:2], tmp_path / "e2e.json", tmp_path / "e2e.html"
+    own = congestion.own()
+    words = [word for name in both for word in ("--congestion", name)]
+    words += ["--scenario", "tcp1", "--scenario", "rr_loaded", "--scenario", "rr"]
+    run(*words, "--underlay", "offload", "--json", str(file), "--html", str(html))
+    found = Results.read(file)
+    measured = {(one.scenario, one.congestion, one.contestant) for one in found.measurements}
+    assert measured == {
+        (scenario, name, contestant)
+        for contestant in ("fastpath", "kernel-bridge")
+        for scenario, name in (*product(("tcp1", "rr_loaded"), both), ("rr", None))
+    }
+    assert found.about.congestion == congestion.own() == own
+    assert all(f"tcp1 {name}" in html.read_text() for name in found.congestions())
 
 
 def test_two_settings_of_ours(tmp_path: Path) -> None:
@@ -99,6 +140,18 @@ def test_two_settings_of_ours(tmp_path: Path) -> None:
     common = ["--scenario", "rr", "--underlay", "offload", "--json", str(file)]
     run(*common, "--subject", "fastpath:workers=2", "--against", "fastpath")
     assert {ratio.subject for ratio in Results.read(file).ratios} == {"fastpath:workers=2"}
+
+
+@pytest.mark.parametrize(
+    "text", ["fastpath:txqueuelen=3456", "fastpath:txqueuelen=3456,workers=2", "null:txqueuelen=3456"]
+)
+def test_a_queue_length_is_set_on_both_devices(text: str, tmp_path: Path) -> None:
+    before, wanted = left(), names.contestant(text)
+    with site.site("queue", "offload", tmp_path) as found:
+        overlays.lay(overlays.OVERLAYS[wanted.name], found, wanted)
+        for container in (found.c1, found.c2):
+            assert container.run("cat", f"/sys/class/net/{site.DEVICE}/tx_queue_len").stdout == "3456\n"
+    assert left() == before
 
 
 def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,16 +171,17 @@ def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pyt
 
 def test_a_setting_that_ours_does_not_know_is_one_line() -> None:
     before = left()
-    done = subprocess.run([*BENCH, "--subject", "fastpath:nonsense=1"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--nonsense" in done.stderr
+    process = start("--subject", "fastpath:nonsense=1", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _, errors = process.communicate()
+    assert (process.returncode, errors.count("\n")) == (2, 1)
+    assert "--nonsense" in errors
     assert left() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_all_is_removed(number: int) -> None:
     before = left()
-    process = subprocess.Popen([*BENCH, "--seconds", "30", "--scenario", "udp64"], stderr=subprocess.PIPE, text=True)
+    process = start("--seconds", "30", "--scenario", "udp64", stderr=subprocess.PIPE)
     wait_for(lambda: f"{PREFIX}{process.pid}-offload-1-c2" in namespaces(), "the sites are made")
     time.sleep(1)
     process.send_signal(number)
@@ -138,7 +192,7 @@ def test_a_signal_ends_it_and_all_is_removed(number: int) -> None:
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next() -> None:
-    process = subprocess.Popen([*BENCH, "--seconds", "30", "--scenario", "udp64"], stderr=subprocess.DEVNULL)
+    process = start("--seconds", "30", "--scenario", "udp64", stderr=subprocess.DEVNULL)
     wait_for(lambda: f"{PREFIX}{process.pid}-offload-1-c2" in namespaces(), "the sites are made")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

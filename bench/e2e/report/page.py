@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One self-contained page: picture, tables, and how it was made."""
+"""A self-contained page: picture, tables, and how they were made."""
 
 from collections.abc import Iterable
 from html import escape
@@ -19,10 +19,10 @@ th { background: #f4f4f4; } td.n { text-align: right; }
 details { margin: 1em 0; } summary { cursor: pointer; }
 """
 LIMITS = """
-Two hosts, two containers and the load share the cores of one machine: what is measured is the cost of an overlay, not
-the speed of a network. Absolute figures drift with the machine's load; ratios are formed within a round. The veth
-between the hosts copies nothing and loses nothing; a NIC behaves like <code>offload</code> if it can segment tunnels,
-and like <code>wire</code> if not. Nothing that is measured is encrypted.
+Two hosts, two containers and the load share the cores of one machine: the figures show the cost of an overlay, and say
+nothing about the speed of a network. Absolute figures drift with the machine's load; ratios are formed within a round.
+The veth between the hosts copies nothing and loses nothing; a NIC behaves like <code>offload</code> if it can segment
+tunnels, and otherwise like <code>wire</code>. No traffic is encrypted.
 """
 
 
@@ -32,7 +32,7 @@ def write(results: Results, file: Path) -> None:
 
 
 def render(results: Results) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     about = results.about
     idle = ", ".join(f"{form} {cores:.3f}" for form, cores in about.idle_cores.items())
     title = f"{results.contestants[0].name} compared"
@@ -43,14 +43,14 @@ def render(results: Results) -> str:
         plot.svg(results),
         "<h2>Figures</h2><p>Medians of the rounds; in brackets the smallest and the largest ratio.</p>",
         _figures(results),
-        "<h2>Who took part</h2>",
+        "<h2>Overlays</h2>",
         _table(["name", "what it is"], ([one.name, one.what] for one in results.contestants)),
-        "<h2>What was sent</h2>",
+        "<h2>Scenarios</h2>",
         _table(["scenario", "what it is"], ([one.name, one.what] for one in results.scenarios)),
         "<h2>How it was made</h2>",
         "<p>Every overlay has two hosts (network namespaces) of its own, joined by a veth of MTU 1500, with a",
-        "container each (overlay MTU 1450). All of them are set up anew in each round and measured in turn;",
-        "those that wait sleep. Busy cores with all",
+        "container each (overlay MTU 1450). In each round all overlays are set up again and measured in turn;",
+        "the others sleep meanwhile. Busy cores with all overlays",
         f"set up and without traffic: {escape(idle)}.</p>",
         "<h3>Offloads of the underlay</h3>",
         _offloads(results),
@@ -74,7 +74,7 @@ def _figures(results: Results) -> str:
     lines = []
     for row in rows(results):
         unit = escape(row.unit) + (" <em>(lower is better)</em>" if row.lower_is_better else "")
-        words = "".join(f"<td>{escape(word)}</td>" for word in (row.scenario, row.form, row.baseline))
+        words = "".join(f"<td>{escape(word)}</td>" for word in (row.title, row.form, row.baseline))
         figures = "".join(f"<td class='n'>{escape(word)}</td>" for word in (row.ours, row.theirs))
         lines.append(f"<tr>{words}{figures}<td>{unit}</td><td class='n {row.verdict}'>{escape(row.spread)}</td></tr>")
     return "<table><tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>" + "".join(lines) + "</table>"
@@ -92,10 +92,11 @@ def _rounds(results: Results) -> str:
         [
             one.scenario,
             one.underlay,
+            one.congestion or "–",
             one.contestant,
             str(one.round + 1),
             ", ".join(f"{name} {number(value)}" for name, value in one.figures.items()),
         ]
         for one in results.measurements
     )
-    return _table(["scenario", "underlay", "contestant", "round", "figures"], lines)
+    return _table(["scenario", "underlay", "TCP", "contestant", "round", "figures"], lines)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The picture: the ratio of each figure with its spread, the absolute figures in the labels.
+"""The picture: the ratio of each figure with its range, the absolute figures in the labels.
 
-One panel where higher is better, one where lower is better, one for CPU time: in each, the shaded side is ours. Needs
-matplotlib, of the extra `bench`.
+One panel where higher is better, one where lower is better, one for CPU time. On the shaded side of each, ours is
+better. It needs matplotlib, of the extra `bench`.
 """
 
 from importlib.util import find_spec
@@ -28,31 +28,31 @@ ENDINGS = (".png", ".svg")
 
 
 def check_available() -> None:
-    """Raises UsageError where matplotlib is missing: before anything is measured, not after."""
+    """Raise UsageError where matplotlib is missing, before anything is measured."""
     if find_spec("matplotlib") is None:
         raise UsageError("--plot and --html need matplotlib: pip install 'fastpath[bench]'")
 
 
 def check_ending(file: Path) -> None:
-    """Raises UsageError for a kind of picture that is not made."""
+    """Raise UsageError for a file that is neither PNG nor SVG."""
     if file.suffix.lower() not in ENDINGS:
         raise UsageError(f"{file}: a picture's name ends in {' or '.join(ENDINGS)}")
 
 
 def write(results: Results, file: Path) -> None:
-    """Draw the picture into a file, PNG or SVG by its name."""
+    """Draw the picture into a file, PNG or SVG by the ending of its name."""
     draw(results).savefig(file, dpi=150)
 
 
 def svg(results: Results) -> str:
-    """The picture as an <svg> element."""
+    """Return the picture as an <svg> element."""
     text = StringIO()
     draw(results).savefig(text, format="svg")
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def _panels(results: Results) -> list[tuple[str, bool, list[Row]]]:
-    """(title, lower is better, rows) of those that have any."""
+    """Return (title, lower is better, rows) of each panel that has rows."""
     drawn = [row for row in rows(results) if row.ratio is not None]
     cpu = [row for row in drawn if row.unit.startswith("CPU")]
     others = [row for row in drawn if row not in cpu]
@@ -65,15 +65,15 @@ def _panels(results: Results) -> list[tuple[str, bool, list[Row]]]:
 
 
 def _places(found: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    """Rows by (scenario, form, unit): those of several baselines stand together."""
+    """Return the rows by (scenario, form, unit): those of several baselines stand together."""
     places: dict[tuple[str, str, str], list[Row]] = {}
     for row in found:
-        places.setdefault((row.scenario, row.form, row.unit), []).append(row)
+        places.setdefault((row.title, row.form, row.unit), []).append(row)
     return places
 
 
 def draw(results: Results) -> "Figure":
-    """The picture. Everything has its place in inches, from the top down."""
+    """Return the picture. Everything has its place in inches, from the top down."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     panels = _panels(results)
@@ -96,7 +96,7 @@ def draw(results: Results) -> "Figure":
     about = results.about
     foot = (
         f"dot: median of {about.rounds} rounds of {about.seconds:g} s, measured in turn; line: minimum to maximum; "
-        f"left: ours; right: the ratio to {baselines[0]}, and what it has\n"
+        f"left: ours; right: the ratio to {baselines[0]}, and its figure; TCP with {results.tcp}\n"
         f"{about.cpu}, {about.cores} cores, Linux {about.kernel}, commit {about.commit or 'unknown'}, {about.date[:10]}"
     )
     figure.text(0.2 / WIDTH, 0.15 / height, foot, fontsize=9, color="#555555", va="bottom", linespacing=1.5)
@@ -148,7 +148,7 @@ def _draw_row(axis: "Axes", row: Row, at: float, colour: str, *, alone: bool) ->
 
 
 def _draw_label(axis: "Axes", row: Row, at: float, colour: str) -> None:
-    """At the right: the ratio to the first baseline, and what it is a ratio of."""
+    """Draw at the right the ratio to the first baseline, and the baseline's figure."""
     if row.ratio is None:
         return
     place, text = axis.get_yaxis_transform(), f"{row.ratio.median:.2f} ×"
@@ -157,5 +157,5 @@ def _draw_label(axis: "Axes", row: Row, at: float, colour: str) -> None:
 
 
 def _received(text: str) -> str:
-    """What was received, without what was offered."""
+    """Return what was received, without what was offered."""
     return text.partition(" of ")[0]

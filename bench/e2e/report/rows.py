@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lines that all reports show, in words: table, page, README and picture are made of them."""
+"""The lines of all reports, in words: tables, page and picture are made of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastpath.bench.e2e.results import ComparedInfo, Ratio, Results
+from fastpath.bench.e2e.results import ComparedInfo, Ratio, Results, ScenarioInfo
 
 OFFERED = ", received of offered"
-SAME = 0.02  # a median this near to 1 says nothing
+SAME = 0.02  # a median this near to 1 counts as equal
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of one scenario, ours and one baseline's; `main` if the scenario is about it."""
+    """One figure of one scenario, ours and one baseline's; `main` if it is the scenario's main figure."""
 
     scenario: str
+    congestion: str | None  # None where it need not be told apart
     form: str
     baseline: str
     ours: str
@@ -23,6 +24,11 @@ class Row:
     ratio: Ratio | None
     lower_is_better: bool
     main: bool
+
+    @property
+    def title(self) -> str:
+        """The scenario, with TCP's congestion control where the run has several."""
+        return self.scenario if self.congestion is None else f"{self.scenario} {self.congestion}"
 
     @property
     def spread(self) -> str:
@@ -45,7 +51,7 @@ class Row:
 
 
 def number(value: float | None) -> str:
-    """As many digits as say something."""
+    """Return a number with three digits or so."""
     if value is None:
         return "–"
     if abs(value) >= 100:
@@ -53,46 +59,57 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _figure(results: Results, scenario: str, form: str, contestant: str, compared: ComparedInfo) -> str:
-    text = number(results.figure(scenario, form, contestant, compared.figure))
-    offered = results.figure(scenario, form, contestant, compared.offered) if compared.offered else None
+def _figure(results: Results, compared: ComparedInfo, **place: str | None) -> str:
+    text = number(results.figure(compared.figure, **place))
+    offered = results.figure(compared.offered, **place) if compared.offered else None
     return text if offered is None else f"{text} of {number(offered)}"
 
 
 def rows(results: Results) -> Iterator[Row]:
-    """All rows that have a figure, in the order of the plan. Absolute figures are medians over the rounds."""
+    """Yield all rows that have a figure, in the order of the plan. Absolute figures are medians over the rounds."""
     subject, *baselines = (contestant.name for contestant in results.contestants)
-    ratios = {(ratio.scenario, ratio.underlay, ratio.baseline, ratio.figure): ratio for ratio in results.ratios}
+    ratios = {
+        (ratio.scenario, ratio.congestion, ratio.underlay, ratio.baseline, ratio.figure): ratio
+        for ratio in results.ratios
+    }
+    several = len(results.congestions()) > 1
+    for scenario, congestion, form, baseline in _places(results, baselines):
+        for compared in scenario.compared:
+            place = {"scenario": scenario.name, "underlay": form, "congestion": congestion}
+            ours, theirs = (_figure(results, compared, contestant=name, **place) for name in (subject, baseline))
+            if theirs != "–":
+                yield Row(
+                    scenario=scenario.name,
+                    congestion=congestion if several else None,
+                    form=form,
+                    baseline=baseline,
+                    ours=ours,
+                    theirs=theirs,
+                    unit=compared.unit + (OFFERED if compared.offered else ""),
+                    ratio=ratios.get((scenario.name, congestion, form, baseline, compared.figure)),
+                    lower_is_better=compared.better == "lower",
+                    main=compared is scenario.compared[0],
+                )
+
+
+def _places(results: Results, baselines: list[str]) -> Iterator[tuple[ScenarioInfo, str | None, str, str]]:
+    """Yield (scenario, congestion control, form, baseline) in the order of the plan."""
     for scenario in results.scenarios:
         for form in scenario.forms:
-            for baseline in baselines:
-                for compared in scenario.compared:
-                    ours, theirs = (
-                        _figure(results, scenario.name, form, name, compared) for name in (subject, baseline)
-                    )
-                    if theirs != "–":
-                        yield Row(
-                            scenario=scenario.name,
-                            form=form,
-                            baseline=baseline,
-                            ours=ours,
-                            theirs=theirs,
-                            unit=compared.unit + (OFFERED if compared.offered else ""),
-                            ratio=ratios.get((scenario.name, form, baseline, compared.figure)),
-                            lower_is_better=compared.better == "lower",
-                            main=compared is scenario.compared[0],
-                        )
+            for congestion in results.congestions(scenario.name):
+                for baseline in baselines:
+                    yield scenario, congestion, form, baseline
 
 
 def notes(results: Results) -> list[str]:
-    """What must be known to read the figures."""
+    """Return what a reader must know about the figures."""
     about = results.about
     return [
         f"{results.contestants[0].name}, commit {about.commit or 'unknown'}; {about.date}",
         f"{about.cpu}, {about.cores} cores, Linux {about.kernel}",
         f"{about.rounds} rounds of {about.seconds:g} s; {about.order}",
         about.pinning,
-        f"TCP congestion control: {about.congestion}, as this machine is set",
+        f"TCP congestion control: {results.tcp} (this machine's own: {about.congestion})",
         f"CPU: {about.counted}",
         *(f"skipped: {skipped.what}: {skipped.reason}" for skipped in results.skipped),
     ]

@@ -14,7 +14,7 @@ LEGEND = "ratio: median of the rounds (minimum–maximum); ↓: lower is better;
 
 
 def table(results: Results) -> Table:
-    """One line for each figure that is compared."""
+    """Return a table with one line per compared figure."""
     subject, *baselines = (escape(contestant.name) for contestant in results.contestants)
     several = len(baselines) > 1
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -26,7 +26,7 @@ def table(results: Results) -> Table:
     made.add_column("ratio", justify="right", no_wrap=True)
     before = ""
     for row in rows(results):
-        place = f"{row.scenario} {row.form}"
+        place = f"{row.title} {row.form}"
         if before not in ("", place):
             made.add_section()
         unit = row.unit.removesuffix(OFFERED) + (" ↓" if row.lower_is_better else "")
@@ -38,7 +38,7 @@ def table(results: Results) -> Table:
 
 
 def print_report(console: Console, results: Results) -> None:
-    """The table, and what must be known to read it."""
+    """Print the table, and what a reader must know about it."""
     console.print(table(results))
     for line in (LEGEND, *notes(results)):
         console.print(line, style="dim", highlight=False, markup=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other commits of ours, built in worktrees under build/commits; what was built once is used again."""
+"""Other commits of ours, built in worktrees under build/commits and kept there."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from fastpath.errors import RefusedError, UsageError
 
 
 def resolve(revision: str) -> str:
-    """The full name of a commit. Raises UsageError."""
+    """Return the full name of a commit. Raise UsageError where there is none."""
     found = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if found.returncode != 0:
         raise UsageError(f"commit={revision}: there is no such commit in {ROOT}")
@@ -18,7 +18,7 @@ def resolve(revision: str) -> str:
 
 
 def commit_tree(revision: str) -> Path:
-    """The built tree of a commit: its `fastpath` runs with this in PYTHONPATH. Raises FastpathError."""
+    """Return the built tree of a commit, for PYTHONPATH. Raise FastpathError where it cannot be built."""
     name = resolve(revision)
     tree = ROOT / "build" / "commits" / name[:12]
     if (tree / "build" / "built").exists():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine with two TAPs on one segment, for the `local` scenarios: python -m fastpath.bench.e2e.sites.local_engine
 
-The TAPs are called local1 and local2. Of the options of `fastpath vxlan add` it knows --workers only.
+The TAPs are called local1 and local2. The only option of `fastpath vxlan add` that it knows is --workers.
 """
 
 import argparse

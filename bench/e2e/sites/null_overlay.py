@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `null` overlay as a process: python -m fastpath.bench.e2e.sites.null_overlay DEVICE LOCAL REMOTE
 
-It makes a TAP and prints `ready`; shuttle.c says what it does with it.
+It makes a TAP, prints `ready`, and moves frames between the TAP and a UDP socket (shuttle.c).
 """
 
 import ctypes
@@ -25,7 +25,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def open_tap(name: str) -> int:
-    """A TAP with all offloads that this kernel knows (USO since Linux 6.2)."""
+    """Open a TAP with all offloads that this kernel knows (USO since Linux 6.2)."""
     tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), TAP))
     try:
@@ -36,7 +36,7 @@ def open_tap(name: str) -> int:
 
 
 def open_udp(local: str, remote: str) -> socket.socket:
-    """The connected socket to the other end."""
+    """Open the connected socket to the other end."""
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setblocking(False)
     udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)

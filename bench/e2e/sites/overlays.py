@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overlays that are compared: each knows what it needs and how it is laid over a site."""
+"""The overlays that are compared: what each needs, and how it is laid over a site."""
 
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastpath.bench.common.command import missing
 from fastpath.bench.e2e.names import FORMS, UNDERLAYS, Contestant
 from fastpath.bench.e2e.sites import peers
 from fastpath.bench.e2e.sites.commits import commit_tree
@@ -24,19 +24,20 @@ class Overlay:
     forms: tuple[str, ...] = UNDERLAYS
 
     def missing(self, form: str) -> str | None:
-        """Why it can't run here, or not in this form."""
-        absent = [program for program in self.programs if shutil.which(program) is None]
-        if absent:
-            return f"{', '.join(absent)} not installed"
+        """Return why it cannot run here or in this form, or None."""
+        if (reason := missing(self.programs)) is not None:
+            return reason
         return None if form in self.forms else f"this overlay is not set up in the form {form}"
 
 
 def lay(overlay: Overlay, site: Site, contestant: Contestant) -> None:
-    """Set the overlay up, and see that frames pass. Raises FastpathError."""
+    """Set the overlay up, and wait until frames pass. Raise FastpathError if they do not."""
     overlay.lay(site, contestant)
     site.overlay = contestant.name
     for number, _, container in site.sides:
         container.ip(f"link set {DEVICE} mtu {OVERLAY_MTU}")
+        if contestant.txqueuelen is not None:  # before the device is up, so before any traffic
+            container.ip(f"link set {DEVICE} txqueuelen {contestant.txqueuelen}")
         container.address(f"10.9.0.{number}/24", device=DEVICE)
     site.check_reachable()
 
@@ -50,7 +51,7 @@ def _vxlan(number: int) -> str:
 
 
 def kernel_bridge(site: Site, _: Contestant) -> None:
-    """Vxlan + bridge + veth, as Docker's overlay lays it out."""
+    """Lay vxlan + bridge + veth, as Docker's overlay does."""
     for number, host, container in site.sides:
         if "br0" not in host.links():
             host.ip(f"link add br0 up type bridge{f' ageing_time {AGEING_S}00' if site.underlay == 'fdb' else ''}")
@@ -61,14 +62,14 @@ def kernel_bridge(site: Site, _: Contestant) -> None:
 
 
 def kernel_direct(site: Site, _: Contestant) -> None:
-    """The vxlan device in the container's own namespace."""
+    """Lay the vxlan device in the container's own namespace."""
     for number, host, container in site.sides:
         host.ip(f"link add {DEVICE} mtu {OVERLAY_MTU} {_vxlan(number)}")
         host.ip(f"link set {DEVICE} netns {container.name}")
 
 
 def fastpath(site: Site, contestant: Contestant) -> None:
-    """One detached device on each host."""
+    """Lay one detached device on each host."""
     if site.underlay == "local":
         peers.fastpath_local(site, contestant)
         return

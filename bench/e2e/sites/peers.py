@@ -18,7 +18,7 @@ VNI = 42
 
 
 def _move_device(host: Namespace, container: Namespace, process: subprocess.Popen[str], device: str = DEVICE) -> None:
-    """Wait until the program has made its device, and move it to the container."""
+    """Wait until the program has made its device, then move the device into the container."""
 
     def made() -> bool:
         if process.poll() is not None:
@@ -31,7 +31,7 @@ def _move_device(host: Namespace, container: Namespace, process: subprocess.Pope
 
 
 def null(site: Site, _: Contestant) -> None:
-    """Our I/O loop without VXLAN work. Super-frames must fit one UDP datagram."""
+    """Lay our I/O loop without VXLAN work. Super-frames must fit one UDP datagram."""
     for number, host, container in site.sides:
         words = [DEVICE, f"192.0.2.{number}", f"192.0.2.{3 - number}"]
         process = host.spawn(sys.executable, "-m", "fastpath.bench.e2e.sites.null_overlay", *words)
@@ -40,7 +40,7 @@ def null(site: Site, _: Contestant) -> None:
 
 
 def fastpath_local(site: Site, contestant: Contestant) -> None:
-    """One engine with two TAPs on one segment: local_engine.py, as `fastpath vxlan add` makes one TAP a device."""
+    """Lay one engine with two TAPs on one segment (local_engine.py); `fastpath vxlan add` makes one TAP per device."""
     if contestant.commit is not None:
         raise RefusedError("another commit is not measured with both containers on one host")
     command = [sys.executable, "-m", "fastpath.bench.e2e.sites.local_engine", *contestant.options]
@@ -50,7 +50,7 @@ def fastpath_local(site: Site, contestant: Contestant) -> None:
 
 
 def openvpn(site: Site, _: Contestant) -> None:
-    """Point to point over UDP, TAP, neither cipher nor authentication."""
+    """Lay openvpn: point to point over UDP, TAP, without cipher and authentication."""
     common = f"--dev {DEVICE} --dev-type tap --proto udp --port 1194 --fast-io --tun-mtu {OVERLAY_MTU} --verb 1"
     for number, host, container in site.sides:
         ends = f"--local 192.0.2.{number} --remote 192.0.2.{3 - number}"
@@ -59,7 +59,7 @@ def openvpn(site: Site, _: Contestant) -> None:
 
 
 def fastd(site: Site, _: Contestant) -> None:
-    """Method null, TAP mode."""
+    """Lay fastd: method null, TAP mode."""
     keys = [_fastd_key() for _ in site.sides]
     for number, host, container in site.sides:
         configuration = site.scratch / f"fastd{number}.conf"
@@ -73,7 +73,7 @@ def fastd(site: Site, _: Contestant) -> None:
 
 
 def _fastd_key() -> tuple[str, str]:
-    """(secret, public key)."""
+    """Return (secret, public key)."""
     secret = subprocess.run(
         ["fastd", "--generate-key", "--machine-readable"], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -88,7 +88,7 @@ def _fastd_key() -> tuple[str, str]:
 
 
 def ovs(site: Site, _: Contestant) -> None:
-    """Userspace datapath; the underlay by AF_XDP without a thread that polls, the container's port a TAP."""
+    """Lay the userspace datapath: the underlay by AF_XDP without a polling thread, the container's port a TAP."""
     for number, host, container in site.sides:
         directory = site.scratch / f"ovs{number}"
         directory.mkdir()
@@ -109,7 +109,7 @@ def ovs(site: Site, _: Contestant) -> None:
 
 
 def _vswitchd(host: Namespace, directory: Path) -> subprocess.Popen[str]:
-    """An instance of its own: database, server and switch, all in one directory."""
+    """Start an instance of our own: database, server and switch, all in one directory."""
     environment = [f"OVS_{kind}={directory}" for kind in ("RUNDIR", "DBDIR", "LOGDIR", "SYSCONFDIR")]
     database, server = directory / "conf.db", f"unix:{directory}/db.sock"
     host.run("env", *environment, "ovsdb-tool", "create", str(database), OVS_SCHEMA)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The topology of one contestant over one underlay (PERFORMANCE figures are all made on it).
+"""The topology of one contestant over one underlay.
 
     c1 10.9.0.1            c2 10.9.0.2      containers: vx0, MTU 1450
     |                               |
     h1 192.0.2.1 --- veth --- h2 192.0.2.2  hosts: u0, MTU 1500
 
-`offload`: the veth as it comes; super-frames cross it unsegmented. `wire`: no packet on it is larger than the MTU, as
-on a NIC without tunnel offload. Two forms are for scenarios of their own: `local`, both containers on h1 (h2 stands
-idle), and `fdb`, which is `offload` with overlays whose tables are large and age slowly.
+`offload`: the veth with its default settings; super-frames cross it unsegmented. `wire`: no packet on it is larger than
+the MTU, as on a NIC without tunnel offload. Two forms are for scenarios of their own: `local`, with both containers on
+h1 (h2 is idle), and `fdb`, which is `offload` with overlays whose tables are large and age slowly.
 """
 
 import contextlib
@@ -48,17 +48,17 @@ class Site:
     underlay: str
     scratch: Path
     offloads: dict[str, str] = field(default_factory=dict)
-    overlay: str = ""  # the name of what was laid over it
+    overlay: str = ""  # the name of the overlay that was laid
 
     @property
     def sides(self) -> tuple[tuple[int, Namespace, Namespace], ...]:
-        """(number, host, container) of both sides."""
+        """Both sides: (number, host, container)."""
         if self.underlay == "local":
             return (1, self.h1, self.c1), (2, self.h1, self.c2)
         return (1, self.h1, self.c1), (2, self.h2, self.c2)
 
     def check_reachable(self) -> None:
-        """Frames pass both ways: a closed TCP port answers. Raises RefusedError."""
+        """Wait until frames pass both ways: a closed TCP port answers. Raise RefusedError if they do not."""
 
         def answers() -> bool:
             try:
@@ -74,7 +74,7 @@ class Site:
 
 @contextlib.contextmanager
 def site(label: str, underlay: str, scratch: Path) -> Iterator[Site]:
-    """The topology, without an overlay; all is removed at the end, with the processes in it."""
+    """Make the topology, without an overlay. At the end all is removed, with the processes in it."""
     made = [Namespace.named(PREFIX, f"{label}-{end}") for end in ("h1", "h2", "c1", "c2")]
     try:
         h1, h2, c1, c2 = [namespace.add() for namespace in made]
@@ -103,14 +103,14 @@ def _join(found: Site) -> None:
 
 
 def unusable(underlay: str) -> str | None:
-    """Why this form of the underlay can't be made here."""
+    """Return why this form of the underlay cannot be made here, or None."""
     if underlay == "wire" and shutil.which("ethtool") is None:
         return "ethtool is not installed"
     return None
 
 
 def remove_leftovers(scratch_parent: Path) -> None:
-    """What killed runs left: namespaces, processes in them, and directories."""
+    """Remove what killed runs left: namespaces, the processes in them, and directories."""
     namespaces.remove_leftovers(PREFIX)
     for directory in scratch_parent.glob(f"{PREFIX}*"):
         if namespaces.is_left_over(directory.name, PREFIX):

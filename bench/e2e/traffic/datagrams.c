@@ -36,7 +36,7 @@ static void sleep_until(uint64_t when) {
     }
 }
 
-/* Errors after which a send is simply repeated. ECONNREFUSED: the receiver was not there yet. */
+/* Errors after which a send is simply repeated. ECONNREFUSED: the receiver has not started. */
 static int is_passing(int error) {
     return error == ENOBUFS || error == EAGAIN || error == EINTR || error == ECONNREFUSED;
 }
@@ -50,7 +50,7 @@ static uint32_t due(uint64_t now, double rate, const struct fpb_window *window,
     return count < 1 ? 0 : (uint32_t)count;
 }
 
-/* Count what a send call returned. Returns 0, or an errno after which there is no sense in going on. */
+/* Count what a send call returned. Return 0, or an errno that ends the load. */
 static int note_sent(int sent, uint64_t now, const struct fpb_window *window,
                      struct fpb_tally *tally) {
     if (sent < 0) {
@@ -180,7 +180,7 @@ int fpb_request(int socket, uint32_t size, const struct fpb_window *window, uint
             tally->retries++;
             continue;
         }
-        while (answered != number) { /* a response that comes after its timeout is passed over */
+        while (answered != number) { /* skip responses that come after their timeout */
             ssize_t length = recv(socket, response, sizeof response, 0);
             if (length < 0)
                 break;

@@ -17,7 +17,7 @@ enum {
     FPB_NO_NUMBER = 0xffffffff,
 };
 
-/* Traffic flows from `begin` to `end`; what happens from `count` on is counted. */
+/* Traffic flows from `begin` to `end`; it is counted from `count` on. */
 struct fpb_window {
     uint64_t begin;
     uint64_t count;
@@ -40,7 +40,7 @@ uint64_t fpb_now(void);
 int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
              const struct fpb_window *window, struct fpb_tally *tally);
 
-/* Receive until window->end. Returns 0 or an errno. `number_at` says where in a datagram its sequence
+/* Receive until window->end. Return 0 or an errno. `number_at` says where in a datagram its sequence
  * number stands; at FPB_NO_NUMBER there is none, and nothing counts as late. */
 int fpb_receive(int socket, uint32_t size, uint32_t number_at, const struct fpb_window *window,
                 struct fpb_tally *tally);
@@ -58,7 +58,7 @@ int fpb_frames(int socket, const uint8_t *frame, uint32_t size, uint32_t mac_at,
 int fpb_request(int socket, uint32_t size, const struct fpb_window *window, uint32_t *rtt,
                 uint64_t room, struct fpb_tally *tally);
 
-/* Send back every datagram to where it came from, until window->end. */
+/* Return every datagram to its sender, until window->end. */
 int fpb_respond(int socket, const struct fpb_window *window, struct fpb_tally *tally);
 
 #endif

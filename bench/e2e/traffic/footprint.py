@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an overlay costs when nothing happens: CPU time, wake-ups, memory."""
+"""What an overlay costs without traffic: CPU time, wake-ups, memory."""
 
 import json
 import sys
@@ -9,14 +9,14 @@ from pathlib import Path
 from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.e2e.names import SUBJECT
 from fastpath.bench.e2e.sites.site import Site
-from fastpath.bench.e2e.traffic.measure import Figures
 from fastpath.bench.e2e.traffic.stations import resident_mib
+from fastpath.bench.e2e.traffic.window import Figures
 
 IDLE_FACTOR = 5  # an idle period is so many times as long as a measurement with traffic
 
 
 def _spent(host: Namespace) -> tuple[float, int]:
-    """Seconds on a core (schedstat, ns) and voluntary context switches of all threads of the host's processes."""
+    """Return CPU seconds (schedstat) and voluntary context switches of all threads of the host's processes."""
     seconds, switches = 0.0, 0
     for pid in host.pids():
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -28,7 +28,7 @@ def _spent(host: Namespace) -> tuple[float, int]:
 
 
 def idle(site: Site, seconds: float) -> Figures:
-    """Nothing is sent, for five times as long as elsewhere; of one host's processes, the kernel not counted."""
+    """Measure one host's processes while nothing is sent, IDLE_FACTOR times as long as with traffic."""
     before, start = _spent(site.h1), time.monotonic()
     time.sleep(seconds * IDLE_FACTOR)
     after, took = _spent(site.h1), time.monotonic() - start
@@ -40,7 +40,7 @@ def idle(site: Site, seconds: float) -> Figures:
 
 
 def memory(site: Site, _: float) -> Figures:
-    """Resident memory of one host's processes with one network; of ours, also how it grows (growth.py)."""
+    """Measure the resident memory of one host's processes with one network; of ours, also its growth (growth.py)."""
     figures: Figures = {"rss_mib": resident_mib(site.h1), "processes": len(site.h1.pids())}
     if site.overlay == SUBJECT:
         figures |= json.loads(site.h1.run(sys.executable, "-m", "fastpath.bench.e2e.traffic.growth").stdout)

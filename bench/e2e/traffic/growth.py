@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine of ours needs as it grows, in a process of its own: python -m fastpath.bench.e2e.traffic.growth
+"""The memory of an engine of ours as it grows, in a process of its own: python -m fastpath.bench.e2e.traffic.growth
 
 Prints one JSON object: resident MiB with 1 network, with 1,000, with 10,000 addresses in them, and with a million.
 """
@@ -8,27 +8,27 @@ import json
 import os
 
 from fastpath import Engine, Segment
-from fastpath.bench.e2e.traffic.stations import resident_kib
+from fastpath.bench.common.process import memory_kib
 
 NETWORKS, ENDPOINTS, ENTRIES = 1000, 10_000, 1_000_000
 UDP_PORT = 4790  # a device of ours may run in the same namespace
 
 
 def grow() -> dict[str, float]:
-    """The figures. A network is a segment; an endpoint is an address in its FDB."""
+    """Return the figures. A network is a segment; an endpoint is an address in its FDB."""
     found: dict[str, int] = {}
     with Engine("192.0.2.1", udp_port=UDP_PORT) as engine:
         segments = _add_segments(engine, 1)
-        found["rss_1_network"] = resident_kib(os.getpid())
+        found["rss_1_network"] = memory_kib(os.getpid())
         segments += _add_segments(engine, NETWORKS - 1, first=2)
-        found["rss_1k_networks"] = resident_kib(os.getpid())
+        found["rss_1k_networks"] = memory_kib(os.getpid())
         _fill(segments, ENDPOINTS)
-        found["rss_10k_endpoints"] = resident_kib(os.getpid())
+        found["rss_10k_endpoints"] = memory_kib(os.getpid())
     with Engine("192.0.2.1", udp_port=UDP_PORT, fdb_entries=ENTRIES) as engine:
         segments = _add_segments(engine, 1)
-        before = resident_kib(os.getpid())
+        before = memory_kib(os.getpid())
         _fill(segments, ENTRIES)
-        found["rss_1m_entries"] = resident_kib(os.getpid())
+        found["rss_1m_entries"] = memory_kib(os.getpid())
     return {
         **{f"{name}_mib": kib / 1024 for name, kib in found.items()},
         "kib_per_network": (found["rss_1k_networks"] - found["rss_1_network"]) / (NETWORKS - 1),
@@ -44,7 +44,7 @@ def _add_segments(engine: Engine, count: int, first: int = 1) -> list[Segment]:
 
 
 def _fill(segments: list[Segment], entries: int) -> None:
-    """So many addresses, spread over the segments."""
+    """Add `entries` addresses, the same number to each segment."""
     remotes = [segment.remotes[0] for segment in segments]
     for number in range(entries):
         at = number % len(segments)

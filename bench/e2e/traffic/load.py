@@ -3,7 +3,7 @@
 
     python -m fastpath.bench.e2e.traffic.load send|receive|request|respond|learn|spread|watch …
 
-It prints `ready` when its sockets are made, then reads one line, `BEGIN COUNT END` (CLOCK_MONOTONIC, ns):
+It prints `ready` when its sockets exist, then reads one line, `BEGIN COUNT END` (CLOCK_MONOTONIC, ns):
 traffic flows from BEGIN to END, and what happens from COUNT on is counted. At the end it prints one JSON object.
 Both ends get the same line, so both count within the same window.
 """
@@ -24,7 +24,7 @@ import numpy as np
 from fastpath.bench.e2e.traffic import native
 
 PORT = 5001
-RECEIVE_BUFFER = 4 << 20  # bytes; a burst that the receiver's core can't take at once is no loss of the overlay's
+RECEIVE_BUFFER = 4 << 20  # bytes; a burst that the receiver's core cannot take at once is not lost by the overlay
 TIMEOUT_S = 0.2  # how long a receive blocks; an unanswered request counts as lost after it
 PR_SET_PDEATHSIG = 1
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC, ETH_P_IP = 33, 263, 1, 1, 0x0800
@@ -56,15 +56,15 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--cpu", type=int, help="the core to stay on")
     parser.add_argument("--size", type=int, default=64, help="bytes of payload")
     parser.add_argument("--flows", type=int, default=1, help="sending sockets, used in turn")
-    parser.add_argument("--rate", type=float, default=0, help="datagrams a second; 0: as many as the socket takes")
-    parser.add_argument("--device", default="vx0", help="learn, spread, watch: where whole frames go and come")
-    parser.add_argument("--mac", default="02:00:00:00:00:01", help="learn: to whom; spread: from whom")
-    parser.add_argument("--entries", type=int, default=1024, help="learn, spread: so many MAC addresses")
+    parser.add_argument("--rate", type=float, default=0, help="datagrams per second; 0: as many as the socket takes")
+    parser.add_argument("--device", default="vx0", help="learn, spread, watch: interface for whole frames")
+    parser.add_argument("--mac", default="02:00:00:00:00:01", help="learn: destination; spread: source")
+    parser.add_argument("--entries", type=int, default=1024, help="learn, spread: number of MAC addresses")
     return parser.parse_args(words)
 
 
 def _packet_socket(device: str) -> socket.socket:
-    """Whole frames of IPv4, also those for other stations."""
+    """Return a socket for whole IPv4 frames, including those for other stations."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     _set_receive_options(sock)
     sock.bind((device, ETH_P_IP))
@@ -74,7 +74,7 @@ def _packet_socket(device: str) -> socket.socket:
 
 
 def _frame(dst: bytes, src: bytes, size: int) -> bytes:
-    """A UDP datagram of `size` bytes of payload in an Ethernet frame; no UDP checksum."""
+    """Return a UDP datagram of `size` bytes of payload in an Ethernet frame, without UDP checksum."""
     udp = struct.pack("!HHHH", PORT, PORT, 8 + size, 0) + bytes(size)
     addresses = socket.inet_aton("10.9.0.1") + socket.inet_aton("10.9.0.2")
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0x4000, 64, 17, 0) + addresses
@@ -84,7 +84,7 @@ def _frame(dst: bytes, src: bytes, size: int) -> bytes:
 
 
 def _frames(given: argparse.Namespace, times: tuple[int, int, int]) -> dict[str, int]:
-    """Frames from (learn) or to (spread) as many stations as there are entries; or count them (watch)."""
+    """Send frames from (learn) or to (spread) as many stations as there are entries, or count them (watch)."""
     mac = bytes.fromhex(given.mac.replace(":", ""))
     with _packet_socket(given.device) as sock:
         if given.role == "watch":
@@ -96,7 +96,7 @@ def _frames(given: argparse.Namespace, times: tuple[int, int, int]) -> dict[str,
 
 
 def _percentiles(times_ns: Any) -> dict[str, float]:
-    """One-way times in µs: half of the round trip."""
+    """Return one-way times in µs: half of the round trip."""
     if len(times_ns) == 0:
         return {}
     one_way = times_ns.astype(np.float64) / 2000.0
@@ -105,7 +105,7 @@ def _percentiles(times_ns: Any) -> dict[str, float]:
 
 
 def run(words: Sequence[str]) -> dict[str, float]:
-    """Do what the arguments say; the tally."""
+    """Do what the arguments say. Return the tally."""
     given = _arguments(words)
     if given.cpu is not None:
         os.sched_setaffinity(0, {given.cpu})

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C loops of the benchmark, without the GIL: the load (datagrams.c; `load.py` is the program around it) and
-the null overlay (shuttle.c; `null_overlay.py`)."""
+"""The C loops of the benchmark, without the GIL: the load (datagrams.c) and the null overlay (shuttle.c).
+
+The programs around them are `load.py` and `sites/null_overlay.py`.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -62,7 +64,7 @@ cdef int _check_size(uint32_t size) except -1:
 
 
 def send(list sockets, uint32_t size, double rate, tuple times):
-    """Send over connected sockets in turn, `rate` a second (0: as fast as they are taken)."""
+    """Send over connected sockets in turn, `rate` per second (0: as fast as they are taken)."""
     cdef fpb_window window = _window(times)
     cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
     cdef int descriptors[1024]
@@ -94,7 +96,7 @@ def frames(int socket, bytes frame, uint32_t mac_at, uint32_t entries, uint64_t 
 
 
 def receive(int socket, uint32_t size, tuple times, bint numbered=True):
-    """Receive and count."""
+    """Receive, and return the tally."""
     cdef uint32_t number_at = 0 if numbered else <uint32_t>FPB_NO_NUMBER
     cdef fpb_window window = _window(times)
     cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
@@ -106,7 +108,7 @@ def receive(int socket, uint32_t size, tuple times, bint numbered=True):
 
 
 def request(int socket, uint32_t size, tuple times):
-    """Ask again and again; the tally, and the round-trip times in ns."""
+    """Send requests one after another. Return the tally, and the round-trip times in ns."""
     cdef fpb_window window = _window(times)
     cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
     cdef uint64_t room = max(1000, (window.end - window.count) // 2000)  # one every 2 µs at most
@@ -121,7 +123,7 @@ def request(int socket, uint32_t size, tuple times):
 
 
 def respond(int socket, tuple times):
-    """Send everything back to where it came from."""
+    """Return every datagram to its sender."""
     cdef fpb_window window = _window(times)
     cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
     cdef int error
@@ -131,7 +133,7 @@ def respond(int socket, tuple times):
 
 
 def shuttle(int tap, int udp, int segment):
-    """Carry what the TAP gives over UDP, and back, until an error, which is raised."""
+    """Move frames between TAP and UDP socket until an error, and raise it."""
     cdef int error
     with nogil:
         error = fpb_shuttle(tap, udp, segment)

@@ -55,7 +55,7 @@ static int is_empty(void) {
     return errno == EAGAIN || errno == EINTR;
 }
 
-/* Read blobs until there are none. Returns how many, or -1. */
+/* Read blobs until there are none. Return their number, or -1. */
 static int read_blobs(struct shuttle *s) {
     size_t bytes = 0;
     int count = 0;
@@ -73,7 +73,7 @@ static int read_blobs(struct shuttle *s) {
     return count;
 }
 
-/* How many of the blobs from `first` on can leave as one train: small ones of one size. */
+/* Return how many blobs from `first` on can leave as one train: small ones of one size. */
 static int train_length(const struct shuttle *s, int first, int count) {
     size_t size = s->parts[first].iov_len;
     int length = 1;
@@ -95,7 +95,7 @@ static void set_segment(struct msghdr *message, struct control *control, uint16_
     memcpy(CMSG_DATA(header), &segment, sizeof segment);
 }
 
-/* TAP to UDP. Returns how many blobs there were, or -1. */
+/* Move frames from TAP to UDP. Return the number of blobs, or -1. */
 static int from_tap(struct shuttle *s) {
     int count = read_blobs(s);
     unsigned messages = 0, sent = 0;
@@ -141,7 +141,7 @@ static uint32_t blob_length(const uint8_t *bytes, size_t length) {
                : 0;
 }
 
-/* What came as one: whole blobs are written from where they lie, others are put together first. */
+/* Take one arrival: whole blobs are written in place, torn ones are put together first. */
 static void arrived(struct shuttle *s, const uint8_t *bytes, size_t length, size_t segment) {
     while (length > 0) {
         size_t piece = length < segment ? length : segment;
@@ -183,7 +183,7 @@ static size_t segment_of(struct msghdr *message, size_t length) {
     return length;
 }
 
-/* UDP to TAP. Returns how many datagrams or trains there were, or -1. */
+/* Move frames from UDP to TAP. Return the number of datagrams or trains, or -1. */
 static int from_udp(struct shuttle *s) {
     for (int i = 0; i < ARRIVALS; i++)
         s->arrivals[i].msg_hdr.msg_controllen = sizeof s->arrival_controls[i].bytes;

@@ -4,6 +4,7 @@
 import json
 import math
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from fastpath.bench.common.namespaces import Namespace
-from fastpath.bench.e2e import results
+from fastpath.bench.e2e import congestion, results
 from fastpath.bench.e2e import table as readme_table
 from fastpath.bench.e2e.command import bench
 from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, compared, contestant
@@ -23,8 +24,8 @@ from fastpath.bench.e2e.scenarios import SCENARIOS, Compared, Scenario, chosen
 from fastpath.bench.e2e.session import Plan, Session
 from fastpath.bench.e2e.sites.overlays import OVERLAYS
 from fastpath.bench.e2e.sites.site import Site
-from fastpath.bench.e2e.traffic import native
-from fastpath.errors import UsageError
+from fastpath.bench.e2e.traffic import native, streams
+from fastpath.errors import RefusedError, UsageError
 
 FIGURES = {  # contestant -> (kpps received in each round, µs p50)
     "fastpath": ([300.0, 310.0, 290.0], [20.0, 21.0, 19.0]),
@@ -88,6 +89,7 @@ def found() -> Results:
         ("fastpath:gso=off,merge=on", ["--no-gso"]),
         ("fastpath:source_ports=4", ["--source-ports", "4"]),
         ("fastpath:commit=abc123,workers=2", ["--workers", "2"]),
+        ("fastpath:txqueuelen=10000,workers=2", ["--workers", "2"]),
     ],
 )
 def test_settings_become_options(text: str, options: list[str]) -> None:
@@ -98,6 +100,12 @@ def test_settings_become_options(text: str, options: list[str]) -> None:
 def test_a_contestant_may_be_another_commit() -> None:
     assert contestant("fastpath:commit=v0.1.0").commit == "v0.1.0"
     assert Contestant("fastpath").commit is None
+
+
+def test_a_contestant_may_have_another_queue_length() -> None:
+    assert contestant("fastpath:txqueuelen=10000,workers=2").txqueuelen == "10000"
+    assert contestant("null:txqueuelen=500").txqueuelen == "500"
+    assert Contestant("fastpath").txqueuelen is None
 
 
 def test_a_contestant_may_have_another_forwarder() -> None:
@@ -123,6 +131,10 @@ def test_who_is_compared_with_whom() -> None:
         ("kernel-brigde", 'did you mean "kernel-bridge"'),
         ("x", "known are kernel-bridge"),
         ("ovs:workers=2", "only fastpath has settings"),
+        ("kernel-bridge:txqueuelen=9", "only fastpath has settings"),
+        ("null:workers=2", "known are txqueuelen"),
+        ("fastpath:txqueuelen=0", "invalid txqueuelen"),
+        ("fastpath:txqueuelen=x", "invalid txqueuelen"),
         ("fastpath:", "is no setting"),
         ("fastpath:workers", "is no setting"),
         ("fastpath:workers=", "is no setting"),
@@ -138,7 +150,7 @@ def test_what_names_nobody_is_refused(text: str, message: str) -> None:
 def test_every_name_has_an_overlay_and_a_scenario() -> None:
     assert set(BASELINES) == set(OVERLAYS)
     assert set(DEFAULT_SCENARIOS) <= set(SCENARIOS)
-    promised = "tcp1 tcp4 udp64 udp64x256 ndr64 rr rr_loaded local fdb idle memory"
+    promised = "tcp1 tcp4 udp64 udp64x256 ndr64 rr rr_loaded rr_flooded local fdb idle memory"
     assert {scenario.name for scenario in chosen(promised.split())} == set(SCENARIOS)
     with pytest.raises(UsageError, match='did you mean "udp64"'):
         chosen(["upd64"])
@@ -160,6 +172,136 @@ def test_a_round_that_lacks_one_of_both_does_not_count() -> None:
     ratio = results.ratio(measurements, compared, **names)
     assert ratio is not None
     assert ratio.rounds == [0.5]
+
+
+def tcp(name: str, number: int, algorithm: str | None, gbit: float) -> Measurement:
+    return Measurement(
+        scenario="tcp1",
+        underlay="wire",
+        contestant=name,
+        congestion=algorithm,
+        round=number,
+        figures={"gbit_per_s": gbit, "cpu_s_per_gb": 1.0},
+    )
+
+
+@pytest.fixture
+def with_both(found: Results) -> Results:
+    """A run whose TCP was measured with two congestion controls, beside scenarios without TCP."""
+    streams = [
+        tcp(name, number, algorithm, gbit)
+        for number in range(3)
+        for algorithm, ours, theirs in (("bbr", 12.0, 16.0), ("cubic", 10.0, 40.0))
+        for name, gbit in (("fastpath", ours), ("kernel-bridge", theirs))
+    ]
+    names = {"scenario": "tcp1", "underlay": "wire", "subject": "fastpath", "baseline": "kernel-bridge"}
+    made = [
+        results.ratio(streams, compared, congestion=algorithm, **names)
+        for algorithm in ("bbr", "cubic")
+        for compared in SCENARIOS["tcp1"].compared
+    ]
+    more = {
+        "scenarios": [results.describe(SCENARIOS["tcp1"], ["wire"]), *found.scenarios],
+        "measurements": [*streams, *found.measurements],
+        "ratios": [*(ratio for ratio in made if ratio is not None), *found.ratios],
+    }
+    return found.model_copy(update=more)
+
+
+def test_ratios_are_formed_within_one_congestion_control(with_both: Results) -> None:
+    medians = {ratio.congestion: ratio.median for ratio in with_both.ratios if ratio.figure == "gbit_per_s"}
+    assert medians == {"bbr": 0.75, "cubic": 0.25}
+    assert with_both.congestions() == with_both.congestions("tcp1") == ["bbr", "cubic"]
+    assert with_both.congestions("udp64") == [None]
+    assert with_both.tcp == "bbr and cubic"
+
+
+def test_every_report_tells_congestion_controls_apart(with_both: Results) -> None:
+    output = StringIO()
+    terminal.print_report(Console(width=160, file=output), with_both)
+    texts = [output.getvalue(), page.render(with_both), plot.svg(with_both), readme_table.long_table(with_both)]
+    for text in texts[:2]:
+        assert "TCP congestion control: bbr and cubic (this machine&#x27;s own: cubic)" in text.replace("'", "&#x27;")
+    for text in (texts[0], texts[1], texts[3]):
+        assert "tcp1 bbr" in text
+        assert "tcp1 cubic" in text
+    assert "| `tcp1 cubic` | wire | 10.0 Gbit/s | 40.0 | **0.25× (0.25–0.25)** |" in texts[3]
+    assert "| `udp64` | wire | 300 kpps | 100 |" in texts[3]
+
+
+def test_a_run_without_named_congestion_controls_was_made_with_the_machine_s_own(found: Results) -> None:
+    assert found.congestions() == [None]
+    assert found.tcp == "cubic"
+    assert {row.title for row in rows(found)} == {"udp64", "rr"}
+
+
+def test_the_short_table_has_ratios_and_cpu_under_cubic(with_both: Results) -> None:
+    lines = readme_table.short_table(with_both).splitlines()
+    assert "TCP with cubic; 3 rounds of 2 s" in lines[0]
+    assert lines[-5:] == [
+        "| | offload | CPU ↓ | wire | CPU ↓ |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| 1 TCP stream | – | – | **0.25× (0.25–0.25)** | 1.00× |",
+        "| 64-byte datagrams, as fast as possible | – | – | **2.90× (2.00–3.00)** | 1.00× |",
+        "| round trip of 64 bytes, median ↓ | – | – | **0.50× (0.50–0.50)** | – |",
+    ]
+
+
+def test_the_short_table_of_a_run_without_cubic_says_what_it_has(with_both: Results) -> None:
+    bbr = [one for one in with_both.measurements if one.congestion != "cubic"]
+    text = readme_table.short_table(with_both.model_copy(update={"measurements": bbr}))
+    assert "TCP with bbr" in text
+    assert "| 1 TCP stream | – | – | **0.75× (0.75–0.75)** | 1.00× |" in text
+
+
+def test_marks_choose_the_form(with_both: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_both.write(tmp_path / "e2e-x.json")
+    monkeypatch.setattr(readme_table, "KEPT", tmp_path)
+    blocks = [f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->" for name in ("e2e-x.json", "e2e-x.json short")]
+    text = readme_table.refresh("\n\n".join(blocks))
+    assert "old" not in text
+    long, short = readme_table.long_table(with_both), readme_table.short_table(with_both)
+    assert f"<!-- e2e-x.json: begin -->\n{long}\n<!-- e2e-x.json: end -->" in text
+    assert f"<!-- e2e-x.json short: begin -->\n{short}\n<!-- e2e-x.json short: end -->" in text
+
+
+def test_tcp_is_measured_with_each_congestion_control_and_the_rest_once(tmp_path: Path) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def figures(name: str) -> Callable[..., dict[str, float]]:
+        def measure(_site: Site, _seconds: float, congestion: str | None = None) -> dict[str, float]:
+            asked.append((name, congestion))
+            return {"x": 1.0}
+
+        return measure
+
+    scenarios = (Scenario("tcp1", "", figures("tcp1"), (), tcp=True), Scenario("rr", "", figures("rr"), ()))
+    plan = Plan(scenarios, ("wire",), Contestant("fastpath"), (), rounds=2, seconds=1, congestion=("bbr", "cubic"))
+    session = Session(plan, lambda *_: None)
+    assert session.total == 2 * 3
+    namespace = Namespace("h1", "")
+    site = Site(namespace, namespace, namespace, namespace, "wire", tmp_path)
+    for scenario in scenarios:
+        for algorithm in scenario.under(plan.congestion):
+            session.measure(0, scenario, "fastpath", site, algorithm)
+    assert asked == [("tcp1", "bbr"), ("tcp1", "cubic"), ("rr", None)]
+    assert [one.congestion for one in session.measurements] == ["bbr", "cubic", None]
+
+
+def test_the_machine_s_own_congestion_control_is_the_default() -> None:
+    assert congestion.chosen(()) == (congestion.own(),)
+    assert congestion.chosen((congestion.own(), congestion.own())) == (congestion.own(),)
+
+
+def test_iperf_must_have_used_the_congestion_control_that_was_asked_for() -> None:
+    said = json.dumps({"end": {"sum_sent": {}, "sum_received": {}, "sender_tcp_congestion": "bbr"}})
+    assert streams.read_end(said, None) == streams.read_end(said, "bbr")
+    with pytest.raises(RefusedError, match="iperf3 used bbr instead of cubic"):
+        streams.read_end(said, "cubic")
+    with pytest.raises(RefusedError, match="iperf3: no route"):
+        streams.read_end('{"error": "no route"}', None)
+    with pytest.raises(RefusedError, match="iperf3 said: nonsense"):
+        streams.read_end("much\nnonsense", None)
 
 
 def test_the_order_alternates() -> None:
@@ -218,10 +360,19 @@ def test_the_terminal_shows_every_ratio_and_what_was_skipped(found: Results) -> 
 def test_the_readme_table_names_machine_and_ratios(found: Results, tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
     found.write(file)
-    text = readme_table.render(file)
+    text = readme_table.long_table(Results.read(file))
     assert "Linux 6.18.1, TCP with cubic; 3 rounds of 2 s" in text
     assert "| `udp64` | wire | 300 kpps | 100 | **2.90× (2.00–3.00)** |" in text
     assert "| `rr` | wire | 40.0 µs p99 ↓ | 80.0 | **0.50× (0.50–0.50)** |" in text
+
+
+@pytest.mark.parametrize("baselines", [1, 2])
+def test_every_line_of_a_table_has_as_many_cells(baselines: int, with_both: Results) -> None:
+    found = with_both.model_copy(update={"contestants": with_both.contestants[: 1 + baselines]})
+    for text in (readme_table.long_table(found), readme_table.short_table(found)):
+        cells = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+        assert len(cells) > 4
+        assert len(set(cells)) == 1, text
 
 
 def test_the_picture_and_the_page_are_whole(found: Results, tmp_path: Path) -> None:
@@ -243,6 +394,8 @@ def test_the_picture_and_the_page_are_whole(found: Results, tmp_path: Path) -> N
     [
         (["--scenario", "tpc1"], 'did you mean "tcp1"'),
         (["--against", "fastpath"], "compared with itself"),
+        (["--congestion", "cubik"], '"cubik" is no congestion control of this kernel'),
+        (["--congestion", congestion.own(), "--congestion", "x"], f"known are {' '.join(congestion.available())}"),
         (["--plot", "/nowhere/at/all.png"], "there is no directory"),
         (["--plot", "e2e.gif"], "ends in .png or .svg"),
     ],

@@ -27,7 +27,7 @@ def test_the_table_in_the_readme_is_the_measured_one() -> None:
     assert micro.TABLE.refresh(readme) == readme, "run: python -m fastpath.bench.micro.table README.md"
 
 
-END_TO_END = ("README.md", "docs/performance.md", "docs/forwarders-cython.md")
+END_TO_END = ("README.md", "docs/benchmarks.md", "docs/performance.md", "docs/forwarders-cython.md")
 
 
 @pytest.mark.parametrize("name", END_TO_END)
@@ -35,6 +35,11 @@ def test_the_end_to_end_tables_are_the_measured_ones(name: str) -> None:
     document = (ROOT / name).read_text()
     assert e2e.RUN.search(document)
     assert e2e.refresh(document) == document, f"run: python -m fastpath.bench.e2e.table {name}"
+
+
+def test_the_readme_has_the_short_table_and_the_long_one_is_beside_its_explanation() -> None:
+    assert [*e2e.RUN.findall((ROOT / "README.md").read_text())] == [("e2e.json short", "e2e.json", " short")]
+    assert [*e2e.RUN.findall((ROOT / "docs" / "benchmarks.md").read_text())] == [("e2e.json", "e2e.json", "")]
 
 
 def test_what_a_forwarder_in_python_costs_is_as_measured() -> None:
