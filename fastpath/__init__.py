@@ -15,7 +15,7 @@ from pathlib import Path
 from fastpath.burst import Burst
 from fastpath.capture import Capture
 from fastpath.engine import Engine
-from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
+from fastpath.errors import ConflictError, FastpathError, NotFoundError, RefusedError, UsageError
 from fastpath.fdb import Fdb, FdbEntry
 from fastpath.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
 from fastpath.match import Match
@@ -56,6 +56,7 @@ __all__ = [
     "Match",
     "MemoryPort",
     "Neighbours",
+    "NotFoundError",
     "Port",
     "RefusedError",
     "Remote",
