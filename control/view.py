@@ -126,7 +126,7 @@ class View:
             if segment is None or name not in (None, network.name):
                 continue
             lines += [_line(network.name, "00:00:00:00:00:00", remote, "permanent", None) for remote in segment.remotes]
-            for entry in segment.fdb:
+            for entry in segment.fdb.values():
                 state = "local" if entry.local else "permanent" if entry.static else ""
                 lines += [
                     _line(network.name, entry.mac, to, state, None if entry.static else entry.age) for to in entry.to
