@@ -81,7 +81,7 @@ def refused_once() -> Iterator[int]:
 def receives(lab: Lab) -> Callable[[int], bool]:
     def is_it(fd: int) -> bool:
         with socket.socket(fileno=os.dup(fd)) as copy:
-            return copy.getsockname() == ("127.0.0.1", lab.engine.udp_port)
+            return bool(copy.getsockname() == ("127.0.0.1", lab.engine.udp_port))
 
     return is_it
 

@@ -177,6 +177,11 @@ def test_icmpv6_has_a_checksum_over_addresses(bench: Bench) -> None:
     assert bench.through(before, lambda burst: burst.set_dst_ip6(0, IP6)) == rebuilt(packet)
 
 
+def set_to(method: str, value: object) -> Action:
+    """Have this method of the burst write the value into the first frame."""
+    return lambda burst: getattr(burst, method)(0, value)
+
+
 MAC_BYTES = bytes.fromhex("0200000000aa")
 
 
@@ -191,9 +196,7 @@ MAC_BYTES = bytes.fromhex("0200000000aa")
 )
 def test_one_address_in_any_form(bench: Bench, method: str, number: int, forms: list[Any]) -> None:
     packet = bytes(Ether(src=mac(1), dst=mac(2)) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP() / b"x")
-    expected, *others = (
-        bench.through(packet, lambda burst, to=to: getattr(burst, method)(0, to)) for to in (number, *forms)
-    )
+    expected, *others = (bench.through(packet, set_to(method, to)) for to in (number, *forms))
     assert expected != packet
     assert others == [expected] * len(forms)
 
@@ -201,7 +204,7 @@ def test_one_address_in_any_form(bench: Bench, method: str, number: int, forms: 
 def test_one_ipv6_address_in_any_form(bench: Bench) -> None:
     packet = bytes(Ether(src=mac(1), dst=mac(2)) / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / b"x")
     forms = (IP6, "2001:db8::42", IPv6Address("2001:db8::42"))
-    expected, *others = (bench.through(packet, lambda burst, to=to: burst.set_dst_ip6(0, to)) for to in forms)
+    expected, *others = (bench.through(packet, set_to("set_dst_ip6", to)) for to in forms)
     assert expected != packet
     assert others == [expected, expected]
 
