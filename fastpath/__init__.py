@@ -20,7 +20,7 @@ from fastpath.engine.port import MemoryPort, Port, TapPort
 from fastpath.engine.remote import Remote
 from fastpath.engine.segment import Segment
 from fastpath.engine.tables import DROP_SENTENCES, EVENT_SENTENCES
-from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
+from fastpath.errors import ConflictError, FastpathError, NotFoundError, RefusedError, UsageError
 from fastpath.forwarder.burst import Burst
 from fastpath.forwarder.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
 from fastpath.forwarder.lookup import Table
@@ -56,6 +56,7 @@ __all__ = [
     "Match",
     "MemoryPort",
     "Neighbours",
+    "NotFoundError",
     "Port",
     "RefusedError",
     "Remote",

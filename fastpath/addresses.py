@@ -4,20 +4,38 @@
 import ipaddress
 import re
 import socket
+from typing import SupportsIndex
 
 from fastpath.errors import UsageError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+MacAddress = str | SupportsIndex | bytes | bytearray | memoryview
+"""A MAC address as callers may write it: 02:42:0a:00:00:05 or 02-42-0a-00-00-05, a number, or 6 bytes."""
 
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _MAC = re.compile(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){5}|[0-9a-fA-F]{2}(-[0-9a-fA-F]{2}){5}")
 
 
-def parse_mac(text: str) -> int:
-    """The 48-bit number of a MAC address written with colons or dashes. Raises UsageError."""
-    if not _MAC.fullmatch(text):
-        raise UsageError(f'"{text}" is not a MAC address: write it like 02:42:0a:00:00:05')
-    return int.from_bytes(bytes(int(part, 16) for part in re.split("[:-]", text)), "big")
+def parse_mac(mac: MacAddress) -> int:
+    """Return the 48-bit number of a MAC address. Raise UsageError for anything that is none."""
+    if isinstance(mac, str) and _MAC.fullmatch(mac):
+        return int.from_bytes(bytes(int(part, 16) for part in re.split("[:-]", mac)), "big")
+    if isinstance(mac, bytes | bytearray | memoryview) and len(mac) == 6:
+        return int.from_bytes(mac, "big")
+    if isinstance(mac, SupportsIndex) and not isinstance(mac, bool):
+        number = _as_number(mac)
+        if number is not None and 0 <= number < 1 << 48:
+            return number
+    shown = mac if isinstance(mac, str) else repr(mac)
+    raise UsageError(f'"{shown}" is not a MAC address: write it like 02:42:0a:00:00:05')
+
+
+def _as_number(value: SupportsIndex) -> int | None:
+    """Return the number, or None where there is none after all (an array of numpy)."""
+    try:
+        return value.__index__()
+    except TypeError:
+        return None
 
 
 def format_mac(mac: int) -> str:
@@ -30,12 +48,23 @@ def is_group(mac: int) -> bool:
     return bool(mac >> 40 & 1)
 
 
-def parse_ip(text: str | IPAddress) -> IPAddress:
-    """An IPv4 or IPv6 unicast address. Raises UsageError."""
-    try:  # what is an address already isn't read again
-        address = text if isinstance(text, IPAddress) else ipaddress.ip_address(str(text))
+def _read_ip(text: str | IPAddress, examples: str) -> IPAddress:
+    """Return the address that is written there. Raise UsageError, also for a number: it may mean anything."""
+    if isinstance(text, ipaddress.IPv4Interface | ipaddress.IPv6Interface):
+        return text.ip
+    if isinstance(text, IPAddress):
+        return text
+    try:
+        if isinstance(text, str):
+            return ipaddress.ip_address(text)
     except ValueError:
-        raise UsageError(f'"{text}" is not an IP address: write it like 192.0.2.1 or 2001:db8::1') from None
+        pass
+    raise UsageError(f'"{text}" is not an IP address: write it like {examples}')
+
+
+def parse_ip(text: str | IPAddress) -> IPAddress:
+    """Return an IPv4 or IPv6 unicast address. Raise UsageError."""
+    address = _read_ip(text, "192.0.2.1 or 2001:db8::1")
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     if address.is_unspecified:
@@ -50,11 +79,8 @@ def parse_ip(text: str | IPAddress) -> IPAddress:
 
 
 def parse_host(text: str | IPAddress) -> IPAddress:
-    """The IPv4 or IPv6 unicast address of a host in a segment, link-local ones too. Raises UsageError."""
-    try:
-        address = text if isinstance(text, IPAddress) else ipaddress.ip_address(text)
-    except ValueError:
-        raise UsageError(f'"{text}" is not an IP address: write it like 10.0.0.5 or fd00::5') from None
+    """Return the IPv4 or IPv6 unicast address of a host in a segment, link-local ones too. Raise UsageError."""
+    address = _read_ip(text, "10.0.0.5 or fd00::5")
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             raise UsageError(f"{address} has a zone, which means nothing in a segment: leave it out")
@@ -64,8 +90,8 @@ def parse_host(text: str | IPAddress) -> IPAddress:
     return address
 
 
-def parse_ip4(text: str) -> int:
-    """The number of the IPv4 address of a host in a segment, as bursts have it. Raises UsageError."""
+def parse_ip4(text: str | IPAddress) -> int:
+    """Return the number of the IPv4 address of a host in a segment, as bursts have it. Raise UsageError."""
     address = parse_host(text)
     if address.version != 4:
         raise UsageError(f"{address} is an IPv6 address: an IPv4 address is needed here")

@@ -6,7 +6,7 @@ class FastpathError(Exception):
     """The base of all errors that fastpath raises: one line that says what is wrong and what to do."""
 
 
-class UsageError(FastpathError):
+class UsageError(FastpathError, ValueError):
     """A value or a word that cannot be right: an address, a VNI out of range, an unknown option."""
 
 
@@ -18,5 +18,7 @@ class RefusedError(FastpathError):
     """The kernel said no: missing privilege, no such address on this host, no memory."""
 
 
-class NotFoundError(UsageError):
+class NotFoundError(UsageError, KeyError):
     """There is nothing of that name."""
+
+    __str__ = Exception.__str__  # KeyError would show the line in quotes

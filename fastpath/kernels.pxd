@@ -99,6 +99,8 @@ cdef extern from "tally.h" nogil:
         FP_EVENT_flooded
         FP_EVENT_unknown_unicast
         FP_EVENT_read_failed
+        FP_EVENT_receive_failed
+        FP_EVENT_wait_failed
         FP_EVENT_merged
         FP_EVENT_trains_received
         FP_EVENT_COUNT
@@ -270,7 +272,7 @@ cdef extern from "tables.h" nogil:
     struct fp_forwarder:
         fp_forward_function forward
         void *state
-        fp_counter (*own)[64]  # FP_OWN
+        fp_counter (*own)[FP_OWN]
         c_bool reasons
     struct fp_segment:
         uint32_t index
@@ -287,7 +289,7 @@ cdef extern from "tables.h" nogil:
         fp_segment *segment
         c_bool gone
         fp_traffic *traffic
-        int fd[65]  # FP_COUNTERS
+        int fd[FP_COUNTERS]
     struct fp_sink
     struct fp_tables:
         const fp_sink *sink
@@ -297,7 +299,7 @@ cdef extern from "tables.h" nogil:
         fp_directory *admitted
         uint32_t counters
         pthread_mutex_t deferred
-        fp_tally tally[65]  # FP_COUNTERS
+        fp_tally tally[FP_COUNTERS]
     struct fp_context:
         fp_tables *tables
         fp_uplink *uplink
@@ -368,8 +370,8 @@ cdef extern from "capture.h" nogil:
         uint64_t drops
         uint32_t ports
         uint32_t remotes
-        uint32_t port[64]  # FP_CAPTURE_TERMS
-        uint8_t remote[64][16]
+        uint32_t port[FP_CAPTURE_TERMS]
+        uint8_t remote[FP_CAPTURE_TERMS][16]
         uint32_t snap
         fp_address local
         fp_filter *filter
@@ -386,7 +388,7 @@ cdef extern from "capture.h" nogil:
     struct fp_capture
     struct fp_captures:
         uint32_t count
-        fp_capture *item[4]  # FP_CAPTURES
+        fp_capture *item[FP_CAPTURES]
     fp_capture *fp_capture_new(const fp_selection *selection, uint32_t workers, uint32_t room)
     void fp_capture_free(fp_capture *capture)
     const fp_captures *fp_captures_publish(fp_tables *tables, const fp_captures *captures)
@@ -513,7 +515,7 @@ cdef extern from "burst.h" nogil:
     enum:
         FP_SPARE_SIZE
     struct fp_burst:
-        fp_frame frame[64]  # FP_BURST
+        fp_frame frame[FP_BURST]
         uint32_t count
         uint8_t *spare
     void fp_burst_clear(fp_burst *burst)
@@ -569,8 +571,8 @@ cdef extern from "udp.h" nogil:
         uint32_t size
         uint8_t tos
     struct fp_udp_in:
-        sockaddr_storage from_ "from"[64]  # FP_BURST
-        fp_arrival arrival[64]
+        sockaddr_storage from_ "from"[FP_BURST]
+        fp_arrival arrival[FP_BURST]
     struct fp_udp_out:
         int fd
         int family

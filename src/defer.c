@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "defer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+
+#include "count.h"
 
 // What stands in a ring: the descriptor, then room in front of the frame, the frame, room behind it.
 struct entry {
@@ -57,8 +60,9 @@ void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *
     // Either the thread sees these frames before it sleeps, or this sees that it sleeps.
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&deferral->asleep, memory_order_relaxed) &&
-        atomic_exchange(&deferral->asleep, false))
-        eventfd_write(deferral->wake, 1);
+        atomic_exchange(&deferral->asleep, false) && eventfd_write(deferral->wake, 1) != 0 &&
+        errno != EAGAIN) // EAGAIN: it is woken already
+        fp_count_event(context, NULL, FP_EVENT_wait_failed, 1);
 }
 
 uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint32_t room) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a daemon tells of itself: networks, peers, FDB, and the one question, is all well."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from fastpath.control.host.underlay import Underlay
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
-from fastpath.errors import NotFoundError, UsageError
+from fastpath.errors import ConflictError, NotFoundError, UsageError
 from fastpath.version import VERSION
 
 PATIENCE = 3.0  # probe intervals without an answer after which a peer is called silent
@@ -126,12 +127,8 @@ class View:
             segment = segments.get(network.vni) if network.vni is not None else None
             if segment is None or name not in (None, network.name):
                 continue
-            lines += [_line(network.name, "00:00:00:00:00:00", remote, "permanent", None) for remote in segment.remotes]
-            for entry in segment.fdb:
-                state = "local" if entry.local else "permanent" if entry.static else ""
-                lines += [
-                    _line(network.name, entry.mac, to, state, None if entry.static else entry.age) for to in entry.to
-                ]
+            with contextlib.suppress(ConflictError):  # it is being removed
+                lines += _lines(network.name, segment)
         return lines
 
     def open_capture(self, name: str) -> Callable[[CaptureRequest], Capture]:
@@ -210,6 +207,15 @@ class View:
     def _overdue(self, host: str) -> bool:
         pulse = self._prober.pulses.get(host)
         return pulse is not None and pulse.silent(time.monotonic(), self._patience)
+
+
+def _lines(network: str, segment: Segment) -> list[OverlayFdbLine]:
+    """Return the flood list and the FDB. Raise ConflictError where the segment was removed."""
+    lines = [_line(network, "00:00:00:00:00:00", remote, "permanent", None) for remote in segment.remotes]
+    for entry in segment.fdb.values():
+        state = "local" if entry.local else "permanent" if entry.static else ""
+        lines += [_line(network, entry.mac, to, state, None if entry.static else entry.age) for to in entry.to]
+    return lines
 
 
 def _line(network: str, mac: str, to: Port | Remote, state: str, updated: int | None) -> OverlayFdbLine:

@@ -153,6 +153,9 @@ def _number(word: str, text: str) -> int:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UsageError):
+        return str(cause)
     word = str(first["loc"][0])
     hint = VXLAN_WORDS[word].hint if word in VXLAN_WORDS else first["msg"].lower()
     return f'{word} "{first["input"]}" cannot be: {hint}'

@@ -104,7 +104,7 @@ class VxlanDevice:
     def fdb_show(self) -> list[FdbLine]:
         """All entries, the flood list first, as the kernel lists a vxlan device's."""
         lines = [self._line(FLOOD, remote, True, None) for remote in self.segment.remotes]
-        for entry in self.segment.fdb:
+        for entry in self.segment.fdb.values():
             age = None if entry.static else entry.age
             lines.extend(self._line(entry.mac, to, entry.static, age) for to in entry.to)
         return lines

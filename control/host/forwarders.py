@@ -34,7 +34,7 @@ def set_forwarder(segment: Segment, wanted: ForwarderSet | None) -> ForwarderInf
 
 def info(segment: Segment) -> ForwarderInfo:
     """What decides in a segment."""
-    return ForwarderInfo.model_validate(asdict(segment.stats.forwarder))
+    return ForwarderInfo.model_validate(asdict(segment.stats().forwarder))
 
 
 def load_all(elements: Sequence[ForwarderElement]) -> Forwarder:

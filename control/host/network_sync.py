@@ -151,7 +151,7 @@ class NetworkSync:
 
     def _repair_fdb(self) -> int:
         repairs = 0
-        actual = {entry.mac: entry.to for entry in self.segment.fdb if entry.static and not entry.local}
+        actual = {entry.mac: entry.to for entry in self.segment.fdb.values() if entry.static and not entry.local}
         for identity, entry in self._entries.items():
             if self._owners.setdefault(entry.mac, identity) != identity:
                 continue
@@ -168,7 +168,7 @@ class NetworkSync:
         return repairs + len(actual)
 
     def _repair_neighbours(self) -> int:
-        actual = dict(self.segment.neighbours)
+        actual = dict(self.segment.neighbours.items())
         wanted = {
             address: entry.mac
             for identity, entry in self._entries.items()

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, parse_ip, parse_mac
 from fastpath.control.model.hostnames import MAX_NAMES, hostname
-from fastpath.errors import UsageError
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
 MIN_MTU_V6 = 1280  # RFC 8200; below it the kernel takes IPv6 away from an interface
@@ -27,28 +26,19 @@ def _name(text: str) -> str:
 
 
 def _mac(text: str) -> str:
-    try:
-        mac = parse_mac(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
+    mac = parse_mac(text)
     if mac == 0 or is_group(mac):
         raise ValueError(f"{text} is not the address of one interface")
     return format_mac(mac)
 
 
 def _vtep(address: IPAddress) -> IPAddress:
-    try:
-        return parse_ip(address)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
+    return parse_ip(address)
 
 
 def _of_one_host(address: IPInterface) -> IPInterface:
-    try:
-        if parse_host(address.ip) != address.ip:
-            raise ValueError(f"{address} is an IPv4 address written as one of IPv6")
-    except UsageError as error:
-        raise ValueError(str(error)) from error
+    if parse_host(address.ip) != address.ip:
+        raise ValueError(f"{address} is an IPv4 address written as one of IPv6")
     return address
 
 

@@ -54,12 +54,9 @@ def _listen(text: object) -> object:
 
 
 def _vtep(text: str) -> str:
-    try:
-        if re.fullmatch(r"[0-9a-fA-F.:]+", text) and re.search(r"[.:]", text):
-            return str(parse_ip(text))
-        check_name(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
+    if re.fullmatch(r"[0-9a-fA-F.:]+", text) and re.search(r"[.:]", text):
+        return str(parse_ip(text))
+    check_name(text)
     return text
 
 
@@ -243,7 +240,7 @@ def _one_line(error: ValidationError, file: Path | None, typed: Mapping[str, Any
     cause = first.get("ctx", {}).get("error")
     if not path or first["type"] == "model_type" or isinstance(first["input"], dict | Model):
         why = "it is a table, as in the example" if first["type"] == "model_type" else why
-    elif cause is None or cause.__cause__ is None:
+    elif not isinstance(cause, UsageError):
         why = _HINTS.get(path[0]) or _TYPES.get(first["type"]) or why[0].lower() + why[1:]
         return f'{where}{key} "{first["input"]}" cannot be: {why}'
     return f"{where}{f'{key}: ' if key else ''}{why}"

@@ -8,7 +8,10 @@ ANY: Final = "any"
 DEFAULT_ROOM: Final = 8388608
 READ_AT_ONCE: Final = 1048576
 INTERVAL_S: Final = 0.01
+NO_REMOTE: Final[bytes]
+DIRECTIONS: dict[str, int]
 DROPS: dict[str, int]
+DROP_NAMES: list[str | None]
 
 def drop_bits(names: Iterable[str], outer: bool) -> int: ...
 

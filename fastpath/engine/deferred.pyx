@@ -9,6 +9,7 @@ forwarder takes, and whatever it raises, only its own segment is concerned.
 import logging
 import threading
 
+from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from posix.unistd cimport close
@@ -29,6 +30,7 @@ from fastpath.kernels cimport (
     FP_HEADROOM,
     FP_DROP_OWN,
     FP_DROP_undecided,
+    FP_EVENT_wait_failed,
     FP_OWN,
     POLLIN,
     eventfd,
@@ -313,12 +315,18 @@ cdef class Deferred:
         """Sleep until frames come, at most for so long (-1: no limit)."""
         cdef pollfd ready
         cdef uint64_t ignored
+        cdef bint failed = False
         ready.fd = self.rings.wake
         ready.events = POLLIN
         if fp_deferral_doze(self.rings.c):
-            poll(&ready, 1, timeout_ms)
+            failed = poll(&ready, 1, timeout_ms) < 0 and errno != EINTR
             fp_deferral_awake(self.rings.c)
-        eventfd_read(self.rings.wake, &ignored)
+        if eventfd_read(self.rings.wake, &ignored) != 0 and errno != EAGAIN:
+            failed = True
+        if failed:
+            self.lock()
+            fp_count(&self.context.tables.tally[self.context.worker].events[FP_EVENT_wait_failed], 1)
+            self.unlock()
 
     def _run(self, previous):
         cdef int timeout_ms

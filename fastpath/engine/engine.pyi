@@ -19,6 +19,9 @@ DEFAULT_NEIGHBOUR_ENTRIES: Final = 65536
 REMEMBERED_S: Final = 600
 DEFAULT_SPIN_US: Final = 50
 MAX_SPIN_US: Final = 1000000
+NOWHERE: dict[int, bytes]
+
+def drain(fd: int) -> None: ...
 
 class Engine:
     def __init__(
@@ -45,6 +48,8 @@ class Engine:
     def local(self) -> IPAddress | None: ...
     @property
     def udp_port(self) -> int: ...
+    @property
+    def offloads(self) -> Offloads: ...
     @property
     def known_only(self) -> bool: ...
     def capture(

@@ -288,6 +288,7 @@ cdef class Engine:
 
     def close(self):
         """Stop, and remove everything: segments, interfaces, sockets."""
+        cdef Segment segment
         forwarders = []
         with self.lifecycle:
             housekeeper = self._stop_workers()
@@ -295,9 +296,9 @@ cdef class Engine:
                 if self.underlay is not None:
                     for capture in list(self._captures):
                         capture.close()
-                    for segment in self._segments.values():
+                    while self._segments:
+                        _, segment = self._segments.popitem()
                         forwarders += segment.withdraw()
-                    self._segments.clear()
                     self.workers.clear()
                     self.underlay.close()
                     self.underlay = None
@@ -350,8 +351,8 @@ cdef class Engine:
             return EngineStats(
                 workers=[sum_tallies(&self.tables.c.tally[i], 1) for i in range(self.tables.workers)],
                 deferred=sum_tallies(&self.tables.c.tally[self.tables.workers], 1),
-                segments=[segment.stats for segment in segments],
-                ports=[port.stats for segment in segments for port in segment.ports],
+                segments=[segment.stats() for segment in segments],
+                ports=[port.stats() for segment in segments for port in segment.ports],
                 remotes=remote_module.remote_stats(self.tables),
                 fdb_entries=fp_fdb_used(self.tables.c.fdb),
                 fdb_limit=fp_fdb_entries(self.tables.c.fdb),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A segment's view of the forwarding database (the table itself: src/fdb.h)."""
 
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -36,7 +37,7 @@ from fastpath.engine.remote cimport Remote, remote_at
 from fastpath.engine.tables cimport Tables, new_list
 
 from fastpath.addresses import format_mac, is_group, parse_mac
-from fastpath.errors import ConflictError, UsageError
+from fastpath.errors import ConflictError, NotFoundError, UsageError
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,12 @@ class FdbEntry:
 
 
 cdef class Fdb:
-    """The entries of one segment. MAC addresses are text, as `bridge fdb` writes them."""
+    """The entries of one segment: a MutableMapping of MAC addresses, as `bridge fdb` writes them, to FdbEntry.
+
+    A MAC address is given as text, with colons or dashes, as a number, or as 6 bytes. What is assigned to it is a Port, a
+    Remote, or an FdbEntry that was read before. Workers learn and forget entries all the time: `keys`, `values` and
+    `items` return what is there at this moment.
+    """
 
     def __init__(self, Tables tables not None, uint32_t segment, dict ports):
         self.tables = tables
@@ -65,9 +71,9 @@ cdef class Fdb:
             raise ConflictError("the segment that this FDB belongs to was removed")
         return 0
 
-    def set(self, str mac, to, *, bint static=True):
+    def set(self, mac, to, *, bint static=True):
         """Make an entry that points to a Port or a Remote, in place of any other; one that is not
-        `static` ages and moves like a learned one. Raises ConflictError when the FDB or the segment's
+        `static` ages and moves like a learned one. Raise ConflictError when the FDB or the segment's
         share of it is full."""
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
@@ -76,7 +82,7 @@ cdef class Fdb:
             self.put(number, self._dest(to), FP_FDB_STATIC if static else 0)
             self.drop_group(number)
 
-    def append(self, str mac, Remote remote not None):
+    def append(self, mac, Remote remote not None):
         """Add a remote to a group address: frames for it go to every one of them."""
         cdef uint64_t number = self._address(mac)
         if not is_group(number):
@@ -91,7 +97,7 @@ cdef class Fdb:
                 raise ConflictError(f"{mac} has the destination {remote.address} already")
             self._set_group(number, [*remotes, remote])
 
-    def delete(self, str mac, to=None):
+    def delete(self, mac, to=None):
         """Remove an entry, or one destination of a group address. Raises ConflictError when there is
         no such entry."""
         cdef uint64_t number = self._address(mac)
@@ -122,32 +128,100 @@ cdef class Fdb:
             if learned:
                 self.retire(dest, True)
             if static:
-                for entry in self:
+                for entry in self.values():
                     if entry.static and not entry.local and (to is None or to in entry.to):
                         self.delete(entry.mac, to)
             self.tables.reclaim()
             return before - len(self)
 
-    def get(self, str mac):
-        """The entry of one address, or None."""
+    def get(self, mac, default=None):
+        """Return the entry of one address, or `default`."""
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
+            self.check()
             value = self._lookup(number)
-            return self._entry(number, value) if value.dest != 0 else None
+            return self._entry(number, value) if value.dest != 0 else default
+
+    def __contains__(self, mac):
+        return self.get(mac) is not None
+
+    def __getitem__(self, mac):
+        found = self.get(mac)
+        if found is None:
+            raise NotFoundError(f"there is no entry for {format_mac(self._address(mac))}")
+        return found
+
+    def __setitem__(self, mac, to):
+        if not isinstance(to, FdbEntry):
+            self.set(mac, to)
+        elif not to.to:
+            raise UsageError(f"the entry of {to.mac} points to a port or remote that was removed")
+        else:
+            with self.tables.lock:
+                self.set(mac, to.to[0], static=to.static)
+                for remote in to.to[1:]:
+                    self.append(mac, remote)
+
+    def __delitem__(self, mac):
+        with self.tables.lock:
+            self[mac]  # or else NotFoundError
+            self.delete(mac)
 
     def __len__(self):
+        self.check()
         return fp_fdb_share_of(self.tables.c.fdb, self.segment).used
 
     def __iter__(self):
+        return iter(self._entries())
+
+    def __eq__(self, other):
+        return dict(self.items()) == dict(other.items()) if isinstance(other, Mapping) else NotImplemented
+
+    def keys(self):
+        """Return the MAC addresses, in order."""
+        return self._entries().keys()
+
+    def values(self):
+        """Return the entries, by address."""
+        return self._entries().values()
+
+    def items(self):
+        """Return (MAC address, entry) of each, by address."""
+        return self._entries().items()
+
+    def clear(self):
+        """Remove all entries but a port's own addresses."""
+        self.flush(static=True)
+
+    def pop(self, mac, *default):
+        """Remove an entry and return it. Without `default`, raise NotFoundError (a KeyError) where there is none."""
+        with self.tables.lock:
+            found = self.get(mac, *default) if default else self[mac]
+            if mac in self:
+                self.delete(mac)
+            return found
+
+    def setdefault(self, mac, to):
+        """Return the entry of an address, which is made to point to `to` where there is none."""
+        with self.tables.lock:
+            if mac not in self:
+                self[mac] = to
+            return self[mac]
+
+    popitem = MutableMapping.popitem
+    update = MutableMapping.update
+
+    def _entries(self):
         cdef fp_fdb_entry entry
         cdef uint64_t cursor = 0
         entries = []
         with self.tables.lock:
+            self.check()
             while fp_fdb_next(self.tables.c.fdb, &cursor, &entry):
                 if entry.segment == self.segment:
                     entries.append(self._entry(entry.mac, entry.value))
         entries.sort(key=lambda e: e.mac)
-        return iter(entries)
+        return {each.mac: each for each in entries}
 
     cdef object _entry(self, uint64_t mac, fp_fdb_value value):
         cdef uint32_t age = (fp_now(self.tables.c) - value.seen) & 0xffffff
@@ -266,6 +340,9 @@ cdef class Fdb:
         with nogil:
             fp_fdb_retire(self.tables.c.fdb, &match)
         return 0
+
+
+MutableMapping.register(Fdb)
 
 
 def age(Tables tables):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is answered for: the IP addresses in a segment whose MAC address control knows (src/respond.h)."""
 
+from collections.abc import Mapping, MutableMapping
+
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastpath.kernels cimport (
@@ -14,11 +16,15 @@ from fastpath.kernels cimport (
 from fastpath.engine.tables cimport Tables
 
 from fastpath.addresses import format_mac, from_wire, is_group, parse_host, parse_mac, to_wire
-from fastpath.errors import ConflictError, UsageError
+from fastpath.errors import ConflictError, NotFoundError, UsageError
 
 
 cdef class Neighbours:
-    """The neighbours of one segment, IP address -> MAC address. Made by the segment."""
+    """The neighbours of one segment: a MutableMapping of IP addresses, IPv4Address or IPv6Address, to MAC addresses.
+
+    An IP address is given as text or as an object of `ipaddress`, a MAC address as text, number or 6 bytes. Made by the
+    segment.
+    """
 
     def __init__(self):
         raise TypeError("neighbours belong to a segment: Segment.neighbours")
@@ -28,14 +34,14 @@ cdef class Neighbours:
             raise ConflictError("the segment that these neighbours belong to was removed")
         return 0
 
-    def set(self, address, str mac, *, bint router=False):
+    def set(self, address, mac, *, bint router=False):
         """Answer questions after `address` with `mac`, as soon as the FDB knows where that is; in place of
         any other answer. `router` says that it forwards packets for others, which IPv6 wants to be told.
         Raises ConflictError when the engine has as many neighbours as it may have."""
         cdef bytes ip = to_wire(parse_host(address))
         cdef uint64_t number = parse_mac(mac)
         if number == 0 or is_group(number):
-            raise UsageError(f"{mac} is not the address of one host")
+            raise UsageError(f"{format_mac(number)} is not the address of one host")
         if router:
             number |= FP_NEIGHBOUR_ROUTER
         with self.tables.lock:
@@ -52,30 +58,80 @@ cdef class Neighbours:
                 raise ConflictError(f"{address} is not a neighbour")
             self.segment.neighbours = self.segment.neighbours - 1
 
-    def get(self, address):
-        """The MAC address that is given as the answer, or None."""
+    def get(self, address, default=None):
+        """Return the MAC address that is given as the answer, or `default`."""
         cdef bytes ip = to_wire(parse_host(address))
         cdef uint64_t number
         with self.tables.lock:
             self.check()
             number = fp_directory_get(self.tables.c.neighbours, self.segment.index, <const uint8_t *><const char *>ip)
-        return format_mac(number & ~FP_NEIGHBOUR_ROUTER) if number != 0 else None
+        return format_mac(number & ~FP_NEIGHBOUR_ROUTER) if number != 0 else default
 
     def __len__(self):
         with self.tables.lock:
-            return self.segment.neighbours if self.segment != NULL else 0
+            self.check()
+            return self.segment.neighbours
 
     def __contains__(self, address):
         return self.get(address) is not None
 
-    def __iter__(self):
-        """(address, MAC address) of each, by address."""
-        found = []
+    def __getitem__(self, address):
+        found = self.get(address)
+        if found is None:
+            raise NotFoundError(f"{address} is not a neighbour")
+        return found
+
+    def __setitem__(self, address, mac):
+        self.set(address, mac)
+
+    def __delitem__(self, address):
         with self.tables.lock:
-            if self.segment != NULL:
-                found = [(ip, number & ~FP_NEIGHBOUR_ROUTER) for ip, number in self._entries()]
-        found.sort()
-        return iter([(from_wire(ip), format_mac(mac)) for ip, mac in found])
+            self[address]  # or else NotFoundError
+            self.delete(address)
+
+    def __iter__(self):
+        return iter(self._snapshot())
+
+    def __eq__(self, other):
+        return dict(self.items()) == dict(other.items()) if isinstance(other, Mapping) else NotImplemented
+
+    def keys(self):
+        """Return the addresses, in order."""
+        return self._snapshot().keys()
+
+    def values(self):
+        """Return the MAC addresses, by address."""
+        return self._snapshot().values()
+
+    def items(self):
+        """Return (address, MAC address) of each, by address."""
+        return self._snapshot().items()
+
+    def pop(self, address, *default):
+        """Remove a neighbour and return its MAC address. Without `default`, raise NotFoundError (a KeyError) where there
+        is none."""
+        with self.tables.lock:
+            found = self.get(address, *default) if default else self[address]
+            if address in self:
+                self.delete(address)
+            return found
+
+    def setdefault(self, address, mac):
+        """Return the MAC address of a neighbour, which is set to `mac` where there is none."""
+        with self.tables.lock:
+            if address not in self:
+                self[address] = mac
+            return self[address]
+
+    popitem = MutableMapping.popitem
+    clear = MutableMapping.clear
+    update = MutableMapping.update
+
+    def _snapshot(self):
+        with self.tables.lock:
+            self.check()
+            found = sorted(self._entries())
+        return {from_wire(ip): format_mac(number & ~FP_NEIGHBOUR_ROUTER) for ip, number in found}
 
     def _entries(self):
         cdef fp_directory_entry entry
@@ -96,6 +152,9 @@ cdef class Neighbours:
         self.segment.neighbours = 0
         self.segment = NULL
         return 0
+
+
+MutableMapping.register(Neighbours)
 
 
 cdef Neighbours neighbours_of(Tables tables, fp_segment *segment):

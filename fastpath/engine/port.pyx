@@ -19,7 +19,7 @@ from fastpath.engine.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
-from fastpath.engine.stats import PortStats, Traffic
+from fastpath.engine.stats import PortStats
 from fastpath.engine.tun_info import tun_info
 
 cdef extern from "<linux/if_tun.h>":
@@ -41,6 +41,11 @@ cdef class Port:
         return 0
 
     @property
+    def name(self):
+        """What the port is called."""
+        raise NotImplementedError
+
+    @property
     def gone(self):
         """Whether the interface behind the port was deleted by somebody else."""
         return self.c == NULL or bool(self.c.gone)
@@ -53,12 +58,12 @@ cdef class Port:
 
     @property
     def traffic(self):
-        if self.c == NULL:
-            return Traffic()
+        """What passed, and what was dropped, as a stats.Traffic."""
+        self.check()
         return sum_traffic(self.c.traffic, self.tables.counters)
 
-    @property
     def stats(self):
+        """Return the counters, and what the port is, as a stats.PortStats."""
         return PortStats(self.name, self.vni, self.mtu, self.gone, self.traffic)
 
     @property

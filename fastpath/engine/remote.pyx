@@ -66,10 +66,15 @@ cdef class Remote:
 
     @property
     def traffic(self):
+        """What passed, and what was dropped, as a stats.Traffic; nothing where the engine does not know the remote."""
         cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, self.find())
         if remote == NULL:
             return Traffic()
         return sum_traffic(remote.traffic, self.tables.counters)
+
+    def stats(self):
+        """Return the counters, and what the remote is, as a stats.RemoteStats."""
+        return RemoteStats(str(self.address), self.udp_port, self.traffic)
 
     def __eq__(self, other):
         if not isinstance(other, Remote):
@@ -99,7 +104,7 @@ def remote_stats(Tables tables):
     """A stats.RemoteStats for every remote, by address."""
     found = [remote_at(tables, index) for index in indices(tables)]
     found.sort(key=lambda remote: (remote.address.packed, remote.udp_port))
-    return [RemoteStats(str(r.address), r.udp_port, r.traffic) for r in found]
+    return [remote.stats() for remote in found]
 
 
 def indices(Tables tables):

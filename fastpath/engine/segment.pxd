@@ -29,4 +29,5 @@ cdef class Segment:
     cdef int publish_remotes(self) except -1
     cdef Deferred employ(self, Forwarder forwarder)
     cdef tuple service(self)
+    cdef list withdraw(self)
     cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1

@@ -86,7 +86,8 @@ cdef class Segment:
             if not fp_segment_publish(tables.c, vni, self.c):
                 raise RefusedError("not enough memory for another segment")
         except BaseException:
-            self.close()
+            for ended in self.withdraw():
+                end_service(*ended)
             raise
 
     cdef int check(self) except -1:
@@ -97,11 +98,13 @@ cdef class Segment:
     @property
     def ports(self):
         """The segment's ports, in the order in which they came."""
+        self.check()
         return tuple(self._ports.values())
 
     @property
     def remotes(self):
         """The flood list: who gets broadcast, unknown unicast and multicast frames."""
+        self.check()
         return tuple(self._remotes)
 
     @property
@@ -117,10 +120,12 @@ cdef class Segment:
     @property
     def forwarder(self):
         """The part that decides where frames go; replaceable while they flow."""
+        self.check()
         return self._forwarder
 
     @forwarder.setter
     def forwarder(self, Forwarder value not None):
+        self.check()
         if value is self._forwarder:
             return
         # Forwarders' own methods are not called under the lock: they may take a while, or need it elsewhere.
@@ -235,8 +240,8 @@ cdef class Segment:
             failures, last_error = self.deferred.failures, self.deferred.last_error
         return ForwarderStats(self._forwarder.name, self._forwarder.deferred, self._forwarder.counters, failures, last_error)
 
-    @property
     def stats(self):
+        """Return the counters and the size of the FDB, as a stats.SegmentStats."""
         with self.tables.lock:
             self.check()
             return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.counters), self._forwarder_stats())
@@ -312,18 +317,15 @@ cdef class Segment:
     def refresh(self):
         """Follow changes that were made to the interfaces: their hardware addresses."""
         with self.tables.lock:
+            self.check()
             for port in self._ports.values():
                 if isinstance(port, TapPort):
                     self._refresh_mac(port)
 
-    def close(self):
-        """Remove the segment with all it has."""
-        for forwarder in self.withdraw():
-            end_service(*forwarder)
-
-    def withdraw(self):
-        """The same, but for the ends of its forwarders: those that `end_service` has to be called with, by
-        somebody who holds no lock. Engine.remove_segment calls this."""
+    cdef list withdraw(self):
+        """Remove all that the segment has, and free it: only its owner, an Engine or a Replayer, may call this, once it
+        has taken the segment out of its own tables. Return what `end_service` has to be called with, by somebody who
+        holds no lock."""
         cdef Deferred deferred
         with self.tables.lock:
             if self.c == NULL:

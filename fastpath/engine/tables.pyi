@@ -8,6 +8,7 @@ DROP_SENTENCES: dict[str, str]
 EVENT_SENTENCES: dict[str, str]
 
 class Clock:
+    stands_at: float | None
     def __call__(self) -> float: ...
     def advance(self, seconds: float) -> None: ...
 

@@ -16,6 +16,10 @@ from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink
 
 
+cdef enum:
+    READY = 64  # events taken from one epoll_wait
+
+
 cdef class Worker:
     cdef Tables tables
     cdef fp_context context
@@ -34,8 +38,9 @@ cdef class Worker:
     cdef uint32_t room
     cdef uint32_t handled  # frames and messages read in this turn
     cdef fp_pace pace
-    cdef epoll_event events[64]
+    cdef epoll_event events[READY]
 
+    cdef void failed(self, uint32_t event) noexcept nogil
     cdef void allocate(self) except *
     cdef void loop(self) noexcept nogil
     cdef uint64_t let_others(self, uint64_t now) noexcept nogil

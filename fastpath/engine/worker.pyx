@@ -10,7 +10,7 @@ Everything here belongs to the worker's thread, except `watch`, `unwatch` and `s
 
 import os
 
-from libc.errno cimport EBADFD, ENODEV, ENXIO, EPIPE
+from libc.errno cimport EAGAIN, EBADFD, EINTR, ENODEV, ENOENT, ENXIO, EPIPE, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
@@ -32,7 +32,9 @@ from fastpath.kernels cimport (
     FP_ETHERNET_SIZE,
     FP_EVENT_merged,
     FP_EVENT_read_failed,
+    FP_EVENT_receive_failed,
     FP_EVENT_trains_received,
+    FP_EVENT_wait_failed,
     FP_FRAME_SIZE,
     FP_HEADROOM,
     FP_SPARE_SIZE,
@@ -93,7 +95,6 @@ from fastpath.engine.uplink cimport Uplink
 from fastpath.errors import RefusedError
 
 cdef enum:
-    READY = 64  # events taken from one epoll_wait
     # One message's buffer. An odd number of cache lines, so that the buffers' first lines, which are
     # all that small frames use, spread over all sets of the cache.
     STRIDE = 1027 * 64
@@ -192,15 +193,21 @@ cdef class Worker:
             served = self.turn(0)
         return served
 
+    cdef void failed(self, uint32_t event) noexcept nogil:
+        """Count what belongs to no segment."""
+        fp_count(&self.context.tables.tally[self.context.worker].events[event], 1)
+
     cdef void forget(self, fp_port *port) noexcept nogil:
         cdef epoll_event event
-        epoll_ctl(self.epoll, EPOLL_CTL_DEL, port.fd[self.context.worker], &event)
+        if epoll_ctl(self.epoll, EPOLL_CTL_DEL, port.fd[self.context.worker], &event) != 0 and errno != ENOENT:
+            self.failed(FP_EVENT_wait_failed)  # ENOENT: control was quicker
 
     cdef void lost_port(self, fp_port *port) noexcept nogil:
         """The interface was deleted: stop reading from it, and tell control."""
         port.gone = True
         self.forget(port)
-        eventfd_write(self.attention, 1)
+        if eventfd_write(self.attention, 1) != 0 and errno != EAGAIN:  # EAGAIN: it is told already
+            self.failed(FP_EVENT_wait_failed)
 
     cdef uint32_t decide(self, fp_frame *frames, uint32_t count) noexcept nogil:
         """Ask the forwarder of the first run of frames of one forwarder; how many those are."""
@@ -303,6 +310,8 @@ cdef class Worker:
         cdef int i, count
         fp_burst_clear(self.burst)
         count = fp_udp_receive(self.udp, self.inlet, self.buffers, STRIDE, self.room)
+        if count < 0:
+            self.failed(FP_EVENT_receive_failed)
         if count <= 0:
             return
         for i in range(count):
@@ -355,14 +364,15 @@ cdef class Worker:
         if error == EBADFD or error == ENODEV or error == ENXIO or error == EPIPE:
             self.lost_port(port)
         elif error != 0:
-            fp_count(&self.context.tables.tally[self.context.worker].events[FP_EVENT_read_failed], 1)
+            self.failed(FP_EVENT_read_failed)
 
     cdef void serve(self, uint64_t what) noexcept nogil:
         cdef uint64_t ignored
         if what == UDP:
             self.from_underlay()
         elif what == WAKE:
-            eventfd_read(self.wake, &ignored)
+            if eventfd_read(self.wake, &ignored) != 0 and errno != EAGAIN:
+                self.failed(FP_EVENT_wait_failed)
         else:
             self.from_port(<uint32_t>what)
 
@@ -370,6 +380,8 @@ cdef class Worker:
         """Sleep until something is ready or the time is up (-1: no limit), and serve it all. Between
         turns the worker holds nothing that control may withdraw."""
         cdef int i, count = epoll_wait(self.epoll, self.events, READY, timeout_ms)
+        if count < 0 and errno != EINTR:
+            self.failed(FP_EVENT_wait_failed)
         if count <= 0:
             return 0
         self.handled = 0

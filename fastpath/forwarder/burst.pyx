@@ -27,6 +27,7 @@ from fastpath.kernels cimport (
     fp_side,
 )
 
+from fastpath.addresses import IPAddress, parse_host, parse_mac
 from fastpath.errors import UsageError
 from fastpath.forwarder.record import COLUMNS, RECORD
 
@@ -211,30 +212,30 @@ cdef class Burst:
         return done
 
     def set_src_mac(self, which, mac):
-        """Write other source addresses. As with all that follows, `which` is a mask, indices or one index, the
+        """Write other source addresses: numbers, or one address in any form. As with all that follows, `which` is a mask, indices or one index, the
         value one for all or one for each; the result is a mask of the frames that were changed. The columns
         go on showing the frames as they came."""
-        return self.change(set_mac, which, mac, np.uint64, FP_SIDE_SOURCE)
+        return self.change(set_mac, which, mac_values(mac), np.uint64, FP_SIDE_SOURCE)
 
     def set_dst_mac(self, which, mac):
         """Write other destination addresses."""
-        return self.change(set_mac, which, mac, np.uint64, FP_SIDE_DESTINATION)
+        return self.change(set_mac, which, mac_values(mac), np.uint64, FP_SIDE_DESTINATION)
 
     def set_src_ip(self, which, ip):
-        """Write other IPv4 source addresses (numbers) into IPv4 packets."""
-        return self.change(set_ip, which, ip, np.uint32, FP_SIDE_SOURCE)
+        """Write other IPv4 source addresses (numbers, or one as text) into IPv4 packets."""
+        return self.change(set_ip, which, ip_values(ip, 4), np.uint32, FP_SIDE_SOURCE)
 
     def set_dst_ip(self, which, ip):
-        """Write other IPv4 destination addresses (numbers) into IPv4 packets."""
-        return self.change(set_ip, which, ip, np.uint32, FP_SIDE_DESTINATION)
+        """Write other IPv4 destination addresses (numbers, or one as text) into IPv4 packets."""
+        return self.change(set_ip, which, ip_values(ip, 4), np.uint32, FP_SIDE_DESTINATION)
 
     def set_src_ip6(self, which, ip):
-        """Write other IPv6 source addresses (upper and lower half) into IPv6 packets that are no fragments."""
-        return self.change(set_ip6, which, ip, np.uint64, FP_SIDE_SOURCE, (2,))
+        """Write other IPv6 source addresses (upper and lower half, or one as text) into IPv6 packets that are no fragments."""
+        return self.change(set_ip6, which, ip_values(ip, 6), np.uint64, FP_SIDE_SOURCE, (2,))
 
     def set_dst_ip6(self, which, ip):
-        """Write other IPv6 destination addresses (upper and lower half) into IPv6 packets that are no fragments."""
-        return self.change(set_ip6, which, ip, np.uint64, FP_SIDE_DESTINATION, (2,))
+        """Write other IPv6 destination addresses (upper and lower half, or one as text) into IPv6 packets that are no fragments."""
+        return self.change(set_ip6, which, ip_values(ip, 6), np.uint64, FP_SIDE_DESTINATION, (2,))
 
     def set_src_port(self, which, udp_or_tcp_port):
         """Write other source ports into TCP and UDP packets that are no fragments."""
@@ -263,6 +264,21 @@ cdef class Burst:
         self.check_writable()
         self.where(i)
         return fp_rewrite_replace(self.at(i), <const uint8_t *><const char *>wanted, len(wanted), &self.room[self.place[i]])
+
+
+def mac_values(mac):
+    """Return what numpy makes numbers of. Raise UsageError for text or bytes that are no MAC address."""
+    return parse_mac(mac) if isinstance(mac, str | bytes | bytearray | memoryview) else mac
+
+
+def ip_values(ip, version):
+    """Return what numpy makes numbers of. Raise UsageError for what is not an address of that version."""
+    if not isinstance(ip, str | IPAddress):
+        return ip
+    address = parse_host(ip)
+    if address.version != version:
+        raise UsageError(f"{address} is an IPv{address.version} address: an IPv{version} address is needed here")
+    return int(address) if version == 4 else divmod(int(address), 1 << 64)
 
 
 # What Burst.change does to one frame; whether it could.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from fastpath.forwarder.forwarder import Forwarder
 FIRST_REASON: Final[int]
 
 class CompiledForwarder(Forwarder):
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def install(
         self, address: int, arrays: list[np.ndarray[Any, Any]], reasons: Sequence[str], counters: Sequence[str]
     ) -> None: ...

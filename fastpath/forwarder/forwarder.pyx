@@ -125,7 +125,7 @@ cdef class Forwarder:
             self.own = <fp_counter *>calloc(FP_COUNTERS * FP_OWN, sizeof(fp_counter))
             if self.own == NULL:
                 raise MemoryError
-            self.c.own = <fp_counter (*)[64]>self.own
+            self.c.own = <fp_counter (*)[FP_OWN]>self.own
         self.own_names.append(name)
         return len(self.own_names) - 1
 

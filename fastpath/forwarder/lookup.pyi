@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+MAX_CAPACITY: Final = 67108864
 
 class Table:
     def __init__(self, capacity: int) -> None: ...

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Iterator
-from typing import IO, NamedTuple, Self
+from typing import IO, Final, NamedTuple, Self
+
+PIECE: Final = 262144
 
 class Record(NamedTuple):
     interface: str

@@ -20,9 +20,8 @@ from fastpath.kernels cimport (
 from fastpath.engine.port cimport Port
 
 from fastpath.addresses import from_wire, to_wire
+from fastpath.engine.captured import LINKTYPE_RAW
 from fastpath.pcap.pcapng import PcapngWriter
-
-LINKTYPE_RAW = 101  # begins with the IP header
 
 
 cdef uint32_t describe_remote(fp_pcap_out *self, const fp_remote *remote) noexcept nogil:

@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels cimport fp_address, fp_fdb, fp_frame, fp_outer, fp_pcap_record, fp_port, fp_segment, fp_sink
+from fastpath.kernels cimport (
+    FP_PCAP_INTERFACES,
+    fp_address,
+    fp_fdb,
+    fp_frame,
+    fp_outer,
+    fp_pcap_record,
+    fp_port,
+    fp_segment,
+    fp_sink,
+)
 from fastpath.pcap.pcap cimport CaptureReader
 from fastpath.replay.recording cimport Recording
 from fastpath.engine.tables cimport Tables
@@ -28,8 +38,9 @@ cdef class Replayer:
     cdef fp_sink discard
     cdef fp_fdb *places
     cdef fp_segment *segment  # of frames
-    cdef fp_port *entry  # of all frames, where there is just one
-    cdef fp_port *interface[256]  # FP_PCAP_INTERFACES
+    cdef bint closed
+    cdef uint32_t entry  # index of the port of all frames, where there is just one; 0: none
+    cdef uint32_t interface[FP_PCAP_INTERFACES]  # the same, of those of one interface
     cdef bint vxlan
     cdef uint16_t udp_port
     cdef bint has_local
@@ -49,6 +60,7 @@ cdef class Replayer:
     cdef readonly uint32_t stored
     cdef uint32_t store_size
 
+    cdef int check(self) except -1
     cdef int run(self) noexcept nogil
     cdef int admit(self) noexcept nogil
     cdef int admit_frame(self) noexcept nogil

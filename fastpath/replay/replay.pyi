@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from typing import Final, Self
 
-from fastpath.addresses import IPAddress
+from fastpath.addresses import IPAddress, MacAddress
 from fastpath.engine.port import Port
 from fastpath.engine.segment import Segment
 from fastpath.engine.stats import EngineStats
+from fastpath.engine.tables import Tables
 from fastpath.forwarder.forwarder import Forwarder
 from fastpath.pcap.pcap import CaptureReader
 from fastpath.replay.recording import Recording
@@ -17,6 +18,7 @@ WAIT: Final = 4
 STORED: Final = 5
 END: Final = 6
 FDB_ENTRIES: Final = 65536
+REASONS: dict[int, int]
 
 class Replayer:
     def __new__(
@@ -29,6 +31,8 @@ class Replayer:
         local: IPAddress | None = None,
         burst: int = 64,
     ) -> Self: ...
+    @property
+    def tables(self) -> Tables: ...
     @property
     def segments(self) -> dict[int, Segment]: ...
     @property
@@ -48,7 +52,7 @@ class Replayer:
     def close(self) -> None: ...
     def refuse_segments(self) -> None: ...
     def add_port(self, segment: Segment, name: str) -> Port: ...
-    def enter_at(self, port: Port, mac: int | None = None) -> None: ...
+    def enter_at(self, port: Port, mac: MacAddress | None = None) -> None: ...
     def enter_by_interface(self, interface: int, port: Port | None) -> None: ...
     def wait_before(self, timed: bool) -> None: ...
     def waited(self) -> None: ...

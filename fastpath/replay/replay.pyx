@@ -78,11 +78,11 @@ from fastpath.engine.tables cimport Tables, sum_tallies
 from fastpath.engine.uplink cimport Uplink
 from fastpath.engine.worker cimport Worker
 
-from fastpath.addresses import to_wire
+from fastpath.addresses import parse_mac, to_wire
 from fastpath.errors import ConflictError, UsageError
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.remote import remote_stats
-from fastpath.engine.segment import DEFAULT_AGEING
+from fastpath.engine.segment import DEFAULT_AGEING, end_service
 from fastpath.engine.stats import EngineStats
 
 cdef enum:
@@ -167,6 +167,7 @@ cdef class Replayer:
     def add_segment(self, vni, Forwarder forwarder not None):
         """Add a segment, as Engine.add_segment does."""
         cdef Segment segment
+        self.check()
         if vni in self.segments:
             raise ConflictError(f"there is a segment with VNI {vni} already")
         segment = Segment(
@@ -187,10 +188,18 @@ cdef class Replayer:
             self.polled = True
 
     def close(self):
-        """Remove the segments; their forwarders are told to stop."""
-        for segment in self.segments.values():
-            segment.close()
-        self.segments.clear()
+        """Remove the segments; their forwarders are told to stop. Nothing can be replayed from then on."""
+        cdef Segment segment
+        self.closed = True
+        while self.segments:
+            _, segment = self.segments.popitem()
+            for forwarder in segment.withdraw():
+                end_service(*forwarder)
+
+    cdef int check(self) except -1:
+        if self.closed:
+            raise ConflictError("the replay was closed")
+        return 0
 
     def refuse_segments(self):
         """Ask for no more segments: packets of another VNI are dropped and counted."""
@@ -208,11 +217,11 @@ cdef class Replayer:
         """Frames with this source address enter at the port, if no interface says otherwise; None: all those
         that no address says it of. The others are counted as no_port."""
         port.check()
-        cdef uint64_t key = fp_fdb_key(port.c.segment.index, ANYBODY if mac is None else mac)
+        cdef uint64_t key = fp_fdb_key(port.c.segment.index, ANYBODY if mac is None else parse_mac(mac))
         if not fp_fdb_set(self.places, key, fp_dest_make(FP_DEST_PORT, port.c.index), FP_FDB_STATIC, 0):
             raise ConflictError(f"more than {PLACES} addresses of ports")
         only = fp_fdb_used(self.places) == 1 and mac is None and not self.vxlan
-        self.entry = port.c if only else NULL  # the usual case needs no look-up
+        self.entry = port.c.index if only else 0  # the usual case needs no look-up
 
     @property
     def interfaces(self):
@@ -229,7 +238,9 @@ cdef class Replayer:
         """Frames of that interface of the present section enter at the port; None: where their addresses say."""
         if not 0 <= interface < FP_PCAP_INTERFACES:
             raise ValueError(f"there is no interface {interface}")
-        self.interface[interface] = NULL if port is None else port.c
+        if port is not None:
+            port.check()
+        self.interface[interface] = 0 if port is None else port.c.index
 
     def wait_before(self, bint timed):
         """Whether `step` says WAIT before each record that is later than `waited` was told."""
@@ -261,8 +272,8 @@ cdef class Replayer:
         return EngineStats(
             workers=[sum_tallies(&self.tables.c.tally[0], 1)],
             deferred=sum_tallies(&self.tables.c.tally[1], 1),
-            segments=[segment.stats for segment in segments],
-            ports=[port.stats for segment in segments for port in segment.ports],
+            segments=[segment.stats() for segment in segments],
+            ports=[port.stats() for segment in segments for port in segment.ports],
             remotes=remote_stats(self.tables),
             fdb_entries=fp_fdb_used(self.tables.c.fdb),
             fdb_limit=fp_fdb_entries(self.tables.c.fdb),
@@ -310,7 +321,8 @@ cdef class Replayer:
 
     cdef int admit_frame(self) noexcept nogil:
         cdef fp_frame *frame = &self.worker.burst.frame[self.worker.burst.count]
-        cdef fp_port *port = self.interface[self.record.interface]
+        cdef uint32_t index = self.interface[self.record.interface]
+        cdef fp_port *port
         if self.reader.c.interface[self.record.interface].linktype != FP_PCAP_ETHERNET:
             self.counts.other_link += 1
             return FP_PCAP_RECORD
@@ -324,10 +336,9 @@ cdef class Replayer:
         frame.gso_size = 0
         frame.needs_checksum = False
         fp_flow_parse(frame.data, frame.length, &frame.flow)
-        if port == NULL:
-            port = self.entry
-        if port == NULL:
-            port = self.place(frame, self.segment)
+        if index == 0:
+            index = self.entry
+        port = fp_port_get(self.tables.c, index) if index != 0 else self.place(frame, self.segment)
         if port == NULL:
             self.counts.no_port += 1
             return FP_PCAP_RECORD
@@ -419,6 +430,7 @@ cdef class Replayer:
     def step(self):
         """Go on until Python is needed; the reason. Raises UsageError where the capture is damaged."""
         cdef int status
+        self.check()
         with nogil:
             status = self.run()
         if self.polled:
@@ -454,6 +466,7 @@ cdef class Replayer:
         Python delivers as well."""
         cdef uint64_t since, after
         cdef uint32_t at = 0
+        self.check()
         if self.polled:
             since = fp_pace_clock()
             while at < self.stored:

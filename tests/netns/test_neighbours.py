@@ -28,7 +28,7 @@ class Host(NamedTuple):
 
     def count(self, event: str) -> int:
         """How often it has happened in the segment."""
-        return self.segment.stats.tally.events.get(event, 0)
+        return self.segment.stats().tally.events.get(event, 0)
 
     def questions(self) -> list[bytes]:
         """The ARP requests and neighbour solicitations to a group that came in here from elsewhere."""

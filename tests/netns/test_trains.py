@@ -129,9 +129,9 @@ def test_a_super_frame_that_a_port_refuses(two: Lab) -> None:
                 engine.poll(0.01)
 
         send(100, 10)
-        assert "super_frame_refused" not in segment.stats.tally.events
+        assert "super_frame_refused" not in segment.stats().tally.events
         send(100, 200)
-        assert segment.stats.tally.events["super_frame_refused"] == 1
+        assert segment.stats().tally.events["super_frame_refused"] == 1
         send(100, 10)
-        assert segment.stats.tally.events["super_frame_refused"] == 1
+        assert segment.stats().tally.events["super_frame_refused"] == 1
         assert "port_error" not in engine.stats().workers[0].drops

@@ -47,7 +47,7 @@ class Site:
     @property
     def stats(self) -> ForwarderStats:
         """What the engine tells of the forwarder."""
-        return self.segment.stats.forwarder
+        return self.segment.stats().forwarder
 
     @property
     def counters(self) -> dict[str, int]:

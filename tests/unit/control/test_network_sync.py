@@ -31,8 +31,8 @@ def known(segment: Segment) -> tuple[set[str], dict[str, str], dict[str, str]]:
     """The flood list, the static FDB entries, the neighbours."""
     return (
         {str(remote.address) for remote in segment.remotes},
-        {entry.mac: str(getattr(entry.to[0], "address", None)) for entry in segment.fdb if entry.static},
-        {str(address): mac for address, mac in segment.neighbours},
+        {entry.mac: str(getattr(entry.to[0], "address", None)) for entry in segment.fdb.values() if entry.static},
+        {str(address): mac for address, mac in segment.neighbours.items()},
     )
 
 

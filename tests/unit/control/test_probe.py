@@ -103,4 +103,4 @@ def test_peers_come_and_go(pair: tuple[Engine, Engine, Prober, Prober]) -> None:
     assert str(asker.pulses["h3"].vtep) == "127.0.0.4"
     asker.set_peers({})
     assert asker.pulses == {}
-    assert sum(entry.static for entry in one.segments[1].fdb) == 1  # our own
+    assert sum(entry.static for entry in one.segments[1].fdb.values()) == 1  # our own

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath import FastpathError, UsageError
+from fastpath import ConflictError, FastpathError, NotFoundError, RefusedError, UsageError
 from fastpath.addresses import family_of, format_mac, from_wire, is_group, parse_ip, parse_ip4, parse_mac, to_wire
 
 macs = st.integers(0, (1 << 48) - 1)
@@ -120,3 +120,13 @@ def test_ipv4_addresses_as_numbers() -> None:
     ):
         with pytest.raises(UsageError, match=error):
             parse_ip4(text)
+
+
+def test_errors_are_those_of_python_as_well() -> None:
+    """Who knows Python, and not fastpath, catches what they expect."""
+    assert issubclass(UsageError, ValueError)
+    assert issubclass(NotFoundError, KeyError)
+    for kind in (FastpathError, UsageError, NotFoundError, ConflictError, RefusedError):
+        assert str(kind("one line")) == "one line"
+    with pytest.raises(ValueError, match="is not a MAC address"):
+        parse_mac("nonsense")

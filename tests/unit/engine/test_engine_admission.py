@@ -142,7 +142,7 @@ def test_dismissed(closed: Lab) -> None:
     assert len(drain(port)) == 2
     closed.engine.dismiss(friend.address)
     assert closed.engine.admitted == (other.remote(segment),)
-    assert [entry.mac for entry in segment.fdb] == [mac(9), B]  # what was learned is gone, the rest stays
+    assert [entry.mac for entry in segment.fdb.values()] == [mac(9), B]  # what was learned is gone, the rest stays
     assert friend.remote(segment) in segment.remotes
     friend.send(42, HELLO)
     other.send(42, HELLO)

@@ -68,7 +68,7 @@ def test_bad_packets_from_the_underlay(lab: Lab) -> None:
     lab.poll()
     assert drain(port) == []
     assert lab.drops() == {"short_packet": 2, "no_vni_flag": 1, "unknown_vni": 1, "runt": 2, "ecn_invalid": 1}
-    assert segment.stats.tally.drops == {"runt": 2, "ecn_invalid": 1}
+    assert segment.stats().tally.drops == {"runt": 2, "ecn_invalid": 1}
     assert len(lab.engine.stats().remotes) == 0  # rubbish teaches nothing
     far.send(42, good)
     lab.poll()

@@ -187,7 +187,7 @@ def test_a_removed_segment(lab: Lab) -> None:
         lambda: segment.add_remote("127.0.0.3"),
         lambda: segment.remove_remote("127.0.0.2"),
         lambda: segment.remove_port(port),
-        lambda: segment.stats,
+        segment.stats,
         lambda: segment.learning,
         lambda: setattr(segment, "learning", True),
         lambda: setattr(segment, "forwarder", LearningBridge()),
@@ -229,7 +229,7 @@ def test_a_closed_engine() -> None:
     lab.engine.tidy()
     for call in (lab.engine.start, lab.engine.stats, lab.engine.poll, lambda: lab.engine.add_segment(2)):
         assert "closed" in refused(ConflictError, call)
-    refused(ConflictError, lambda: segment.stats)
+    refused(ConflictError, segment.stats)
     assert descriptors() == before
 
 

@@ -15,7 +15,7 @@ GROUP = "01:00:5e:00:00:fb"
 
 
 def macs(segment: Segment) -> list[str]:
-    return [entry.mac for entry in segment.fdb]
+    return [entry.mac for entry in segment.fdb.values()]
 
 
 def learn(lab: Lab, source: MemoryPort | FarEnd, segment: Segment, address: str) -> None:
@@ -118,7 +118,7 @@ def test_age_is_since_the_last_frame_from_there(lab: Lab) -> None:
     lab.engine.advance_clock(1000)
     lab.send(two, frame(A, B))  # to A, which does not count
     lab.poll()
-    aged, fresh = segment.fdb
+    aged, fresh = segment.fdb.values()
     assert aged.age >= 1000 > fresh.age
 
 

@@ -308,8 +308,8 @@ def test_merged_frames_are_counted_where_they_are(here: Place) -> None:
     payload = b"".join([vxlan(42, frame) for frame in red] + [vxlan(43, frame) for frame in blue])
     far.send_segmented(payload, 8 + len(red[0]), 8)
     lab.poll()
-    assert segment.stats.tally.events["merged"] == 2
-    assert second.stats.tally.events["merged"] == 4
+    assert segment.stats().tally.events["merged"] == 2
+    assert second.stats().tally.events["merged"] == 4
 
 
 @ALL

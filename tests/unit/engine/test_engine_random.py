@@ -69,11 +69,11 @@ class SegmentMachine(RuleBasedStateMachine):
     def forward(self, source: Place, mac: str, to: str, size: int) -> None:
         self.serial += 1
         data = frame(to, mac, b"\x88\xb5" + self.serial.to_bytes(4, "big") + bytes(size))
-        before = self.segment.stats.tally.drops
+        before = self.segment.stats().tally.drops
         self.send(data, source)
         expected = self.twin.forward(data, source)
         assert self.outputs(data) == expected.outputs
-        after = self.segment.stats.tally.drops
+        after = self.segment.stats().tally.drops
         dropped = [name for name, total in after.items() if total != before.get(name, 0)]
         assert dropped == ([] if expected.drop is None else [expected.drop])
 
@@ -119,7 +119,7 @@ class SegmentMachine(RuleBasedStateMachine):
 
     @rule()
     def same_addresses(self) -> None:
-        assert {number(entry.mac) for entry in self.segment.fdb} == {mac for _, mac in self.twin.fdb.table}
+        assert {number(entry.mac) for entry in self.segment.fdb.values()} == {mac for _, mac in self.twin.fdb.table}
 
     def teardown(self) -> None:
         if hasattr(self, "segment"):

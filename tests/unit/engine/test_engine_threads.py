@@ -113,7 +113,7 @@ def test_segments_come_and_go(running: Lab) -> None:
                 assert receive(port, 1)[0] == frame(BROADCAST, mac(77))
             running.engine.remove_segment(segment)
         assert running.engine.segments == {1: busy}
-    assert {entry.mac for entry in busy.fdb} == {A, B}
+    assert {entry.mac for entry in busy.fdb.values()} == {A, B}
     assert running.engine.stats().fdb_entries == 2
 
 
@@ -143,7 +143,7 @@ def test_remotes_and_entries_come_and_go(running: Lab) -> None:
                 running.engine.tidy()
                 running.engine.tidy()
     segment.fdb.flush(static=True)
-    for entry in segment.fdb:
+    for entry in segment.fdb.values():
         assert entry.to, "an entry points to a port or remote that is gone"
 
 

@@ -31,7 +31,8 @@ def test_set_get_delete(lab: Lab) -> None:
     assert "10.0.0.5" in neighbours
     assert "10.0.0.6" not in neighbours
     assert neighbours.get("::ffff:10.0.0.5") == A  # one and the same
-    assert list(neighbours) == [(IPv4Address("10.0.0.5"), A), (ip_address("fd00::5"), B), (ip_address("fe80::1"), B)]
+    addresses = [IPv4Address("10.0.0.5"), ip_address("fd00::5"), ip_address("fe80::1")]
+    assert list(neighbours.items()) == list(zip(addresses, [A, B, B], strict=True))
     neighbours.set(IPv4Address("10.0.0.5"), B)
     assert len(neighbours) == 3
     assert neighbours.get("10.0.0.5") == B
@@ -78,10 +79,12 @@ def test_they_vanish_with_their_segment(lab: Lab) -> None:
         blue.neighbours.set(f"10.0.0.{number + 1}", B)
     gone = red.neighbours
     lab.engine.remove_segment(red)
-    assert (len(gone), list(gone)) == (0, [])
-    for call in (gone.get, gone.delete):
+    for call in (gone.get, gone.delete, gone.__contains__, gone.__getitem__, gone.pop):
         with pytest.raises(ConflictError, match="was removed"):
             call("10.0.0.1")
+    for whole in (len, list, dict, Neighbours.items, Neighbours.clear):
+        with pytest.raises(ConflictError, match="was removed"):
+            whole(gone)
     with pytest.raises(ConflictError, match="was removed"):
         gone.set("10.0.0.1", A)
     assert len(blue.neighbours) == 50
@@ -111,7 +114,7 @@ def test_many(lab: Lab) -> None:
     expected = {f"10.{number >> 8}.{number & 255}.1": mac(number + 1) for number in range(10000)}
     for address, owner in expected.items():
         neighbours.set(address, owner)
-    assert {str(address): owner for address, owner in neighbours} == expected
+    assert {str(address): owner for address, owner in neighbours.items()} == expected
     assert all(neighbours.get(address) == owner for address, owner in expected.items())
     for address in expected:
         neighbours.delete(address)

@@ -36,7 +36,7 @@ def test_a_frame_is_sent_as_it_is_at_that_moment(lab: Lab) -> None:
     site.use(Sender())
     assert site.send("a", BARE) == {"b": [BARE], "c": [TAGGED]}
     assert lab.drops() == {}
-    assert site.segment.stats.tally.traffic.tx_frames == 2
+    assert site.segment.stats().tally.traffic.tx_frames == 2
     site.use(Sender(flood=True))
     assert site.send("a", BARE) == {"b": [BARE, TAGGED], "c": [TAGGED] * 2}
     assert site.counters == {}

@@ -152,7 +152,7 @@ def test_reasons_and_counters_of_its_own(lab: Lab) -> None:
     for destination in (B, B, C, A):
         lab.send(a, frame(destination, A))
         lab.poll()
-    assert segment.stats.forwarder.counters == {"seen": 4, "forbidden": 2}
+    assert segment.stats().forwarder.counters == {"seen": 4, "forbidden": 2}
     assert lab.drops() == {"forwarder": 3, "undecided": 1}
     assert drain(b) == []
 
@@ -198,7 +198,7 @@ def test_what_it_raises_is_counted_and_told_once(
         lab.poll()
     assert drain(b) == [frame(C, A)]
     assert lab.drops() == {"forwarder_failed": 2}
-    stats = segment.stats.forwarder
+    stats = segment.stats().forwarder
     assert (stats.failures, stats.last_error) == (2, f"By: {type(error).__name__}: {error}")
     assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
 
@@ -217,7 +217,7 @@ def test_a_chain_asks_the_next_about_what_is_left(lab: Lab, second: type[Forward
         lab.send(a, frame(destination, A))
     lab.poll()
     assert drain(b) == [frame(B, A), frame(BROADCAST, A)]
-    assert segment.stats.forwarder.counters == {"Acl.denied": 1}
+    assert segment.stats().forwarder.counters == {"Acl.denied": 1}
     assert (second is LearningBridge) == (segment.fdb.get(A) is not None)
 
 
@@ -436,7 +436,7 @@ def test_replaced_a_thousand_times_under_load(lab: Lab) -> None:
     wait_until(lambda: b.traffic.tx_frames + a.traffic.drops + b.traffic.drops == sent[a])
     wait_until(lambda: d.traffic.tx_frames + c.traffic.drops + d.traffic.drops == sent[c])
     assert "forwarder_failed" not in lab.drops()
-    assert other.stats.tally.drops.keys() <= {"port_full"}
+    assert other.stats().tally.drops.keys() <= {"port_full"}
     wait_until(lambda: not [t for t in threading.enumerate() if t.name == "fastpath-1"])
 
 
@@ -555,7 +555,8 @@ def test_what_it_does_while_it_ends_changes_nothing(lab: Lab) -> None:
     class Ending(Watched):
         def stop(self) -> None:
             assert self.segment is not None
-            self.segment.close()
+            with pytest.raises(ConflictError):
+                lab.engine.remove_segment(self.segment)
             with pytest.raises(ConflictError):
                 self.segment.add_memory_port("late")
             done.append(self)
@@ -607,8 +608,8 @@ def test_an_exception_that_cannot_be_shown_is_counted(lab: Lab) -> None:
     for _ in range(2):
         lab.send(a, frame(B, A))
         lab.poll()
-    assert segment.stats.forwarder.failures == 2
-    assert segment.stats.forwarder.last_error == "By: UnspeakableError: it cannot be shown"
+    assert segment.stats().forwarder.failures == 2
+    assert segment.stats().forwarder.last_error == "By: UnspeakableError: it cannot be shown"
 
 
 def test_it_may_replace_itself(lab: Lab) -> None:

@@ -3,6 +3,8 @@
 
 import struct
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from fastpath import FLOOD, Burst, Forwarder, MemoryPort
+from fastpath import FLOOD, Burst, Forwarder, MemoryPort, UsageError
 from tests.support.engine.frames import (
     checked_packets,
     frame,
@@ -181,6 +183,57 @@ def test_icmpv6_has_a_checksum_over_addresses(bench: Bench) -> None:
     before = bytes(packet)
     packet[IPv6].dst = "2001:db8::42"
     assert bench.through(before, lambda burst: burst.set_dst_ip6(0, IP6)) == rebuilt(packet)
+
+
+def set_to(method: str, value: object) -> Action:
+    """Have this method of the burst write the value into the first frame."""
+    return lambda burst: getattr(burst, method)(0, value)
+
+
+MAC_BYTES = bytes.fromhex("0200000000aa")
+
+
+@pytest.mark.parametrize(
+    ("method", "number", "forms"),
+    [
+        ("set_src_mac", 0x0200000000AA, [mac(0xAA), "02-00-00-00-00-AA", MAC_BYTES]),
+        ("set_dst_mac", 0x0200000000AA, [mac(0xAA), bytearray(MAC_BYTES)]),
+        ("set_src_ip", 0xC0000207, ["192.0.2.7", IPv4Address("192.0.2.7")]),
+        ("set_dst_ip", 0xC0000207, ["192.0.2.7", IPv4Address("192.0.2.7")]),
+    ],
+)
+def test_one_address_in_any_form(bench: Bench, method: str, number: int, forms: list[Any]) -> None:
+    packet = bytes(Ether(src=mac(1), dst=mac(2)) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP() / b"x")
+    expected, *others = (bench.through(packet, set_to(method, to)) for to in (number, *forms))
+    assert expected != packet
+    assert others == [expected] * len(forms)
+
+
+def test_one_ipv6_address_in_any_form(bench: Bench) -> None:
+    packet = bytes(Ether(src=mac(1), dst=mac(2)) / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / b"x")
+    forms = (IP6, "2001:db8::42", IPv6Address("2001:db8::42"))
+    expected, *others = (bench.through(packet, set_to("set_dst_ip6", to)) for to in forms)
+    assert expected != packet
+    assert others == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong"),
+    [
+        ("set_src_mac", "02:00:00:00:00"),
+        ("set_dst_mac", b"12345"),
+        ("set_src_ip", "fd00::1"),
+        ("set_dst_ip6", "10.0.0.1"),
+    ],
+)
+def test_what_is_no_such_address(bench: Bench, method: str, wrong: str | bytes) -> None:
+    def attempt(burst: Burst) -> object:
+        with pytest.raises(UsageError, match="address"):
+            getattr(burst, method)(0, wrong)
+        return None
+
+    packet = bytes(Ether(src=mac(1), dst=mac(2)) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP() / b"x")
+    assert bench.through(packet, attempt) == packet
 
 
 @pytest.mark.parametrize(("flags", "fragment"), [("MF", 0), (0, 185), ("MF", 8)])
