@@ -83,10 +83,10 @@ extensions = [extension(f"fastpath.{module}", f"fastpath/{module.replace('.', '/
 extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
 extensions.append(
     extension(
-        "fastpath.bench.e2e.traffic.native",
-        "bench/e2e/traffic/native.pyx",
-        "bench/e2e/traffic/datagrams.c",
-        "bench/e2e/traffic/shuttle.c",
+        "fastpath.bench.e2e.loops.native",
+        "bench/e2e/loops/native.pyx",
+        "bench/e2e/loops/datagrams.c",
+        "bench/e2e/loops/shuttle.c",
     )
 )
 

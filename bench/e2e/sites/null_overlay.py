@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 
-from fastpath.bench.e2e.traffic import native
+from fastpath.bench.e2e.loops import native
 
 PORT = 4999
 SEGMENT = 1472  # UDP payload at an MTU of 1500

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpath.bench.e2e.traffic import native
+from fastpath.bench.e2e.loops import native
 
 PORT = 5001
 RECEIVE_BUFFER = 4 << 20  # bytes; a burst that the receiver's core cannot take at once is not lost by the overlay

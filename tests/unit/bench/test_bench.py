@@ -16,6 +16,7 @@ from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.e2e import congestion, results
 from fastpath.bench.e2e import table as readme_table
 from fastpath.bench.e2e.command import bench
+from fastpath.bench.e2e.loops import native
 from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, compared, contestant
 from fastpath.bench.e2e.report import page, plot, terminal
 from fastpath.bench.e2e.report.rows import number, rows
@@ -24,7 +25,7 @@ from fastpath.bench.e2e.scenarios import SCENARIOS, Compared, Scenario, chosen
 from fastpath.bench.e2e.session import Plan, Session
 from fastpath.bench.e2e.sites.overlays import OVERLAYS
 from fastpath.bench.e2e.sites.site import Site
-from fastpath.bench.e2e.traffic import native, streams
+from fastpath.bench.e2e.traffic import streams
 from fastpath.errors import RefusedError, UsageError
 
 FIGURES = {  # contestant -> (kpps received in each round, µs p50)

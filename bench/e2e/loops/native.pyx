@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C loops of the benchmark, without the GIL: the load (datagrams.c) and the null overlay (shuttle.c).
 
-The programs around them are `load.py` and `sites/null_overlay.py`.
+The programs around them are `traffic/load.py` and `sites/null_overlay.py`.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loops in C: the load, and the overlay that does nothing."""
