@@ -5,7 +5,7 @@
 
 fastpath=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../../.venv/bin/fastpath")
 scratch=/tmp/fpdemo
-megabytes=256
+megabytes=${FASTPATH_DEMO_MEGABYTES:-256} # of the file that goes through the overlay
 containers="c1 c2"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
