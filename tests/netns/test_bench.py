@@ -55,6 +55,7 @@ def figures(file: Path) -> dict[tuple[str, str, str], dict[str, float]]:
     return {(one.scenario, one.underlay, one.contestant): one.figures for one in found.measurements}
 
 
+@pytest.mark.slow
 def test_ours_and_the_kernel_on_both_underlays(tmp_path: Path) -> None:
     before = left()
     file, picture, page = tmp_path / "e2e.json", tmp_path / "e2e.png", tmp_path / "e2e.html"
@@ -95,6 +96,7 @@ def test_every_baseline_carries_frames(name: str, tmp_path: Path) -> None:
     assert measured["rr", "offload", name]["transactions"] > 0
 
 
+@pytest.mark.slow
 def test_the_other_scenarios(tmp_path: Path) -> None:
     before, file = left(), tmp_path / "e2e.json"
     scenarios = ("udp64x256", "ndr64", "local_udp64", "fdb1k", "rr_flooded", "idle", "memory")
@@ -191,6 +193,7 @@ def test_a_signal_ends_it_and_all_is_removed(number: int) -> None:
     assert left() == before
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_removed_by_the_next() -> None:
     process = start("--seconds", "30", "--scenario", "udp64", stderr=subprocess.DEVNULL)
     wait_for(lambda: f"{PREFIX}{process.pid}-offload-1-c2" in namespaces(), "the sites are made")
@@ -200,6 +203,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next() -> None:
     assert not [name for name in left() if f"{PREFIX}{process.pid}" in name]
 
 
+@pytest.mark.slow
 def test_the_file_is_what_docs_say(tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
     run("--scenario", "memory", "--underlay", "offload", "--json", str(file))

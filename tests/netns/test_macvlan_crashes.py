@@ -15,6 +15,7 @@ from fastpath.control.kernel import netns, syscalls
 from fastpath.control.kernel.netlink import StackedLinks, links
 from fastpath.control.model.objects import Endpoint, Network
 from tests.netns.test_overlay_crashes import CRASHED, ENDED, Fuse
+from tests.support.hosts.forks import fork
 from tests.support.hosts.hosts import Lab, wait_for
 from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network
 
@@ -42,7 +43,7 @@ def check(host: MacvlanHost, net: Network, end: Endpoint, fuse: Fuse) -> None:
 
 def in_child(host: MacvlanHost, steps: int, body: Body, net: Network, end: Endpoint) -> int:
     """Call `body` in a process that is killed after so many steps; its exit status."""
-    child = os.fork()
+    child = fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:

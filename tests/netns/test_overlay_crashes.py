@@ -16,6 +16,7 @@ from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns, nftables, syscalls, sysctl
 from fastpath.control.kernel.netlink import links
 from fastpath.control.model.objects import Endpoint, Layout, Network
+from tests.support.hosts.forks import fork
 from tests.support.hosts.hosts import Lab, wait_for
 from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, network, ours
 
@@ -72,7 +73,7 @@ class Fuse:
 def in_child(daemon: Daemon, steps: int, body: Body, net: Network, end: Endpoint) -> int:
     """Call `body` in a process that is killed after so many steps; its exit status. No thread but this one runs
     here, so that a fork is safe."""
-    child = os.fork()
+    child = fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
@@ -119,6 +120,7 @@ def then_strays(daemon: Daemon, net: Network, end: Endpoint) -> None:
     daemon.do(lambda: daemon.overlay.remove_strays([], []))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["direct", "bridge"])
 @pytest.mark.parametrize("body", [ensure, remove])
 def test_nothing_is_left_whatever_the_step(

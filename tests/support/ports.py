@@ -27,6 +27,11 @@ def free_port(address: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_
     raise RuntimeError(f"all ports of this process on {address} are in use")
 
 
+def free_tcp_port(address: str = "127.0.0.1") -> int:
+    """Return a TCP port of this process on which nothing is bound."""
+    return free_port(address, socket.SOCK_STREAM)
+
+
 @functools.cache
 def _ports() -> Iterator[int]:
     """The ports of a block that no other process has, again and again."""

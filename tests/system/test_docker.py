@@ -14,6 +14,9 @@ from tests.support.servers.site import links, pinged
 
 LAYOUTS = ["direct", "bridge"]
 
+# They share what runs.
+pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.slow]
+
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:

@@ -12,6 +12,7 @@ from tests.support.servers import user_mode
 MODULES = ["ipv6", "8021q", "dummy", "macvlan", "veth", "bridge", "tun"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which is root in user-mode Linux then: sudo ./run test")
 @pytest.mark.skipif(user_mode.missing() is not None, reason=user_mode.missing() or "")

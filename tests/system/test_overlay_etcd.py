@@ -77,6 +77,7 @@ def lost(process: subprocess.Popen[str]) -> int:
     return int(words[words.index("packets") - 1]) - int(words[words.index("received,") - 1])
 
 
+@pytest.mark.slow
 def test_a_minute_without_etcd(two: Cluster) -> None:
     """No packet is lost, and an endpoint that is asked for meanwhile is made, and known, once etcd is back."""
     connect(two)

@@ -186,6 +186,7 @@ def _is_way_out(name: str) -> bool:
     return name.startswith("fp-gw")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_any_moment_nothing_is_lost_or_left(two: Site) -> None:
     random.seed(20)

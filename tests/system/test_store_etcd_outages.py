@@ -12,7 +12,8 @@ import pytest
 from fastpath.control.store.interface import CompactedError, Compare, Events, Put, Store, UnavailableError
 from fastpath.control.store.open import open_store
 from tests.support.control.store_checks import LONG, ROOT, eventually, put, take, watching
-from tests.support.servers.etcd_server import Etcd, cluster, free_ports, impatient, patient
+from tests.support.ports import free_tcp_port
+from tests.support.servers.etcd_server import Etcd, cluster, impatient, patient
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ def test_data_that_was_replaced_is_noticed(etcd: Etcd, more: int) -> None:
             etcd.kill()
             etcd.wipe()
             # So that the watch is not back before the puts, they are made elsewhere.
-            port, other = free_ports(1)[0], etcd.place
+            port, other = free_tcp_port(), etcd.place
             etcd.place = type(other)(other.name, port, other.peer_port)
             etcd.start()
             for number in range(more):
@@ -245,7 +246,7 @@ def test_thirty_thousand_keys_are_listed_at_one_revision(etcd: Etcd) -> None:
 
 
 def test_a_dead_member_does_not_matter(etcd: Etcd) -> None:
-    dead = free_ports(1)[0]
+    dead = free_tcp_port()
 
     async def scenario(store: Store) -> None:
         revision = await put(store, ROOT + "a", b"1")

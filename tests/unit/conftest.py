@@ -12,6 +12,7 @@ from tests.support.engine.lab import Lab
 settings.register_profile(
     "unit", deadline=None, database=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fewer", settings.get_profile("unit"), max_examples=25)  # --hypothesis-profile=fewer
 settings.load_profile("unit")
 
 

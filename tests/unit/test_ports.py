@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.ports import free_port
+from tests.support.ports import free_port, free_tcp_port
 
 ROOT = Path(__file__).parents[2]
 TAKE = "from tests.support.ports import free_port; print(*(free_port() for _ in range(20)), flush=True); input()"
@@ -36,4 +36,4 @@ def test_no_port_is_given_to_two_processes() -> None:
 
 
 def test_tcp_and_ipv6_have_ports_as_well() -> None:
-    assert free_port(kind=socket.SOCK_STREAM) != free_port("::1")
+    assert free_tcp_port() != free_port("::1")

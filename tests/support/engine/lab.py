@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from fastpath import ConflictError, Engine, MemoryPort, Remote, Segment
 from tests.support.engine.twin import VNET, VXLAN_SIZE
+from tests.support.ports import free_port
 
 UDP_SEGMENT, GRO = 103, (socket.IPPROTO_UDP, 104)  # <linux/udp.h>
 DEADLINE_S = 30.0  # only a failure takes that long
@@ -28,15 +29,6 @@ ENTRY_DROPS = (
     "runt",
     "bad_super_frame",
 )
-
-
-def free_udp_port(address: str = "127.0.0.1") -> int:
-    """A UDP port that nobody uses at the moment."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def vxlan(vni: int, frame: bytes, *, flags: int = 1 << 27, reserved: int = 0) -> bytes:
@@ -180,7 +172,7 @@ class Lab:
     def _engine(local: str, options: dict[str, Any]) -> Engine:
         for _ in range(20):  # somebody else may take the port meanwhile
             try:
-                return Engine(local, udp_port=free_udp_port(local), **options)
+                return Engine(local, udp_port=free_port(local), **options)
             except ConflictError:
                 continue
         raise RuntimeError("no UDP port is free")

@@ -28,20 +28,12 @@ import pytest
 
 from fastpath.control.store.etcd import calls
 from tests.support.hosts.hosts import Namespace, wait_for
+from tests.support.ports import free_tcp_port
 from tests.support.servers.certificates import Certificates
 
 START_SECONDS = 60.0
 # It is killed when the thread ends that starts it: start it in the main thread.
 WITH_US = ("setpriv", "--pdeathsig", "KILL")
-
-
-def free_ports(count: int, family: socket.AddressFamily = socket.AF_INET) -> list[int]:
-    """Ports that nobody uses at present; all of them are held until all are found."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(count)]
-        for each in sockets:
-            each.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,8 @@ class Etcd:
         within: Namespace | None = None,
     ):
         self.host, self.tls, self._within = host, tls, within
-        self.place = place or Place("one", *free_ports(2, socket.AF_INET6 if ":" in host else socket.AF_INET))
+        loopback = "::1" if ":" in host else "127.0.0.1"
+        self.place = place or Place("one", free_tcp_port(loopback), free_tcp_port(loopback))
         self.data = folder / f"etcd-{self.place.name}"
         self._peers = peers or [self.place]
         self._arguments = arguments
@@ -274,8 +267,7 @@ def patient() -> Iterator[None]:
 @contextlib.contextmanager
 def cluster(folder: Path, count: int) -> Iterator[list[Etcd]]:
     """So many members that know each other."""
-    ports = free_ports(2 * count)
-    places = [Place(f"m{number}", ports[2 * number], ports[2 * number + 1]) for number in range(count)]
+    places = [Place(f"m{number}", free_tcp_port(), free_tcp_port()) for number in range(count)]
     with contextlib.ExitStack() as stack:
         members = [Etcd(folder, place=place, peers=places) for place in places]
         for member in members:  # all of them, since none answers alone

@@ -376,6 +376,7 @@ def test_every_line_of_a_table_has_as_many_cells(baselines: int, with_both: Resu
         assert len(set(cells)) == 1, text
 
 
+@pytest.mark.slow
 def test_the_picture_and_the_page_are_whole(found: Results, tmp_path: Path) -> None:
     picture = tmp_path / "e2e.png"
     plot.write(found, picture)

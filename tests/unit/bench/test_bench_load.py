@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.support.ports import free_port
+
 MS = 1_000_000
 
 
@@ -15,8 +17,9 @@ def run(*ends: tuple[str, ...], milliseconds: int = 200) -> list[dict[str, float
     """Both ends as processes, within one window; their tallies."""
     command = [sys.executable, "-m", "fastpath.bench.e2e.traffic.load"]
     common = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    port = str(free_port())
     processes = [
-        subprocess.Popen([*command, *end, "--address", "127.0.0.1", "--port", "42917"], **common)  # type: ignore[call-overload]
+        subprocess.Popen([*command, *end, "--address", "127.0.0.1", "--port", port], **common)  # type: ignore[call-overload]
         for end in ends
     ]
     for process in processes:

@@ -24,6 +24,7 @@ PING = """PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wide", "many100"])
 def test_the_store_holds_what_is_promised(name: str) -> None:
     found = VARIANTS[name]

@@ -12,7 +12,7 @@ from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.errors import ConflictError
-from tests.support.engine.lab import free_udp_port
+from tests.support.ports import free_port
 
 SANDBOX = {"path": "/proc/self/ns/net", "inode": os.stat("/proc/self/ns/net").st_ino}
 PEERS = {"h2": Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2", "mtu": 1500, "version": "0"})}
@@ -57,7 +57,7 @@ class MemoryDriver:
 
 @pytest.fixture
 def driver() -> Iterator[MemoryDriver]:
-    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+    with Engine("127.0.0.1", udp_port=free_port()) as engine:
         yield MemoryDriver(engine)
 
 

@@ -125,6 +125,7 @@ def test_openmetrics_where_it_is_asked_for() -> None:
     assert len(list(parse_openmetrics(page.decode()))) > 30  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.slow
 def test_series_are_bounded_on_a_host_with_10000_endpoints() -> None:
     peer = fake.PEERS[1]
     stats = dataclasses.replace(

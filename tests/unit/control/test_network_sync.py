@@ -11,14 +11,14 @@ from fastpath import Engine, Port, Segment
 from fastpath.control.host.network_sync import Entry, NetworkSync, admit, entry_for, usable_peers
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.errors import ConflictError
-from tests.support.engine.lab import free_udp_port
+from tests.support.ports import free_port
 
 A, B = ip_address("127.0.0.2"), ip_address("127.0.0.3")
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    with Engine("127.0.0.1", udp_port=free_udp_port(), known_only=True) as engine:
+    with Engine("127.0.0.1", udp_port=free_port(), known_only=True) as engine:
         yield engine
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_programmed_leaves_no_trace(segment: Segment) -> None:
 
 def _foreign(n: int) -> Port:
     """A port that is gone."""
-    with Engine("127.0.0.1", udp_port=free_udp_port()) as other:
+    with Engine("127.0.0.1", udp_port=free_port()) as other:
         return other.add_segment(n).add_memory_port("p")
 
 
@@ -202,6 +202,6 @@ def test_peers_and_nobody_else_are_let_in(engine: Engine) -> None:
 
 def test_an_engine_that_takes_packets_from_everybody_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2", "mtu": 1500, "version": "0"})
-    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+    with Engine("127.0.0.1", udp_port=free_port()) as engine:
         admit(engine, [peer])
     assert not caplog.records

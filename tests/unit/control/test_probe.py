@@ -11,12 +11,13 @@ import pytest
 from fastpath import Engine
 from fastpath.control.host import probe
 from fastpath.control.host.probe import ETHERTYPE, MAGIC, Prober, probe_mac
-from tests.support.engine.lab import free_udp_port, wait_until
+from tests.support.engine.lab import wait_until
+from tests.support.ports import free_port
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Engine, Engine, Prober, Prober]]:
-    udp_port = free_udp_port()
+    udp_port = free_port()
     with (
         Engine("127.0.0.1", udp_port=udp_port, known_only=True) as one,
         Engine("127.0.0.2", udp_port=udp_port, known_only=True) as two,

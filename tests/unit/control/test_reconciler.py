@@ -21,7 +21,7 @@ from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
 from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Delete, Put
 from tests.support.control.sites import Host, ids, until, with_hosts
-from tests.support.engine.lab import free_udp_port
+from tests.support.ports import free_port
 from tests.unit.control.test_host_state import SANDBOX, MemoryDriver
 
 
@@ -46,7 +46,7 @@ class Driver(MemoryDriver):
 
 @pytest.fixture
 def driver() -> Iterator[Driver]:
-    with Engine("127.0.0.1", udp_port=free_udp_port()) as engine:
+    with Engine("127.0.0.1", udp_port=free_port()) as engine:
         yield Driver(engine)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.control.docker_lab import DockerHost, endpoint, network, network_id, plugged
 from tests.support.control.sites import Host, with_hosts
+from tests.support.examples import times
 
 RECORDED: list[tuple[str, dict[str, Any] | None]] = [
     (method, body) for method, body in json.loads((Path(__file__).parent / "docker_requests.json").read_text())
@@ -96,7 +97,8 @@ FIELDS = ["NetworkID", "EndpointID", "Options", "IPv4Data", "IPv6Data", "Interfa
 FIELDS += ["SubPool", "Address", "V6", "AddressSpace"]
 
 
-@settings(max_examples=30)
+@pytest.mark.slow
+@settings(max_examples=times(0.3))
 @given(st.lists(st.tuples(st.sampled_from(METHODS), st.dictionaries(st.sampled_from(FIELDS), values)), max_size=20))
 def test_whatever_is_asked_is_answered(tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, Any]]) -> None:
     folder = tmp_path_factory.mktemp("any")

@@ -9,7 +9,8 @@ from scapy.packet import Packet, Raw
 from fastpath import Hub, LearningBridge
 from tests.support.engine import twin
 from tests.support.engine.frames import BROADCAST, CHECKSUM_FIELDS, ethernet, frame, mac, stored_checksum, unfinished
-from tests.support.engine.lab import Lab, drain, free_udp_port
+from tests.support.engine.lab import Lab, drain
+from tests.support.ports import free_port
 
 A, B, C = mac(0xA), mac(0xB), mac(0xC)
 
@@ -255,7 +256,7 @@ def test_ipv6_far_end_with_a_udp_port_of_its_own() -> None:
     with Lab("::1") as lab:
         segment = lab.engine.add_segment(7, learning=False)
         port = segment.add_memory_port("one")
-        far = lab.far_at("::1", free_udp_port("::1"))
+        far = lab.far_at("::1", free_port("::1"))
         remote = segment.add_remote(far.address, far.udp_port)
         data = bytes(ethernet(IPv6(src="2001:db8::1", dst="2001:db8::2", tc=0xB9) / UDP()))
         lab.send(port, data)

@@ -10,7 +10,8 @@ import pytest
 
 from fastpath import ConflictError, Engine, FastpathError, Forwarder, LearningBridge, RefusedError, Segment, UsageError
 from tests.support.engine.frames import BROADCAST, frame, mac
-from tests.support.engine.lab import Lab, drain, free_udp_port
+from tests.support.engine.lab import Lab, drain
+from tests.support.ports import free_port
 
 A = mac(0xA)
 
@@ -51,7 +52,7 @@ def descriptors() -> int:
     ],
 )
 def test_engines_that_cannot_be(error: type[FastpathError], options: dict[str, Any]) -> None:
-    port = free_udp_port()
+    port = free_port()
     before = descriptors()
     refused(error, lambda: Engine(**{"local": "127.0.0.1", "udp_port": port, **options}))
     assert descriptors() == before
@@ -71,7 +72,7 @@ def test_source_ports_in_use() -> None:
         busy.bind(("127.0.0.1", 0))
         number = busy.getsockname()[1]
         before = descriptors()
-        refused(ConflictError, Engine, "127.0.0.1", udp_port=free_udp_port(), source_ports=(number, number))
+        refused(ConflictError, Engine, "127.0.0.1", udp_port=free_port(), source_ports=(number, number))
         assert descriptors() == before
 
 

@@ -14,6 +14,7 @@ from fastpath import Forwarder, LearningBridge, Port, Remote
 from tests.support.engine.frames import BROADCAST, frame
 from tests.support.engine.lab import Lab, drain
 from tests.support.engine.twin_bridge import PORT, REMOTE, SEGMENT, Place, TwinBridge
+from tests.support.examples import times
 
 PORTS, REMOTES = range(3), range(2)
 GROUP = "01:00:5e:00:00:fb"
@@ -136,4 +137,4 @@ def shared() -> Iterator[Lab]:
 
 def test_random_histories(shared: Lab) -> None:
     machine = type("Machine", (SegmentMachine,), {"lab": shared})
-    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=40))
+    run_state_machine_as_test(machine, settings=settings(max_examples=times(0.4), stateful_step_count=40))

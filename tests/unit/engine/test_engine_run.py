@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import fastpath
-from tests.support.engine.lab import DEADLINE_S, Lab, free_udp_port, wait_until
+from tests.support.engine.lab import DEADLINE_S, Lab, wait_until
+from tests.support.ports import free_port
 
 
 def test_run_until_stopped(lab: Lab) -> None:
@@ -45,7 +46,7 @@ print("done", flush=True)
 def run_with_signals(number: signal.Signals, rounds: int, pause: float) -> None:
     """Send the signal to a process again and again until it has returned from `run` so many times."""
     environment = os.environ | {"PYTHONPATH": str(Path(fastpath.__file__).parent.parent)}
-    command = [sys.executable, "-c", RUN, str(free_udp_port()), str(rounds)]
+    command = [sys.executable, "-c", RUN, str(free_port()), str(rounds)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=True) as process:
         try:
             # Until Python has started, the signal would end the process.

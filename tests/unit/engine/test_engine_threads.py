@@ -15,7 +15,8 @@ import pytest
 
 from fastpath import Capture, ConflictError, Engine, Hub, LearningBridge, MemoryPort, Segment
 from tests.support.engine.frames import BROADCAST, frame, mac
-from tests.support.engine.lab import DEADLINE_S, Lab, drain, free_udp_port, receive, wait_until
+from tests.support.engine.lab import DEADLINE_S, Lab, drain, receive, wait_until
+from tests.support.ports import free_port
 
 A, B = mac(0xA), mac(0xB)
 ROUNDS = 2000
@@ -184,7 +185,7 @@ def test_cycles_leave_no_thread_and_no_descriptor() -> None:
             assert census() == opened
     assert census() == before
     for _ in range(24):
-        engine = Engine("127.0.0.1", udp_port=free_udp_port(), workers=2)
+        engine = Engine("127.0.0.1", udp_port=free_port(), workers=2)
         engine.add_segment(1).add_memory_port("one")
         engine.start()
         engine.close()

@@ -20,7 +20,8 @@ HELLO_A, HELLO_B = frame(BROADCAST, A), frame(BROADCAST, B)
 TO_A, TO_B = frame(A, B), frame(B, A)
 
 
-FORMS = pytest.mark.parametrize("form", [LearningBridge, learning_bridge], ids=["Python", "numba"])
+NUMBA = pytest.param(learning_bridge, id="numba", marks=pytest.mark.slow)
+FORMS = pytest.mark.parametrize("form", [pytest.param(LearningBridge, id="Python"), NUMBA])
 
 
 @FORMS

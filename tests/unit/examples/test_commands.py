@@ -17,6 +17,8 @@ FOLDER = ROOT / "examples" / "forwarders"
 FILES = sorted(FOLDER.glob("*.py"))
 COMMAND = re.compile(r"^ *fastpath forwarder set (?:.*\\\n)*.*$", re.MULTILINE)
 
+pytestmark = pytest.mark.compiler
+
 
 def loaded(command: str) -> list[str]:
     """The classes of the chain that the command is for."""

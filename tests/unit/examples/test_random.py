@@ -26,6 +26,7 @@ from tests.support.engine.forwarding import VNI, Site
 from tests.support.engine.frames import checked_packets, mac, other_packets
 from tests.support.engine.lab import Lab
 from tests.support.engine.streams import Stream
+from tests.support.examples import times
 
 FOLDER = Path(__file__).parents[3] / "examples" / "forwarders"
 HOSTS = [f"10.0.0.{n}={mac(n)}" for n in range(1, 5)]
@@ -42,6 +43,8 @@ EXAMPLES: dict[str, Callable[[], Forwarder]] = {
     "rate_limit": lambda: RateLimit(rate=100, burst=1000, capacity=4),
     "vlan_switch": lambda: VlanSwitch(access=["a=1", "b=2"], trunks=["c"], capacity=4),
 }
+
+pytestmark = pytest.mark.compiler
 
 
 def garbage(chance: random.Random) -> bytes:
@@ -78,7 +81,7 @@ def test_garbage(lab: Lab, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@settings(max_examples=20)
+@settings(max_examples=times(0.2))
 @given(st.lists(checked_packets() | other_packets(), min_size=1, max_size=20), st.randoms())
 def test_packets_of_all_kinds(name: str, packets: list[Packet], chance: random.Random) -> None:
     with Lab() as lab:

@@ -23,6 +23,8 @@ A, B = mac(0xA), mac(0xB)
 PORT = 1 << 28  # what the number of a port begins with
 ETHERTYPE = b"\x88\xb5"
 
+pytestmark = pytest.mark.slow  # numba
+
 
 @compiled(
     reasons=("short",),

@@ -20,10 +20,13 @@ from fastpath.bench.common.example import build
 from fastpath.control.host.forwarders import load
 from tests.support.engine.frames import BROADCAST, frame, mac
 from tests.support.engine.lab import Lab, drain
+from tests.support.examples import times
 from tests.unit.engine.test_engine_random import REMOTES, SegmentMachine
 
 ROOT = Path(__file__).parents[3]
 A, B, C, D = mac(0xA), mac(0xB), mac(0xC), mac(0xD)
+
+pytestmark = [pytest.mark.xdist_group("cython"), pytest.mark.compiler]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,7 @@ def test_random_histories(example: type[Forwarder]) -> None:
         for n in REMOTES:
             lab.far(2 + n)
         machine = type("Machine", (SegmentMachine,), {"lab": lab, "forwarder": example})
-        run_state_machine_as_test(machine, settings=settings(max_examples=20, stateful_step_count=40))
+        run_state_machine_as_test(machine, settings=settings(max_examples=times(0.2), stateful_step_count=40))
 
 
 def test_it_runs_in_the_workers(example: type[Forwarder], lab: Lab) -> None:

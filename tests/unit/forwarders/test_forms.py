@@ -16,6 +16,8 @@ HOSTS = 64
 PORT, REMOTE = 1, 2  # kinds of numbers
 ETHERTYPE = b"\x88\xb5"
 
+pytestmark = pytest.mark.compiler
+
 
 @compiled(
     reasons=("bad_source_mac", "same_port", "split_horizon"),

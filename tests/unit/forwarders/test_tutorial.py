@@ -4,7 +4,11 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.engine.tutorial import DOCS, Typist, blocks
+
+pytestmark = pytest.mark.compiler
 
 
 def test_the_tutorial_without_root(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ class Acl(Forwarder):
         burst.out = FLOOD
 """
 
+pytestmark = pytest.mark.compiler
+
 
 @pytest.fixture
 def acl(tmp_path: Path) -> Path:

@@ -24,6 +24,7 @@ from tests.support.engine.frames import (
     unfinished,
 )
 from tests.support.engine.lab import vxlan
+from tests.support.examples import times
 
 KNOWN = {0, 1, 42, 0xFFFFFF}
 EVENTS = list(EVENT_SENTENCES)
@@ -48,7 +49,7 @@ def compare(payload: bytes, outer_tos: int = 0, *, strict: bool = False) -> None
     assert sorted(got.events) == sorted(expected.events)
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(3))
 @given(st.builds(vxlan, vnis, frames(), flags=flags, reserved=reserved), st.integers(0, 255), st.booleans())
 def test_like_the_twin(payload: bytes, outer_tos: int, strict: bool) -> None:
     compare(payload, outer_tos, strict=strict)

@@ -21,6 +21,7 @@ from tests.support.engine.frames import (
     transport_is_valid,
     unfinished,
 )
+from tests.support.examples import times
 
 vnis = st.sampled_from([0, 1, 0x123456, 0xFFFFFF]) | st.integers(0, 0xFFFFFF)
 # Checksum fields that point into, near the end of, and far behind the frame.
@@ -48,7 +49,7 @@ def carried(data: bytes, vni: int = 1, vnet: bytes = bytes(twin.VNET.size)) -> b
     return packet[twin.VXLAN_SIZE :]
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(3))
 @given(frames(), vnis, vnets)
 def test_like_the_twin(data: bytes, vni: int, vnet: bytes) -> None:
     compare(data, vni, vnet)

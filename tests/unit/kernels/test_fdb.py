@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from fastpath.testing.oneshot import FdbTable
 from tests.support.engine.twin_bridge import CLOCK, LOCAL, PORT, REMOTE, STATIC, Entry, Place, Share, TwinFdb
+from tests.support.examples import times
 
 TINY_ROOM = 64  # the smallest table has 16 buckets of 4 slots, and every probe covers all of them
 
@@ -81,7 +82,7 @@ class FdbMachine(RuleBasedStateMachine):
 
 
 TestFdbMachine = FdbMachine.TestCase
-TestFdbMachine.settings = settings(max_examples=150, stateful_step_count=60)
+TestFdbMachine.settings = settings(max_examples=times(1.5), stateful_step_count=60)
 
 
 @pytest.mark.parametrize("entries", [100_000, 65_536])

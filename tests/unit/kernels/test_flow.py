@@ -21,6 +21,7 @@ from tests.support.engine.frames import (
     frames,
     mac,
 )
+from tests.support.examples import times
 
 
 def offsets(data: bytes) -> twin.Flow:
@@ -32,7 +33,7 @@ def hash_of(packet: Packet) -> int:
     return int(oneshot.parse(bytes(packet)).hash)
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(3))
 @given(frames())
 def test_like_the_twin(data: bytes) -> None:
     assert offsets(data) == twin.parse(data)

@@ -14,6 +14,7 @@ from tests.support.engine.frames import fragments_with_options, ipv4_header_is_v
 from tests.support.engine.frames import frames as any_frames
 from tests.support.engine.streams import ACK, CWR, DF, ECE, FIN, PSH, RST, SYN, TIMESTAMP, URG, Stream, pattern
 from tests.support.engine.twin_offload import Merged
+from tests.support.examples import times
 
 P = 100  # the payload of most segments; small enough that room is never short
 TCP4, UDP4, TCP6, UDP6 = (Stream(version, protocol) for version in (4, 6) for protocol in (twin.TCP, twin.UDP))
@@ -429,7 +430,7 @@ def test_a_tunnel_inside() -> None:
 # ---- Lists of frames of every kind.
 
 
-@settings(max_examples=200)
+@settings(max_examples=times(2))
 @given(
     st.sampled_from([*KINDS, TCP4.but(options=TIMESTAMP), UDP6.but(tos=3), TCP6.but(options=TIMESTAMP)]),
     st.integers(1, 64),
@@ -519,7 +520,8 @@ def without_id(frame: bytes) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=400)
+@pytest.mark.slow
+@settings(max_examples=times(4))
 @given(arrivals(), st.integers(8, 40))
 @example([], 8)
 def test_any_list_of_frames(frames: list[bytes], gap: int) -> None:
@@ -537,7 +539,8 @@ def test_any_list_of_frames(frames: list[bytes], gap: int) -> None:
             assert all(twin_offload.transport_is_right(piece) for piece in resplit([each]))
 
 
-@settings(max_examples=200)
+@pytest.mark.slow
+@settings(max_examples=times(2))
 @given(st.lists(any_frames(), max_size=12))
 def test_frames_of_any_content(several: list[bytes]) -> None:
     several = several + several[:3]

@@ -14,6 +14,7 @@ from fastpath.testing import oneshot
 from tests.support.engine import twin, twin_offload
 from tests.support.engine.frames import ipv4_header_is_valid, transport_is_valid
 from tests.support.engine.streams import ACK, CWR, ECE, FIN, PSH, TIMESTAMP, URG, Stream, pattern
+from tests.support.examples import times
 
 KINDS = [Stream(version, protocol) for version in (4, 6) for protocol in (twin.TCP, twin.UDP)]
 IDS = ["tcp4", "udp4", "tcp6", "udp6"]
@@ -118,7 +119,7 @@ def streams() -> st.SearchStrategy[Stream]:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(3))
 @given(
     streams(),
     st.binary(max_size=300),
@@ -131,7 +132,7 @@ def test_like_the_twin(stream: Stream, payload: bytes, size: int, numbers: tuple
     ours(vnet, frame)
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(3))
 @given(streams(), st.integers(0, 60), st.data())
 def test_mutated_headers_like_the_twin(stream: Stream, size: int, draw: st.DataObject) -> None:
     """Whatever a port hands over: it is refused, or split as the twin does it."""

@@ -28,6 +28,7 @@ from tests.support.engine.frames import BROADCAST, frame, mac
 from tests.support.engine.lab import vxlan
 from tests.support.engine.replays import outer, replay
 from tests.support.engine.twin_bridge import PORT, REMOTE, TwinBridge
+from tests.support.examples import times
 
 START = 1_700_000_000
 HOSTS = [mac(n) for n in range(1, 7)]
@@ -59,7 +60,7 @@ destinations = st.sampled_from([*HOSTS * 2, BROADCAST, "01:00:5e:00:00:fb"])
 pauses = st.sampled_from([0, 0, 0, 1, 4, 150, 400, -100])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=times(0.6), deadline=None)
 @given(history=st.lists(st.tuples(st.integers(0, 2), sources, destinations, pauses, st.sampled_from([2, 46]))))
 def test_frames_go_where_the_twin_sends_them(directory: Path, history: list[tuple[int, str, str, int, int]]) -> None:
     twin, second = Twin(range(3), (), ageing=300), START
@@ -82,7 +83,7 @@ def test_frames_go_where_the_twin_sends_them(directory: Path, history: list[tupl
         assert found.result.stats.segments[0].fdb_entries == len(twin.fdb.table)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=times(0.6), deadline=None)
 @given(history=st.lists(st.tuples(st.integers(0, 2), sources, destinations), min_size=1))
 def test_packets_go_where_the_twin_sends_them(directory: Path, history: list[tuple[int, str, str]]) -> None:
     """Place 0 is this VTEP's port, the others are remotes."""

@@ -155,6 +155,7 @@ def test_values_stay_when_all_have_closed(tmp_path: Path) -> None:
     run(path, scenario)
 
 
+@pytest.mark.slow
 def test_writers_that_are_killed_leave_whole_commits(tmp_path: Path) -> None:
     """Two processes count in one key, and are killed at random moments, again and again."""
     path, chance = tmp_path / "store.db", random.Random(1)
@@ -338,6 +339,7 @@ def test_the_loop_goes_on_while_a_commit_waits(tmp_path: Path) -> None:
     run(path, scenario, busy_seconds=LONG)
 
 
+@pytest.mark.slow
 def test_many_processes_may_make_the_file_at_once(tmp_path: Path) -> None:
     code = """
 import sys, time
@@ -361,6 +363,7 @@ print(file.commit([Compare("/claim")], [Put("/claim", b"")]))
         assert sorted(answers) == ["2", "None", "None", "None"]
 
 
+@pytest.mark.slow
 def test_thirty_thousand_keys(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
 
