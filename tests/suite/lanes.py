@@ -33,7 +33,7 @@ def run(
         return result
 
     def lane(phases: Sequence[Phase]) -> list[Result]:
-        return [one(phase) for phase in phases]
+        return [one(phase) for phase in phases if not runner.ended]
 
     with ThreadPoolExecutor(len(lanes)) as pool:
         try:

@@ -79,7 +79,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: set[subprocess.Popen[bytes]] = set()
-        self._ended = False
+        self.ended = False
         folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, phase: Phase, kind: str = "log") -> Path:
@@ -114,7 +114,7 @@ class Runner:
 
     def stop(self) -> None:
         """End what runs."""
-        self._ended = True
+        self.ended = True
         for process in list(self._running):
             process.terminate()
 
@@ -130,7 +130,7 @@ class Runner:
         """Run a command as the phase says; its exit status."""
         if not command:
             return 0
-        if self._ended:
+        if self.ended:
             return ENDED
         process = subprocess.Popen(
             ["nice", "-n", str(phase.niceness), *command],
