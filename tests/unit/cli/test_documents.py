@@ -16,6 +16,7 @@ from fastpath.bench.forwarders import table as forwarders
 from fastpath.bench.micro import table as micro
 from fastpath.bench.replay import table as replay
 from fastpath.bench.scale import table as scale
+from tests.trace.walks import walks
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -88,6 +89,16 @@ def test_links_and_files_exist(document: Path) -> None:
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
     for named in re.findall(r"`((?:src|fastpath|control|bench|tests|examples|docs)/[\w./-]+)`", text):
         assert (ROOT / named).exists(), f"{document.name} names {named}"
+
+
+def test_the_functions_of_the_map_exist() -> None:
+    """That they are entered in this order, slower tests find out."""
+    steps = [step for walk in walks((ROOT / "ARCHITECTURE.md").read_text()).values() for step in walk]
+    assert len(steps) > 50
+    for step in steps:
+        path, name = step.split(": ")
+        function = name.rpartition(".")[2]
+        assert re.search(rf"\b{function}\(", (ROOT / path).read_text()), f"ARCHITECTURE.md names {step}"
 
 
 def test_every_counter_is_documented() -> None:
