@@ -20,7 +20,8 @@ def entered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("instrumented")
     build(folder)
     command = [sys.executable, "-m", "tests.trace.frames", str(folder)]
-    environment = {**os.environ, "LD_PRELOAD": str(folder / "record.so")}
+    preloaded = f"{os.environ.get('LD_PRELOAD', '')} {folder / 'record.so'}"  # a sanitizer may be there already
+    environment = {**os.environ, "LD_PRELOAD": preloaded.strip()}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return {name: names(Path(folder / name).read_text().splitlines()) for name in ("out", "in")}
