@@ -2,6 +2,8 @@
 """What the documents say is so: figures come from results, files that are named exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,9 @@ DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "forwar
 
 
 def test_the_table_in_the_readme_is_the_measured_one() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert micro.TABLE.refresh(readme) == readme, "run: python -m fastpath.bench.micro.table README.md"
+    document = (ROOT / "docs" / "benchmarks.md").read_text()
+    made = "run: python -m fastpath.bench.micro.table docs/benchmarks.md"
+    assert micro.TABLE.refresh(document) == document, made
 
 
 END_TO_END = ("README.md", "docs/benchmarks.md", "docs/performance.md", "docs/forwarders-cython.md")
@@ -99,6 +102,13 @@ def test_the_functions_of_the_map_exist() -> None:
         path, name = step.split(": ")
         function = name.rpartition(".")[2]
         assert re.search(rf"\b{function}\(", (ROOT / path).read_text()), f"ARCHITECTURE.md names {step}"
+
+
+def test_the_reference_of_the_package_is_made_from_it() -> None:
+    made = subprocess.run([sys.executable, "docs/python_reference.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    document = (ROOT / "docs" / "python.md").read_text()
+    assert made.stdout == document, "run: python docs/python_reference.py > docs/python.md"
 
 
 def test_every_counter_is_documented() -> None:
