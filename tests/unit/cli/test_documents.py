@@ -2,6 +2,8 @@
 """What the documents say is so: figures come from results, files that are named exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,15 +18,25 @@ from fastpath.bench.forwarders import table as forwarders
 from fastpath.bench.micro import table as micro
 from fastpath.bench.replay import table as replay
 from fastpath.bench.scale import table as scale
+from tests.trace.walks import walks
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "forwarders" / "README.md"]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", ".github/**/*.md", "docs/*.md", "examples/**/*.md", "tests/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+WIDTH = 100
+
+
+def named(document: Path) -> str:
+    return str(document.relative_to(ROOT))
 
 
 def test_the_table_in_the_readme_is_the_measured_one() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert micro.TABLE.refresh(readme) == readme, "run: python -m fastpath.bench.micro.table README.md"
+    document = (ROOT / "docs" / "benchmarks.md").read_text()
+    made = "run: python -m fastpath.bench.micro.table docs/benchmarks.md"
+    assert micro.TABLE.refresh(document) == document, made
 
 
 END_TO_END = ("README.md", "docs/benchmarks.md", "docs/performance.md", "docs/forwarders-cython.md")
@@ -81,13 +93,40 @@ def test_the_costs_of_the_examples_are_the_measured_ones() -> None:
     )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_lines_can_be_read_in_a_diff(document: Path) -> None:
+    """Rows of tables and links cannot be broken."""
+    for number, line in enumerate(document.read_text().splitlines(), 1):
+        breakable = not line.startswith("|") and " " in re.sub(r"\[[^]]*\]\([^)]*\)", "", line.strip(" *-"))
+        assert len(line) <= WIDTH or not breakable, f"{document.name}:{number} has {len(line)} columns"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_links_and_files_exist(document: Path) -> None:
     text = document.read_text()
     for target in re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", text):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
-    for named in re.findall(r"`((?:src|fastpath|control|bench|tests|examples|docs)/[\w./-]+)`", text):
-        assert (ROOT / named).exists(), f"{document.name} names {named}"
+    for file in re.findall(r"`((?:src|fastpath|control|bench|tests|examples|docs)/[\w./-]+)`", text):
+        assert (ROOT / file).exists(), f"{document.name} names {file}"
+
+
+def test_the_functions_of_the_map_exist() -> None:
+    """That they are entered in this order, slower tests find out."""
+    steps = [step for walk in walks((ROOT / "ARCHITECTURE.md").read_text()).values() for step in walk]
+    assert len(steps) > 50
+    for step in steps:
+        path, name = step.split(": ")
+        function = name.rpartition(".")[2]
+        assert re.search(rf"\b{function}\(", (ROOT / path).read_text()), f"ARCHITECTURE.md names {step}"
+
+
+def test_the_reference_of_the_package_is_made_from_it() -> None:
+    made = subprocess.run(
+        [sys.executable, "docs/python_reference.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    document = (ROOT / "docs" / "python.md").read_text()
+    assert made.stdout == document, "run: python docs/python_reference.py > docs/python.md"
 
 
 def test_every_counter_is_documented() -> None:
