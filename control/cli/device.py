@@ -17,7 +17,7 @@ from fastpath.control.device.config import vxlan_config
 from fastpath.control.device.control_socket import device_names
 from fastpath.control.device.requests import DeviceInfo, FdbVerb
 from fastpath.control.runtime.engine_options import DEFAULT_SOURCE_PORTS, MAX_SOURCE_PORTS, MAX_WORKERS
-from fastpath.engine.engine import DEFAULT_SPIN_US, MAX_SPIN_US
+from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import Offloads
 from fastpath.errors import RefusedError
 

@@ -11,7 +11,7 @@ from fastpath.control.api.client import DaemonClient
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.control.cli.options import build, json_option, print_json, remove_each, socket_option
 from fastpath.control.model.requests import EndpointCreate
-from fastpath.engine.port import check_name
+from fastpath.engine.limits import check_name
 from fastpath.errors import UsageError
 
 LOOK_S = 0.1  # between looks whether the store is back

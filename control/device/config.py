@@ -20,9 +20,8 @@ from fastpath.control.runtime.engine_options import (
     Workers,
     default_workers,
 )
-from fastpath.engine.engine import DEFAULT_SPIN_US
+from fastpath.engine.limits import DEFAULT_SPIN_US, check_name
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
-from fastpath.engine.port import check_name
 from fastpath.errors import UsageError
 
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(parse_ip)]
