@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fastpath vxlan` and `fastpath fdb`, but for `fdb show`: what people type about devices."""
 
-import json
 import os
 import select
 from dataclasses import fields
@@ -11,6 +10,8 @@ import click
 
 from fastpath.control.cli.click_ext import Words
 from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.options import json_option
+from fastpath.control.cli.render import print_json
 from fastpath.control.device import fdb_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.config import vxlan_config
@@ -119,7 +120,7 @@ def vxlan_del(name: str) -> None:
 
 
 @vxlan.command("show", cls=Words, usage="[NAME]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.argument("name", required=False)
 @one_line_errors
 def vxlan_show(name: str | None, as_json: bool) -> None:
@@ -131,7 +132,7 @@ def vxlan_show(name: str | None, as_json: bool) -> None:
     """
     infos = [Client(device).show() for device in ([name] if name is not None else device_names())]
     if as_json:
-        click.echo(json.dumps([info.model_dump(mode="json") for info in infos]))
+        print_json([info.model_dump(mode="json") for info in infos])
         return
     for info in infos:
         click.echo(_describe(info))

@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a start loads: heavy modules only where they are needed."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import fastpath
 from fastpath.bench.scale.start import ALL, TAKE_OVER
+from tests.support.control import fake_daemon as fake
 
 HEAVY = {"aiohttp", "grpc", "numpy", "pydantic", "pyroute2", "rich"}
 
 
-def loaded_by(code: str) -> set[str]:
+def loaded_by(code: str, *words: str, **environment: str) -> set[str]:
     """Return the heavy modules that are loaded after `code`, in a process of its own."""
     shown = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"import sys\n{code}\nprint('loaded:', *sys.modules)", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
     )
-    return HEAVY & set(shown.stdout.split())
+    return HEAVY & set(shown.stdout.rpartition("loaded:")[2].split())
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,22 @@ def test_every_name_can_be_loaded() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Engines'"):
         getattr(fastpath, "Engines")  # noqa: B009  # mypy knows that it is not there
+
+
+SHOWING = [
+    "status",
+    "peers",
+    "network ls",
+    "network inspect blue",
+    "endpoint ls",
+    "network rm blue",
+    "endpoint rm 1f0c",
+]
+
+
+@pytest.mark.parametrize("words", ["--help", "network create --help", *SHOWING])
+def test_commands_that_show_load_nothing_heavy(words: str, tmp_path: Path) -> None:
+    code = "from fastpath.control.cli.__main__ import main\nmain(standalone_mode=False)"
+    with fake.fake_daemon(tmp_path / "d.sock") as daemon:
+        assert loaded_by(code, *words.split(), FASTPATH_SOCKET=str(daemon.path)) == set()
+        assert bool(daemon.asked) == ("--help" not in words)
