@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath vxlan` and `fastpath fdb`, but for `fdb show`: what people type about devices."""
+"""`fastpath vxlan`: devices without a daemon."""
 
 import os
 import select
@@ -12,11 +12,10 @@ from fastpath.control.cli.click_ext import Words
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.control.cli.options import json_option
 from fastpath.control.cli.render import print_json
-from fastpath.control.device import fdb_words
+from fastpath.control.cli.vxlan_words import vxlan_config
 from fastpath.control.device.client import Client
-from fastpath.control.device.config import vxlan_config
 from fastpath.control.device.control_socket import device_names
-from fastpath.control.device.requests import DeviceInfo, FdbVerb
+from fastpath.control.device.requests import DeviceInfo
 from fastpath.control.runtime.engine_options import DEFAULT_SOURCE_PORTS, MAX_SOURCE_PORTS, MAX_WORKERS
 from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import Offloads
@@ -151,54 +150,3 @@ def _describe(info: DeviceInfo) -> str:
     if info.netns is not None:
         parts.append(f"netns {info.netns}")
     return " ".join(parts)
-
-
-@click.group()
-def fdb() -> None:
-    """The forwarding database of VXLAN devices, in the words of `bridge fdb`.
-
-    \b
-    Example:
-      fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3
-    """
-
-
-def _add_change_command(verb: FdbVerb, what: str, example: str) -> None:
-    @fdb.command(
-        verb,
-        cls=Words,
-        usage="LLADDR dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic] [self]",
-        help=f"{what}\n\n\b\nExample:\n  {example}",
-    )
-    @click.argument("words", nargs=-1)
-    @one_line_errors
-    def change(words: tuple[str, ...]) -> None:
-        device, message = fdb_words.read_change(verb, words)
-        Client(device).fdb_change(message)
-
-
-_CHANGES: dict[FdbVerb, tuple[str, str]] = {
-    "add": ("Add an entry; it must not exist.", "fastpath fdb add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2"),
-    "append": (
-        "Add a destination to a group address, or to 00:00:00:00:00:00, the flood list.",
-        "fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3",
-    ),
-    "replace": ("Add an entry or change it.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
-    "del": ("Delete an entry or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
-}
-for _verb, (_what, _example) in _CHANGES.items():
-    _add_change_command(_verb, _what, _example)
-
-
-@fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic]")
-@click.argument("words", nargs=-1)
-@one_line_errors
-def fdb_flush(words: tuple[str, ...]) -> None:
-    """Remove all entries but the flood list, or those of one kind or destination.
-
-    \b
-    Example:
-      fastpath fdb flush dev vx0 dynamic
-    """
-    device, message = fdb_words.read_flush(words)
-    Client(device).fdb_flush(message)

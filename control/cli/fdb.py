@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath fdb`: the device's commands, and `show`, which shows the daemon's entries as well."""
+"""`fastpath fdb`"""
 
 from pathlib import Path
 from typing import Any
@@ -7,17 +7,65 @@ from typing import Any
 import click
 
 from fastpath.control.api.json_client import JsonClient
+from fastpath.control.cli import fdb_words
 from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.device import fdb
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.control.cli.options import json_option, socket_option, unless_absent
 from fastpath.control.cli.render import print_json, understood
-from fastpath.control.device import fdb_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
-from fastpath.control.device.requests import FdbLine
+from fastpath.control.device.requests import FdbLine, FdbVerb
 
-__all__ = ["fdb"]
+
+@click.group()
+def fdb() -> None:
+    """The forwarding database of VXLAN devices, in the words of `bridge fdb`.
+
+    \b
+    Example:
+      fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3
+    """
+
+
+def _add_change_command(verb: FdbVerb, what: str, example: str) -> None:
+    @fdb.command(
+        verb,
+        cls=Words,
+        usage="LLADDR dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic] [self]",
+        help=f"{what}\n\n\b\nExample:\n  {example}",
+    )
+    @click.argument("words", nargs=-1)
+    @one_line_errors
+    def change(words: tuple[str, ...]) -> None:
+        device, message = fdb_words.read_change(verb, words)
+        Client(device).fdb_change(message)
+
+
+_CHANGES: dict[FdbVerb, tuple[str, str]] = {
+    "add": ("Add an entry; it must not exist.", "fastpath fdb add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2"),
+    "append": (
+        "Add a destination to a group address, or to 00:00:00:00:00:00, the flood list.",
+        "fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3",
+    ),
+    "replace": ("Add an entry or change it.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
+    "del": ("Delete an entry or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
+}
+for _verb, (_what, _example) in _CHANGES.items():
+    _add_change_command(_verb, _what, _example)
+
+
+@fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic]")
+@click.argument("words", nargs=-1)
+@one_line_errors
+def fdb_flush(words: tuple[str, ...]) -> None:
+    """Remove all entries but the flood list, or those of one kind or destination.
+
+    \b
+    Example:
+      fastpath fdb flush dev vx0 dynamic
+    """
+    device, message = fdb_words.read_flush(words)
+    Client(device).fdb_flush(message)
 
 
 @fdb.command("show", cls=Words, usage="[dev NAME | network NAME]")
