@@ -16,7 +16,7 @@ from fastpath.control.model import macvlan
 from fastpath.control.model.objects import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate
 from fastpath.control.store.interface import UnavailableError
-from fastpath.engine.port import check_name
+from fastpath.engine.limits import check_name
 from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
 
 log = logging.getLogger(__name__)

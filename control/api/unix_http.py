@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands' side of every control socket: JSON over HTTP on a unix socket.
 
-http.client and not aiohttp, which takes longer to load than most commands take to run.
+http.client instead of aiohttp, and pydantic only for typed answers: both take longer to load than most commands run.
 """
 
 import contextlib
@@ -11,15 +11,16 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 DEFAULT_TIMEOUT_S = 10.0
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound="BaseModel")
 
 
 class AbsentError(UsageError):
@@ -74,7 +75,9 @@ class UnixClient:
         self._who = who
         self._absent = absent
 
-    def call(self, method: str, target: str, body: BaseModel | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Any:
+    def call(
+        self, method: str, target: str, body: "BaseModel | None" = None, timeout: float = DEFAULT_TIMEOUT_S
+    ) -> Any:
         """One request, and the JSON that answers it. `timeout` is for how many seconds nothing may come.
         Raises FastpathError; an error of the other side is told in its own words."""
         with self._explained(timeout), contextlib.closing(_Connection(self.path, timeout)) as connection:
@@ -83,7 +86,7 @@ class UnixClient:
         return self._read(response.status, answer)
 
     @contextlib.contextmanager
-    def stream(self, method: str, target: str, body: BaseModel) -> Iterator[Stream]:
+    def stream(self, method: str, target: str, body: "BaseModel") -> Iterator[Stream]:
         """One request, whose answer is read as it comes, for as long as that takes. Raises FastpathError as `call`
         does."""
         with contextlib.closing(_Connection(self.path, DEFAULT_TIMEOUT_S)) as connection:
@@ -95,7 +98,7 @@ class UnixClient:
             yield Stream(response, connection.kept)
 
     def _ask(
-        self, connection: _Connection, method: str, target: str, body: BaseModel | None
+        self, connection: _Connection, method: str, target: str, body: "BaseModel | None"
     ) -> http.client.HTTPResponse:
         try:
             data = body.model_dump_json().encode() if body is not None else None
@@ -140,6 +143,8 @@ class UnixClient:
 
     def read_one(self, model: type[M], answer: Any) -> M:
         """The answer as what it should be. Raises FastpathError where it is something else."""
+        from pydantic import ValidationError  # noqa: PLC0415  # the model has loaded it
+
         try:
             return model.model_validate(answer)
         except ValidationError as error:

@@ -18,9 +18,10 @@ from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.capture.text import line
 from fastpath.control.cli.click_ext import Words
 from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import build, socket_option
+from fastpath.control.cli.options import socket_option
+from fastpath.control.cli.requests import build
+from fastpath.control.cli.words import Word, read_words
 from fastpath.control.device.client import Client
-from fastpath.control.device.config import Word, read_words
 from fastpath.control.device.control_socket import device_names
 from fastpath.engine.captured import SNAPLEN
 from fastpath.errors import RefusedError, UsageError

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath vxlan` and `fastpath fdb`, but for `fdb show`: what people type about devices."""
+"""`fastpath vxlan`: devices without a daemon."""
 
-import json
 import os
 import select
 from dataclasses import fields
@@ -11,13 +10,14 @@ import click
 
 from fastpath.control.cli.click_ext import Words
 from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.device import fdb_words
+from fastpath.control.cli.options import json_option
+from fastpath.control.cli.render import print_json
+from fastpath.control.cli.vxlan_words import vxlan_config
 from fastpath.control.device.client import Client
-from fastpath.control.device.config import vxlan_config
 from fastpath.control.device.control_socket import device_names
-from fastpath.control.device.requests import DeviceInfo, FdbVerb
+from fastpath.control.device.requests import DeviceInfo
 from fastpath.control.runtime.engine_options import DEFAULT_SOURCE_PORTS, MAX_SOURCE_PORTS, MAX_WORKERS
-from fastpath.engine.engine import DEFAULT_SPIN_US, MAX_SPIN_US
+from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import Offloads
 from fastpath.errors import RefusedError
 
@@ -119,7 +119,7 @@ def vxlan_del(name: str) -> None:
 
 
 @vxlan.command("show", cls=Words, usage="[NAME]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.argument("name", required=False)
 @one_line_errors
 def vxlan_show(name: str | None, as_json: bool) -> None:
@@ -131,7 +131,7 @@ def vxlan_show(name: str | None, as_json: bool) -> None:
     """
     infos = [Client(device).show() for device in ([name] if name is not None else device_names())]
     if as_json:
-        click.echo(json.dumps([info.model_dump(mode="json") for info in infos]))
+        print_json([info.model_dump(mode="json") for info in infos])
         return
     for info in infos:
         click.echo(_describe(info))
@@ -150,54 +150,3 @@ def _describe(info: DeviceInfo) -> str:
     if info.netns is not None:
         parts.append(f"netns {info.netns}")
     return " ".join(parts)
-
-
-@click.group()
-def fdb() -> None:
-    """The forwarding database of VXLAN devices, in the words of `bridge fdb`.
-
-    \b
-    Example:
-      fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3
-    """
-
-
-def _add_change_command(verb: FdbVerb, what: str, example: str) -> None:
-    @fdb.command(
-        verb,
-        cls=Words,
-        usage="LLADDR dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic] [self]",
-        help=f"{what}\n\n\b\nExample:\n  {example}",
-    )
-    @click.argument("words", nargs=-1)
-    @one_line_errors
-    def change(words: tuple[str, ...]) -> None:
-        device, message = fdb_words.read_change(verb, words)
-        Client(device).fdb_change(message)
-
-
-_CHANGES: dict[FdbVerb, tuple[str, str]] = {
-    "add": ("Add an entry; it must not exist.", "fastpath fdb add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2"),
-    "append": (
-        "Add a destination to a group address, or to 00:00:00:00:00:00, the flood list.",
-        "fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3",
-    ),
-    "replace": ("Add an entry or change it.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
-    "del": ("Delete an entry or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
-}
-for _verb, (_what, _example) in _CHANGES.items():
-    _add_change_command(_verb, _what, _example)
-
-
-@fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic]")
-@click.argument("words", nargs=-1)
-@one_line_errors
-def fdb_flush(words: tuple[str, ...]) -> None:
-    """Remove all entries but the flood list, or those of one kind or destination.
-
-    \b
-    Example:
-      fastpath fdb flush dev vx0 dynamic
-    """
-    device, message = fdb_words.read_flush(words)
-    Client(device).fdb_flush(message)

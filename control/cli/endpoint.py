@@ -3,16 +3,20 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastpath.control.api.client import DaemonClient
+from fastpath.control.api.json_client import JsonClient
+from fastpath.control.cli.each import remove_each
 from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import build, json_option, print_json, remove_each, socket_option
-from fastpath.control.model.requests import EndpointCreate
-from fastpath.engine.port import check_name
+from fastpath.control.cli.options import json_option, socket_option
+from fastpath.control.cli.render import print_json, print_list, understood
+from fastpath.engine.limits import check_name
 from fastpath.errors import UsageError
+
+if TYPE_CHECKING:
+    from fastpath.control.api.client import DaemonClient
 
 LOOK_S = 0.1  # between looks whether the store is back
 WORDS = {
@@ -62,6 +66,10 @@ def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **
       fastpath endpoint create blue --sandbox c1 --wait 300
       fastpath endpoint create blue --sandbox c2 --hostname web
     """
+    from fastpath.control.api.client import DaemonClient  # noqa: PLC0415  # pydantic, which the others do without
+    from fastpath.control.cli.requests import build  # noqa: PLC0415
+    from fastpath.control.model.requests import EndpointCreate  # noqa: PLC0415
+
     check_name(name)
     message = build(EndpointCreate, WORDS, sandbox=_sandbox(sandbox), name=name, **more)
     daemon = DaemonClient(socket)
@@ -69,13 +77,13 @@ def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **
         _await_store(daemon, wait)
     made = daemon.create_endpoint(message)
     if as_json:
-        print_json(made)
+        print_json(made.model_dump(mode="json"))
         return
     for address in made.addresses:
         click.echo(str(address))
 
 
-def _await_store(daemon: DaemonClient, seconds: float) -> None:
+def _await_store(daemon: "DaemonClient", seconds: float) -> None:
     """Until it answers, or the time is up: then what is asked of it says what is wrong."""
     deadline = time.monotonic() + seconds
     said = False
@@ -110,28 +118,26 @@ def ls(network: str | None, as_json: bool, socket: Path) -> None:
     Example:
       fastpath endpoint ls blue
     """
-    endpoints = DaemonClient(socket).endpoints(network)
+    found = JsonClient(socket).endpoints(network)
     if as_json:
-        print_json(endpoints)
+        print_json(found)
         return
-    from fastpath.control.cli.render import print_list  # noqa: PLC0415  # rich: 40 ms to load
+    with understood():
+        rows = [_row(each) for each in found]
+    print_list(("id", "network", "names", "addresses", "mac", "host", "interface", "sandbox", "state"), rows)
 
-    print_list(
-        ("id", "network", "names", "addresses", "mac", "host", "interface", "sandbox", "state"),
-        [
-            (
-                each.id,
-                each.network,
-                " ".join(each.names),
-                " ".join(str(address) for address in each.addresses),
-                each.mac,
-                each.host,
-                each.ifname,
-                each.sandbox.path,
-                each.state,
-            )
-            for each in endpoints
-        ],
+
+def _row(each: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        each["id"],
+        each["network"],
+        " ".join(each["names"]),
+        " ".join(each["addresses"]),
+        each["mac"],
+        each["host"],
+        each["ifname"],
+        each["sandbox"]["path"],
+        each["state"],
     )
 
 
@@ -147,4 +153,4 @@ def rm(ids: tuple[str, ...], as_json: bool, socket: Path) -> None:
     Example:
       fastpath endpoint rm 1f0c
     """
-    remove_each(ids, DaemonClient(socket).remove_endpoint, as_json=as_json)
+    remove_each(ids, JsonClient(socket).remove_endpoint, as_json=as_json)

@@ -3,7 +3,6 @@
 
 import contextlib
 import functools
-import logging
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -11,8 +10,6 @@ from typing import Any, NoReturn
 import click
 
 from fastpath.errors import FastpathError
-
-log = logging.getLogger(__name__)
 
 
 def fail(message: str) -> NoReturn:
@@ -30,7 +27,10 @@ def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*args, **kwargs)
         except FastpathError as error:
-            log.debug("its cause", exc_info=error)  # shown by a daemon that cannot start; nothing else has a log
+            import logging  # noqa: PLC0415  # 10 ms that only failures need
+
+            # Shown by a daemon that cannot start; nothing else has a log.
+            logging.getLogger(__name__).debug("its cause", exc_info=error)
             fail(str(error))
         except OSError as error:  # a full disk, no descriptor left, a directory that is none
             fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")

@@ -1,24 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath fdb`: the device's commands, and `show`, which shows the daemon's entries as well."""
+"""`fastpath fdb`"""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fastpath.control.api.client import DaemonClient
+from fastpath.control.api.json_client import JsonClient
+from fastpath.control.cli import fdb_words
 from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.device import fdb
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.control.cli.options import json_option, socket_option, unless_absent
-from fastpath.control.device import fdb_words
+from fastpath.control.cli.render import print_json, understood
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
-from fastpath.control.device.requests import FdbLine
-from fastpath.control.model.requests import OverlayFdbLine
+from fastpath.control.device.requests import FdbLine, FdbVerb
 
-__all__ = ["fdb"]
+
+@click.group()
+def fdb() -> None:
+    """The forwarding database of VXLAN devices, in the words of `bridge fdb`.
+
+    \b
+    Example:
+      fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3
+    """
+
+
+def _add_change_command(verb: FdbVerb, what: str, example: str) -> None:
+    @fdb.command(
+        verb,
+        cls=Words,
+        usage="LLADDR dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic] [self]",
+        help=f"{what}\n\n\b\nExample:\n  {example}",
+    )
+    @click.argument("words", nargs=-1)
+    @one_line_errors
+    def change(words: tuple[str, ...]) -> None:
+        device, message = fdb_words.read_change(verb, words)
+        Client(device).fdb_change(message)
+
+
+_CHANGES: dict[FdbVerb, tuple[str, str]] = {
+    "add": ("Add an entry; it must not exist.", "fastpath fdb add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2"),
+    "append": (
+        "Add a destination to a group address, or to 00:00:00:00:00:00, the flood list.",
+        "fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3",
+    ),
+    "replace": ("Add an entry or change it.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
+    "del": ("Delete an entry or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
+}
+for _verb, (_what, _example) in _CHANGES.items():
+    _add_change_command(_verb, _what, _example)
+
+
+@fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic]")
+@click.argument("words", nargs=-1)
+@one_line_errors
+def fdb_flush(words: tuple[str, ...]) -> None:
+    """Remove all entries but the flood list, or those of one kind or destination.
+
+    \b
+    Example:
+      fastpath fdb flush dev vx0 dynamic
+    """
+    device, message = fdb_words.read_flush(words)
+    Client(device).fdb_flush(message)
 
 
 @fdb.command("show", cls=Words, usage="[dev NAME | network NAME]")
@@ -40,32 +87,29 @@ def show(words: tuple[str, ...], as_json: bool, statistics: bool, socket: Path) 
     """
     device, network = fdb_words.read_show(words)
     devices: list[FdbLine] = []
-    overlay: list[OverlayFdbLine] = []
+    overlay: list[dict[str, Any]] = []
     if network is None:
         names = [device] if device is not None else device_names()
         devices = [line for name in names for line in Client(name).fdb_show()]
     if device is None:
-        overlay = unless_absent(lambda: DaemonClient(socket).fdb(network), [], needed=network is not None)
+        overlay = unless_absent(lambda: JsonClient(socket).fdb(network), [], needed=network is not None)
     if as_json:
         rows: list[dict[str, Any]] = fdb_words.as_rows(devices, name_device=device is None)
-        rows += [line.model_dump(mode="json", exclude_none=True) for line in overlay]
-        click.echo(json.dumps(rows))
+        rows += [{name: value for name, value in entry.items() if value is not None} for entry in overlay]
+        print_json(rows)
         return
     for line in devices:
         click.echo(fdb_words.format_line(line, name_device=device is None, statistics=statistics))
-    for entry in overlay:
-        click.echo(_format(entry, name_network=network is None, statistics=statistics))
+    with understood():
+        for entry in overlay:
+            click.echo(_format(entry, name_network=network is None, statistics=statistics))
 
 
-def _format(line: OverlayFdbLine, *, name_network: bool, statistics: bool) -> str:
+def _format(entry: dict[str, Any], *, name_network: bool, statistics: bool) -> str:
     """As a device's, with the network in the device's place."""
-    parts = [line.mac, *(["network", line.network] if name_network else [])]
-    if line.ifname is not None:
-        parts += ["dev", line.ifname]
-    if line.dst is not None:
-        parts += ["dst", line.dst]
-    if line.port is not None:
-        parts += ["port", str(line.port)]
-    if statistics and line.updated is not None:
-        parts += ["updated", str(line.updated)]
-    return " ".join([*parts, *([line.state] if line.state else [])])
+    parts = [entry["mac"], *(["network", entry["network"]] if name_network else [])]
+    shown = [("dev", "ifname"), ("dst", "dst"), ("port", "port"), *([("updated", "updated")] if statistics else [])]
+    for word, member in shown:
+        if entry[member] is not None:
+            parts += [word, str(entry[member])]
+    return " ".join([*parts, *([entry["state"]] if entry["state"] else [])])

@@ -9,7 +9,8 @@ from fastpath.control.api.client import DaemonClient
 from fastpath.control.cli.click_ext import Words
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.control.cli.forwarder_words import parse
-from fastpath.control.cli.options import json_option, print_json, socket_option
+from fastpath.control.cli.options import json_option, socket_option
+from fastpath.control.cli.render import print_json
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
 from fastpath.control.model.requests import ForwarderInfo, ForwarderSet
@@ -89,7 +90,7 @@ def show(segment: str, as_json: bool, socket: Path) -> None:
 
 def _print(found: ForwarderInfo, as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        print_json(found.model_dump(mode="json"))
         return
     click.echo(found.name + (" (in Python, on a thread of its own)" if found.deferred else ""))
     for name, count in found.counters.items():

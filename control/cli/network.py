@@ -7,11 +7,12 @@ from typing import Any, get_args
 
 import click
 
-from fastpath.control.api.client import DaemonClient
+from fastpath.control.api.json_client import JsonClient
+from fastpath.control.cli.each import for_each, remove_each
 from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import build, for_each, json_option, print_json, remove_each, socket_option
-from fastpath.control.model.objects import Driver, Layout, Network
-from fastpath.control.model.requests import NetworkCreate, NetworkDetail, NetworkInfo
+from fastpath.control.cli.options import json_option, socket_option
+from fastpath.control.cli.render import print_json, print_list, understood
+from fastpath.control.model.choices import Driver, Layout
 from fastpath.errors import UsageError
 
 WORDS = {
@@ -78,12 +79,16 @@ def create(
       fastpath network create blue --subnet 10.1.0.0/24 --subnet fd00:1::/64
       fastpath network create lan --driver macvlan --subnet 192.0.2.0/24 --gateway 192.0.2.254 -o parent=eth0
     """
+    from fastpath.control.api.client import DaemonClient  # noqa: PLC0415  # pydantic, which the others do without
+    from fastpath.control.cli.requests import build  # noqa: PLC0415
+    from fastpath.control.model.requests import NetworkCreate  # noqa: PLC0415
+
     for subnet in subnets:
         _check_subnet(subnet)
     message = build(NetworkCreate, WORDS, name=name, subnets=subnets, options=_key_values(options), **more)
     info = DaemonClient(socket).create_network(message)
     if as_json:
-        print_json(info)
+        print_json(info.model_dump(mode="json"))
     else:
         click.echo(info.network.name)
 
@@ -125,39 +130,35 @@ def ls(as_json: bool, socket: Path) -> None:
     Example:
       fastpath network ls --json
     """
-    infos = DaemonClient(socket).networks()
+    found = JsonClient(socket).networks()
     if as_json:
-        print_json(infos)
+        print_json(found)
         return
-    from fastpath.control.cli.render import print_list  # noqa: PLC0415  # rich: 40 ms to load
+    with understood():
+        rows = [_row(info) for info in found]
+    print_list(("name", "driver", "vni", "subnets", "mtu", "layout", "endpoints", "here"), rows)
 
-    print_list(
-        ("name", "driver", "vni", "subnets", "mtu", "layout", "endpoints", "here"),
-        [
-            (
-                info.network.name,
-                info.network.driver,
-                _vni(info),
-                " ".join(str(subnet.pool) for subnet in info.network.subnets),
-                str(info.mtu) if info.mtu is not None else "–",
-                _layout(info.network),
-                str(info.endpoints),
-                str(info.local_endpoints),
-            )
-            for info in infos
-        ],
+
+def _row(info: dict[str, Any]) -> tuple[str, ...]:
+    network = info["network"]
+    return (
+        network["name"],
+        network["driver"],
+        str(network["vni"]) if network["vni"] is not None else "–",
+        " ".join(subnet["pool"] for subnet in network["subnets"]),
+        str(info["mtu"]) if info["mtu"] is not None else "–",
+        _layout(network),
+        str(info["endpoints"]),
+        str(info["local_endpoints"]),
     )
 
 
-def _layout(network: Network) -> str:
+def _layout(network: dict[str, Any]) -> str:
     """How it is made: of an overlay its layout, of a macvlan network mode and parent."""
-    if network.driver == "overlay":
-        return network.layout
-    return f"{network.options.get('macvlan_mode', 'bridge')} on {network.options.get('parent', 'a dummy')}"
-
-
-def _vni(info: NetworkInfo) -> str:
-    return str(info.network.vni) if info.network.vni is not None else "–"
+    if network["driver"] == "overlay":
+        return str(network["layout"])
+    options = network["options"]
+    return f"{options.get('macvlan_mode', 'bridge')} on {options.get('parent', 'a dummy')}"
 
 
 @network.command("inspect")
@@ -172,39 +173,44 @@ def inspect(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
     Example:
       fastpath network inspect blue --json
     """
-    client = DaemonClient(socket)
-    found: list[NetworkDetail] = []
+    client = JsonClient(socket)
+    found: list[dict[str, Any]] = []
     try:
         for_each(names, lambda name: found.append(client.network(name)))
     finally:
         if as_json:
             print_json(found)
         else:
-            click.echo("\n\n".join(_describe(detail) for detail in found), nl=bool(found))
+            with understood():
+                click.echo("\n\n".join(_describe(detail) for detail in found), nl=bool(found))
 
 
-def _mtu(info: NetworkInfo) -> str:
-    if info.mtu is None:
-        return "that of the parent, on each host"
-    return f"{info.mtu}{'' if info.network.mtu is not None else ', from the underlay'}"
-
-
-def _describe(detail: NetworkDetail) -> str:
-    network = detail.network
-    kind = f"VNI {network.vni}, layout {_layout(network)}" if network.driver == "overlay" else _layout(network)
+def _describe(detail: dict[str, Any]) -> str:
+    network = detail["network"]
+    overlay = network["driver"] == "overlay"
+    kind = f"VNI {network['vni']}, layout {_layout(network)}" if overlay else _layout(network)
     lines = [
-        f"{network.name}: {network.driver}, {kind}{', internal' if network.internal else ''}",
-        *(f"  subnet    {subnet.pool}, gateway {subnet.gateway}" for subnet in network.subnets),
+        f"{network['name']}: {network['driver']}, {kind}{', internal' if network['internal'] else ''}",
+        *(f"  subnet    {subnet['pool']}, gateway {subnet['gateway']}" for subnet in network["subnets"]),
         f"  mtu       {_mtu(detail)}",
-        *(f"  option    {key}={value}" for key, value in network.options.items()),
-        f"  endpoints {detail.endpoints}, {detail.local_endpoints} on this host",
+        *(f"  option    {key}={value}" for key, value in network["options"].items()),
+        f"  endpoints {detail['endpoints']}, {detail['local_endpoints']} on this host",
+        *(f"    {_describe_member(member)}" for member in detail["members"]),
     ]
-    for member in detail.members:
-        addresses = " ".join(str(address) for address in member.addresses)
-        state = f", {member.state}" if member.state != "ready" else ""
-        names = f", {' '.join(member.names)}" if member.names else ""
-        lines.append(f"    {member.id}  {addresses}  {member.mac}  {member.ifname} on {member.host}{names}{state}")
     return "\n".join(lines)
+
+
+def _mtu(info: dict[str, Any]) -> str:
+    if info["mtu"] is None:
+        return "that of the parent, on each host"
+    return f"{info['mtu']}{'' if info['network']['mtu'] is not None else ', from the underlay'}"
+
+
+def _describe_member(member: dict[str, Any]) -> str:
+    addresses, names = " ".join(member["addresses"]), " ".join(member["names"])
+    state = f", {member['state']}" if member["state"] != "ready" else ""
+    place = f"{member['ifname']} on {member['host']}"
+    return f"{member['id']}  {addresses}  {member['mac']}  {place}{f', {names}' if names else ''}{state}"
 
 
 @network.command("rm")
@@ -219,4 +225,4 @@ def rm(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
     Example:
       fastpath network rm blue green
     """
-    remove_each(names, DaemonClient(socket).remove_network, as_json=as_json)
+    remove_each(names, JsonClient(socket).remove_network, as_json=as_json)

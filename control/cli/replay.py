@@ -17,11 +17,10 @@ from fastpath.control.cli.click_ext import Words
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.control.cli.forwarder_words import parse, split
 from fastpath.control.cli.options import PATH, json_option
-from fastpath.control.host.forwarders import load_all
 from fastpath.control.replay.bench import Bench, bench
 from fastpath.control.replay.files import STANDARD_INPUT, open_capture, open_output, size_of
 from fastpath.control.replay.ports import PortMap
-from fastpath.control.replay.session import Plan, Result, Session, check_remotes
+from fastpath.control.replay.session import Plan, Result, Session, check_remotes, forwarder_factory
 from fastpath.errors import UsageError
 from fastpath.pcap.pcap import CaptureReader
 from fastpath.replay.recording import Recording
@@ -84,7 +83,7 @@ def replay(
     if measure and (output is not None or timing):
         raise UsageError("--bench delivers nothing, and waits for nothing: leave -o and --timing out")
     plan = Plan(
-        make_forwarder=lambda: load_all(elements),
+        make_forwarder=forwarder_factory(elements),
         ports=PortMap.parse(ports) if ports is not None else None,
         vxlan=vxlan,
         udp_port=udp_port,

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from fastpath.control.api.client import DaemonClient
+from fastpath.control.api.json_client import JsonClient
 from fastpath.control.cli.click_ext import Words
 from fastpath.control.cli.errors import one_line_errors
 from fastpath.control.cli.options import json_option, socket_option, unless_absent
-from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
 
 DAEMON = "overlay daemon"  # no device has a name with a space
@@ -32,14 +31,17 @@ def stats(name: str | None, as_json: bool, socket: Path) -> None:
       fastpath stats --json | jq '."overlay daemon".fdb_entries'
     """
     found: dict[str, dict[str, Any]] = {}
-    for device in [name] if name is not None else device_names():
-        found[device] = Client(device).stats()
-    if name is None and (daemon := unless_absent(lambda: DaemonClient(socket).stats(), None)) is not None:
+    devices = [name] if name is not None else device_names()
+    if devices:
+        from fastpath.control.device.client import Client  # noqa: PLC0415  # pydantic
+
+        found |= {device: Client(device).stats() for device in devices}
+    if name is None and (daemon := unless_absent(lambda: JsonClient(socket).stats(), None)) is not None:
         found[DAEMON] = daemon
     if as_json:
         click.echo(json.dumps(found))
         return
-    from fastpath.control.cli.render import print_stats  # noqa: PLC0415  # rich: 40 ms to load
+    from fastpath.control.cli.stats_tables import print_stats  # noqa: PLC0415  # rich
 
     for device, numbers in found.items():
         print_stats(device, numbers)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastpath.control.api.unix_socket import listen
-from fastpath.engine.port import check_name
+from fastpath.engine.limits import check_name
 from fastpath.errors import ConflictError, RefusedError
 
 

@@ -11,7 +11,15 @@ from pydantic import Field, ValidationError
 from fastpath.addresses import IPAddress
 from fastpath.control.docker.protocol import CreateNetwork, IpamData
 from fastpath.control.model import macvlan
-from fastpath.control.model.objects import Driver, Layout, Model, Mtu, Name, Network, Subnet, Vni
+from fastpath.control.model.choices import Driver, Layout
+from fastpath.control.model.objects import (
+    Model,
+    Mtu,
+    Name,
+    Network,
+    Subnet,
+    Vni,
+)
 from fastpath.control.model.requests import NetworkCreate
 from fastpath.errors import ConflictError, UsageError
 

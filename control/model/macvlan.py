@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 
 from fastpath.control.model.objects import IPNetwork, Model, Network
 from fastpath.control.model.requests import NetworkCreate
-from fastpath.engine.port import check_name
+from fastpath.engine.limits import check_name
 from fastpath.errors import ConflictError, UsageError
 
 Mode = Literal["bridge", "private", "vepa", "passthru"]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, parse_ip, parse_mac
+from fastpath.control.model.choices import Driver, Layout
 from fastpath.control.model.hostnames import MAX_NAMES, hostname
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
@@ -67,8 +68,6 @@ Name = Annotated[str, AfterValidator(_name)]
 Hostname = Annotated[str, AfterValidator(hostname)]
 Mac = Annotated[str, AfterValidator(_mac)]
 Vtep = Annotated[IPAddress, AfterValidator(_vtep)]
-Driver = Literal["overlay", "macvlan"]
-Layout = Literal["direct", "bridge"]
 Manager = Literal["docker"]
 Vni = Annotated[int, Field(ge=MIN_VNI, le=MAX_VNI)]
 Mtu = Annotated[int, Field(ge=68, le=65521)]

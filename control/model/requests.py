@@ -27,13 +27,12 @@ from typing import Literal
 from pydantic import Field
 
 from fastpath.addresses import IPAddress
+from fastpath.control.model.choices import Driver, Layout
 from fastpath.control.model.hostnames import MAX_NAMES
 from fastpath.control.model.objects import (
-    Driver,
     Endpoint,
     Hostname,
     IPNetwork,
-    Layout,
     Mac,
     Model,
     Mtu,

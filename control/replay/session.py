@@ -2,10 +2,12 @@
 """One replay, from an open capture to its counters."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fastpath.addresses import IPAddress
+from fastpath.control.host.forwarders import load_all
+from fastpath.control.model.requests import ForwarderElement
 from fastpath.control.replay.ports import FRAMES, PACKETS, PortMap
 from fastpath.engine.port import Port
 from fastpath.engine.segment import Segment
@@ -161,6 +163,11 @@ class Session:
         if pause > 0:
             self._sleep(pause)
         self.replayer.waited()
+
+
+def forwarder_factory(elements: Sequence[ForwarderElement]) -> Callable[[], Forwarder]:
+    """Return what makes a forwarder for each segment. Calling it raises FastpathError where one cannot be loaded."""
+    return lambda: load_all(elements)
 
 
 def check_remotes(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> None:

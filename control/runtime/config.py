@@ -27,9 +27,8 @@ from fastpath.control.runtime.engine_options import (
     default_workers,
 )
 from fastpath.control.runtime.paths import SOCKET, STATE_DIR
-from fastpath.engine.engine import DEFAULT_SPIN_US, MAX_SPIN_US
+from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US, check_name
 from fastpath.engine.offloads import Offloads
-from fastpath.engine.port import check_name
 from fastpath.errors import UsageError
 
 LEAST_LEASE_S = 5  # a lease must outlive a restart of the daemon, and a few lost messages

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, Strict
 
-from fastpath.engine.engine import MAX_SPIN_US
+from fastpath.engine.limits import MAX_SPIN_US
 
 MAX_WORKERS = 64
 MAX_SOURCE_PORTS = 1024

@@ -4,6 +4,7 @@ from typing import Final, Self
 
 from fastpath.addresses import IPAddress
 from fastpath.engine.capture import DEFAULT_ROOM, Capture
+from fastpath.engine.limits import DEFAULT_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.engine.port import Port
 from fastpath.engine.remote import Remote
@@ -17,8 +18,6 @@ DEFAULT_SOURCE_PORTS: Final = (49152, 65535)
 DEFAULT_FDB_ENTRIES: Final = 65536
 DEFAULT_NEIGHBOUR_ENTRIES: Final = 65536
 REMEMBERED_S: Final = 600
-DEFAULT_SPIN_US: Final = 50
-MAX_SPIN_US: Final = 1000000
 NOWHERE: dict[int, bytes]
 
 def drain(fd: int) -> None: ...

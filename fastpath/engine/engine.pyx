@@ -27,6 +27,7 @@ from fastpath.engine.capture import DEFAULT_ROOM
 from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder.forwarder import LearningBridge
 from fastpath.engine.housekeeper import Housekeeper
+from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.segment import DEFAULT_AGEING, end_service, named_remote_indices
 from fastpath.engine.stats import EngineStats
@@ -39,7 +40,6 @@ DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
 REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
-DEFAULT_SPIN_US, MAX_SPIN_US = 50, 1000000
 NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
 

@@ -18,6 +18,7 @@ from fastpath.kernels cimport FP_DEST_PORT, fp_dest_make, fp_tap_mac, fp_tap_nam
 from fastpath.engine.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
+from fastpath.engine.limits import check_name
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.stats import PortStats
 from fastpath.engine.tun_info import tun_info
@@ -95,16 +96,6 @@ def explain_tap_error(error, name):
     if number in (errno.EBUSY, errno.EEXIST):
         return ConflictError(f"an interface named {name} exists already: choose another name")
     return RefusedError(f"cannot create the interface {name}: {os.strerror(number) if number else error}")
-
-
-def check_name(name):
-    """The rules of dev_valid_name in net/core/dev.c, less the %d patterns, and nothing unprintable.
-    Raises UsageError."""
-    packed = os.fsencode(name)
-    taken = name in (".", "..", "all", "default")  # the last two are directories of sysctl
-    if not 1 <= len(packed) <= 15 or taken or not name.isprintable() or any(c in b"/:% \xa0" for c in packed):
-        shown = ascii(name)[1:-1] if len(name) <= 60 else f"{ascii(name[:60])[1:-1]}…"
-        raise UsageError(f'"{shown}" cannot be an interface name: 1 to 15 characters, no space, slash, colon or percent')
 
 
 def check_free(name):

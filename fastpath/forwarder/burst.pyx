@@ -3,8 +3,6 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-import numpy as np
-
 from fastpath.kernels cimport (
     FP_DEFERRED_BURST,
     FP_DEST_DEFERRED,
@@ -29,11 +27,22 @@ from fastpath.kernels cimport (
 
 from fastpath.addresses import IPAddress, parse_host, parse_mac
 from fastpath.errors import UsageError
-from fastpath.forwarder.record import COLUMNS, RECORD
-
 FROM = 28  # by how many bits the kind of a port or remote is shifted
 
-assert sizeof(fp_record) == RECORD.itemsize, "record.py and src/record.h differ"
+cdef object np = None  # numpy and record.py, loaded with the first burst: most processes never have one
+cdef object RECORD
+cdef tuple COLUMNS
+
+
+cdef int load() except -1:
+    """Load numpy."""
+    global np, RECORD, COLUMNS
+    if np is None:
+        import numpy
+        from fastpath.forwarder import record
+        assert sizeof(fp_record) == record.RECORD.itemsize, "record.py and src/record.h differ"
+        np, RECORD, COLUMNS = numpy, record.RECORD, tuple(record.COLUMNS)
+    return 0
 
 
 cdef class FrameBytes:
@@ -69,6 +78,7 @@ cdef class Burst:
 
     def __cinit__(self, owner):
         cdef uint8_t[::1] memory
+        load()
         self.owner = owner
         self.array = np.zeros(FP_DEFERRED_BURST, RECORD)
         memory = self.array.view(np.uint8)

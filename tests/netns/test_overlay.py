@@ -10,7 +10,7 @@ from fastpath.addresses import parse_ip
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.underlay_watch import underlay_mtu
 from fastpath.control.kernel import netns
-from fastpath.control.model.objects import Layout
+from fastpath.control.model.choices import Layout
 from tests.support.hosts.hosts import Lab, Namespace, ip, reaches, wait_for
 from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
 

@@ -15,7 +15,8 @@ from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns, nftables, syscalls, sysctl
 from fastpath.control.kernel.netlink import links
-from fastpath.control.model.objects import Endpoint, Layout, Network
+from fastpath.control.model.choices import Layout
+from fastpath.control.model.objects import Endpoint, Network
 from tests.support.hosts.forks import fork
 from tests.support.hosts.hosts import Lab, wait_for
 from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, network, ours

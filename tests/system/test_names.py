@@ -11,7 +11,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from fastpath.control.model.objects import Layout
+from fastpath.control.model.choices import Layout
 from tests.support.hosts.hosts import Namespace, ip, namespaces, wait_for
 from tests.support.servers.site import SETTINGS, Site, links, pinged, site
 

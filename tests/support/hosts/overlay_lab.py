@@ -16,7 +16,8 @@ from fastpath.control.drivers import cleanup
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns
-from fastpath.control.model.objects import Endpoint, Layout, Network
+from fastpath.control.model.choices import Layout
+from fastpath.control.model.objects import Endpoint, Network
 from tests.support.hosts.hosts import Lab, Namespace, ip, namespaces
 
 T = TypeVar("T")

@@ -341,6 +341,24 @@ class TestFdbAndStats:
         assert refused(run, "fdb", "show") == refused(run, "stats") == "no"
 
 
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [("status", "status"), ("peers", "peers"), ("networks", "network ls"), ("endpoints", "endpoint ls")],
+)
+def test_an_answer_of_another_version_is_one_line(run: Type, daemon: FakeDaemon, route: str, words: str) -> None:
+    daemon.answers[f"GET /v1/{route}"] = (200, {"mood": "good"} if words == "status" else [{"mood": "good"}])
+    assert "is not understood here" in refused(run, *words.split())
+
+
+def test_a_terminal_obeys_nothing_that_a_list_shows(run: Type, daemon: FakeDaemon) -> None:
+    odd = fake.ENDPOINT.sandbox.model_copy(update={"path": "/run/netns/\x1b[2J"})
+    daemon.answers["GET /v1/endpoints"] = (
+        200,
+        [fake.ENDPOINT.model_copy(update={"sandbox": odd}).model_dump(mode="json")],
+    )
+    assert rows(typed(run, "endpoint ls").stdout)[0][-2] == "/run/netns/?[2J"
+
+
 ASKING = [
     "network create a",
     "network ls",

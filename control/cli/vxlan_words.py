@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words of ip-link(8), `ip link add NAME type vxlan`."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fastpath.control.cli.words import Word, read_words
+from fastpath.control.device.config import VxlanConfig
+from fastpath.engine.limits import check_name
+from fastpath.errors import UsageError
+
+VXLAN_WORDS = {
+    "id": Word(1, number=True, hint="id VNI, 0 to 16777215"),
+    "local": Word(1, hint="local ADDRESS"),
+    "remote": Word(1, repeated=True, hint="remote ADDRESS"),
+    "dstport": Word(1, number=True, hint="dstport PORT, 1 to 65535"),
+    "srcport": Word(2, number=True, hint="srcport MIN MAX, 1 to 65535"),
+    "ttl": Word(1, number=True, hint="ttl 1 to 255, or ttl auto"),
+    "learning": Word(0),
+    "nolearning": Word(0),
+    "ageing": Word(1, number=True, hint="ageing SECONDS, 0 for never"),
+    "maxaddress": Word(1, number=True, hint="maxaddress NUMBER, 0 for no limit"),
+    "mtu": Word(1, number=True, hint="mtu BYTES, 68 to 65521"),
+    "netns": Word(1, hint="netns NAME or PATH"),
+}
+
+
+def vxlan_config(name: str, words: Sequence[str], **more: Any) -> VxlanConfig:
+    """The device that `fastpath vxlan add NAME words…` describes. Raises UsageError."""
+    check_name(name)
+    found = read_words(words, VXLAN_WORDS)
+    if "id" not in found:
+        raise UsageError("id is missing: say which VNI the device is for, as in id 42")
+    if "learning" in found and "nolearning" in found:
+        raise UsageError("learning and nolearning exclude each other: give one of them")
+    values: dict[str, Any] = {"name": name, **more}
+    if found.get("ttl") == ["auto"]:
+        found["ttl"] = ["0"]
+    for word, texts in found.items():
+        given = [_number(word, text) if VXLAN_WORDS[word].number else text for text in texts]
+        if word in ("learning", "nolearning"):
+            values["learning"] = word == "learning"
+        elif VXLAN_WORDS[word].repeated or VXLAN_WORDS[word].values > 1:
+            values[word] = given
+        else:
+            values[word] = given[0]
+    if "/" in values.get("netns", ""):
+        values["netns"] = str(Path(values["netns"]).absolute())  # a detached device runs elsewhere
+    try:
+        config = VxlanConfig.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_one_line(error)) from None
+    if config.srcport[0] > config.srcport[1]:
+        raise UsageError(f"srcport {config.srcport[0]} {config.srcport[1]}: the first must not be above the second")
+    if len({address.version for address in (config.local, *config.remote) if address is not None}) > 1:
+        raise UsageError("local and the remotes are not of one family: use IPv4 or IPv6 for all")
+    if len(set(config.remote)) < len(config.remote):
+        raise UsageError("a remote stands twice: name each one once")
+    return config
+
+
+def _number(word: str, text: str) -> int:
+    """A number as iproute2 takes it: decimal, or hexadecimal behind 0x."""
+    if re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]+", text, re.ASCII) is None:
+        raise UsageError(f'{word} "{text}" cannot be: {VXLAN_WORDS[word].hint}')
+    return int(text, 16) if text[:2] in ("0x", "0X") else int(text)
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UsageError):
+        return str(cause)
+    word = str(first["loc"][0])
+    hint = VXLAN_WORDS[word].hint if word in VXLAN_WORDS else first["msg"].lower()
+    return f'{word} "{first["input"]}" cannot be: {hint}'
