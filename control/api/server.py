@@ -4,9 +4,6 @@
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
-
-from aiohttp import web
 
 from fastpath import Engine
 from fastpath.control.api import metrics_http
@@ -16,6 +13,7 @@ from fastpath.control.api.queries import View
 from fastpath.control.api.routes import Api
 from fastpath.control.dns.counts import Counts
 from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.runtime.http_server import Address, serving
 
 
 @contextlib.asynccontextmanager
@@ -27,7 +25,7 @@ async def faces(
     operations: Operations,
     view: View,
     questions: Counts,
-    metrics: Path | tuple[str, int] | None,
+    metrics: Address | None,
 ) -> AsyncIterator[None]:
     """Answer on `sock`, and on `metrics`."""
 
@@ -37,17 +35,9 @@ async def faces(
         )
 
     api = Api(operations, view, reconciler, lambda: engine.stats().as_dict(), capture=view.open_capture)
-    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, sock).start()
-        if metrics is None:
-            yield
-            return
-        told = await metrics_http.serve(metrics_http.application(Metrics(snapshot), view.status), metrics)
-        try:
-            yield
-        finally:
-            await told.cleanup()
-    finally:
-        await runner.cleanup()
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(api.application(), sock, shutdown_timeout=2.0))
+        if metrics is not None:
+            app = metrics_http.application(Metrics(snapshot), view.status)
+            await stack.enter_async_context(metrics_http.serve(app, metrics))
+        yield

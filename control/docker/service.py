@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
 from fastpath.control.api.unix_socket import listening_socket
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.mirror import Mirror
@@ -28,6 +26,7 @@ from fastpath.control.host.underlay import Underlay
 from fastpath.control.host.underlay_watch import routed_subnets
 from fastpath.control.model.objects import IPNetwork
 from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.runtime.http_server import serving
 from fastpath.control.store.interface import Store
 
 OVERLAY: Final = "fastpath"
@@ -92,10 +91,5 @@ async def docker_plugin(
 @contextlib.asynccontextmanager
 async def _served(path: Path, plugin: Plugin) -> AsyncIterator[None]:
     with listening_socket(path, option="--docker-plugin-dir") as sock:
-        runner = web.AppRunner(plugin.application(), access_log=None, shutdown_timeout=2.0)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, sock).start()
+        async with serving(plugin.application(), sock, shutdown_timeout=2.0):
             yield
-        finally:
-            await runner.cleanup()
