@@ -90,7 +90,8 @@ class Daemon:
         )
         self._underlay = Underlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
-        self._mirror = Mirror(self._cache, self._changed)
+        self._mirror = Mirror(self._cache)
+        self._mirror.subscribe(self._changed)
         self._gateway = GatewayBridge(config.host, str(config.gateway_address)) if config.gateway_bridge else None
         self._names = Names(self._mirror)
         self._resolvers = Sockets() if config.dns else None

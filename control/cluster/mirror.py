@@ -40,9 +40,9 @@ class Changes:
 
 
 class Mirror:
-    """Call `load` first, then let `run` run. `on_change` is called in the event loop."""
+    """Call `load` first, then let `run` run."""
 
-    def __init__(self, cache: Cache | None, on_change: Callable[[Changes], None]) -> None:
+    def __init__(self, cache: Cache | None) -> None:
         self.networks: dict[str, Network] = {}
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
         self.peers: dict[str, Peer] = {}
@@ -53,7 +53,7 @@ class Mirror:
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
         self._cache = cache
-        self._on_change = on_change
+        self._listeners: list[Callable[[Changes], None]] = []
         # By key; the value's hash too, since a store that took the place of another one has the same numbers.
         self._seen: dict[str, tuple[int, int]] = {}
         self._moved = asyncio.Condition()
@@ -69,6 +69,10 @@ class Mirror:
         if self._problem is not None:
             return self._problem.text
         return self._store.problem if self._store is not None else None
+
+    def subscribe(self, listener: Callable[[Changes], None]) -> None:
+        """Call `listener` after every change, in the event loop; listeners are called in the order they came."""
+        self._listeners.append(listener)
 
     def load(self, host: str | None = None) -> None:
         """Begin with what a predecessor kept on disk. With `host`, only with what concerns that host, which is sooner
@@ -157,8 +161,8 @@ class Mirror:
     async def _moved_to(self, revision: int, changes: Changes) -> None:
         async with self._moved:
             self.revision = revision
-            if changes:
-                self._on_change(changes)
+            for listener in self._listeners if changes else ():
+                listener(changes)
             self._moved.notify_all()
 
     def _take(self, events: Iterable[Event]) -> Changes:

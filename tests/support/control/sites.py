@@ -29,7 +29,8 @@ class Host:
         self.registry = Registry(self.store, name, pool)
         self.changes: list[Changes] = []
         self.cache = Cache(cache, str(file)) if cache is not None else None
-        self.mirror = Mirror(self.cache, self.changes.append)
+        self.mirror = Mirror(self.cache)
+        self.mirror.subscribe(self.changes.append)
 
     async def close(self) -> None:
         await self.store.close()

@@ -188,7 +188,7 @@ def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driv
             "h1", host.mirror, HostState("h1", {"overlay": cast(Overlay, driver)}), dict, lambda: 1450
         )
         reconciler.registry = host.registry
-        host.mirror._on_change = reconciler.changed
+        host.mirror.subscribe(reconciler.changed)
         await host.network("web")
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
