@@ -37,6 +37,11 @@ class Membership:
         self._written: tuple[Peer, int] | None = None
 
     @property
+    def problems(self) -> list[Problem]:
+        """Why this host is not registered."""
+        return [self.problem] if self.problem is not None else []
+
+    @property
     def holds(self) -> bool:
         """Whether this host has its name for itself, as far as is known: only then are the endpoints of that name its
         own."""
