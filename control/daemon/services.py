@@ -11,6 +11,7 @@ from fastpath.control.api.queries import View
 from fastpath.control.api.server import faces
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.mirrored_store import MirroredStore
 from fastpath.control.cluster.reaper import Reaper
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.daemon.data_plane import DataPlane
@@ -35,9 +36,10 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
     async with contextlib.AsyncExitStack() as stack:
         store = open_store(config.store_url, StoreOptions(**config.store.credentials()))
         stack.push_async_callback(store.close)
+        own_writes = MirroredStore(store, mirror)
 
-        registry = Registry(store, host, Pool(config.pool, config.pool_prefix))
-        membership = Membership(store, config.lease_ttl, lambda: underlay.describe(config.udp_port))
+        registry = Registry(own_writes, host, Pool(config.pool, config.pool_prefix))
+        membership = Membership(own_writes, config.lease_ttl, lambda: underlay.describe(config.udp_port))
         registration = Registration(host, membership, mirror, reconciler)
         mirror.subscribe(registration.changed)
         reconciler.write_to(registry, lambda: membership.holds)
@@ -80,7 +82,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         )
         await stack.enter_async_context(shown)
         docker = docker_plugin(
-            config, underlay=underlay, store=store, mirror=mirror, registry=registry, reconciler=reconciler
+            config, underlay=underlay, store=own_writes, mirror=mirror, registry=registry, reconciler=reconciler
         )
         await stack.enter_async_context(docker)
 

@@ -9,7 +9,7 @@ begins. What Docker says of what we don't know (any more) is taken for done.
 import logging
 from ipaddress import ip_interface
 
-from fastpath.control.cluster.mirror import Mirror, caught_up, gone
+from fastpath.control.cluster.mirror import Mirror, caught_up, gone, heard_others
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.docker.claims import MANAGER, Claims
 from fastpath.control.docker.ipam_driver import Reserved
@@ -74,7 +74,7 @@ class NetworkDriver:
             await self._kind.check(want)
             network, revision = await self._claims.use_network(want, await self._reserved())
             self._book.add(request.network, Entry(network=network.name, wanted=want))
-        await caught_up(self._mirror, revision)
+        await self._shown(network, revision)
         log.info("Docker has the network %s now, as %s", network.name, request.network[:12])
         return Nothing()
 
@@ -85,9 +85,14 @@ class NetworkDriver:
             raise NotFoundError(f"there is no network {name}")
         async with self._book.lock:
             again = entry.wanted.model_copy(update={"name": name})
-            _, revision = await self._claims.use_network(again, await self._reserved())
-        await caught_up(self._mirror, revision)
+            network, revision = await self._claims.use_network(again, await self._reserved())
+        await self._shown(network, revision)
         log.warning("the network %s was missing in the cluster: it is made anew, since Docker has it", name)
+
+    async def _shown(self, network: Network, revision: int) -> None:
+        """Wait until the mirror shows the network, which another host may have created."""
+        if self._mirror.networks.get(network.name) != network:
+            await caught_up(self._mirror, revision)
 
     async def delete_network(self, request: OneNetwork) -> Nothing:
         """Always done, whatever the store says: what it has to be told it is told later."""
@@ -126,20 +131,20 @@ class NetworkDriver:
         mac = request.interface.mac.lower() or None
         addresses = tuple(_interface(t) for t in (request.interface.address, request.interface.address_v6) if t)
         try:
-            endpoint, revision = await self._claim(entry.network, identity, addresses, mac)
+            endpoint = await self._claim(entry.network, identity, addresses, mac)
         except NotFoundError:
             await self.restore(entry.network)
-            endpoint, revision = await self._claim(entry.network, identity, addresses, mac)
-        await caught_up(self._mirror, revision)
+            endpoint = await self._claim(entry.network, identity, addresses, mac)
         return EndpointCreated(interface=Interface(mac="" if mac else endpoint.mac))
 
-    async def _claim(
-        self, name: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None
-    ) -> tuple[Endpoint, int]:
+    async def _claim(self, name: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None) -> Endpoint:
         network = self._network(name)
         await self._kind.check_addresses(network, [address.ip for address in addresses])
         mac = mac or await self._kind.own_mac(network)
-        return await self._claims.create_endpoint(name, identity, addresses, mac)
+        endpoint, revision = await self._claims.create_endpoint(name, identity, addresses, mac)
+        if identity not in self._mirror.endpoints.get(name, {}):  # an earlier attempt got no answer
+            await caught_up(self._mirror, revision)
+        return endpoint
 
     def _network(self, name: str) -> Network:
         network = self._mirror.networks.get(name)
@@ -158,7 +163,7 @@ class NetworkDriver:
         where = await self._reconciler.in_thread(managed.expected, request.sandbox)
         where = where or Sandbox(path=request.sandbox, inode=0)
         endpoint, revision = await self._claims.place(endpoint, where)
-        await caught_up(self._mirror, revision)
+        await heard_others(self._mirror, revision)
         await self._reconciler.endpoint(endpoint)
         log.info("endpoint %s: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return self._kind.joined(self._network(endpoint.network), endpoint)
@@ -197,7 +202,8 @@ class NetworkDriver:
             self._check_store()
             if await self._registry.delete_endpoint(endpoint) is not None:
                 await self._give_back(endpoint)
-            await gone(self._mirror, endpoint)
+            else:
+                await gone(self._mirror, endpoint)
         except UnavailableError as error:
             log.warning("the store is told later that the endpoint %s is gone: %s", endpoint.id, error)
             self._reconciler.look_at_everything()

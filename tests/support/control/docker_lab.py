@@ -69,7 +69,7 @@ class DockerHost:
         self.host = host
         self.kernel = NoKernel()
         self.book = Book(state / f"{host.name}.json")
-        self.claims = Claims(host.store, host.registry, host.name, DEFAULT_POOL)
+        self.claims = Claims(host.own_writes, host.registry, host.name, DEFAULT_POOL)
         self.hosts_addresses: set[IPAddress] = set()
 
         async def avoid() -> set[IPAddress]:

@@ -12,8 +12,10 @@ import pytest
 
 from fastpath import Engine
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.ipam import DEFAULT_POOL
 from fastpath.control.cluster.membership import Membership
 from fastpath.control.cluster.mirror import Changes
+from fastpath.control.cluster.registry import Registry
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
 from fastpath.control.host.reconciler import Reconciler
@@ -100,7 +102,7 @@ def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, dr
         host, identity = hosts[0], ids(1, 1)[0]
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
         reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
-        reconciler.registry = host.registry
+        reconciler.registry = Registry(host.store, "h1", DEFAULT_POOL)  # the mirror does not see what it writes
         await host.network("web")
         request = EndpointCreate(network="web", sandbox="own")
         await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
