@@ -16,7 +16,7 @@ from fastpath.control.cluster.reaper import Reaper
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.dns.counts import Counts
-from fastpath.control.docker.service import docker_plugin
+from fastpath.control.docker.plugin_server import docker_plugin
 from fastpath.control.host.registration import Registration
 from fastpath.control.host.underlay_follower import UnderlayFollower
 from fastpath.control.host.underlay_watch import routed_subnets
@@ -67,7 +67,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         start("underlay", follower.run())
         start("watchdog", notifier.beat())
         if plane.resolver_sockets is not None:
-            from fastpath.control.dns.service import resolvers  # noqa: PLC0415  # dnspython: 75 ms, for those who use it
+            from fastpath.control.dns.resolvers import resolvers  # noqa: PLC0415  # dnspython: 75 ms, for those who use it
 
             start("resolvers", resolvers(config, plane.resolver_sockets, mirror, questions).run())
 
