@@ -41,7 +41,7 @@ def application(metrics: Metrics, status: Callable[[], Status]) -> web.Applicati
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, listen: Address) -> AsyncIterator[None]:
+async def serving_metrics(app: web.Application, listen: Address) -> AsyncIterator[None]:
     """Serve it until the block ends. Raise RefusedError where we cannot listen there."""
     where = str(listen) if isinstance(listen, Path) else f"{listen[0]} port {listen[1]}"
     async with contextlib.AsyncExitStack() as stack:

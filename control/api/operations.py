@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Operations:
-    """Create and remove networks and endpoints. `reserved` tells which subnets this host's own routes use."""
+    """Create and remove networks and endpoints. `routed` tells which subnets this host's own routes use."""
 
     def __init__(
         self,
@@ -31,13 +31,13 @@ class Operations:
         mirror: Mirror,
         registry: Registry,
         reconciler: Reconciler,
-        reserved: Callable[[], Sequence[tuple[IPNetwork, str]]],
+        routed: Callable[[], Sequence[tuple[IPNetwork, str]]],
     ) -> None:
         self._host = host
         self._mirror = mirror
         self._registry = registry
         self._reconciler = reconciler
-        self._reserved = reserved
+        self._routed = routed
         self._creating = asyncio.Lock()
 
     async def create_network(self, request: NetworkCreate) -> Network:
@@ -48,8 +48,8 @@ class Operations:
             request = await self._checked_macvlan(request)
         elif request.options:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
-        reserved = await self._reconciler.in_thread(self._reserved)
-        network, _ = await self._registry.create_network(request, reserved)
+        routed = await self._reconciler.in_thread(self._routed)
+        network, _ = await self._registry.create_network(request, routed)
         kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
         log.info("network %s created: %s, %s", network.name, kind, _pools(network))
         return network

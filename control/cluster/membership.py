@@ -42,7 +42,7 @@ class Membership:
         return [self.problem] if self.problem is not None else []
 
     @property
-    def holds(self) -> bool:
+    def owns_name(self) -> bool:
         """Whether this host has its name for itself, as far as is known: only then are the endpoints of that name its
         own."""
         return self.registered.is_set() and self.problem is None

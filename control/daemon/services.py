@@ -7,8 +7,8 @@ import logging
 import socket
 
 from fastpath.control.api.operations import Operations
-from fastpath.control.api.queries import View
-from fastpath.control.api.server import faces
+from fastpath.control.api.queries import Queries
+from fastpath.control.api.server import serving_api
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.membership import Membership
 from fastpath.control.cluster.mirrored_store import MirroredStore
@@ -16,7 +16,7 @@ from fastpath.control.cluster.reaper import Reaper
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.dns.counts import Counts
-from fastpath.control.docker.plugin_server import docker_plugin
+from fastpath.control.docker.plugin_server import serving_docker
 from fastpath.control.host.registration import Registration
 from fastpath.control.host.underlay_follower import UnderlayFollower
 from fastpath.control.host.underlay_watch import routed_subnets
@@ -42,12 +42,12 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         membership = Membership(own_writes, config.lease_ttl, lambda: underlay.describe(config.udp_port))
         registration = Registration(host, membership, mirror, reconciler)
         mirror.subscribe(registration.changed)
-        reconciler.write_to(registry, lambda: membership.holds)
+        reconciler.write_to(registry, lambda: membership.owns_name)
         follower = UnderlayFollower(config.vtep, underlay, plane.peering, reconciler, membership.changed)
         mirror.subscribe(follower.changed)
         reaper = Reaper(host, mirror, registry, config.grace)
         operations = Operations(host, mirror, registry, reconciler, routed_subnets)
-        view = View(
+        queries = Queries(
             underlay=underlay,
             store=config.store_url,
             probe_interval=config.probe_interval,
@@ -71,17 +71,17 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
 
             start("resolvers", resolvers(config, plane.resolver_sockets, mirror, questions).run())
 
-        shown = faces(
+        api = serving_api(
             sock,
             engine=plane.engine,
             reconciler=reconciler,
             operations=operations,
-            view=view,
+            queries=queries,
             questions=questions,
             metrics=config.metrics,
         )
-        await stack.enter_async_context(shown)
-        docker = docker_plugin(
+        await stack.enter_async_context(api)
+        docker = serving_docker(
             config, underlay=underlay, store=own_writes, mirror=mirror, registry=registry, reconciler=reconciler
         )
         await stack.enter_async_context(docker)

@@ -12,7 +12,7 @@ from ipaddress import ip_interface
 from fastpath.control.cluster.mirror import Mirror, caught_up, gone, heard_others
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.docker.claims import MANAGER, Claims
-from fastpath.control.docker.ipam_driver import Reserved
+from fastpath.control.docker.ipam_driver import RoutedSubnets
 from fastpath.control.docker.kinds import Kind
 from fastpath.control.docker.protocol import (
     CreateEndpoint,
@@ -27,7 +27,7 @@ from fastpath.control.docker.protocol import (
     OneNetwork,
     OperationalInfo,
 )
-from fastpath.control.docker.state import Book, Entry
+from fastpath.control.docker.state import DockerNetwork, DockerState
 from fastpath.control.drivers import managed
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.objects import Endpoint, IPInterface, Network, Sandbox
@@ -46,20 +46,20 @@ class NetworkDriver:
         *,
         host: str,
         claims: Claims,
-        book: Book,
+        state: DockerState,
         mirror: Mirror,
         registry: Registry,
         reconciler: Reconciler,
-        reserved: Reserved,
+        routed: RoutedSubnets,
     ) -> None:
         self._kind = kind
         self._host = host
         self._claims = claims
-        self._book = book
+        self._state = state
         self._mirror = mirror
         self._registry = registry
         self._reconciler = reconciler
-        self._reserved = reserved
+        self._routed = routed
 
     async def capabilities(self, _: Nothing) -> NetworkCapabilities:
         """Docker may not replicate anything itself, but a network reaches other hosts."""
@@ -70,22 +70,22 @@ class NetworkDriver:
     async def create_network(self, request: CreateNetwork) -> Nothing:
         """Make the network in the cluster, or join the one that is there."""
         want = self._kind.wanted(request)
-        async with self._book.lock:
+        async with self._state.lock:
             await self._kind.check(want)
-            network, revision = await self._claims.use_network(want, await self._reserved())
-            self._book.add(request.network, Entry(network=network.name, wanted=want))
+            network, revision = await self._claims.use_network(want, await self._routed())
+            self._state.add(request.network, DockerNetwork(network=network.name, wanted=want))
         await self._shown(network, revision)
         log.info("Docker has the network %s now, as %s", network.name, request.network[:12])
         return Nothing()
 
     async def restore(self, name: str) -> None:
         """Make a network that is no longer in the cluster as it was, if this host's Docker has it."""
-        entry = self._book.of_network(name)
+        entry = self._state.of_network(name)
         if entry is None:
             raise NotFoundError(f"there is no network {name}")
-        async with self._book.lock:
+        async with self._state.lock:
             again = entry.wanted.model_copy(update={"name": name})
-            network, revision = await self._claims.use_network(again, await self._reserved())
+            network, revision = await self._claims.use_network(again, await self._routed())
         await self._shown(network, revision)
         log.warning("the network %s was missing in the cluster: it is made anew, since Docker has it", name)
 
@@ -96,10 +96,10 @@ class NetworkDriver:
 
     async def delete_network(self, request: OneNetwork) -> Nothing:
         """Always done, whatever the store says: what it has to be told it is told later."""
-        entry = self._book.remove(request.network)
+        entry = self._state.remove(request.network)
         if entry is None:
             return Nothing()
-        if entry.network in self._book.left:
+        if entry.network in self._state.left:
             for endpoint in [e for e in self._own_endpoints() if e.network == entry.network]:
                 await self._remove(endpoint)
             try:
@@ -112,16 +112,16 @@ class NetworkDriver:
     async def strike_off(self, name: str) -> None:
         """Tell the store that this host's Docker left the network."""
         self._check_store()
-        async with self._book.lock:
-            if name in self._book.left:
+        async with self._state.lock:
+            if name in self._state.left:
                 await self._claims.leave_network(name)
-                self._book.struck_off(name)
+                self._state.struck_off(name)
 
     # Endpoints.
 
     async def create_endpoint(self, request: CreateEndpoint) -> EndpointCreated:
         """Claim what the endpoint needs."""
-        entry = self._book.networks.get(request.network)
+        entry = self._state.networks.get(request.network)
         if entry is None:
             raise NotFoundError(
                 f"fastpath on this host does not know the network {request.network[:12]}: "
@@ -213,7 +213,7 @@ class NetworkDriver:
 
     async def _give_back(self, endpoint: Endpoint) -> None:
         """What Docker's own IPAM gave it will not give back to us. (Where this is not done, a lease ends.)"""
-        entry = self._book.of_network(endpoint.network)
+        entry = self._state.of_network(endpoint.network)
         for address in endpoint.addresses if entry is not None and not entry.wanted.own_ipam else ():
             await self._claims.release_address(endpoint.network, address.ip)
 

@@ -18,7 +18,7 @@ from fastpath.control.docker.ipam_driver import IpamDriver
 from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.control.docker.plugin import Plugin
-from fastpath.control.docker.state import Book
+from fastpath.control.docker.state import DockerState
 from fastpath.control.docker.upkeep import Upkeep
 from fastpath.control.host import lan
 from fastpath.control.host.reconciler import Reconciler
@@ -34,7 +34,7 @@ MACVLAN: Final = "fastpath-macvlan"
 
 
 @contextlib.asynccontextmanager
-async def docker_plugin(
+async def serving_docker(
     config: DaemonConfig,
     *,
     underlay: Underlay,
@@ -48,10 +48,10 @@ async def docker_plugin(
         yield
         return
 
-    async def reserved() -> Sequence[tuple[IPNetwork, str]]:
+    async def routed() -> Sequence[tuple[IPNetwork, str]]:
         return await reconciler.in_thread(routed_subnets)
 
-    book = Book(config.state_dir / "docker.json")
+    state = DockerState(config.state_dir / "docker.json")
     claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
 
     def driver(kind: Kind) -> NetworkDriver:
@@ -59,28 +59,28 @@ async def docker_plugin(
             kind,
             host=config.host,
             claims=claims,
-            book=book,
+            state=state,
             mirror=mirror,
             registry=registry,
             reconciler=reconciler,
-            reserved=reserved,
+            routed=routed,
         )
 
     overlay = driver(OverlayKind(underlay.overhead))
     macvlan = driver(MacvlanKind(claims, mirror, reconciler))
     avoid = functools.partial(lan.hosts_addresses, reconciler, mirror)
     plugins = {
-        OVERLAY: Plugin(overlay, IpamDriver(claims, book, reserved, overlay.restore, avoid)),
+        OVERLAY: Plugin(overlay, IpamDriver(claims, state, routed, overlay.restore, avoid)),
         MACVLAN: Plugin(macvlan),
     }
     async with contextlib.AsyncExitStack() as stack:
         for name, plugin in plugins.items():
-            await stack.enter_async_context(_served(config.docker_plugin_dir / f"{name}.sock", plugin))
+            await stack.enter_async_context(_serving_plugin(config.docker_plugin_dir / f"{name}.sock", plugin))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         # Of what is kept up, nothing differs between the drivers.
         names = ContainerNames(config.docker_socket, config.host, mirror, registry)
         running = [
-            tasks.create_task(Upkeep(config.host, overlay, book, mirror).run(), name="docker"),
+            tasks.create_task(Upkeep(config.host, overlay, state, mirror).run(), name="docker"),
             tasks.create_task(names.run(), name="container names"),
         ]
         yield
@@ -89,7 +89,7 @@ async def docker_plugin(
 
 
 @contextlib.asynccontextmanager
-async def _served(path: Path, plugin: Plugin) -> AsyncIterator[None]:
+async def _serving_plugin(path: Path, plugin: Plugin) -> AsyncIterator[None]:
     with listening_socket(path, option="--docker-plugin-dir") as sock:
         async with serving(plugin.application(), sock, shutdown_timeout=2.0):
             yield

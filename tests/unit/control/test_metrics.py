@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.api import metrics as module
 from fastpath.control.api.metrics import Metrics, Snapshot
-from fastpath.control.api.metrics_http import application, serve
+from fastpath.control.api.metrics_http import application, serving_metrics
 from fastpath.control.host.reconciler import Reconciles
 from fastpath.control.model.requests import NetworkInfo, PeerInfo
 from fastpath.engine.stats import PortStats, RemoteStats
@@ -178,7 +178,7 @@ def ask(listen: Path | tuple[str, int], request: Callable[[aiohttp.ClientSession
     async def run() -> None:
         connector = aiohttp.UnixConnector(str(listen)) if isinstance(listen, Path) else None
         async with (
-            serve(application(Metrics(lambda: SNAPSHOT), lambda: healthy), listen),
+            serving_metrics(application(Metrics(lambda: SNAPSHOT), lambda: healthy), listen),
             aiohttp.ClientSession(connector=connector) as session,
         ):
             await request(session)
@@ -216,7 +216,7 @@ def test_ill_health_is_503(tmp_path: Path) -> None:
     async def run() -> None:
         ill = fake.STATUS.model_copy(update={"healthy": False, "problems": ("no store",)})
         async with (
-            serve(application(Metrics(lambda: SNAPSHOT), lambda: ill), tmp_path / "m.sock"),
+            serving_metrics(application(Metrics(lambda: SNAPSHOT), lambda: ill), tmp_path / "m.sock"),
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "m.sock"))) as session,
             session.get("http://localhost/healthz") as response,
         ):
@@ -240,7 +240,7 @@ def test_where_it_cannot_listen_is_one_line(tmp_path: Path) -> None:
         ]
 
         async def listen_on(listen: Path | tuple[str, int]) -> None:
-            async with serve(application(Metrics(lambda: SNAPSHOT), lambda: fake.STATUS), listen):
+            async with serving_metrics(application(Metrics(lambda: SNAPSHOT), lambda: fake.STATUS), listen):
                 pass
 
         for listen, why in places:

@@ -164,7 +164,7 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
         await first.register()
         second = Membership(host.store, 30, host.peer)
-        reconciler.may_write = lambda: second.holds
+        reconciler.may_write = lambda: second.owns_name
         following = asyncio.create_task(host.mirror.run(host.store))
         joining = asyncio.create_task(second.run())
         await host.mirror.synced.wait()
@@ -173,7 +173,7 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         assert await host.store.get(keys.endpoint("web", "0" * 16)) is not None
         await host.store.commit([], [Delete(keys.peer("h1"))])
         second.changed()
-        await until(lambda: second.holds)
+        await until(lambda: second.owns_name)
         await reconciler.everything()
         assert await host.store.get(keys.endpoint("web", "0" * 16)) is None
         for task in (following, joining):
