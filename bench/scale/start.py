@@ -5,8 +5,8 @@ import subprocess
 import sys
 import time
 
-TAKE_OVER = "fastpath.control.daemon"
-ALL = f"{TAKE_OVER}, fastpath.control.api.server, fastpath.control.cluster.registry, fastpath.control.cluster.reaper"
+TAKE_OVER = "fastpath.control.daemon.main"
+ALL = f"{TAKE_OVER}, fastpath.control.daemon.services"
 
 
 def measure() -> dict[str, float]:

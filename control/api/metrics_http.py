@@ -5,13 +5,14 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
 
 from fastpath.control.api.metrics import Metrics
 from fastpath.control.model.requests import Status
+from fastpath.control.runtime.http_server import Address, serving
 from fastpath.errors import RefusedError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,22 +40,19 @@ def application(metrics: Metrics, status: Callable[[], Status]) -> web.Applicati
     return app
 
 
-async def serve(app: web.Application, listen: Path | tuple[str, int]) -> web.AppRunner:
-    """Serve it until the result's `cleanup`. Raises RefusedError where we can't listen there."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
+@contextlib.asynccontextmanager
+async def serving_metrics(app: web.Application, listen: Address) -> AsyncIterator[None]:
+    """Serve it until the block ends. Raise RefusedError where we cannot listen there."""
     where = str(listen) if isinstance(listen, Path) else f"{listen[0]} port {listen[1]}"
-    try:
-        if isinstance(listen, Path):
-            _check_free(listen)
-            await web.UnixSite(runner, os.fspath(listen)).start()
-        else:
-            await web.TCPSite(runner, *listen).start()
-    except OSError as error:
-        await runner.cleanup()
-        why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
-        raise RefusedError(f"cannot serve metrics on {where}: {why or error}") from error
-    return runner
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            if isinstance(listen, Path):
+                _check_free(listen)
+            await stack.enter_async_context(serving(app, listen, shutdown_timeout=0.5))
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
+            raise RefusedError(f"cannot serve metrics on {where}: {why or error}") from error
+        yield
 
 
 def _check_free(path: Path) -> None:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster.mirror import Mirror, caught_up, gone
+from fastpath.control.cluster.mirror import Mirror, caught_up, gone, heard_others
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.host import lan
 from fastpath.control.host.reconciler import Reconciler
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Operations:
-    """Create and remove networks and endpoints. `reserved` tells which subnets this host's own routes use."""
+    """Create and remove networks and endpoints. `routed` tells which subnets this host's own routes use."""
 
     def __init__(
         self,
@@ -31,13 +31,13 @@ class Operations:
         mirror: Mirror,
         registry: Registry,
         reconciler: Reconciler,
-        reserved: Callable[[], Sequence[tuple[IPNetwork, str]]],
+        routed: Callable[[], Sequence[tuple[IPNetwork, str]]],
     ) -> None:
         self._host = host
         self._mirror = mirror
         self._registry = registry
         self._reconciler = reconciler
-        self._reserved = reserved
+        self._routed = routed
         self._creating = asyncio.Lock()
 
     async def create_network(self, request: NetworkCreate) -> Network:
@@ -48,9 +48,8 @@ class Operations:
             request = await self._checked_macvlan(request)
         elif request.options:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
-        reserved = await self._reconciler.in_thread(self._reserved)
-        network, revision = await self._registry.create_network(request, reserved)
-        await caught_up(self._mirror, revision)
+        routed = await self._reconciler.in_thread(self._routed)
+        network, _ = await self._registry.create_network(request, routed)
         kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
         log.info("network %s created: %s, %s", network.name, kind, _pools(network))
         return network
@@ -66,7 +65,7 @@ class Operations:
 
     async def remove_network(self, name: str) -> None:
         """Remove a network that has no endpoints."""
-        await caught_up(self._mirror, await self._registry.remove_network(name))
+        await self._registry.remove_network(name)
         log.info("network %s removed", name)
 
     async def create_endpoint(self, request: EndpointCreate) -> Endpoint:
@@ -82,24 +81,23 @@ class Operations:
             try:
                 known = self._known_addresses(request.network)
                 endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, known)
-                await caught_up(self._mirror, revision)
             except UnavailableError:
                 self._reconciler.abandoned.add(identity)  # the commit may have happened
                 raise
         try:
+            await heard_others(self._mirror, revision)
             await self._reconciler.endpoint(endpoint)
         except BaseException:
             await self._undo(endpoint)
             raise
         ready = endpoint.model_copy(update={"state": "ready"})
         try:
-            revision_ready = await self._registry.set_state(endpoint, "ready")
+            written = await self._registry.set_state(endpoint, "ready")
         except UnavailableError:
             self._reconciler.look_at_everything()  # which writes it once the store is back
             return ready
-        if revision_ready is None:
+        if written is None:
             raise ConflictError(f"endpoint {endpoint.id} was removed while it was made")
-        await caught_up(self._mirror, revision_ready)
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
 
@@ -124,13 +122,14 @@ class Operations:
             raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
         if endpoint.manager:
             raise ConflictError(f"endpoint {endpoint.id} is a container's of Docker: docker network disconnect it")
-        leaving = await self._registry.set_state(endpoint, "leaving")
-        if leaving is not None:
-            await caught_up(self._mirror, leaving)  # lest the reconciler, which may look just now, make it anew
+        await self._registry.set_state(endpoint, "leaving")  # the reconciler must not create its interface again
         await self._reconciler.remove_endpoint(endpoint)
-        await self._registry.delete_endpoint(endpoint)
-        await gone(self._mirror, endpoint)
+        await self._delete(endpoint)
         log.info("endpoint %s removed", endpoint.id)
+
+    async def _delete(self, endpoint: Endpoint) -> None:
+        if await self._registry.delete_endpoint(endpoint) is None:
+            await gone(self._mirror, endpoint)
 
     def _find(self, beginning: str) -> Endpoint:
         found = [
@@ -161,8 +160,7 @@ class Operations:
         try:
             await self._registry.set_state(endpoint, "leaving")
             await self._reconciler.remove_endpoint(endpoint)
-            await self._registry.delete_endpoint(endpoint)
-            await gone(self._mirror, endpoint)  # so that it isn't shown any more
+            await self._delete(endpoint)
         except FastpathError as error:
             log.warning("endpoint %s is undone at the next pass: %s", endpoint.id, error)
             self._reconciler.look_at_everything()

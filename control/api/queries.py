@@ -23,7 +23,7 @@ from fastpath.version import VERSION
 PATIENCE = 3.0  # probe intervals without an answer after which a peer is called silent
 
 
-class View:
+class Queries:
     """Reads everything, changes nothing. `more` returns further problems."""
 
     def __init__(

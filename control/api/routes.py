@@ -11,11 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from fastpath import Capture
 from fastpath.control.api.operations import Operations
-from fastpath.control.api.queries import View
+from fastpath.control.api.queries import Queries
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.capture.stream import answer
 from fastpath.control.host.forwarders import info, set_forwarder
-from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.requests import EndpointCreate, ForwarderSet, NetworkCreate
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import ConflictError, FastpathError, NotFoundError
@@ -60,20 +59,18 @@ def _one(message: BaseModel, status: int = 200) -> web.Response:
     return web.json_response(message.model_dump(mode="json"), status=status)
 
 
-class Api:
-    """The routes, and what each calls. What reads the engine or the kernel runs in the reconciler's thread."""
+class Routes:
+    """The routes, and what each calls."""
 
     def __init__(
         self,
         operations: Operations,
-        view: View,
-        reconciler: Reconciler,
+        queries: Queries,
         stats: Callable[[], Any],
         capture: Callable[[str], Callable[[CaptureRequest], Capture]],
     ) -> None:
         self._operations = operations
-        self._view = view
-        self._reconciler = reconciler
+        self._queries = queries
         self._stats = stats
         self._capture = capture
 
@@ -104,25 +101,25 @@ class Api:
 
     async def status(self, _: web.Request) -> web.Response:
         """Status."""
-        return _one(self._view.status())
+        return _one(self._queries.status())
 
     async def health(self, _: web.Request) -> web.Response:
         """200 or 503."""
-        status = self._view.status()
+        status = self._queries.status()
         return _one(status, 200 if status.healthy else 503)
 
     async def networks(self, _: web.Request) -> web.Response:
         """[NetworkInfo]"""
-        return _list(self._view.networks())
+        return _list(self._queries.networks())
 
     async def network(self, request: web.Request) -> web.Response:
         """NetworkDetail"""
-        return _one(self._view.network(request.match_info["name"]))
+        return _one(self._queries.network(request.match_info["name"]))
 
     async def network_create(self, request: web.Request) -> web.Response:
         """NetworkCreate -> NetworkInfo"""
         network = await self._operations.create_network(NetworkCreate.model_validate_json(await request.read()))
-        return _one(self._view.info(network))
+        return _one(self._queries.info(network))
 
     async def network_remove(self, request: web.Request) -> web.Response:
         """{}"""
@@ -135,7 +132,7 @@ class Api:
 
     async def endpoints(self, request: web.Request) -> web.Response:
         """[Endpoint]"""
-        return _list(self._view.endpoints(request.query.get("network")))
+        return _list(self._queries.endpoints(request.query.get("network")))
 
     async def endpoint_create(self, request: web.Request) -> web.Response:
         """EndpointCreate -> Endpoint"""
@@ -148,24 +145,24 @@ class Api:
 
     async def forwarder(self, request: web.Request) -> web.Response:
         """ForwarderInfo"""
-        return _one(info(self._view.segment(request.match_info["name"])))
+        return _one(info(self._queries.segment(request.match_info["name"])))
 
     async def forwarder_set(self, request: web.Request) -> web.Response:
         """ForwarderSet -> ForwarderInfo"""
         wanted = ForwarderSet.model_validate_json(await request.read())
-        return _one(await asyncio.to_thread(set_forwarder, self._view.segment(request.match_info["name"]), wanted))
+        return _one(await asyncio.to_thread(set_forwarder, self._queries.segment(request.match_info["name"]), wanted))
 
     async def forwarder_reset(self, request: web.Request) -> web.Response:
         """ForwarderInfo"""
-        return _one(await asyncio.to_thread(set_forwarder, self._view.segment(request.match_info["name"]), None))
+        return _one(await asyncio.to_thread(set_forwarder, self._queries.segment(request.match_info["name"]), None))
 
     async def peers(self, _: web.Request) -> web.Response:
         """[PeerInfo]"""
-        return _list(self._view.peers())
+        return _list(self._queries.peers())
 
     async def fdb(self, request: web.Request) -> web.Response:
         """[OverlayFdbLine]"""
-        return _list(self._view.fdb(request.query.get("network")))
+        return _list(self._queries.fdb(request.query.get("network")))
 
     async def stats(self, _: web.Request) -> web.Response:
         """stats.EngineStats.as_dict()"""

@@ -4,50 +4,40 @@
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
-
-from aiohttp import web
 
 from fastpath import Engine
 from fastpath.control.api import metrics_http
 from fastpath.control.api.metrics import Metrics, Snapshot
 from fastpath.control.api.operations import Operations
-from fastpath.control.api.queries import View
-from fastpath.control.api.routes import Api
+from fastpath.control.api.queries import Queries
+from fastpath.control.api.routes import Routes
 from fastpath.control.dns.counts import Counts
 from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.runtime.http_server import Address, serving
 
 
 @contextlib.asynccontextmanager
-async def faces(
+async def serving_api(
     sock: socket.socket,
     *,
     engine: Engine,
     reconciler: Reconciler,
     operations: Operations,
-    view: View,
+    queries: Queries,
     questions: Counts,
-    metrics: Path | tuple[str, int] | None,
+    metrics: Address | None,
 ) -> AsyncIterator[None]:
     """Answer on `sock`, and on `metrics`."""
 
     def snapshot() -> Snapshot:
         return Snapshot(
-            view.status(), engine.stats(), view.networks(), view.peers(), reconciler.done, questions.as_dict()
+            queries.status(), engine.stats(), queries.networks(), queries.peers(), reconciler.done, questions.as_dict()
         )
 
-    api = Api(operations, view, reconciler, lambda: engine.stats().as_dict(), capture=view.open_capture)
-    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, sock).start()
-        if metrics is None:
-            yield
-            return
-        told = await metrics_http.serve(metrics_http.application(Metrics(snapshot), view.status), metrics)
-        try:
-            yield
-        finally:
-            await told.cleanup()
-    finally:
-        await runner.cleanup()
+    routes = Routes(operations, queries, lambda: engine.stats().as_dict(), capture=queries.open_capture)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(routes.application(), sock, shutdown_timeout=2.0))
+        if metrics is not None:
+            app = metrics_http.application(Metrics(snapshot), queries.status)
+            await stack.enter_async_context(metrics_http.serving_metrics(app, metrics))
+        yield

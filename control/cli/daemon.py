@@ -59,6 +59,6 @@ def daemon(file: Path | None, **options: Any) -> None:
             options[key] = options[key].absolute()
     config = load_config(file, options)
     # Not at the top: the engine and netlink take 400 ms to load, twice as long as all other commands.
-    from fastpath.control.daemon import run  # noqa: PLC0415
+    from fastpath.control.daemon.main import run  # noqa: PLC0415
 
     run(config)

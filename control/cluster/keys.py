@@ -47,7 +47,7 @@ def addresses(network_name: str) -> str:
 
 
 def address(network_name: str, ip: IPAddress) -> str:
-    """The id of the endpoint that has the address, or, with a lease, holds.py's name of a host's Docker."""
+    """The id of the endpoint that has the address, or, with a lease, reservations.py's name of a host's Docker."""
     return addresses(network_name) + str(ip)
 
 

@@ -37,7 +37,12 @@ class Membership:
         self._written: tuple[Peer, int] | None = None
 
     @property
-    def holds(self) -> bool:
+    def problems(self) -> list[Problem]:
+        """Why this host is not registered."""
+        return [self.problem] if self.problem is not None else []
+
+    @property
+    def owns_name(self) -> bool:
         """Whether this host has its name for itself, as far as is known: only then are the endpoints of that name its
         own."""
         return self.registered.is_set() and self.problem is None

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store says, as this host last heard it: networks, endpoints, peers.
+"""What the store says, as far as this host knows: networks, endpoints, peers.
 
 It lists once, then follows the store's events; after a gap that the store no longer knows it lists again and
 compares. While the store is away everything stays as it was. Nobody but this file changes it.
+
+What this host commits itself it takes at once (`committed`). The watch may be behind then: until it has passed that
+revision, older events about the same key are ignored, also about a key that was deleted.
 """
 
 import asyncio
@@ -18,13 +21,23 @@ from fastpath.control.cluster import keys
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
-from fastpath.control.store.interface import CompactedError, Event, Item, Listing, Store, UnavailableError
+from fastpath.control.store.interface import (
+    CompactedError,
+    Delete,
+    Event,
+    Item,
+    Listing,
+    Put,
+    Store,
+    UnavailableError,
+)
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
-CATCH_UP_S = 10.0  # until we hear of what we committed ourselves
+CATCH_UP_S = 10.0  # until we the watch reports what somebody else committed
+LAG_S = 2.0  # for so long it is waited for what others committed before us
 
 
 @dataclass
@@ -40,9 +53,9 @@ class Changes:
 
 
 class Mirror:
-    """Call `load` first, then let `run` run. `on_change` is called in the event loop."""
+    """Call `load` first, then let `run` run."""
 
-    def __init__(self, cache: Cache | None, on_change: Callable[[Changes], None]) -> None:
+    def __init__(self, cache: Cache | None) -> None:
         self.networks: dict[str, Network] = {}
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
         self.peers: dict[str, Peer] = {}
@@ -53,9 +66,11 @@ class Mirror:
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
         self._cache = cache
-        self._on_change = on_change
+        self._listeners: list[Callable[[Changes], None]] = []
         # By key; the value's hash too, since a store that took the place of another one has the same numbers.
         self._seen: dict[str, tuple[int, int]] = {}
+        self._heard = 0  # the revision up to which everything was listed or watched
+        self._own: dict[str, int] = {}  # keys that this host changed after that, and at which revision
         self._moved = asyncio.Condition()
 
     @property
@@ -70,6 +85,10 @@ class Mirror:
             return self._problem.text
         return self._store.problem if self._store is not None else None
 
+    def subscribe(self, listener: Callable[[Changes], None]) -> None:
+        """Call `listener` after every change, in the event loop; listeners are called in the order they came."""
+        self._listeners.append(listener)
+
     def load(self, host: str | None = None) -> None:
         """Begin with what a predecessor kept on disk. With `host`, only with what concerns that host, which is sooner
         done; call it again for the rest."""
@@ -79,14 +98,14 @@ class Mirror:
         items = listing.items if host is None else _about(host, listing.items)
         self._take(Event(item.key, item.value, item.revision) for item in items)
         if host is None:
-            self.revision = listing.revision
+            self.revision = self._heard = listing.revision
 
     def local_endpoints(self, host: str) -> list[Endpoint]:
         """The endpoints of one host."""
         return [end for members in self.endpoints.values() for end in members.values() if end.host == host]
 
     async def reached(self, revision: int) -> None:
-        """Wait until the mirror shows what was committed at `revision`."""
+        """Wait until the mirror shows what all hosts committed up to `revision`."""
         await self._shows(lambda: self.revision >= revision)
 
     async def without(self, endpoint: Endpoint) -> None:
@@ -96,6 +115,18 @@ class Mirror:
     async def _shows(self, condition: Callable[[], bool]) -> None:
         async with self._moved:
             await self._moved.wait_for(condition)
+
+    def committed(self, revision: int, changes: Sequence[Put | Delete]) -> None:
+        """Take what this host committed at `revision`, unless the watch has passed that."""
+        if revision <= self._heard:
+            return
+        own = [
+            Event(change.key, change.value if isinstance(change, Put) else None, revision)
+            for change in changes
+            if change.key.startswith(keys.OBJECTS) and self._own.get(change.key, 0) < revision
+        ]
+        self._own.update((event.key, revision) for event in own)
+        self._tell(self._take(own))
 
     async def run(self, store: Store) -> None:
         """Follow the store, for ever."""
@@ -117,6 +148,7 @@ class Mirror:
                 await asyncio.sleep(10 * RETRY_S)
 
     async def _list(self, store: Store) -> None:
+        self._own.clear()  # a listing has all that was committed before it began
         listing = await store.list(keys.OBJECTS)
         none = not any(item.key.startswith(keys.NETWORKS) for item in listing.items)
         if self.networks and none and await store.get(keys.NETWORKS_GUARD) is None:
@@ -131,7 +163,12 @@ class Mirror:
         self.lost_all = self._problem = None
         found = {item.key for item in listing.items}
         gone = [Event(key, None, listing.revision) for key in self._seen if key not in found]
-        changes = self._take([*gone, *(Event(item.key, item.value, item.revision) for item in listing.items)])
+        self._hear(listing.revision)
+        changes = self._take(
+            event
+            for event in (*gone, *(Event(item.key, item.value, item.revision) for item in listing.items))
+            if event.key not in self._own
+        )
         if self._cache is not None:
             await self._keep(self._cache.replace, listing)
         await self._moved_to(listing.revision, changes)
@@ -143,7 +180,8 @@ class Mirror:
         stream = store.watch(keys.OBJECTS, self.revision)
         async with contextlib.aclosing(stream):
             async for batch in stream:
-                changes = self._take(batch.events)
+                changes = self._take(e for e in batch.events if e.revision > self._own.get(e.key, 0))
+                self._hear(batch.revision)
                 if self._cache is not None and batch.events:
                     await self._keep(self._cache.apply, batch.revision, batch.events)
                 await self._moved_to(batch.revision, changes)
@@ -157,9 +195,17 @@ class Mirror:
     async def _moved_to(self, revision: int, changes: Changes) -> None:
         async with self._moved:
             self.revision = revision
-            if changes:
-                self._on_change(changes)
+            self._tell(changes)
             self._moved.notify_all()
+
+    def _tell(self, changes: Changes) -> None:
+        for listener in self._listeners if changes else ():
+            listener(changes)
+
+    def _hear(self, revision: int) -> None:
+        """Forget own changes that are no newer than what was listed or watched."""
+        self._heard = revision
+        self._own = {key: own for key, own in self._own.items() if own > revision}
 
     def _take(self, events: Iterable[Event]) -> Changes:
         changes = Changes()
@@ -219,13 +265,13 @@ def _check_named(by_value: str, by_key: str) -> None:
 
 
 async def caught_up(mirror: Mirror, revision: int) -> None:
-    """Wait until the mirror shows what this daemon committed itself. Raises UnavailableError."""
-    await _soon(mirror.reached(revision), f"the store took the change (revision {revision}) but does not tell of it")
+    """Wait until the mirror shows what somebody else committed at `revision`. Raise UnavailableError."""
+    await _soon(mirror.reached(revision), f"the store has revision {revision} but does not report it")
 
 
 async def gone(mirror: Mirror, endpoint: Endpoint) -> None:
-    """Wait until the mirror does not show an endpoint that the store has no more. Raises UnavailableError."""
-    await _soon(mirror.without(endpoint), f"the store has no endpoint {endpoint.id} but does not tell of it")
+    """Wait until the mirror does not show an endpoint that somebody else deleted. Raise UnavailableError."""
+    await _soon(mirror.without(endpoint), f"the store has no endpoint {endpoint.id} but does not report it")
 
 
 async def _soon(waiting: Awaitable[None], trouble: str) -> None:
@@ -233,6 +279,13 @@ async def _soon(waiting: Awaitable[None], trouble: str) -> None:
         await asyncio.wait_for(waiting, CATCH_UP_S)
     except TimeoutError as error:
         raise UnavailableError(f"{trouble}: see `fastpath status`") from error
+
+
+async def heard_others(mirror: Mirror, revision: int) -> None:
+    """Wait a little for what other hosts committed before `revision`, so that a container that starts now can reach
+    theirs with its first packet."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(mirror.reached(revision), LAG_S)
 
 
 def _about(host: str, items: Sequence[Item]) -> list[Item]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import ipam, keys
 from fastpath.control.cluster.ipam import Pool
-from fastpath.control.cluster.reservations import Holds
+from fastpath.control.cluster.reservations import Reservations
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.model.hostnames import of_sandbox
 from fastpath.control.model.macvlan import check_parent_free, range_of
@@ -33,20 +33,20 @@ class Registry:
         self._store = store
         self._host = host
         self._pool = pool
-        self.holds = Holds(store, host)
+        self.reservations = Reservations(store, host)
 
     async def create_network(
-        self, request: NetworkCreate, reserved: Sequence[tuple[IPNetwork, str]] = (), **more: Any
+        self, request: NetworkCreate, routed: Sequence[tuple[IPNetwork, str]] = (), **more: Any
     ) -> tuple[Network, int]:
-        """The network, and the revision it was written at. `reserved` are subnets that are in use on this host, and
+        """The network, and the revision it was written at. `routed` are subnets that are in use on this host, and
         by whom, `more` fields of the network that nobody types. Raises UsageError, ConflictError."""
 
         async def plan(view: ReadView) -> Planned[Network]:
             await view.get(keys.NETWORKS_GUARD)
             items = await view.list(keys.NETWORKS)
             others = [other for item in items if (other := read_network(item)) is not None]
-            held = [] if request.subnets else await self.held_pools()
-            network = self._plan_network(request, others, [*reserved, *held]).model_copy(update=more)
+            reserved = [] if request.subnets else await self.reserved_pools()
+            network = self._plan_network(request, others, [*routed, *reserved]).model_copy(update=more)
             key = keys.network(network.name)
             if any(item.key == key for item in items):
                 raise ConflictError(f"the store's {key} cannot be read: put it right, or choose another name")
@@ -59,14 +59,14 @@ class Registry:
 
         return await transact(self._store, f"network {request.name}", plan)
 
-    async def held_pools(self) -> list[tuple[IPNetwork, str]]:
+    async def reserved_pools(self) -> list[tuple[IPNetwork, str]]:
         """Subnets that were given to somebody for a network that does not exist yet."""
         items = (await self._store.list(keys.POOLS)).items
         pools = [keys.pool_of(item.key) for item in items]
         return [(pool, "a network that is being made") for pool in pools if pool is not None]
 
     def _plan_network(
-        self, request: NetworkCreate, others: Sequence[Network], reserved: Sequence[tuple[IPNetwork, str]]
+        self, request: NetworkCreate, others: Sequence[Network], routed: Sequence[tuple[IPNetwork, str]]
     ) -> Network:
         for other in others:
             if other.name == request.name:
@@ -76,12 +76,12 @@ class Registry:
         taken = [(subnet.pool, f"the network {other.name}") for other in others for subnet in other.subnets]
         pools = list(request.subnets)
         if not pools:
-            pools = [ipam.choose_subnet(self._pool, [pool for pool, _ in [*taken, *reserved]])]
+            pools = [ipam.choose_subnet(self._pool, [pool for pool, _ in [*taken, *routed]])]
         if request.driver == "macvlan":  # whose subnet is that of a LAN, which hosts have routes to
             check_parent_free(request.name, request.options, others)
-            reserved = ()
+            routed = ()
         for pool in pools:
-            ipam.check_subnet(pool, [*taken, *reserved])
+            ipam.check_subnet(pool, [*taken, *routed])
             if pool.version == 6 and request.mtu is not None and request.mtu < MIN_MTU_V6:
                 raise UsageError(f"the subnet {pool} cannot have an MTU of {request.mtu}: IPv6 needs {MIN_MTU_V6}")
         vni = request.vni
@@ -228,13 +228,13 @@ class Registry:
             for address in endpoint.addresses:
                 key = keys.address(endpoint.network, address.ip)
                 if endpoint.manager and endpoint.host == self._host:  # it will give the address back itself
-                    changes.append(Put(key, self.holds.owner, await self.holds.lease()))
+                    changes.append(Put(key, self.reservations.owner, await self.reservations.lease()))
                 else:
                     changes.append(Delete(key))
             return Planned(True, changes)
 
         what = f"endpoint {endpoint.id}"
-        deleted, revision = await transact(self._store, what, plan, lease_gone=self.holds.lease_gone)
+        deleted, revision = await transact(self._store, what, plan, lease_gone=self.reservations.lease_gone)
         return revision if deleted else None
 
     async def _network(self, store: Store | ReadView, name: str) -> tuple[Item, Network]:

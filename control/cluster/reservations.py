@@ -10,11 +10,11 @@ import time
 
 from fastpath.control.store.interface import Store
 
-HOLD_S = 180  # Docker goes on within a second
+RESERVATION_S = 180  # Docker goes on within a second
 FRESH_S = 60.0  # for so long a lease serves for further holds
 
 
-class Holds:
+class Reservations:
     """Those of one host."""
 
     def __init__(self, store: Store, host: str) -> None:
@@ -26,7 +26,7 @@ class Holds:
         """The number of a lease that lasts another two minutes at least."""
         if time.monotonic() >= self._until:
             self._until = time.monotonic() + FRESH_S
-            self._lease = await self._store.grant(HOLD_S)
+            self._lease = await self._store.grant(RESERVATION_S)
         return self._lease
 
     def lease_gone(self) -> None:

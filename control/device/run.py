@@ -8,13 +8,12 @@ import os
 import socket
 from collections.abc import Callable
 
-from aiohttp import web
-
 from fastpath import Port
 from fastpath.control.device.api import application
 from fastpath.control.device.config import VxlanConfig
 from fastpath.control.device.control_socket import control_socket, socket_directory
 from fastpath.control.device.vxlan import VxlanDevice
+from fastpath.control.runtime.http_server import serving
 from fastpath.control.runtime.signals import StopSignals
 from fastpath.errors import FastpathError, RefusedError
 
@@ -48,17 +47,14 @@ async def _serve(
 
     signals.then(lambda: loop.call_soon_threadsafe(end, None))
     device.engine.on_port_gone(port_gone)
-    runner = web.AppRunner(application(device, lambda: end(None)), access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.SockSite(runner, sock).start()
-    device.engine.start()
     try:
-        if not signals.received:
-            ready(device)
-        return await ended
+        async with serving(application(device, lambda: end(None)), sock, shutdown_timeout=0.5):
+            device.engine.start()
+            if not signals.received:
+                ready(device)
+            return await ended
     finally:
         signals.then(lambda: None)
-        await runner.cleanup()
 
 
 def detach(config: VxlanConfig) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Docker's requests change in the store, each in one transaction (docs/store.md).
 
-An address is Docker's before it is an endpoint's, and again afterwards (holds.py). The one thing that makes it an
-endpoint's is `create_endpoint`, which takes it from this host's Docker, or if it is free, and from nobody else. So
+An address is Docker's before it is an endpoint's, and again afterwards (reservations.py). Only one thing makes it
+an endpoint's: `create_endpoint`, which takes it from this host's Docker, or if it is free, and from nobody else. So
 whatever was held for too long, or given back twice, two endpoints never have one address.
 """
 
@@ -29,7 +29,7 @@ class Claims:
     def __init__(self, store: Store, registry: Registry, host: str, pool: Pool) -> None:
         self._store = store
         self._registry = registry
-        self._holds = registry.holds
+        self._reservations = registry.reservations
         self._host = host
         self._pool = pool
 
@@ -44,7 +44,7 @@ class Claims:
         """The one that is to be joined, if it fits."""
         return next((network for network in await self.networks() if wanted.is_meant(network)), None)
 
-    async def use_network(self, wanted: Wanted, reserved: Sequence[tuple[IPNetwork, str]]) -> tuple[Network, int]:
+    async def use_network(self, wanted: Wanted, routed: Sequence[tuple[IPNetwork, str]]) -> tuple[Network, int]:
         """The network, made or joined, and its revision; this host's Docker is one of its users now."""
 
         async def plan(view: ReadView) -> Planned[tuple[Network, int]] | None:
@@ -52,7 +52,7 @@ class Claims:
             if there is None:
                 try:
                     more = {"manager": MANAGER, "kept": wanted.kept}
-                    await self._registry.create_network(wanted.request(), reserved, **more)
+                    await self._registry.create_network(wanted.request(), routed, **more)
                 except ConflictError:
                     if await self.meant(wanted) is None:
                         raise
@@ -84,15 +84,15 @@ class Claims:
                     return Planned(None, [Delete(own)])  # somebody uses it without Docker, and may go on
                 if ends:  # as after an outage: whose they are tells the store soon
                     raise ConflictError(f"the network {name} has endpoints of Docker's that are about to go")
-            held = await view.list(keys.addresses(name))
+            claimed = await view.list(keys.addresses(name))
             return Planned(
                 None,
-                [Delete(item.key), Delete(own), *(Delete(address.key) for address in held)],
+                [Delete(item.key), Delete(own), *(Delete(address.key) for address in claimed)],
                 [
                     Compare(item.key, item.revision),
                     Compare(keys.endpoints(name), prefix=True),
                     *(Compare(user.key, user.revision) for user in users),
-                    *(Compare(address.key, address.revision) for address in held),
+                    *(Compare(address.key, address.revision) for address in claimed),
                 ],
             )
 
@@ -100,34 +100,34 @@ class Claims:
 
     # Subnets.
 
-    async def choose_pool(self, reserved: Sequence[tuple[IPNetwork, str]]) -> IPNetwork:
+    async def choose_pool(self, routed: Sequence[tuple[IPNetwork, str]]) -> IPNetwork:
         """A subnet that is kept for this host until its network is made."""
 
         async def plan(view: ReadView) -> Planned[IPNetwork]:
             await view.get(keys.NETWORKS_GUARD)
             taken = [subnet.pool for network in await self.networks() for subnet in network.subnets]
-            held = [pool for pool, _ in [*await self._registry.held_pools(), *reserved]]
-            pool = ipam.choose_subnet(self._pool, [*taken, *held])
+            avoid = [pool for pool, _ in [*await self._registry.reserved_pools(), *routed]]
+            pool = ipam.choose_subnet(self._pool, [*taken, *avoid])
             return Planned(
                 pool,
                 [
                     Put(keys.NETWORKS_GUARD, str(pool).encode()),
-                    Put(keys.pool(pool), self._holds.owner, await self._holds.lease()),
+                    Put(keys.pool(pool), self._reservations.owner, await self._reservations.lease()),
                 ],
             )
 
-        pool, _ = await transact(self._store, "a subnet", plan, lease_gone=self._holds.lease_gone)
+        pool, _ = await transact(self._store, "a subnet", plan, lease_gone=self._reservations.lease_gone)
         return pool
 
     async def release_pool(self, pool: IPNetwork) -> None:
         """The subnet is kept no longer, if it was."""
         item = await self._store.get(keys.pool(pool))
-        if item is not None and item.value == self._holds.owner:
+        if item is not None and item.value == self._reservations.owner:
             await self._store.commit([Compare(item.key, item.revision)], [Delete(item.key)])
 
     # Addresses.
 
-    async def hold_address(
+    async def reserve_address(
         self,
         network: str,
         pool: IPNetwork,
@@ -148,7 +148,7 @@ class Claims:
             taken = {address for claim in claims if (address := keys.address_of(claim.key)) is not None} | {*avoid}
             if wish is not None:
                 # Docker may ask again when it got no answer. That two containers don't get it, create_endpoint sees to.
-                own = {keys.address_of(claim.key) for claim in claims if claim.value == self._holds.owner}
+                own = {keys.address_of(claim.key) for claim in claims if claim.value == self._reservations.owner}
                 address = ipam.ask_for_address(subnet, wish, taken - own)
             else:
                 part = within if within != pool else range_of(found)
@@ -156,17 +156,17 @@ class Claims:
                 address = ipam.choose_address(subnet, free_of, spread=view.attempt >= SPREAD_AFTER, within=part)
             key = keys.address(network, address.ip)
             revision_before = next((claim.revision for claim in claims if claim.key == key), 0)
-            hold = Put(key, self._holds.owner, await self._holds.lease())
-            return Planned(address, [hold], [Compare(key, revision_before)])
+            reservation = Put(key, self._reservations.owner, await self._reservations.lease())
+            return Planned(address, [reservation], [Compare(key, revision_before)])
 
         what = f"an address in {network}"
-        address, _ = await transact(self._store, what, plan, lease_gone=self._holds.lease_gone)
+        address, _ = await transact(self._store, what, plan, lease_gone=self._reservations.lease_gone)
         return address
 
     async def release_address(self, network: str, address: IPAddress) -> None:
         """Docker gives the address back. No error where it has it no more."""
         item = await self._store.get(keys.address(network, address))
-        if item is not None and item.value == self._holds.owner:
+        if item is not None and item.value == self._reservations.owner:
             await self._store.commit([Compare(item.key, item.revision)], [Delete(item.key)])
 
     # Endpoints.
@@ -197,8 +197,8 @@ class Claims:
             puts = [Put(mac_key, identity.encode()), Put(keys.endpoint(network, identity), to_json(endpoint))]
             for address in addresses:
                 key = keys.address(network, address.ip)
-                held = await view.get(key)
-                if held is not None and held.value != self._holds.owner:
+                claim = await view.get(key)
+                if claim is not None and claim.value != self._reservations.owner:
                     raise ConflictError(f"the address {address.ip} is taken in the network {network}: try again")
                 puts.append(Put(key, identity.encode()))
             return Planned(endpoint, puts, [Compare(mac_key)])

@@ -23,30 +23,30 @@ from fastpath.control.docker.protocol import (
     RequestAddress,
     RequestPool,
 )
-from fastpath.control.docker.state import Book
+from fastpath.control.docker.state import DockerState
 from fastpath.control.docker.wanted import ADDRESS_SPACE, NAME
 from fastpath.control.model.objects import IPNetwork
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import NotFoundError, UsageError
 
-Reserved = Callable[[], Awaitable[Sequence[tuple[IPNetwork, str]]]]
+RoutedSubnets = Callable[[], Awaitable[Sequence[tuple[IPNetwork, str]]]]
 
 
 class IpamDriver:
-    """`reserved` tells which subnets this host's own routes use; `restore` makes a network anew that vanished from the
+    """`routed` tells which subnets this host's own routes use; `restore` makes a network anew that vanished from the
     store; `avoid` tells which addresses hosts have, in a LAN."""
 
     def __init__(
         self,
         claims: Claims,
-        book: Book,
-        reserved: Reserved,
+        state: DockerState,
+        routed: RoutedSubnets,
         restore: Callable[[str], Awaitable[None]],
         avoid: Callable[[], Awaitable[set[IPAddress]]],
     ) -> None:
         self._claims = claims
-        self._book = book
-        self._reserved = reserved
+        self._state = state
+        self._routed = routed
         self._restore = restore
         self._avoid = avoid
 
@@ -67,7 +67,7 @@ class IpamDriver:
         elif request.v6:
             raise UsageError("no IPv6 subnet is chosen by itself: add one, as in --ipv6 --subnet fd00:1::/64")
         else:
-            pool = await self._claims.choose_pool(await self._reserved())
+            pool = await self._claims.choose_pool(await self._routed())
         part = _subnet(request.sub_pool, "--ip-range") if request.sub_pool else pool
         if part.version != pool.version or not part.subnet_of(pool):  # type: ignore[arg-type]  # of one version
             raise UsageError(f"--ip-range {part} is not in {pool}")
@@ -84,7 +84,7 @@ class IpamDriver:
         """An address of a container, or of the network's gateway, which is the same on every host."""
         pool, part = _read_id(request.pool)
         wish = _address(request.address) if request.address else None
-        entry = self._book.of_pool(pool)
+        entry = self._state.of_pool(pool)
         if request.for_gateway or entry is None:
             address = wish or await self._gateway(pool)
             if not ipam.is_usable(pool, address):
@@ -92,16 +92,16 @@ class IpamDriver:
             return AddressGiven(address=f"{address}/{pool.prefixlen}")
         avoid = await self._avoid() if entry.wanted.driver == "macvlan" else set()
         try:
-            given = await self._claims.hold_address(entry.network, pool, part, wish, avoid)
+            given = await self._claims.reserve_address(entry.network, pool, part, wish, avoid)
         except NotFoundError:
             await self._restore(entry.network)
-            given = await self._claims.hold_address(entry.network, pool, part, wish, avoid)
+            given = await self._claims.reserve_address(entry.network, pool, part, wish, avoid)
         return AddressGiven(address=str(given))
 
     async def release_address(self, request: ReleaseAddress) -> Nothing:
         """Also such as nobody has."""
         pool, _ = _read_id(request.pool)
-        entry = self._book.of_pool(pool)
+        entry = self._state.of_pool(pool)
         if entry is not None and request.address:
             with contextlib.suppress(UnavailableError):  # its lease ends
                 await self._claims.release_address(entry.network, _address(request.address))

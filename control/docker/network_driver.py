@@ -9,10 +9,10 @@ begins. What Docker says of what we don't know (any more) is taken for done.
 import logging
 from ipaddress import ip_interface
 
-from fastpath.control.cluster.mirror import Mirror, caught_up, gone
+from fastpath.control.cluster.mirror import Mirror, caught_up, gone, heard_others
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.docker.claims import MANAGER, Claims
-from fastpath.control.docker.ipam_driver import Reserved
+from fastpath.control.docker.ipam_driver import RoutedSubnets
 from fastpath.control.docker.kinds import Kind
 from fastpath.control.docker.protocol import (
     CreateEndpoint,
@@ -27,7 +27,7 @@ from fastpath.control.docker.protocol import (
     OneNetwork,
     OperationalInfo,
 )
-from fastpath.control.docker.state import Book, Entry
+from fastpath.control.docker.state import DockerNetwork, DockerState
 from fastpath.control.drivers import managed
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.objects import Endpoint, IPInterface, Network, Sandbox
@@ -46,20 +46,20 @@ class NetworkDriver:
         *,
         host: str,
         claims: Claims,
-        book: Book,
+        state: DockerState,
         mirror: Mirror,
         registry: Registry,
         reconciler: Reconciler,
-        reserved: Reserved,
+        routed: RoutedSubnets,
     ) -> None:
         self._kind = kind
         self._host = host
         self._claims = claims
-        self._book = book
+        self._state = state
         self._mirror = mirror
         self._registry = registry
         self._reconciler = reconciler
-        self._reserved = reserved
+        self._routed = routed
 
     async def capabilities(self, _: Nothing) -> NetworkCapabilities:
         """Docker may not replicate anything itself, but a network reaches other hosts."""
@@ -70,31 +70,36 @@ class NetworkDriver:
     async def create_network(self, request: CreateNetwork) -> Nothing:
         """Make the network in the cluster, or join the one that is there."""
         want = self._kind.wanted(request)
-        async with self._book.lock:
+        async with self._state.lock:
             await self._kind.check(want)
-            network, revision = await self._claims.use_network(want, await self._reserved())
-            self._book.add(request.network, Entry(network=network.name, wanted=want))
-        await caught_up(self._mirror, revision)
+            network, revision = await self._claims.use_network(want, await self._routed())
+            self._state.add(request.network, DockerNetwork(network=network.name, wanted=want))
+        await self._shown(network, revision)
         log.info("Docker has the network %s now, as %s", network.name, request.network[:12])
         return Nothing()
 
     async def restore(self, name: str) -> None:
         """Make a network that is no longer in the cluster as it was, if this host's Docker has it."""
-        entry = self._book.of_network(name)
+        entry = self._state.of_network(name)
         if entry is None:
             raise NotFoundError(f"there is no network {name}")
-        async with self._book.lock:
+        async with self._state.lock:
             again = entry.wanted.model_copy(update={"name": name})
-            _, revision = await self._claims.use_network(again, await self._reserved())
-        await caught_up(self._mirror, revision)
+            network, revision = await self._claims.use_network(again, await self._routed())
+        await self._shown(network, revision)
         log.warning("the network %s was missing in the cluster: it is made anew, since Docker has it", name)
+
+    async def _shown(self, network: Network, revision: int) -> None:
+        """Wait until the mirror shows the network, which another host may have created."""
+        if self._mirror.networks.get(network.name) != network:
+            await caught_up(self._mirror, revision)
 
     async def delete_network(self, request: OneNetwork) -> Nothing:
         """Always done, whatever the store says: what it has to be told it is told later."""
-        entry = self._book.remove(request.network)
+        entry = self._state.remove(request.network)
         if entry is None:
             return Nothing()
-        if entry.network in self._book.left:
+        if entry.network in self._state.left:
             for endpoint in [e for e in self._own_endpoints() if e.network == entry.network]:
                 await self._remove(endpoint)
             try:
@@ -107,16 +112,16 @@ class NetworkDriver:
     async def strike_off(self, name: str) -> None:
         """Tell the store that this host's Docker left the network."""
         self._check_store()
-        async with self._book.lock:
-            if name in self._book.left:
+        async with self._state.lock:
+            if name in self._state.left:
                 await self._claims.leave_network(name)
-                self._book.struck_off(name)
+                self._state.struck_off(name)
 
     # Endpoints.
 
     async def create_endpoint(self, request: CreateEndpoint) -> EndpointCreated:
         """Claim what the endpoint needs."""
-        entry = self._book.networks.get(request.network)
+        entry = self._state.networks.get(request.network)
         if entry is None:
             raise NotFoundError(
                 f"fastpath on this host does not know the network {request.network[:12]}: "
@@ -126,20 +131,20 @@ class NetworkDriver:
         mac = request.interface.mac.lower() or None
         addresses = tuple(_interface(t) for t in (request.interface.address, request.interface.address_v6) if t)
         try:
-            endpoint, revision = await self._claim(entry.network, identity, addresses, mac)
+            endpoint = await self._claim(entry.network, identity, addresses, mac)
         except NotFoundError:
             await self.restore(entry.network)
-            endpoint, revision = await self._claim(entry.network, identity, addresses, mac)
-        await caught_up(self._mirror, revision)
+            endpoint = await self._claim(entry.network, identity, addresses, mac)
         return EndpointCreated(interface=Interface(mac="" if mac else endpoint.mac))
 
-    async def _claim(
-        self, name: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None
-    ) -> tuple[Endpoint, int]:
+    async def _claim(self, name: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None) -> Endpoint:
         network = self._network(name)
         await self._kind.check_addresses(network, [address.ip for address in addresses])
         mac = mac or await self._kind.own_mac(network)
-        return await self._claims.create_endpoint(name, identity, addresses, mac)
+        endpoint, revision = await self._claims.create_endpoint(name, identity, addresses, mac)
+        if identity not in self._mirror.endpoints.get(name, {}):  # an earlier attempt got no answer
+            await caught_up(self._mirror, revision)
+        return endpoint
 
     def _network(self, name: str) -> Network:
         network = self._mirror.networks.get(name)
@@ -158,7 +163,7 @@ class NetworkDriver:
         where = await self._reconciler.in_thread(managed.expected, request.sandbox)
         where = where or Sandbox(path=request.sandbox, inode=0)
         endpoint, revision = await self._claims.place(endpoint, where)
-        await caught_up(self._mirror, revision)
+        await heard_others(self._mirror, revision)
         await self._reconciler.endpoint(endpoint)
         log.info("endpoint %s: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return self._kind.joined(self._network(endpoint.network), endpoint)
@@ -197,7 +202,8 @@ class NetworkDriver:
             self._check_store()
             if await self._registry.delete_endpoint(endpoint) is not None:
                 await self._give_back(endpoint)
-            await gone(self._mirror, endpoint)
+            else:
+                await gone(self._mirror, endpoint)
         except UnavailableError as error:
             log.warning("the store is told later that the endpoint %s is gone: %s", endpoint.id, error)
             self._reconciler.look_at_everything()
@@ -207,7 +213,7 @@ class NetworkDriver:
 
     async def _give_back(self, endpoint: Endpoint) -> None:
         """What Docker's own IPAM gave it will not give back to us. (Where this is not done, a lease ends.)"""
-        entry = self._book.of_network(endpoint.network)
+        entry = self._state.of_network(endpoint.network)
         for address in endpoint.addresses if entry is not None and not entry.wanted.own_ipam else ():
             await self._claims.release_address(endpoint.network, address.ip)
 

@@ -16,21 +16,21 @@ from fastpath.errors import RefusedError
 log = logging.getLogger(__name__)
 
 
-class Entry(Model):
+class DockerNetwork(Model):
     """A network of Docker's."""
 
     network: Name
     wanted: Wanted
 
 
-class Content(Model):
+class StateFile(Model):
     """The file. `left` are networks that Docker has no more, while the store does not know yet."""
 
-    networks: dict[str, Entry] = Field(default_factory=dict)
+    networks: dict[str, DockerNetwork] = Field(default_factory=dict)
     left: tuple[Name, ...] = ()
 
 
-class Book:
+class DockerState:
     """Networks of this host's Docker, by its ids. `lock` is held while one is made or left."""
 
     def __init__(self, file: Path) -> None:
@@ -39,7 +39,7 @@ class Book:
         self._content = self._read()
 
     @property
-    def networks(self) -> dict[str, Entry]:
+    def networks(self) -> dict[str, DockerNetwork]:
         """All of them."""
         return self._content.networks
 
@@ -48,23 +48,23 @@ class Book:
         """Networks that this host is to be struck off from, in the store."""
         return self._content.left
 
-    def of_network(self, name: str) -> Entry | None:
+    def of_network(self, name: str) -> DockerNetwork | None:
         """One of Docker's that stands for this network of the cluster."""
         return next((entry for entry in self.networks.values() if entry.network == name), None)
 
-    def of_pool(self, pool: IPNetwork) -> Entry | None:
+    def of_pool(self, pool: IPNetwork) -> DockerNetwork | None:
         """The network that has the subnet."""
         for entry in self.networks.values():
             if any(subnet.pool == pool for subnet in entry.wanted.subnets):
                 return entry
         return None
 
-    def add(self, identity: str, entry: Entry) -> None:
+    def add(self, identity: str, entry: DockerNetwork) -> None:
         """Docker has the network from now on."""
         left = tuple(name for name in self.left if name != entry.network)
-        self._write(Content(networks=self.networks | {identity: entry}, left=left))
+        self._write(StateFile(networks=self.networks | {identity: entry}, left=left))
 
-    def remove(self, identity: str) -> Entry | None:
+    def remove(self, identity: str) -> DockerNetwork | None:
         """Docker has it no more. Who has the last one of a network leaves that."""
         entry = self.networks.get(identity)
         if entry is None:
@@ -72,27 +72,27 @@ class Book:
         networks = {k: v for k, v in self.networks.items() if k != identity}
         last = all(other.network != entry.network for other in networks.values())
         left = (*self.left, entry.network) if last and entry.network not in self.left else self.left
-        self._write(Content(networks=networks, left=left))
+        self._write(StateFile(networks=networks, left=left))
         return entry
 
     def struck_off(self, network: str) -> None:
         """The store knows that this host left the network."""
-        self._write(Content(networks=self.networks, left=tuple(name for name in self.left if name != network)))
+        self._write(StateFile(networks=self.networks, left=tuple(name for name in self.left if name != network)))
 
-    def _read(self) -> Content:
+    def _read(self) -> StateFile:
         try:
-            return Content.model_validate_json(self._file.read_bytes())
+            return StateFile.model_validate_json(self._file.read_bytes())
         except FileNotFoundError:
-            return Content()
+            return StateFile()
         except OSError as error:
             raise RefusedError(f"cannot read {self._file}: {error.strerror}") from error
         except ValidationError:
             aside = self._file.with_suffix(".broken")
             self._file.replace(aside)
             log.error("%s cannot be read and is now %s: make Docker's networks anew", self._file, aside)
-            return Content()
+            return StateFile()
 
-    def _write(self, content: Content) -> None:
+    def _write(self, content: StateFile) -> None:
         fresh = self._file.with_suffix(".new")
         try:
             with fresh.open("w", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ import time
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.docker.claims import MANAGER
 from fastpath.control.docker.network_driver import NetworkDriver
-from fastpath.control.docker.state import Book
+from fastpath.control.docker.state import DockerState
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -20,10 +20,10 @@ ORPHAN_S = 180.0  # Docker has an endpoint in its sandbox within seconds
 class Upkeep:
     """Looks at intervals, for ever."""
 
-    def __init__(self, host: str, driver: NetworkDriver, book: Book, mirror: Mirror) -> None:
+    def __init__(self, host: str, driver: NetworkDriver, state: DockerState, mirror: Mirror) -> None:
         self._host = host
         self._driver = driver
-        self._book = book
+        self._state = state
         self._mirror = mirror
         self._since: dict[str, float] = {}
 
@@ -39,7 +39,7 @@ class Upkeep:
 
     async def look(self) -> None:
         """Once."""
-        for name in self._book.left:
+        for name in self._state.left:
             try:
                 await self._driver.strike_off(name)
             except FastpathError as error:

@@ -90,6 +90,10 @@ class Reconciler:
 
     # What the rest of the daemon calls.
 
+    def write_to(self, registry: "Registry", may_write: Callable[[], bool]) -> None:
+        """Write from now on what became of local endpoints, whenever `may_write` returns true."""
+        self.registry, self.may_write = registry, may_write
+
     def changed(self, changes: Changes) -> None:
         """Networks, endpoints or peers are not what they were."""
         # An endpoint that is to go is forgotten when the mirror lost it: until then no look may take it for wanted.

@@ -2,10 +2,11 @@
 """This host's place in the underlay: its VTEP address, and how large a packet may be, now."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from fastpath.addresses import IPAddress
 from fastpath.control.model.objects import OVERHEAD_V4, OVERHEAD_V6, Peer
+from fastpath.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ class Underlay:
         self.vtep = vtep
         self.mtu = mtu
         self._smallest = mtu
+        self._listeners: list[Callable[[], object]] = []
 
     @property
     def overhead(self) -> int:
@@ -32,11 +34,20 @@ class Underlay:
         """What the underlay leaves for the containers' packets."""
         return max(MIN_MTU, self._smallest - self.overhead)
 
-    def measured(self, mtu: int, peers: Iterable[Peer]) -> bool:
-        """`mtu` is this host's now, and the peers say theirs. Returns whether the containers' changes."""
+    def subscribe(self, listener: Callable[[], object]) -> None:
+        """Call `listener` whenever the containers' MTU is another one."""
+        self._listeners.append(listener)
+
+    def describe(self, udp_port: int) -> Peer:
+        """Return this host as the others see it."""
+        return Peer(host=self.host, id=self.host_id, vtep=self.vtep, udp_port=udp_port, mtu=self.mtu, version=VERSION)
+
+    def measured(self, mtu: int, peers: Iterable[Peer]) -> None:
+        """Take this host's MTU and those of its peers."""
         smallest = min([mtu, *(peer.mtu for peer in peers)])
         if mtu != self.mtu:
             log.info("the underlay's MTU is %d now, it was %d", mtu, self.mtu)
         changed = smallest != self._smallest
         self.mtu, self._smallest = mtu, smallest
-        return changed
+        for listener in self._listeners if changed else ():
+            listener()

@@ -18,7 +18,7 @@ from fastpath.control.docker.ipam_driver import IpamDriver
 from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.control.docker.plugin import Plugin
-from fastpath.control.docker.state import Book
+from fastpath.control.docker.state import DockerState
 from fastpath.control.docker.upkeep import Upkeep
 from fastpath.control.model.objects import Endpoint, IPNetwork, Network
 from fastpath.errors import FastpathError
@@ -63,13 +63,13 @@ class DockerHost:
     """One host's plugin. `ask` takes what Docker asks and returns what it is told."""
 
     def __init__(self, host: Host, state: Path) -> None:
-        async def reserved() -> Sequence[tuple[IPNetwork, str]]:
+        async def routed() -> Sequence[tuple[IPNetwork, str]]:
             return ()
 
         self.host = host
         self.kernel = NoKernel()
-        self.book = Book(state / f"{host.name}.json")
-        self.claims = Claims(host.store, host.registry, host.name, DEFAULT_POOL)
+        self.state = DockerState(state / f"{host.name}.json")
+        self.claims = Claims(host.own_writes, host.registry, host.name, DEFAULT_POOL)
         self.hosts_addresses: set[IPAddress] = set()
 
         async def avoid() -> set[IPAddress]:
@@ -80,16 +80,16 @@ class DockerHost:
                 kind,
                 host=host.name,
                 claims=self.claims,
-                book=self.book,
+                state=self.state,
                 mirror=host.mirror,
                 registry=host.registry,
                 reconciler=self.kernel,  # type: ignore[arg-type]  # it has what is needed
-                reserved=reserved,
+                routed=routed,
             )
 
         self.driver = driver(OverlayKind(50))
-        self.upkeep = Upkeep(host.name, self.driver, self.book, host.mirror)
-        addresses = IpamDriver(self.claims, self.book, reserved, self.driver.restore, avoid)
+        self.upkeep = Upkeep(host.name, self.driver, self.state, host.mirror)
+        addresses = IpamDriver(self.claims, self.state, routed, self.driver.restore, avoid)
         macvlan = Plugin(driver(MacvlanKind(self.claims, host.mirror, self.kernel)))  # type: ignore[arg-type]  # as above
         self.client = TestClient(TestServer(Plugin(self.driver, addresses).application()))
         self.macvlan_client = TestClient(TestServer(macvlan.application()))

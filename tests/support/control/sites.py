@@ -9,6 +9,7 @@ from typing import TypeVar
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.ipam import DEFAULT_POOL, Pool
 from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.mirrored_store import MirroredStore
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate
@@ -26,10 +27,12 @@ class Host:
     def __init__(self, name: str, file: Path, *, pool: Pool = DEFAULT_POOL, cache: Path | None = None) -> None:
         self.name = name
         self.store: Store = SqliteStore(file)
-        self.registry = Registry(self.store, name, pool)
         self.changes: list[Changes] = []
         self.cache = Cache(cache, str(file)) if cache is not None else None
-        self.mirror = Mirror(self.cache, self.changes.append)
+        self.mirror = Mirror(self.cache)
+        self.mirror.subscribe(self.changes.append)
+        self.own_writes = MirroredStore(self.store, self.mirror)
+        self.registry = Registry(self.own_writes, name, pool)
 
     async def close(self) -> None:
         await self.store.close()

@@ -17,9 +17,9 @@ from fastpath.errors import RefusedError
 def configs(monkeypatch: pytest.MonkeyPatch) -> list[DaemonConfig]:
     """What a daemon that does nothing was run with."""
     found: list[DaemonConfig] = []
-    stub = types.ModuleType("fastpath.control.daemon")
+    stub = types.ModuleType("fastpath.control.daemon.main")
     stub.__dict__["run"] = found.append
-    monkeypatch.setitem(sys.modules, "fastpath.control.daemon", stub)
+    monkeypatch.setitem(sys.modules, "fastpath.control.daemon.main", stub)
     monkeypatch.delenv("FASTPATH_SOCKET", raising=False)
     return found
 
@@ -75,6 +75,6 @@ def test_a_daemon_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, co
     def run(_: DaemonConfig) -> None:
         raise RefusedError("no VTEP: give --vtep")
 
-    monkeypatch.setattr(sys.modules["fastpath.control.daemon"], "run", run)
+    monkeypatch.setattr(sys.modules["fastpath.control.daemon.main"], "run", run)
     result = CliRunner().invoke(main, ["daemon"])
     assert (result.exit_code, result.stderr) == (2, "fastpath: no VTEP: give --vtep\n")

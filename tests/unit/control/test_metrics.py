@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.api import metrics as module
 from fastpath.control.api.metrics import Metrics, Snapshot
-from fastpath.control.api.metrics_http import application, serve
+from fastpath.control.api.metrics_http import application, serving_metrics
 from fastpath.control.host.reconciler import Reconciles
 from fastpath.control.model.requests import NetworkInfo, PeerInfo
 from fastpath.engine.stats import PortStats, RemoteStats
@@ -177,11 +177,12 @@ def ask(listen: Path | tuple[str, int], request: Callable[[aiohttp.ClientSession
     healthy = SNAPSHOT.status
 
     async def run() -> None:
-        runner = await serve(application(Metrics(lambda: SNAPSHOT), lambda: healthy), listen)
         connector = aiohttp.UnixConnector(str(listen)) if isinstance(listen, Path) else None
-        async with aiohttp.ClientSession(connector=connector) as session:
+        async with (
+            serving_metrics(application(Metrics(lambda: SNAPSHOT), lambda: healthy), listen),
+            aiohttp.ClientSession(connector=connector) as session,
+        ):
             await request(session)
-        await runner.cleanup()
 
     asyncio.run(run())
 
@@ -215,13 +216,12 @@ def test_it_is_served(kind: str, tmp_path: Path) -> None:
 def test_ill_health_is_503(tmp_path: Path) -> None:
     async def run() -> None:
         ill = fake.STATUS.model_copy(update={"healthy": False, "problems": ("no store",)})
-        runner = await serve(application(Metrics(lambda: SNAPSHOT), lambda: ill), tmp_path / "m.sock")
         async with (
+            serving_metrics(application(Metrics(lambda: SNAPSHOT), lambda: ill), tmp_path / "m.sock"),
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "m.sock"))) as session,
             session.get("http://localhost/healthz") as response,
         ):
             assert (response.status, (await response.json())["problems"]) == (503, ["no store"])
-        await runner.cleanup()
 
     asyncio.run(run())
 
@@ -239,7 +239,12 @@ def test_where_it_cannot_listen_is_one_line(tmp_path: Path) -> None:
             (tmp_path / "file", "file: Address .*already in use"),
             (tmp_path / "none" / "m.sock", "m.sock: No such file or directory"),
         ]
+
+        async def listen_on(listen: Path | tuple[str, int]) -> None:
+            async with serving_metrics(application(Metrics(lambda: SNAPSHOT), lambda: fake.STATUS), listen):
+                pass
+
         for listen, why in places:
             with pytest.raises(RefusedError, match=f"^cannot serve metrics on .*{why}"):
-                asyncio.run(serve(application(Metrics(lambda: SNAPSHOT), lambda: fake.STATUS), listen))
+                asyncio.run(listen_on(listen))
     assert (tmp_path / "file").read_text() == "keep me"

@@ -430,7 +430,7 @@ def test_what_concerns_a_host_is_there_first(file: Path, tmp_path: Path) -> None
 
     with_hosts(file, 2, fill, cache=tmp_path / "kept.db")
     kept = Cache(tmp_path / "kept.db", str(file))
-    mirror = Mirror(kept, lambda _: None)
+    mirror = Mirror(kept)
     mirror.load("h1")
     assert set(mirror.networks) == {"web", "db"}
     assert {name: set(ends) for name, ends in mirror.endpoints.items()} == {"web": {"0" * 16, "1" * 16}}

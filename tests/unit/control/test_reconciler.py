@@ -12,8 +12,10 @@ import pytest
 
 from fastpath import Engine
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.ipam import DEFAULT_POOL
 from fastpath.control.cluster.membership import Membership
 from fastpath.control.cluster.mirror import Changes
+from fastpath.control.cluster.registry import Registry
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
 from fastpath.control.host.reconciler import Reconciler
@@ -100,7 +102,7 @@ def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, dr
         host, identity = hosts[0], ids(1, 1)[0]
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
         reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
-        reconciler.registry = host.registry
+        reconciler.registry = Registry(host.store, "h1", DEFAULT_POOL)  # the mirror does not see what it writes
         await host.network("web")
         request = EndpointCreate(network="web", sandbox="own")
         await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
@@ -162,7 +164,7 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
         await first.register()
         second = Membership(host.store, 30, host.peer)
-        reconciler.may_write = lambda: second.holds
+        reconciler.may_write = lambda: second.owns_name
         following = asyncio.create_task(host.mirror.run(host.store))
         joining = asyncio.create_task(second.run())
         await host.mirror.synced.wait()
@@ -171,7 +173,7 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         assert await host.store.get(keys.endpoint("web", "0" * 16)) is not None
         await host.store.commit([], [Delete(keys.peer("h1"))])
         second.changed()
-        await until(lambda: second.holds)
+        await until(lambda: second.owns_name)
         await reconciler.everything()
         assert await host.store.get(keys.endpoint("web", "0" * 16)) is None
         for task in (following, joining):
@@ -188,7 +190,7 @@ def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driv
             "h1", host.mirror, HostState("h1", {"overlay": cast(Overlay, driver)}), dict, lambda: 1450
         )
         reconciler.registry = host.registry
-        host.mirror._on_change = reconciler.changed
+        host.mirror.subscribe(reconciler.changed)
         await host.network("web")
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()

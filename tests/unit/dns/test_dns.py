@@ -63,7 +63,7 @@ class Resolver:
     """A resolver of the network blue, and what it counted."""
 
     def __init__(self, *endpoints: Endpoint, servers: Sequence[tuple[str, int]] = (), timeout: float = 5.0) -> None:
-        self.mirror = Mirror(None, lambda _: None)
+        self.mirror = Mirror(None)
         self.mirror.networks["blue"] = BLUE
         for each in endpoints:
             self.mirror.endpoints.setdefault(each.network, {})[each.id] = each

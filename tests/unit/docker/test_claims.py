@@ -47,7 +47,7 @@ def test_an_address_s_way(tmp_path: Path) -> None:
 
 
 def test_what_docker_forgets_is_free_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reservations, "HOLD_S", 1)
+    monkeypatch.setattr(reservations, "RESERVATION_S", 1)
     monkeypatch.setattr(reservations, "FRESH_S", 0.0)
 
     async def play(hosts: list[Host]) -> None:
@@ -182,7 +182,7 @@ def test_a_network_goes_after_its_endpoints(tmp_path: Path) -> None:
         async with plugged(hosts, tmp_path) as (docker,):
             await joined([docker])
             await docker.ask("NetworkDriver.CreateEndpoint", endpoint(1, 7, await address(docker)))
-            docker.book.remove(network_id(1))
+            docker.state.remove(network_id(1))
             await docker.upkeep.look()
             assert [each.manager for each in await docker.claims.networks()] == ["docker"]
             assert "users/docker-10.1.0.0-24/h1" in await docker.claimed()
@@ -191,7 +191,7 @@ def test_a_network_goes_after_its_endpoints(tmp_path: Path) -> None:
             await docker.upkeep.look()
             assert not await docker.claims.networks()
             assert not await docker.claimed()
-            assert not docker.book.left
+            assert not docker.state.left
 
     with_hosts(tmp_path / "db", 1, play)
 
@@ -201,7 +201,7 @@ def test_a_network_of_the_cluster_stays(tmp_path: Path) -> None:
         async with plugged(hosts, tmp_path) as (docker,):
             await hosts[0].network("blue", subnets=["10.1.0.0/24"])
             await docker.ask("NetworkDriver.CreateNetwork", network(1))
-            assert docker.book.networks[network_id(1)].network == "blue"
+            assert docker.state.networks[network_id(1)].network == "blue"
             await docker.ask("NetworkDriver.DeleteNetwork", {"NetworkID": network_id(1)})
             assert [each.name for each in await docker.claims.networks()] == ["blue"]
             assert not await docker.claimed()

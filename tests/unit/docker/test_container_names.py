@@ -99,7 +99,7 @@ class FakeRegistry:
 
 def followed(tmp_path: Path, scene: Callable[[FakeDocker, FakeRegistry], Any]) -> None:
     async def run() -> None:
-        mirror = Mirror(None, lambda _: None)
+        mirror = Mirror(None)
         mirror.synced.set()
         own = Endpoint.model_validate(
             {

@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from fastpath.control.cli.main import main
-from fastpath.control.docker.service import OVERLAY
+from fastpath.control.docker.plugin_server import OVERLAY
 from fastpath.control.runtime.paths import SOCKET, STATE_DIR
 
 ROOT = Path(__file__).parents[3]

@@ -211,7 +211,7 @@ def test_a_host_that_cannot_have_the_network_says_so_and_nothing_is_made(tmp_pat
             said = await docker.refused("MacvlanDriver.CreateNetwork", request({"parent": "eth9"}))
             assert said == "this host has no interface eth9"
             assert not docker.host.mirror.networks
-            assert not docker.book.networks
+            assert not docker.state.networks
 
     with_hosts(tmp_path / "db", 1, play)
 

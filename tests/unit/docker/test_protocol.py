@@ -42,8 +42,8 @@ def test_what_docker_was_seen_to_ask(tmp_path: Path, times: int) -> None:
                 if method == "NetworkDriver.Join" and body is not None:
                     assert answer["InterfaceName"] == {"SrcName": f"fp-{body['EndpointID'][:12]}", "DstPrefix": "eth"}
                     assert answer["DisableGatewayService"] is False
-            assert not docker.book.networks
-            assert not docker.book.left
+            assert not docker.state.networks
+            assert not docker.state.left
             assert not (await docker.host.store.list("/fastpath/v1/objects/")).items
             assert set((await docker.claimed()).values()) <= {"docker@h1"}  # with a lease
 
@@ -159,7 +159,7 @@ def test_a_damaged_book_is_put_aside(tmp_path: Path) -> None:
 
     async def play(hosts: list[Host]) -> None:
         async with plugged(hosts, tmp_path) as (docker,):
-            assert not docker.book.networks
+            assert not docker.state.networks
             await create(docker, 1)
 
     with_hosts(tmp_path / "db", 1, play)

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
 from fastpath.control.api.unix_socket import listening_socket
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.mirror import Mirror
@@ -20,7 +18,7 @@ from fastpath.control.docker.ipam_driver import IpamDriver
 from fastpath.control.docker.kinds import Kind, MacvlanKind, OverlayKind
 from fastpath.control.docker.network_driver import NetworkDriver
 from fastpath.control.docker.plugin import Plugin
-from fastpath.control.docker.state import Book
+from fastpath.control.docker.state import DockerState
 from fastpath.control.docker.upkeep import Upkeep
 from fastpath.control.host import lan
 from fastpath.control.host.reconciler import Reconciler
@@ -28,6 +26,7 @@ from fastpath.control.host.underlay import Underlay
 from fastpath.control.host.underlay_watch import routed_subnets
 from fastpath.control.model.objects import IPNetwork
 from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.runtime.http_server import serving
 from fastpath.control.store.interface import Store
 
 OVERLAY: Final = "fastpath"
@@ -35,7 +34,7 @@ MACVLAN: Final = "fastpath-macvlan"
 
 
 @contextlib.asynccontextmanager
-async def docker_plugin(
+async def serving_docker(
     config: DaemonConfig,
     *,
     underlay: Underlay,
@@ -49,10 +48,10 @@ async def docker_plugin(
         yield
         return
 
-    async def reserved() -> Sequence[tuple[IPNetwork, str]]:
+    async def routed() -> Sequence[tuple[IPNetwork, str]]:
         return await reconciler.in_thread(routed_subnets)
 
-    book = Book(config.state_dir / "docker.json")
+    state = DockerState(config.state_dir / "docker.json")
     claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
 
     def driver(kind: Kind) -> NetworkDriver:
@@ -60,28 +59,28 @@ async def docker_plugin(
             kind,
             host=config.host,
             claims=claims,
-            book=book,
+            state=state,
             mirror=mirror,
             registry=registry,
             reconciler=reconciler,
-            reserved=reserved,
+            routed=routed,
         )
 
     overlay = driver(OverlayKind(underlay.overhead))
     macvlan = driver(MacvlanKind(claims, mirror, reconciler))
     avoid = functools.partial(lan.hosts_addresses, reconciler, mirror)
     plugins = {
-        OVERLAY: Plugin(overlay, IpamDriver(claims, book, reserved, overlay.restore, avoid)),
+        OVERLAY: Plugin(overlay, IpamDriver(claims, state, routed, overlay.restore, avoid)),
         MACVLAN: Plugin(macvlan),
     }
     async with contextlib.AsyncExitStack() as stack:
         for name, plugin in plugins.items():
-            await stack.enter_async_context(_served(config.docker_plugin_dir / f"{name}.sock", plugin))
+            await stack.enter_async_context(_serving_plugin(config.docker_plugin_dir / f"{name}.sock", plugin))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         # Of what is kept up, nothing differs between the drivers.
         names = ContainerNames(config.docker_socket, config.host, mirror, registry)
         running = [
-            tasks.create_task(Upkeep(config.host, overlay, book, mirror).run(), name="docker"),
+            tasks.create_task(Upkeep(config.host, overlay, state, mirror).run(), name="docker"),
             tasks.create_task(names.run(), name="container names"),
         ]
         yield
@@ -90,12 +89,7 @@ async def docker_plugin(
 
 
 @contextlib.asynccontextmanager
-async def _served(path: Path, plugin: Plugin) -> AsyncIterator[None]:
+async def _serving_plugin(path: Path, plugin: Plugin) -> AsyncIterator[None]:
     with listening_socket(path, option="--docker-plugin-dir") as sock:
-        runner = web.AppRunner(plugin.application(), access_log=None, shutdown_timeout=2.0)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, sock).start()
+        async with serving(plugin.application(), sock, shutdown_timeout=2.0):
             yield
-        finally:
-            await runner.cleanup()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the resolvers together."""
 
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.answer import Answers
 from fastpath.control.dns.counts import Counts
 from fastpath.control.dns.forward import Forwarder, host_servers
@@ -10,7 +11,9 @@ from fastpath.control.dns.sockets import Sockets
 from fastpath.control.runtime.config import DaemonConfig
 
 
-def resolvers(config: DaemonConfig, sockets: Sockets, names: Names, counts: Counts) -> Server:
-    """Whose `run` answers containers."""
+def resolvers(config: DaemonConfig, sockets: Sockets, mirror: Mirror, counts: Counts) -> Server:
+    """Return the server that answers containers, by the names that the mirror shows."""
+    names = Names(mirror)
+    mirror.subscribe(names.changed)
     fixed = [(str(address), 53) for address in config.dns_servers] if config.dns_servers is not None else None
     return Server(sockets, Answers(names, Forwarder(host_servers() if fixed is None else lambda: fixed), counts))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fastpath daemon`: builds the services and owns their order."""

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's first stage: what moves frames, and what keeps it as the store says. It needs no store that answers, and
+imports nothing that it does not need: it is in the gap of a restart."""
+
+import asyncio
+from typing import Self
+
+from fastpath import Engine, Port
+from fastpath.control.cluster.cache import Cache
+from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.dns.sockets import Sockets
+from fastpath.control.drivers.macvlan.driver import Macvlan
+from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.drivers.overlay.gateway import GatewayBridge
+from fastpath.control.host.host_state import HostState
+from fastpath.control.host.peering import Peering
+from fastpath.control.host.probe import Prober
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
+from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.runtime.state_dir import StateDir
+
+ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
+
+
+class DataPlane:
+    """Make it before the event loop runs, since netlink has a loop of its own; then enter it. Frames flow while it is
+    entered; at the end the interfaces stay."""
+
+    def __init__(self, config: DaemonConfig, state: StateDir) -> None:
+        self._host = config.host
+        vtep, _ = resolve_vtep(config.vtep)
+        self.engine = _engine(config, str(vtep))
+        self.underlay = Underlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
+        self._cache = Cache(state.cache, config.store_url)
+        self.mirror = Mirror(self._cache)
+        self.prober = Prober(self.engine, config.host)
+        self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober)
+        self.resolver_sockets = Sockets() if config.dns else None
+        gateway = GatewayBridge(config.host, str(config.gateway_address)) if config.gateway_bridge else None
+        overlay = Overlay(self.engine, config.host, gateway, self.resolver_sockets)
+        state_of_host = HostState(config.host, {"overlay": overlay, "macvlan": Macvlan(config.host)})
+        self.reconciler = Reconciler(
+            config.host, self.mirror, state_of_host, lambda: self.peering.peers, self.underlay.container_mtu
+        )
+        self.underlay.subscribe(self.reconciler.look_at_everything)
+        self.mirror.subscribe(self.reconciler.changed)
+        self.mirror.subscribe(self.peering.changed)
+
+    async def __aenter__(self) -> Self:
+        """Make this host what it was when the last daemon ended."""
+        loop = asyncio.get_running_loop()
+
+        def port_gone(_: Port) -> None:
+            loop.call_soon_threadsafe(self.reconciler.look_at_everything)
+
+        try:
+            self.engine.on_port_gone(port_gone)
+            self.mirror.load(self._host)
+            self.peering.update()
+            self.engine.start()
+            await self.reconciler.take_over()
+            self.mirror.load()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self.reconciler.close()
+        if self.resolver_sockets is not None:
+            self.resolver_sockets.close()
+        self.engine.close()
+        self._cache.close()
+
+
+def _engine(config: DaemonConfig, vtep: str) -> Engine:
+    return Engine(
+        vtep,
+        udp_port=config.udp_port,
+        workers=config.workers,
+        source_port_count=config.source_ports,
+        fdb_entries=ENTRIES,
+        neighbour_entries=ENTRIES,
+        known_only=config.known_peers_only,
+        spin=config.spin,
+        pin=config.pin,
+        offloads=config.engine_offloads,
+    )

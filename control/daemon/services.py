@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's second stage: the store and all that needs it, and what answers others. Loaded when frames flow."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+from fastpath.control.api.operations import Operations
+from fastpath.control.api.queries import Queries
+from fastpath.control.api.server import serving_api
+from fastpath.control.cluster.ipam import Pool
+from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.mirrored_store import MirroredStore
+from fastpath.control.cluster.reaper import Reaper
+from fastpath.control.cluster.registry import Registry
+from fastpath.control.daemon.data_plane import DataPlane
+from fastpath.control.dns.counts import Counts
+from fastpath.control.docker.plugin_server import serving_docker
+from fastpath.control.host.registration import Registration
+from fastpath.control.host.underlay_follower import UnderlayFollower
+from fastpath.control.host.underlay_watch import routed_subnets
+from fastpath.control.runtime.background import background
+from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.runtime.systemd import Notifier
+from fastpath.control.store.interface import StoreOptions
+from fastpath.control.store.open import open_store
+
+log = logging.getLogger(__name__)
+
+
+async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, stop: asyncio.Event) -> None:
+    """Join the other hosts, and answer on `sock` and to Docker, until `stop` is set."""
+    host, underlay, mirror, reconciler = config.host, plane.underlay, plane.mirror, plane.reconciler
+    questions, notifier = Counts(), Notifier()
+    async with contextlib.AsyncExitStack() as stack:
+        store = open_store(config.store_url, StoreOptions(**config.store.credentials()))
+        stack.push_async_callback(store.close)
+        own_writes = MirroredStore(store, mirror)
+
+        registry = Registry(own_writes, host, Pool(config.pool, config.pool_prefix))
+        membership = Membership(own_writes, config.lease_ttl, lambda: underlay.describe(config.udp_port))
+        registration = Registration(host, membership, mirror, reconciler)
+        mirror.subscribe(registration.changed)
+        reconciler.write_to(registry, lambda: membership.owns_name)
+        follower = UnderlayFollower(config.vtep, underlay, plane.peering, reconciler, membership.changed)
+        mirror.subscribe(follower.changed)
+        reaper = Reaper(host, mirror, registry, config.grace)
+        operations = Operations(host, mirror, registry, reconciler, routed_subnets)
+        queries = Queries(
+            underlay=underlay,
+            store=config.store_url,
+            probe_interval=config.probe_interval,
+            engine=plane.engine,
+            mirror=mirror,
+            reconciler=reconciler,
+            prober=plane.prober,
+            reaper=reaper,
+            more=lambda: [*plane.peering.problems, *follower.problems, *membership.problems],
+        )
+
+        start = await stack.enter_async_context(background())
+        start("mirror", mirror.run(store))
+        start("reconciler", reconciler.run(config.reconcile_interval))
+        start("prober", plane.prober.run(config.probe_interval))
+        start("reaper", reaper.run())
+        start("underlay", follower.run())
+        start("watchdog", notifier.beat())
+        if plane.resolver_sockets is not None:
+            from fastpath.control.dns.resolvers import resolvers  # noqa: PLC0415  # dnspython: 75 ms, for those who use it
+
+            start("resolvers", resolvers(config, plane.resolver_sockets, mirror, questions).run())
+
+        api = serving_api(
+            sock,
+            engine=plane.engine,
+            reconciler=reconciler,
+            operations=operations,
+            queries=queries,
+            questions=questions,
+            metrics=config.metrics,
+        )
+        await stack.enter_async_context(api)
+        docker = serving_docker(
+            config, underlay=underlay, store=own_writes, mirror=mirror, registry=registry, reconciler=reconciler
+        )
+        await stack.enter_async_context(docker)
+
+        await registration.register(stop)
+        start("membership", membership.run())
+        notifier.ready(f"{host} at {underlay.vtep}, {len(mirror.networks)} networks")
+        log.info("ready: host %s, VTEP %s, store %s", host, underlay.vtep, config.store_url)
+        await stop.wait()
+        notifier.stopping("interfaces stay for the next daemon")
+        log.info("ending; interfaces stay for the next daemon")

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other hosts that this one exchanges packets with: the engine admits them, the prober asks them, and the smallest
+of their MTUs is the containers'."""
+
+from fastpath import Engine
+from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.host.network_sync import admit, usable_peers
+from fastpath.control.host.probe import Prober
+from fastpath.control.host.underlay import Underlay
+from fastpath.control.model.objects import Peer
+from fastpath.control.model.problem import Problem
+
+
+class Peering:
+    """`peers` are the usable ones by host, `problems` says why others are not."""
+
+    def __init__(self, underlay: Underlay, mirror: Mirror, engine: Engine, prober: Prober) -> None:
+        self.peers: dict[str, Peer] = {}
+        self.problems: list[Problem] = []
+        self._underlay = underlay
+        self._mirror = mirror
+        self._engine = engine
+        self._prober = prober
+
+    def changed(self, changes: Changes) -> None:
+        """Update after a change of the mirror."""
+        if changes.peers:
+            self.update()
+
+    def update(self) -> None:
+        """Take the peers that the mirror shows now."""
+        self.peers, self.problems = usable_peers(
+            self._mirror.peers.values(), self._underlay.host, self._underlay.vtep, self._engine.udp_port
+        )
+        admit(self._engine, self.peers.values())
+        self._prober.set_peers({host: peer.vtep for host, peer in self.peers.items()})
+        self._underlay.measured(self._underlay.mtu, self.peers.values())

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When this host is registered with the others, and what follows from it for its endpoints."""
+
+import asyncio
+import contextlib
+import logging
+
+from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.store.interface import UnavailableError
+from fastpath.errors import ConflictError
+
+log = logging.getLogger(__name__)
+
+
+class Registration:
+    """Of `host`, whose key in the store `membership` keeps."""
+
+    def __init__(self, host: str, membership: Membership, mirror: Mirror, reconciler: Reconciler) -> None:
+        self._host = host
+        self._membership = membership
+        self._mirror = mirror
+        self._reconciler = reconciler
+
+    def changed(self, changes: Changes) -> None:
+        """Compare this host's key with what it should be, after a change of the mirror."""
+        if self._host in changes.peers:
+            self._membership.seen(self._mirror.peers.get(self._host))
+            self._reconciler.look_at_everything()
+
+    async def register(self, stop: asyncio.Event) -> None:
+        """Register, unless `stop` is set first or the store is away; `Membership.run` goes on trying. Raise
+        ConflictError where another host has the name, unless containers here depend on this daemon already."""
+        with contextlib.suppress(UnavailableError):
+            await self._register(stop)
+            self._reconciler.look_at_everything()  # what it found may be written to the store now
+
+    async def _register(self, stop: asyncio.Event) -> None:
+        registering = asyncio.ensure_future(self._membership.register())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({registering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if registering.done():
+                await registering
+        except ConflictError as error:
+            if not self._mirror.local_endpoints(self._host):
+                raise
+            log.error("%s", error)  # `fastpath status` shows it, too
+        finally:
+            registering.cancel()
+            stopping.cancel()
