@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from fastpath import Burst, Forwarder
 from tests.support.engine.frames import BROADCAST, frame, mac
-from tests.support.engine.lab import Lab, free_udp_port, receive, wait_until
+from tests.support.engine.lab import Lab, receive, wait_until
+from tests.support.ports import free_port
 
 A = mac(0xA)
 
@@ -73,7 +74,7 @@ def refusing(fd: int) -> Iterator[None]:
 def refused_once() -> Iterator[int]:
     """A socket of which one call says ECONNREFUSED, and those after it EAGAIN."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("127.0.0.1", free_udp_port()))
+        sock.connect(("127.0.0.1", free_port()))
         sock.send(b"nobody is there")
         yield sock.fileno()
 
