@@ -9,6 +9,7 @@ from fastpath import Engine, Port
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.sockets import Sockets
+from fastpath.control.drivers.base import Driver
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
@@ -18,6 +19,7 @@ from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import Underlay
 from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
+from fastpath.control.kernel.visit import Visits
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
 
@@ -25,8 +27,8 @@ ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that h
 
 
 class DataPlane:
-    """Make it before the event loop runs, since netlink has a loop of its own; then enter it. Frames flow while it is
-    entered; at the end the interfaces stay."""
+    """Make it before the event loop runs, then enter it. Frames flow while it is entered; at the end the interfaces
+    stay."""
 
     def __init__(self, config: DaemonConfig, state: StateDir) -> None:
         self._host = config.host
@@ -38,9 +40,11 @@ class DataPlane:
         self.prober = Prober(self.engine, config.host)
         self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober)
         self.resolver_sockets = Sockets() if config.dns else None
-        gateway = GatewayBridge(config.host, str(config.gateway_address)) if config.gateway_bridge else None
-        overlay = Overlay(self.engine, config.host, gateway, self.resolver_sockets)
-        state_of_host = HostState(config.host, {"overlay": overlay, "macvlan": Macvlan(config.host)})
+        visits = Visits()
+        gateway = GatewayBridge(config.host, str(config.gateway_address), visits) if config.gateway_bridge else None
+        overlay = Overlay(self.engine, config.host, gateway, self.resolver_sockets, visits)
+        drivers: dict[str, Driver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
+        state_of_host = HostState(config.host, drivers, visits)
         self.reconciler = Reconciler(
             config.host, self.mirror, state_of_host, lambda: self.peering.peers, self.underlay.container_mtu
         )

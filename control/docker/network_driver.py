@@ -189,7 +189,7 @@ class NetworkDriver:
 
     async def remove_orphan(self, endpoint: Endpoint) -> None:
         """An endpoint that Docker forgot, unless its interface was placed after all."""
-        place = await self._reconciler.in_thread(managed.find, self._host, endpoint)
+        place = await self._reconciler.in_thread(managed.look_for, self._host, endpoint)
         if place is not None and place.within is not None:
             return
         log.warning("endpoint %s in %s was never joined: Docker forgot it", endpoint.id, endpoint.network)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fastpath.control.drivers import naming
 from fastpath.control.kernel import netns
-from fastpath.control.kernel.netlink import Link, Links
+from fastpath.control.kernel.netlink import Link
+from fastpath.control.kernel.visit import Visit
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import FastpathError
 
@@ -21,8 +22,8 @@ def namespaces(more: Iterable[str] = ()) -> dict[int, str]:
     """Every network namespace that can be found, by inode, each with one path to it."""
     found: dict[int, str] = {}
     for path in (*more, *_paths()):
-        with contextlib.suppress(FastpathError):
-            found.setdefault(netns.resolve(path).inode, path)
+        with contextlib.suppress(FastpathError), netns.opened(path) as fd:
+            found.setdefault(os.fstat(fd).st_ino, path)
     return found
 
 
@@ -74,29 +75,21 @@ def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[
 
 
 def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> list[str]:
-    def remove() -> list[str]:
-        with Links() as links:
-            there = links.all()
-            is_network = any(link.name == "lo" and naming.network_name(host, link.alias) for link in there)
-            strays = [link for link in there if is_stray(link, is_network)]
-            for link in strays:
-                links.delete(link)
-        return [link.name for link in strays]
-
-    return netns.inside(path, remove)
+    with Visit(path) as visit:
+        there = visit.links.all()
+        is_network = any(link.name == "lo" and naming.network_name(host, link.alias) for link in there)
+        strays = [link for link in there if is_stray(link, is_network)]
+        for link in strays:
+            visit.links.delete(link)
+    return [link.name for link in strays]
 
 
 def network_namespaces(host: str) -> dict[str, str]:
     """The namespaces of networks of this host: name as in `ip netns`, and the network's name."""
     found = {}
     for path in sorted(netns.NAMED.glob(f"fastpath-{host}-*")):
-
-        def mark() -> str:
-            with Links() as links:
-                return links.get("lo").alias
-
-        with contextlib.suppress(FastpathError):
-            name = naming.network_name(host, netns.inside(str(path), mark))
+        with contextlib.suppress(FastpathError), Visit(str(path)) as visit:
+            name = naming.network_name(host, visit.links.get("lo").alias)
             if name is not None:
                 found[path.name] = name
     return found
@@ -104,13 +97,9 @@ def network_namespaces(host: str) -> dict[str, str]:
 
 def is_in_use(namespace: str) -> bool:
     """Whether a process has the TAP of a network's namespace open."""
-
-    def held() -> bool:
-        with Links() as links:
-            tap = links.find(naming.VXLAN)
-            return tap is not None and tap.queues > 0
-
-    return netns.inside(str(netns.NAMED / namespace), held)
+    with Visit(str(netns.NAMED / namespace)) as visit:
+        tap = visit.links.find(naming.VXLAN)
+    return tap is not None and tap.queues > 0
 
 
 def remove_half_made_names(host: str) -> list[str]:

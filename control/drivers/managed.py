@@ -10,17 +10,14 @@ its interface was seen there.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from fastpath import Segment, TapPort
 from fastpath.control.drivers import naming
 from fastpath.control.kernel import netns
-from fastpath.control.kernel.netlink import Link, Links
+from fastpath.control.kernel.netlink import Link
+from fastpath.control.kernel.visit import Home, Visit, Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Sandbox
 from fastpath.errors import ConflictError, UsageError
-
-T = TypeVar("T")
-L = TypeVar("L", bound=Links)
 
 
 @dataclass(frozen=True)
@@ -30,39 +27,35 @@ class Place:
     within: Sandbox | None
     link: Link
 
-    def inside(self, function: Callable[[], T]) -> T:
-        """Call a function there."""
-        return function() if self.within is None else netns.inside(self.within, function)
+    def visit(self, visits: Visits) -> Home | Visit:
+        """Return the visit to that namespace."""
+        return visits.home if self.within is None else visits.to(self.within)
 
-    def adopt(self, segment: Segment) -> TapPort:
+    def adopt(self, visits: Visits, segment: Segment) -> TapPort:
         """Open the TAP that an earlier process left."""
-        return self.inside(lambda: segment.adopt_tap(self.link.name))
+        return self.visit(visits).run(lambda: segment.adopt_tap(self.link.name))
 
 
-def find(host: str, endpoint: Endpoint) -> Place | None:
-    """The endpoint's interface, wherever it is."""
+def look_for(host: str, endpoint: Endpoint) -> Place | None:
+    """Find the endpoint's interface, in a pass of its own."""
+    with Visits() as visits:
+        return find(visits, host, endpoint)
+
+
+def find(visits: Visits, host: str, endpoint: Endpoint) -> Place | None:
+    """Return where the endpoint's interface is; None where there is none."""
     alias = naming.of_endpoint(host, endpoint.id)
 
-    def look_here() -> Link | None:
-        with Links() as links:
-            link = links.find(naming.source_name(endpoint))
-        return link if link is not None and link.alias == alias else None
-
-    def look_there() -> Link | None:
-        with Links() as links:
-            return next((link for link in links.all() if link.alias == alias), None)
+    def look_here() -> Place | None:
+        link = visits.home.links.find(naming.source_name(endpoint))
+        return Place(None, link) if link is not None and link.alias == alias else None
 
     # Here, there, and here again: it may be moved between any two looks, either way, but hardly twice.
-    there = _sandbox(endpoint)
-    places = [None] if there is None else [None, there, None]
-    for within in places:
-        try:
-            link = look_here() if within is None else netns.inside(within, look_there)
-        except (UsageError, ConflictError):  # the sandbox has just gone
-            continue
-        if link is not None:
-            return Place(within, link)
-    return None
+    place = look_here()
+    if place is None and (visit := _sandbox(visits, endpoint)) is not None:
+        link = next((link for link in visit.links.all() if link.alias == alias), None)
+        place = Place(visit.sandbox, link) if link is not None else look_here()
+    return place
 
 
 def check_lost(endpoint: Endpoint) -> None:
@@ -74,44 +67,41 @@ def check_lost(endpoint: Endpoint) -> None:
         )
 
 
-def ensure(place: Place, mtu: int) -> None:
-    """What is ours to keep in order, of the overlay's."""
-    repair(place, Links, lambda links, link: links.limit_super_frames(links.ensure(link, mtu=mtu), mtu))
+def ensure(visits: Visits, place: Place, mtu: int) -> None:
+    """Keep the MTU of an interface of the overlay's, and what follows from it."""
+
+    def limit(visit: Home | Visit, link: Link) -> None:
+        visit.links.limit_super_frames(visit.links.ensure(link, mtu=mtu), mtu)
+
+    repair(visits, place, limit)
 
 
-def repair(place: Place, kind: type[L], how: Callable[[L, Link], None]) -> None:
-    """Let `how` look at the interface, in its namespace and by its own links, unless it was moved just now."""
-
-    def look() -> None:
-        with kind() as links:
-            link = links.find(place.link.name)
-            if link is not None and link.alias == place.link.alias:
-                how(links, link)
-
-    place.inside(look)
+def repair(visits: Visits, place: Place, how: Callable[[Home | Visit, Link], None]) -> None:
+    """Let `how` look at the interface, where it is, unless it was moved just now."""
+    visit = place.visit(visits)
+    link = visit.links.find(place.link.name)
+    if link is not None and link.alias == place.link.alias:
+        how(visit, link)
 
 
-def delete(host: str, endpoint: Endpoint) -> None:
-    """The interface goes, wherever it is. No error where it is gone already."""
-    place = find(host, endpoint)
-
-    def remove(link: Link) -> None:
-        with Links() as links:
-            links.delete(link)
-
+def delete(visits: Visits, host: str, endpoint: Endpoint) -> None:
+    """Remove the interface, wherever it is. No error where it is gone already."""
+    place = find(visits, host, endpoint)
     if place is not None:
-        place.inside(lambda: remove(place.link))
+        place.visit(visits).links.delete(place.link)
 
 
-def _sandbox(endpoint: Endpoint) -> Sandbox | None:
-    """The endpoint's sandbox, if there is one now."""
-    if endpoint.sandbox.inode:
-        return endpoint.sandbox if netns.is_alive(endpoint.sandbox) else None
-    return expected(endpoint.sandbox.path) if endpoint.sandbox != NOWHERE else None
+def _sandbox(visits: Visits, endpoint: Endpoint) -> Visit | None:
+    """Return the visit to the endpoint's sandbox, if there is one now."""
+    where = endpoint.sandbox if endpoint.sandbox.inode else endpoint.sandbox.path
+    try:
+        return visits.to(where) if endpoint.sandbox != NOWHERE else None
+    except (UsageError, ConflictError):
+        return None
 
 
 def expected(path: str) -> Sandbox | None:
-    """The sandbox at this path, if there is one by now."""
+    """Return the sandbox at this path, if there is one by now."""
     try:
         return netns.resolve(path)
     except UsageError:

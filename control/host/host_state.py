@@ -13,6 +13,7 @@ from fastpath.control.drivers.base import Driver
 from fastpath.control.drivers.naming import gateway_mac
 from fastpath.control.host.network_sync import Entry, NetworkSync, entry_for
 from fastpath.control.kernel import netns
+from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.errors import ConflictError, FastpathError
@@ -54,8 +55,9 @@ class _Here:
 class HostState:
     """The actual side of the reconciler. A network is the business of the driver that it names."""
 
-    def __init__(self, host: str, drivers: Mapping[str, Driver]) -> None:
+    def __init__(self, host: str, drivers: Mapping[str, Driver], visits: Visits | None = None) -> None:
         self._host = host
+        self._visits = visits if visits is not None else Visits()  # those that the drivers make, too
         self._drivers = drivers
         self._here: dict[str, _Here] = {}
 
@@ -87,6 +89,10 @@ class HostState:
     def take_over(self, plan: NetworkPlan) -> None:
         """Let frames flow again for the interfaces that an earlier process left, and leave the rest for `reconcile`,
         which takes far longer, and says what is wrong. Raises FastpathError."""
+        with self._visits:
+            self._take_over(plan)
+
+    def _take_over(self, plan: NetworkPlan) -> None:
         self._check_vni(plan.network)
         driver = self._driver(plan.network)
         segment = driver.segment(plan.network)
@@ -95,12 +101,9 @@ class HostState:
         here = self._here[plan.network.name] = _Here(plan.network, NetworkSync(segment))
         self._program(here, plan)
         for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
-            with contextlib.suppress(FastpathError, OSError):
-                port = (
-                    driver.take_over(plan.network, endpoint)
-                    if endpoint.manager or netns.is_alive(endpoint.sandbox)
-                    else None
-                )
+            with self._visits.part(), contextlib.suppress(FastpathError, OSError):
+                alive = endpoint.manager or self._visits.is_alive(endpoint.sandbox)
+                port = driver.take_over(plan.network, endpoint) if alive else None
                 if port is not None:
                     here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
         self._program(here, plan)  # where endpoints share a port it is known only now
@@ -108,6 +111,10 @@ class HostState:
     def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
         """One network and all that belongs to it. With `only`, of the local endpoints that were in order just these are
         looked at: a look takes some ms, and a host may have hundreds."""
+        with self._visits:
+            return self._reconcile(plan, only)
+
+    def _reconcile(self, plan: NetworkPlan, only: Set[str] | None) -> Outcome:
         new = plan.network.name not in self._here
         here = self._ensure_network(plan)
         if new:
@@ -147,8 +154,9 @@ class HostState:
 
     def ensure_endpoint(self, plan: NetworkPlan, endpoint: Endpoint) -> None:
         """One local endpoint. Raises FastpathError, and then nothing is left of it."""
-        here = self._ensure_network(plan)
-        self._ensure(here, plan, endpoint)
+        with self._visits:
+            here = self._ensure_network(plan)
+            self._ensure(here, plan, endpoint)
         failed = self._program(here, plan)  # all: the network may be new here
         if endpoint.id in failed:
             raise ConflictError(failed[endpoint.id].text)
@@ -177,9 +185,11 @@ class HostState:
         here = self._here.get(name)
         if here is None:
             return
-        for endpoint in list(here.endpoints.values()):
-            self._drop(here, endpoint)
-        self._driver(here.network).remove_network(here.network)
+        with self._visits:
+            for endpoint in list(here.endpoints.values()):
+                with self._visits.part():
+                    self._drop(here, endpoint)
+            self._driver(here.network).remove_network(here.network)
         del self._here[name]
 
     def ensure_gateway(self) -> None:
@@ -215,10 +225,14 @@ class HostState:
                 raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
+        with self._visits.part():  # a sandbox is left before the next one is entered
+            self._bring_about(here, plan, endpoint, outcome)
+
+    def _bring_about(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
         if endpoint.manager and endpoint.state == "joining":
             self._reconcile_joining(here, plan, endpoint, outcome)
             return
-        if endpoint.state == "leaving" or not netns.is_alive(endpoint.sandbox):
+        if endpoint.state == "leaving" or not self._visits.is_alive(endpoint.sandbox):
             if endpoint.state != "leaving":
                 log.info("the sandbox %s of endpoint %s is gone: removing it", endpoint.sandbox.path, endpoint.id)
             self._drop(here, endpoint)
@@ -233,7 +247,7 @@ class HostState:
         if endpoint.sandbox == NOWHERE:
             return
         self._ensure(here, plan, endpoint)
-        place = managed.find(self._host, endpoint)
+        place = managed.find(self._visits, self._host, endpoint)
         if place is not None and place.within is not None:
             outcome.made.append(endpoint.model_copy(update={"sandbox": place.within}))
 

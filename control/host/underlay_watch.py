@@ -51,10 +51,10 @@ def routed_subnets() -> list[tuple[IPNetwork, str]]:
     with Links() as links:
         names = {link.index: link.name for link in links.all()}
         return [
-            (route["dst"], f"this host's routes (by {names.get(route['oif'], 'no interface')})")
+            (route.dst, f"this host's routes (by {names.get(route.oif or 0, 'no interface')})")
             for family in (socket.AF_INET, socket.AF_INET6)
             for route in links.routes(family)
-            if route["dst"].prefixlen > 0 and not route["dst"].is_link_local and not route["dst"].is_multicast
+            if route.dst.prefixlen > 0 and not route.dst.is_link_local and not route.dst.is_multicast
         ]
 
 
@@ -66,9 +66,9 @@ def own_addresses() -> set[IPAddress]:
 
 def _default_link(links: Links) -> Link:
     for family in (socket.AF_INET, socket.AF_INET6):
-        defaults = [r for r in links.routes(family) if r["dst"].prefixlen == 0 and r["oif"] is not None]
+        defaults = [r for r in links.routes(family) if r.dst.prefixlen == 0 and r.oif is not None]
         if defaults:
-            index = min(defaults, key=lambda route: int(route["metric"]))["oif"]
+            index = min(defaults, key=lambda route: route.metric).oif
             for link in links.all():  # it may have gone meanwhile
                 if link.index == index:
                     return link

@@ -3,61 +3,54 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
-import socket
-import stat
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from fastpath.control.kernel import syscalls as calls
+from fastpath.control.kernel.visit import OWN, Visit, Worker, open_namespace
 from fastpath.control.model.objects import Sandbox
-from fastpath.errors import ConflictError, RefusedError, UsageError
+from fastpath.errors import ConflictError, UsageError
 
 T = TypeVar("T")
 NAMED = Path("/run/netns")
-SO_NETNS_COOKIE = 71
-OWN = "/proc/thread-self/ns/net"
-# Of a path that names nothing (any more). All else, as too many open files, says nothing about the namespace.
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESRCH}
 
 
 def resolve(name_or_path: str) -> Sandbox:
-    """The namespace that a name as in `ip netns`, or a path, means at present. Raises UsageError."""
+    """Return the namespace that a name as in `ip netns`, or a path, means at present. Raise UsageError."""
     path = name_or_path if "/" in name_or_path else str(NAMED / name_or_path)
     if not os.path.isabs(path) or not name_or_path or name_or_path in (".", ".."):
         raise UsageError(f'"{name_or_path}" is no network namespace: give a name as in `ip netns`, or an absolute path')
-    with contextlib.closing(_open(path)) as namespace:
-        cookie = _Visit(lambda: calls.enter_namespace(namespace.fd), _cookie).outcome(path)
-        return Sandbox(path=path, inode=namespace.inode, cookie=cookie)
+    with Visit(path) as visit:
+        return visit.sandbox
 
 
 def is_named(sandbox: Sandbox) -> bool:
-    """Whether the path names a namespace with the same inode: the quick form of is_alive."""
+    """Return whether the path names a namespace with the same inode: the quick form of is_alive."""
     try:
-        with contextlib.closing(_open(sandbox.path)) as namespace:
-            return namespace.inode == sandbox.inode
+        with opened(sandbox.path) as fd:
+            return os.fstat(fd).st_ino == sandbox.inode
     except UsageError:
         return False
 
 
 def is_alive(sandbox: Sandbox) -> bool:
-    """Whether the path still names the same namespace. One that lost its last name may live on for as long as
-    processes are in it, or as we hold a TAP that was taken over there; it counts as gone. Raises RefusedError where
+    """Return whether the path still names the same namespace. One that lost its last name may live on for as long as
+    processes are in it, or as we hold a TAP that was taken over there; it counts as gone. Raise RefusedError where
     that cannot be told at present."""
     try:
-        return inside(sandbox, lambda: True)
+        Visit(sandbox).close()
     except (UsageError, ConflictError):
         return False
+    return True
 
 
 def exists(path: str) -> bool:
-    """Whether the path names a network namespace."""
+    """Return whether the path names a network namespace."""
     try:
-        with contextlib.closing(_open(path)):
+        with opened(path):
             return True
     except UsageError:
         return False
@@ -65,54 +58,32 @@ def exists(path: str) -> bool:
 
 def inside(where: str | Sandbox, function: Callable[[], T]) -> T:
     """Call a function in a short-lived thread that entered the namespace, and return what it returns. Sockets
-    and files that it opens belong there. Raises ConflictError where a Sandbox is not the one it was."""
-
-    def checked() -> T:
-        if isinstance(where, Sandbox) and where.cookie not in (0, _cookie()):
-            raise _another(where)
-        return function()
-
-    with opened(where) as fd:
-        return _Visit(lambda: calls.enter_namespace(fd), checked).outcome(_path(where))
+    and files that it opens belong there. Raise ConflictError where a Sandbox is not the one it was."""
+    with Visit(where) as visit:
+        return visit.run(function)
 
 
 @contextlib.contextmanager
-def opened(where: str | Sandbox) -> Iterator[int]:
-    """A file descriptor of the namespace. Raises as `inside` does."""
-    with contextlib.closing(_open(_path(where))) as namespace:
-        if isinstance(where, Sandbox) and namespace.inode != where.inode:
-            raise _another(where)
-        yield namespace.fd
-
-
-def _another(where: Sandbox) -> ConflictError:
-    return ConflictError(f"the sandbox {where.path} was removed, and another one has its name now")
-
-
-def _cookie() -> int:
-    """A number that the calling thread's namespace shares with none since the machine booted, other than its inode,
-    which the next one may have (SO_NETNS_COOKIE of <asm-generic/socket.h>, Linux 5.14); 0 where there is none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        try:
-            return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
-        except OSError:
-            return 0
+def opened(path: str) -> Iterator[int]:
+    """Open a file descriptor of the namespace. Raise UsageError where there is none."""
+    fd = open_namespace(path)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def ensure_namespace(name: str, prepare: Callable[[], object]) -> Sandbox:
-    """A network namespace with this name as in `ip netns`. If there is none, `prepare` is called in a new one
+    """Return the network namespace with this name as in `ip netns`. If there is none, `prepare` is called in a new one
     before that gets its name: what has a name is never half made."""
     path = NAMED / name
     try:
         return resolve(name)
     except UsageError:
         pass
-
-    def make() -> None:
-        prepare()
-        _name_this(path)
-
-    _Visit(calls.new_namespace, make).outcome(str(path))
+    with Worker(str(path), calls.new_namespace) as worker:
+        worker.run(prepare)
+        worker.run(lambda: _name_this(path))
     return resolve(name)
 
 
@@ -124,73 +95,6 @@ def remove_namespace(name: str) -> None:
         while True:
             calls.unmount(str(path))
     path.unlink(missing_ok=True)
-
-
-def _path(where: str | Sandbox) -> str:
-    return where if isinstance(where, str) else where.path
-
-
-class _Namespace:
-    """An open one."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.inode = os.fstat(fd).st_ino
-
-    def close(self) -> None:
-        os.close(self.fd)
-
-
-def _open(path: str) -> _Namespace:
-    """Raises UsageError where the path names no network namespace, RefusedError where that cannot be told."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if stat.S_ISREG(os.stat(path).st_mode) else -1
-    except ValueError:  # a NUL in it
-        raise UsageError(f"{path!r} is no path: see `ip netns`") from None
-    except OSError as error:
-        if error.errno in _ABSENT:
-            raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from error
-        raise RefusedError(f'cannot open the network namespace "{path}": {error.strerror}') from error
-    if fd < 0:  # to open a device or a pipe may do things
-        raise UsageError(f'"{path}" is not a network namespace: see `ip netns`')
-    try:
-        if fcntl.ioctl(fd, calls.NS_GET_NSTYPE) == calls.CLONE_NEWNET:
-            return _Namespace(fd)
-    except OSError:
-        pass
-    os.close(fd)
-    raise UsageError(f'"{path}" is not a network namespace: see `ip netns`')
-
-
-class _Visit(Generic[T]):
-    """One call in a thread of its own, since a namespace belongs to a thread, and this one ends."""
-
-    def __init__(self, enter: Callable[[], None], function: Callable[[], T]) -> None:
-        self._enter, self._function = enter, function
-        self._result: list[T] = []
-        self._error: BaseException | None = None
-        thread = threading.Thread(target=self._run, name="fastpath-netns")
-        thread.start()
-        thread.join()
-
-    def _run(self) -> None:
-        try:
-            try:
-                self._enter()
-            except OSError as error:
-                needs = " (needs CAP_SYS_ADMIN: run as root)" if error.errno == errno.EPERM else ""
-                raise RefusedError(f"cannot enter a network namespace: {error.strerror}{needs}") from error
-            self._result.append(self._function())
-        except BaseException as error:  # raised again by the thread that waits
-            self._error = error
-
-    def outcome(self, path: str) -> T:
-        """What the function returned, or raise what it raised."""
-        if isinstance(self._error, OSError):
-            raise RefusedError(f"{path}: {self._error.strerror or self._error}") from self._error
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
 
 
 def _name_this(path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fastpath.control.kernel.netlink import Look
+from fastpath.control.kernel.netlink import Rtnetlink, fingerprint, link_fingerprint
 from tests.support.hosts.hosts import Namespace, wait_for
 
 
@@ -37,16 +37,16 @@ def is_up(place: Namespace, name: str) -> bool:
 
 def everything(place: Namespace) -> bytes:
     def look() -> bytes:
-        with Look() as now:
-            return now.everything()
+        with Rtnetlink() as netlink:
+            return fingerprint(netlink)
 
     return place.inside(look)
 
 
 def link(place: Namespace, name: str) -> bytes:
     def look() -> bytes:
-        with Look() as now:
-            return now.link(name)
+        with Rtnetlink() as netlink:
+            return link_fingerprint(netlink, name)
 
     return place.inside(look)
 

@@ -15,20 +15,19 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from fastpath.control.drivers import cleanup, managed, naming
 from fastpath.control.drivers.macvlan.parent import Parents, mtu_for
 from fastpath.control.drivers.macvlan.shim import Shims
 from fastpath.control.drivers.overlay.direct import name_taken
-from fastpath.control.kernel import netns, sysctl
-from fastpath.control.kernel.netlink import Link, StackedLinks, appearance
+from fastpath.control.kernel import sysctl
+from fastpath.control.kernel.netlink import Link, StackedLinks, fingerprint
+from fastpath.control.kernel.visit import OWN, Home, Visit, Visits
 from fastpath.control.model.macvlan import options_of
 from fastpath.control.model.objects import Endpoint, Network
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.errors import ConflictError, FastpathError
 
-_appearance = partial(appearance, details=True)
 HALF_MADE = "fpm-"  # followed by the first digits of the endpoint's id
 
 log = logging.getLogger(__name__)
@@ -48,10 +47,11 @@ class _Seen:
 class Macvlan:
     """The networks of driver "macvlan" on this host, whose name is in the marks of what is made."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, visits: Visits | None = None) -> None:
         self._host = host
-        self._parents = Parents(host)
-        self._shims = Shims(host)
+        self._visits = visits if visits is not None else Visits()
+        self._parents = Parents(host, self._visits)
+        self._shims = Shims(host, self._visits)
         self._trouble: dict[str, Problem] = {}  # by network
         self._seen: dict[str, _Seen] = {}  # by endpoint
         self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
@@ -84,7 +84,7 @@ class Macvlan:
         here = network.name in self._members
         try:
             parent = self._parents.ensure(network)
-            with StackedLinks() as links:
+            with self._visits.at_home() as links:
                 name = naming.short_name(HALF_MADE, network.name)
                 links.delete(
                     links.add_macvlan(name, parent, options_of(network).mode, mac=None, mtu=mtu_for(network, parent))
@@ -130,41 +130,47 @@ class Macvlan:
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
         """The interface in its sandbox. One that is there stays while its parent is away. Raises ConflictError where
         the sandbox is gone, or has another interface of that name: nothing is changed then."""
-        if endpoint.sandbox.inode == os.stat(netns.OWN).st_ino:
+        if endpoint.sandbox.inode == os.stat(OWN).st_ino:
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
         if endpoint.manager:
-            self._ensure_placed(network, endpoint)
-            return
+            with self._visits:
+                self._ensure_placed(network, endpoint)
+        else:
+            with self._visits:
+                self._ensure_own(network, endpoint)
+
+    def _ensure_own(self, network: Network, endpoint: Endpoint) -> None:
+        """Do so where we place the interface; nothing, where all looks as it did when it was in order."""
+        visit = self._visits.to(endpoint.sandbox)
         seen = self._seen.pop(endpoint.id, None)
         try:
             parent = self._parents.ensure(network)
         except FastpathError:
-            there = netns.inside(endpoint.sandbox, lambda: self._find(endpoint))
+            there = self._find(visit.links, endpoint)
             if there is None:
                 raise
             self._parents.seen(network, there.lower)
-            mtu = there.mtu
-            netns.inside(endpoint.sandbox, lambda: self._complete(network, endpoint, mtu))
+            self._complete(visit, network, endpoint, there.mtu)
             return
         mtu = mtu_for(network, parent)
         unstated = endpoint.model_copy(update={"state": "ready"})
-        now = _Seen(network, unstated, parent, netns.inside(endpoint.sandbox, _appearance))
+        now = _Seen(network, unstated, parent, fingerprint(visit.netlink, details=True))
         if seen != now:
-            self._ensure_endpoint(network, endpoint, parent, mtu)
+            self._ensure_endpoint(visit, network, endpoint, parent, mtu)
         elif options_of(network).shim:  # which is not in the sandbox
             self._shims.ensure_route(network, endpoint, parent)
-        if seen == now or netns.inside(endpoint.sandbox, _appearance) == now.look:
+        if seen == now or fingerprint(visit.netlink, details=True) == now.look:
             self._seen[endpoint.id] = now
 
-    def _ensure_endpoint(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
-        there = netns.inside(endpoint.sandbox, lambda: self._find(endpoint))
+    def _ensure_endpoint(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
+        there = self._find(visit.links, endpoint)
         if there is not None and there.lower != parent.index:  # its parent was replaced by another one of that name
             self._delete(endpoint)
             there = None
         with self._becoming_member(network, endpoint, parent, new=there is None):
             if there is None:
-                self._make(network, endpoint, parent, mtu)
-            netns.inside(endpoint.sandbox, lambda: self._complete(network, endpoint, mtu))
+                self._make(visit, network, endpoint, parent, mtu)
+            self._complete(visit, network, endpoint, mtu)
 
     @contextlib.contextmanager
     def _becoming_member(self, network: Network, endpoint: Endpoint, parent: Link, *, new: bool) -> Iterator[None]:
@@ -182,7 +188,7 @@ class Macvlan:
     def _ensure_placed(self, network: Network, endpoint: Endpoint) -> None:
         """The same for an endpoint whose manager places the interface (managed.py): it is made in the daemon's
         namespace, and kept in order wherever it is by now."""
-        place = managed.find(self._host, endpoint)
+        place = managed.find(self._visits, self._host, endpoint)
         try:
             parent = self._parents.ensure(network)
         except FastpathError:
@@ -200,26 +206,25 @@ class Macvlan:
         with self._becoming_member(network, endpoint, parent, new=place is None):
             self._keep(network, place or self._make_placed(network, endpoint, parent, mtu), mtu)
 
-    def _find(self, endpoint: Endpoint) -> Link | None:
-        """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises ConflictError
+    def _find(self, links: StackedLinks, endpoint: Endpoint) -> Link | None:
+        """Return the endpoint's interface in its sandbox, by its mark, whatever it is named. Raise ConflictError
         where the name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
-        with StackedLinks() as links:
-            there = links.all()
+        there = links.all()
         ours = next((link for link in there if link.alias == alias and link.kind == "macvlan"), None)
         if any(link.name == endpoint.ifname for link in there if link != ours):
             raise name_taken(endpoint)
         return ours
 
-    def _make(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
-        """The interface, marked, in the sandbox under its final name."""
-        with StackedLinks() as links, netns.opened(endpoint.sandbox) as target:
+    def _make(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
+        """Make the interface, marked, in the sandbox under its final name."""
+        with self._visits.at_home() as links:
             link = self._add(links, network, endpoint, parent, mtu)
-            links.move(link, target, endpoint.sandbox.path, endpoint.ifname)
+            links.move(link, visit.fd, endpoint.sandbox.path, endpoint.ifname)
 
     def _make_placed(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> managed.Place:
         """The interface, marked, in the daemon's namespace, under the name that its manager is told."""
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             link = self._add(links, network, endpoint, parent, mtu)
             try:
                 return managed.Place(None, links.ensure(link, name=naming.source_name(endpoint)))
@@ -237,65 +242,64 @@ class Macvlan:
         if left is not None:
             links.delete(left)
         link = links.add_macvlan(name, parent, mode, mac=endpoint.mac, mtu=mtu)
-        links.change(link, ifalias=naming.of_endpoint(self._host, endpoint.id))
+        links.change(link, alias=naming.of_endpoint(self._host, endpoint.id))
         return links.get(name)
 
-    def _complete(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
-        """In the sandbox: what the interface still lacks."""
-        link = self._find(endpoint)
+    def _complete(self, visit: Visit, network: Network, endpoint: Endpoint, mtu: int) -> None:
+        """In the sandbox: add what the interface still lacks."""
+        links = visit.links
+        link = self._find(links, endpoint)
         if link is None:
             raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
         mode = options_of(network).mode
         alias = naming.of_endpoint(self._host, endpoint.id)
-        with StackedLinks() as links:
-            link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
-            _let_in(links, link, mode)
-            _set_sysctls(endpoint)
-            links.ensure_addresses(link, endpoint.addresses)
-            links.ensure(link, up=True)
-            for subnet in network.subnets if not network.internal else ():
-                links.ensure_default_route(subnet.gateway, link)
+        link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
+        _let_in(links, link, mode)
+        visit.run(lambda: _set_sysctls(endpoint))
+        links.ensure_addresses(link, endpoint.addresses)
+        links.ensure(link, up=True)
+        for subnet in network.subnets if not network.internal else ():
+            links.ensure_default_route(subnet.gateway, link)
 
     def _keep(self, network: Network, place: managed.Place, mtu: int) -> None:
         """Of an interface that somebody else placed: what is ours to keep in order."""
 
-        def repair(links: StackedLinks, link: Link) -> None:
-            _let_in(links, links.ensure(link, mtu=mtu), options_of(network).mode)
-            sysctl.ensure(f"ipv6/conf/{link.name}/accept_ra", 0)
+        def repair(visit: Home | Visit, link: Link) -> None:
+            _let_in(visit.links, visit.links.ensure(link, mtu=mtu), options_of(network).mode)
+            visit.set_sysctl(f"ipv6/conf/{link.name}/accept_ra", 0)
 
-        managed.repair(place, StackedLinks, repair)
+        managed.repair(self._visits, place, repair)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """The interface goes, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
         already."""
         self._seen.pop(endpoint.id, None)
-        self._delete(endpoint)
-        self._shims.remove_route(network, endpoint)
+        with self._visits:
+            self._delete(endpoint)
+            self._shims.remove_route(network, endpoint)
         self._members.get(network.name, set()).discard(endpoint.id)
 
     def _delete(self, endpoint: Endpoint) -> None:
         alias = naming.of_endpoint(self._host, endpoint.id)
 
-        def delete() -> None:
-            with StackedLinks() as links:
-                for link in links.all():
-                    half_made = link.name == _half_made(endpoint) and not link.alias
-                    if link.kind == "macvlan" and (link.alias == alias or half_made):
-                        links.delete(link)
+        def delete(links: StackedLinks) -> None:
+            for link in links.all():
+                half_made = link.name == _half_made(endpoint) and not link.alias
+                if link.kind == "macvlan" and (link.alias == alias or half_made):
+                    links.delete(link)
 
-        delete()  # here, where it is made
+        delete(self._visits.home.links)  # where it is made
         if endpoint.manager:
-            managed.delete(self._host, endpoint)
-            return
-        if netns.is_alive(endpoint.sandbox):
-            netns.inside(endpoint.sandbox, delete)
+            managed.delete(self._visits, self._host, endpoint)
+        elif self._visits.is_alive(endpoint.sandbox):
+            delete(self._visits.to(endpoint.sandbox).links)
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
         Returns what was done, in sentences."""
         wanted, networks = list(wanted), list(networks)
         said = []
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             for link in links.all():
                 if link.kind == "macvlan" and link.name.startswith(HALF_MADE) and not link.alias:
                     links.delete(link)

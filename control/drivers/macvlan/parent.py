@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastpath.control.drivers import naming
 from fastpath.control.kernel.netlink import Link, StackedLinks
+from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.macvlan import MacvlanOptions, options_of
 from fastpath.control.model.objects import Network
 from fastpath.control.model.problem import Problem
@@ -34,14 +35,15 @@ class MissingParentError(RefusedError):
 class Parents:
     """Those of the networks of this host."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, visits: Visits) -> None:
         self._host = host
+        self._visits = visits
         self._known: dict[str, tuple[Network, int]] = {}  # with the index of its parent, when it was last seen
 
     def ensure(self, network: Network) -> Link:
         """The network's parent. Raises FastpathError where there is none, or it can't be one."""
         options = options_of(network)
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             link = self._find(links, network, options)
             if link is None:
                 link = self._make(links, network, options)
@@ -84,8 +86,8 @@ class Parents:
         _check(below)
         made = links.add_vlan(temporary, below, vid)
         try:
-            links.change(made, ifalias=naming.of_parent(self._host, network.name))
-            links.change(made, ifname=name)
+            links.change(made, alias=naming.of_parent(self._host, network.name))
+            links.change(made, name=name)
             made = links.get(name)
         except BaseException:
             links.delete(made)
@@ -126,7 +128,7 @@ class Parents:
     def problem(self, network: Network) -> Problem | None:
         """What is wrong with a parent that is there."""
         options = options_of(network)
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             link = self._find(links, network, options)
             if link is None:
                 return self._missing(links, network, _name(network, options))
@@ -148,7 +150,7 @@ class Parents:
         self._known.pop(network.name, None)
         alias = naming.of_parent(self._host, network.name)
         half_made = tuple(naming.short_name(prefix, network.name) for prefix in (HALF_MADE, DUMMY))
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             for link in links.all():
                 if link.alias == alias or _is_half_made(link, *half_made):
                     links.delete(link)
@@ -158,7 +160,7 @@ class Parents:
         """Those that we made go, unless one of these networks has them; says which."""
         wanted = {network.name for network in networks if network.driver == "macvlan"}
         said = []
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             for link in links.all():
                 of = naming.parent_network(self._host, link.alias)
                 if (of is not None and of not in wanted) or _is_half_made(link, HALF_MADE, DUMMY):

@@ -15,6 +15,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.drivers import naming
 from fastpath.control.kernel import sysctl
 from fastpath.control.kernel.netlink import Link, StackedLinks
+from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import Endpoint, Network
 from fastpath.control.model.problem import Problem
 from fastpath.errors import ConflictError
@@ -25,13 +26,14 @@ SHIM = "fpsh-"  # followed by naming.short_name's digits
 class Shims:
     """Those of the networks of this host."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, visits: Visits) -> None:
         self._host = host
+        self._visits = visits
 
     def ensure(self, network: Network, parent: Link, mtu: int) -> None:
         """The network's shim, on its parent. Raises FastpathError."""
         name, alias = naming.short_name(SHIM, network.name), naming.of_shim(self._host, network.name)
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             link = links.find(name)
             if link is not None and (link.kind != "macvlan" or link.alias not in ("", alias)):
                 raise ConflictError(f"an interface named {name} exists already, and is not this host's shim")
@@ -56,7 +58,7 @@ class Shims:
 
     def ensure_route(self, network: Network, endpoint: Endpoint, parent: Link) -> None:
         """The host's route to an endpoint, if it has an address that the endpoint can answer to."""
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             link = self._find(links, network)
             source = _source(links, network, parent)
             if link is None or source is None:
@@ -70,7 +72,7 @@ class Shims:
 
     def remove_route(self, network: Network, endpoint: Endpoint) -> None:
         """The inverse. No error where there is none."""
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             link = self._find(links, network)
             if link is not None:
                 for address in _ipv4(endpoint):
@@ -79,7 +81,7 @@ class Shims:
 
     def problem(self, network: Network, parent: Link) -> Problem | None:
         """Why the host does not reach its containers."""
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             if _source(links, network, parent) is not None:
                 return None
         pools = ", ".join(str(subnet.pool) for subnet in network.subnets if subnet.pool.version == 4)
@@ -91,7 +93,7 @@ class Shims:
 
     def remove(self, network: Network) -> None:
         """It goes, with its routes."""
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             link = links.find(naming.short_name(SHIM, network.name))
             ours = ("", naming.of_shim(self._host, network.name))
             if link is not None and link.kind == "macvlan" and link.alias in ours:
@@ -102,7 +104,7 @@ class Shims:
         names = {network.name for network in networks if network.options.get("shim") == "yes"}
         endpoints = list(wanted)
         said = []
-        with StackedLinks() as links:
+        with self._visits.at_home() as links:
             for link in links.all():
                 of = naming.shim_network(self._host, link.alias)
                 if link.kind != "macvlan" or not (of or (not link.alias and link.name.startswith(SHIM))):

@@ -13,28 +13,30 @@ from fastpath.control.drivers import managed, naming
 from fastpath.control.drivers.overlay.direct import discard, ensure_in_sandbox, is_usable, name_taken
 from fastpath.control.kernel import netns, sysctl
 from fastpath.control.kernel.netlink import Link, Links
+from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Endpoint, Network, Sandbox
-from fastpath.errors import ConflictError
+from fastpath.errors import ConflictError, UsageError
 
 
 class BridgeLayout:
     """The namespaces of this layout, and the TAP in each."""
 
-    def __init__(self, engine: Engine, host: str) -> None:
+    def __init__(self, engine: Engine, host: str, visits: Visits) -> None:
         self._engine = engine
+        self._visits = visits
         self._host = host
         self._taps: dict[str, tuple[Sandbox, TapPort]] = {}
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> TapPort:
         """The network's namespace with br0 and vxlan0; returns the latter's port."""
-        namespace = self._namespace(network)
+        visit = self._enter(network)
         held = self._taps.get(network.name)
-        if held is not None and (held[0] != namespace or not is_usable(held[1]) or held[1].vni != segment.vni):
+        if held is not None and (held[0] != visit.sandbox or not is_usable(held[1]) or held[1].vni != segment.vni):
             self._release(network.name)
             held = None
-        netns.inside(namespace, lambda: _ensure_bridge(network, mtu))
-        port = held[1] if held is not None else self._open_tap(segment, network, namespace, mtu)
-        netns.inside(namespace, lambda: _ensure_tap(mtu))
+        _ensure_bridge(visit, network, mtu)
+        port = held[1] if held is not None else self._open_tap(segment, network, visit, mtu)
+        _ensure_tap(visit.links, mtu)
         if not port.persist:
             port.persist = True
         if port.mtu != mtu:
@@ -45,59 +47,56 @@ class BridgeLayout:
     def port(self, network: Network) -> TapPort | None:
         """The network's, if it is in order as far as can be told without a look at the namespace."""
         held = self._taps.get(network.name)
-        usable = held is not None and is_usable(held[1]) and netns.is_alive(held[0])
+        usable = held is not None and is_usable(held[1]) and self._visits.is_alive(held[0])
         return held[1] if held is not None and usable else None
 
     def held(self, network: Network) -> tuple[Sandbox, TapPort] | None:
         """The network's namespace and port, as `ensure_network` or `take_over` left them."""
         return self._taps.get(network.name)
 
-    def _namespace(self, network: Network) -> Sandbox:
-        """Raises ConflictError where its name belongs to something else."""
+    def _enter(self, network: Network) -> Visit:
+        """Visit the network's namespace, which is made if there is none. Raise ConflictError where its name belongs to
+        something else."""
         name = naming.namespace_name(self._host, network)
-        mark = naming.of_network(self._host, network.name)
-        namespace = netns.ensure_namespace(name, lambda: _prepare(mark))
-        if netns.inside(namespace, _mark) != mark:
+        path, mark = str(netns.NAMED / name), naming.of_network(self._host, network.name)
+        try:
+            visit = self._visits.to(path)
+        except UsageError:
+            netns.ensure_namespace(name, lambda: _prepare(mark))
+            visit = self._visits.to(path)
+        if visit.links.get("lo").alias != mark:
             raise ConflictError(f"the network namespace {name} is not fastpath's: rename it (ip netns), or the network")
-        return namespace
+        return visit
 
     def take_over(self, segment: Segment, network: Network) -> TapPort | None:
         """The network's TAP that an earlier process left, opened and otherwise as it is."""
         held = self._taps.get(network.name)
         if held is not None:
             return held[1]
-        name = naming.namespace_name(self._host, network)
-        if not netns.exists(str(netns.NAMED / name)):
+        path = str(netns.NAMED / naming.namespace_name(self._host, network))
+        try:
+            visit = self._visits.to(path)
+        except UsageError:
             return None
-        namespace = netns.resolve(name)
-
-        def adopt() -> TapPort | None:
-            with Links() as links:
-                ours = links.get("lo").alias == naming.of_network(self._host, network.name)
-                there = ours and links.find(naming.VXLAN) is not None
-            return segment.adopt_tap(naming.VXLAN) if there else None
-
-        port = netns.inside(namespace, adopt)
-        if port is not None:
-            self._taps[network.name] = (namespace, port)
+        ours = visit.links.get("lo").alias == naming.of_network(self._host, network.name)
+        if not ours or visit.links.find(naming.VXLAN) is None:
+            return None
+        port = visit.run(lambda: segment.adopt_tap(naming.VXLAN))
+        self._taps[network.name] = (visit.sandbox, port)
         return port
 
-    def _open_tap(self, segment: Segment, network: Network, namespace: Sandbox, mtu: int) -> TapPort:
-        def take_over() -> TapPort | None:
-            with Links() as links:
-                there = links.find(naming.VXLAN) is not None
-            return segment.adopt_tap(naming.VXLAN) if there else None
-
-        port = netns.inside(namespace, take_over)
-        if port is None:
+    def _open_tap(self, segment: Segment, network: Network, visit: Visit, mtu: int) -> TapPort:
+        if visit.links.find(naming.VXLAN) is not None:
+            port = visit.run(lambda: segment.adopt_tap(naming.VXLAN))
+        else:
             port = segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=mtu)
             try:
-                with Links() as links, netns.opened(namespace) as target:
-                    links.move(links.get(port.name), target, namespace.path, naming.VXLAN)
+                links = self._visits.home.links
+                links.move(links.get(port.name), visit.fd, visit.sandbox.path, naming.VXLAN)
             except BaseException:
                 discard(self._engine, port)
                 raise
-        self._taps[network.name] = (namespace, port)
+        self._taps[network.name] = (visit.sandbox, port)
         return port
 
     def remove_network(self, network: Network) -> None:
@@ -109,19 +108,17 @@ class BridgeLayout:
         self._release(network_name)
         path = str(netns.NAMED / name)
         mark = naming.of_network(self._host, network_name)
-        if not netns.exists(path):
+        try:
+            links = self._visits.to(path).links
+        except UsageError:
             netns.remove_namespace(name)  # a file may be left, of a name half given or half taken away
             return False
-        if netns.inside(path, _mark) != mark:
+        if links.get("lo").alias != mark:
             return False
-
-        def empty() -> None:  # the veths' other ends go now, not when the kernel comes round to it
-            with Links() as links:
-                for link in links.all():
-                    if link.kind in ("veth", "tun"):
-                        links.delete(link)
-
-        netns.inside(path, empty)
+        for link in links.all():  # the veths' other ends go now, not when the kernel comes round to it
+            if link.kind in ("veth", "tun"):
+                links.delete(link)
+        self._visits.leave(path)
         netns.remove_namespace(name)
         return True
 
@@ -141,24 +138,18 @@ class BridgeLayout:
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
         """The veth between the endpoint's sandbox and br0. What was made is undone on failure."""
-        namespace = self._namespace(network)
+        links, sandbox = self._enter(network).links, self._visits.to(endpoint.sandbox)
         alias = naming.of_endpoint(self._host, endpoint.id)
-        inner = netns.inside(namespace, lambda: _find(naming.veth_name(endpoint)))
-        outer = netns.inside(endpoint.sandbox, lambda: _other_end(endpoint, alias, inner))
+        inner = links.find(naming.veth_name(endpoint))
+        outer = _other_end(sandbox.links, endpoint, alias, inner)
         if outer is None:
-            with netns.opened(endpoint.sandbox) as target:
-                inner = netns.inside(namespace, lambda: _add_veth(endpoint, mtu, endpoint.ifname, target))
-
-        def complete() -> None:
-            link = _other_end(endpoint, alias, inner)
+            inner = _add_veth(links, endpoint, mtu, endpoint.ifname, sandbox.fd)
+        try:
+            _ensure_inner_end(links, endpoint, alias, mtu)
+            link = _other_end(sandbox.links, endpoint, alias, inner)
             if link is None:
                 raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
-            with Links() as links:
-                ensure_in_sandbox(links, link, endpoint, mtu, alias)
-
-        try:
-            netns.inside(namespace, lambda: _ensure_inner_end(endpoint, alias, mtu))
-            netns.inside(endpoint.sandbox, complete)
+            ensure_in_sandbox(sandbox, link, endpoint, mtu, alias)
         except BaseException:
             if outer is None:
                 self.remove_endpoint(network, endpoint)
@@ -166,25 +157,27 @@ class BridgeLayout:
 
     def ensure_placed(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
         """The same for an endpoint whose manager places the veth's other end."""
-        namespace = self._namespace(network)
+        links, home = self._enter(network).links, self._visits.home
         alias = naming.of_endpoint(self._host, endpoint.id)
-        place = managed.find(self._host, endpoint)
+        place = managed.find(self._visits, self._host, endpoint)
         if place is None:
             managed.check_lost(endpoint)
             name = naming.source_name(endpoint)
-            with Links() as links, netns.opened(netns.OWN) as here:
-                if (half := links.find(name)) is not None:  # made, but not marked
-                    links.delete(half)
-                netns.inside(namespace, lambda: _add_veth(endpoint, mtu, name, here))
-                place = managed.Place(None, links.ensure(links.get(name), alias=alias))
-        netns.inside(namespace, lambda: _ensure_inner_end(endpoint, alias, mtu))
-        managed.ensure(place, mtu)
+            if (half := home.links.find(name)) is not None:  # made, but not marked
+                home.links.delete(half)
+            _add_veth(links, endpoint, mtu, name, home.fd)
+            place = managed.Place(None, home.links.ensure(home.links.get(name), alias=alias))
+        _ensure_inner_end(links, endpoint, alias, mtu)
+        managed.ensure(self._visits, place, mtu)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """The veth goes, both ends."""
-        path = str(netns.NAMED / naming.namespace_name(self._host, network))
-        if netns.exists(path) and netns.inside(path, _mark) == naming.of_network(self._host, network.name):
-            netns.inside(path, lambda: _delete(naming.veth_name(endpoint)))
+        try:
+            links = self._visits.to(str(netns.NAMED / naming.namespace_name(self._host, network))).links
+        except UsageError:
+            return
+        if links.get("lo").alias == naming.of_network(self._host, network.name):
+            _delete(links, naming.veth_name(endpoint))
 
 
 def _prepare(mark: str) -> None:
@@ -196,69 +189,53 @@ def _prepare(mark: str) -> None:
         sysctl.ensure(f"bridge/bridge-nf-call-{family}", 0)
 
 
-def _mark() -> str:
-    with Links() as links:
-        return links.get("lo").alias
+def _delete(links: Links, name: str) -> None:
+    link = links.find(name)
+    if link is not None:
+        links.delete(link)
 
 
-def _find(name: str) -> Link | None:
-    with Links() as links:
-        return links.find(name)
+def _ensure_bridge(visit: Visit, network: Network, mtu: int) -> None:
+    links = visit.links
+    link = links.find(naming.BRIDGE) or links.add_bridge(naming.BRIDGE)
+    link = links.ensure(link, mac=naming.gateway_mac(network), mtu=mtu)
+    links.limit_super_frames(link, mtu)
+    if any(subnet.gateway.version == 6 for subnet in network.subnets):
+        visit.set_sysctl(f"ipv6/conf/{naming.BRIDGE}/disable_ipv6", 0)
+    links.ensure_addresses(link, naming.gateway_addresses(network))
+    links.ensure(link, up=True)
 
 
-def _delete(name: str) -> None:
-    with Links() as links:
-        link = links.find(name)
-        if link is not None:
-            links.delete(link)
+def _ensure_tap(links: Links, mtu: int) -> None:
+    link = links.get(naming.VXLAN)
+    link = links.ensure(link, mtu=mtu, master=links.get(naming.BRIDGE).index)
+    links.limit_super_frames(link, mtu)
+    links.ensure(link, up=True)
 
 
-def _ensure_bridge(network: Network, mtu: int) -> None:
-    mac = naming.gateway_mac(network)
-    with Links() as links:
-        link = links.find(naming.BRIDGE) or links.add_bridge(naming.BRIDGE)
-        link = links.ensure(link, mac=mac, mtu=mtu)
-        links.limit_super_frames(link, mtu)
-        if any(subnet.gateway.version == 6 for subnet in network.subnets):
-            sysctl.ensure(f"ipv6/conf/{naming.BRIDGE}/disable_ipv6", 0)
-        links.ensure_addresses(link, naming.gateway_addresses(network))
-        links.ensure(link, up=True)
-
-
-def _ensure_tap(mtu: int) -> None:
-    with Links() as links:
-        link = links.get(naming.VXLAN)
-        link = links.ensure(link, mtu=mtu, master=links.get(naming.BRIDGE).index)
-        links.limit_super_frames(link, mtu)
-        links.ensure(link, up=True)
-
-
-def _other_end(endpoint: Endpoint, alias: str, inner: Link | None) -> Link | None:
-    """The sandbox's end of this veth, if it has one. One that lost its other end, with the network's namespace, goes
-    now: the kernel takes its time. Raises ConflictError where the name belongs to something else."""
+def _other_end(links: Links, endpoint: Endpoint, alias: str, inner: Link | None) -> Link | None:
+    """Return the sandbox's end of this veth, if it has one. One that lost its other end, with the network's namespace,
+    goes now: the kernel takes its time. Raise ConflictError where the name belongs to something else."""
     pair = (inner.peer, inner.index) if inner is not None else None
-    with Links() as links:
-        there = links.all()
-        ours = next((link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)), None)
-        for link in [link for link in there if link.alias == alias and link != ours]:
-            links.delete(link)
-            there.remove(link)
+    there = links.all()
+    ours = next((link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)), None)
+    for link in [link for link in there if link.alias == alias and link != ours]:
+        links.delete(link)
+        there.remove(link)
     if any(link.name == endpoint.ifname for link in there if link != ours):
         raise name_taken(endpoint)
     return ours
 
 
-def _add_veth(endpoint: Endpoint, mtu: int, other: str, target: int) -> Link:
-    """Both ends at once, the `other` one in `target`. One that was there without another end makes room."""
+def _add_veth(links: Links, endpoint: Endpoint, mtu: int, other: str, target: int) -> Link:
+    """Make both ends at once, the `other` one in `target`. One that was there without another end makes room."""
     name = naming.veth_name(endpoint)
-    _delete(name)
-    with Links() as links:
-        return links.add_veth(name, mtu, other, endpoint.mac, target)
+    _delete(links, name)
+    return links.add_veth(name, mtu, other, endpoint.mac, target)
 
 
-def _ensure_inner_end(endpoint: Endpoint, alias: str, mtu: int) -> None:
-    with Links() as links:
-        link = links.get(naming.veth_name(endpoint))
-        link = links.ensure(link, alias=alias, mtu=mtu, master=links.get(naming.BRIDGE).index)
-        links.limit_super_frames(link, mtu)
-        links.ensure(link, up=True)
+def _ensure_inner_end(links: Links, endpoint: Endpoint, alias: str, mtu: int) -> None:
+    link = links.get(naming.veth_name(endpoint))
+    link = links.ensure(link, alias=alias, mtu=mtu, master=links.get(naming.BRIDGE).index)
+    links.limit_super_frames(link, mtu)
+    links.ensure(link, up=True)

@@ -11,8 +11,8 @@ import secrets
 
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import managed, naming
-from fastpath.control.kernel import netns, sysctl
 from fastpath.control.kernel.netlink import Link, Links
+from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import ConflictError
 
@@ -31,12 +31,13 @@ def discard(engine: Engine, port: TapPort) -> None:
     engine.segments[port.vni].remove_port(port)
 
 
-def ensure_in_sandbox(links: Links, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
-    """The sandbox's interface, of either layout: its name, alias, addresses, MTU, and that it is up."""
+def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
+    """Complete the sandbox's interface, of either layout: name, alias, addresses, MTU; and bring it up."""
+    links = visit.links
     link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
     links.limit_super_frames(link, mtu)
     if any(address.version == 6 for address in endpoint.addresses):
-        sysctl.ensure(f"ipv6/conf/{link.name}/disable_ipv6", 0)
+        visit.set_sysctl(f"ipv6/conf/{link.name}/disable_ipv6", 0)
     links.ensure_addresses(link, endpoint.addresses)
     links.ensure(link, up=True)
 
@@ -49,26 +50,23 @@ def name_taken(endpoint: Endpoint) -> ConflictError:
 class DirectLayout:
     """The TAPs of this layout, by endpoint."""
 
-    def __init__(self, engine: Engine, host: str) -> None:
+    def __init__(self, engine: Engine, host: str, visits: Visits) -> None:
         self._engine = engine
+        self._visits = visits
         self._host = host
         self._ports: dict[str, TapPort] = {}
 
     def take_over(self, segment: Segment, endpoint: Endpoint) -> TapPort | None:
         """The TAP that an earlier process left under its name, opened and otherwise as it is."""
-
-        def adopt() -> TapPort | None:
-            with Links() as links:
-                link = links.find(endpoint.ifname)
-            ours = link is not None and link.alias == naming.of_endpoint(self._host, endpoint.id) and link.kind == "tun"
-            return segment.adopt_tap(endpoint.ifname) if ours else None
-
         port = self._ports.get(endpoint.id)
         if port is None and endpoint.manager:
-            place = managed.find(self._host, endpoint)
-            port = place.adopt(segment) if place is not None else None
+            place = managed.find(self._visits, self._host, endpoint)
+            port = place.adopt(self._visits, segment) if place is not None else None
         elif port is None:
-            port = netns.inside(endpoint.sandbox, adopt)
+            visit = self._visits.to(endpoint.sandbox)
+            link = visit.links.find(endpoint.ifname)
+            if link is not None and link.alias == naming.of_endpoint(self._host, endpoint.id) and link.kind == "tun":
+                port = visit.run(lambda: segment.adopt_tap(endpoint.ifname))
         if port is not None:
             self._ports[endpoint.id] = port
         return port
@@ -76,14 +74,15 @@ class DirectLayout:
     def ensure(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
         """The endpoint's TAP, complete: made, taken over, or repaired. What was made is undone on failure."""
         port = self._ports.get(endpoint.id)
-        there = netns.inside(endpoint.sandbox, lambda: self._look_for(endpoint)) is not None
+        visit = self._visits.to(endpoint.sandbox)
+        there = self._find(visit.links, endpoint) is not None
         if port is not None and (not there or not is_usable(port) or port.vni != segment.vni):
             self.release(endpoint.id, keep_interface=there)
             port = None
         if port is None and not there:
-            port = self._make(segment, endpoint, mtu)
+            port = self._make(segment, endpoint, mtu, visit)
         try:
-            port = netns.inside(endpoint.sandbox, lambda: self._complete(segment, endpoint, mtu, port))
+            port = self._complete(segment, endpoint, mtu, port, visit)
             if not port.persist:
                 port.persist = True
             segment.refresh()
@@ -97,7 +96,7 @@ class DirectLayout:
     def ensure_placed(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
         """The same for an endpoint whose manager places the interface: it is made in the daemon's namespace, and kept
         going wherever it is by now."""
-        place = managed.find(self._host, endpoint)
+        place = managed.find(self._visits, self._host, endpoint)
         port = self._ports.get(endpoint.id)
         if port is not None and (place is None or not is_usable(port) or port.vni != segment.vni):
             self.release(endpoint.id, keep_interface=place is not None)
@@ -106,29 +105,24 @@ class DirectLayout:
             managed.check_lost(endpoint)
             port = segment.add_tap(naming.source_name(endpoint), mtu=mtu)
             try:
-                with Links() as links:
-                    link = links.get(port.name)
-                    links.change(link, ifalias=naming.of_endpoint(self._host, endpoint.id), address=endpoint.mac)
-                    place = managed.Place(None, links.get(port.name))
+                links = self._visits.home.links
+                links.change(links.get(port.name), alias=naming.of_endpoint(self._host, endpoint.id), mac=endpoint.mac)
+                place = managed.Place(None, links.get(port.name))
                 port.persist = True
             except BaseException:
                 discard(self._engine, port)
                 raise
         elif port is None:
-            port = place.adopt(segment)
+            port = place.adopt(self._visits, segment)
         self._ports[endpoint.id] = port
-        managed.ensure(place, mtu)
+        managed.ensure(self._visits, place, mtu)
         if port.mtu != mtu:
             port.mtu_changed(mtu)
         segment.refresh()
         return port
 
-    def _look_for(self, endpoint: Endpoint) -> Link | None:
-        with Links() as links:
-            return self._find(links, endpoint)
-
     def _find(self, links: Links, endpoint: Endpoint) -> Link | None:
-        """The endpoint's interface in the present namespace, by its mark, whatever it is named. Raises
+        """Return the endpoint's interface in the sandbox, by its mark, whatever it is named. Raise
         ConflictError where the name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
         there = links.all()
@@ -137,29 +131,28 @@ class DirectLayout:
             raise name_taken(endpoint)
         return ours
 
-    def _make(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
-        """A TAP, marked, in the sandbox under its final name."""
+    def _make(self, segment: Segment, endpoint: Endpoint, mtu: int, visit: Visit) -> TapPort:
+        """Make a TAP, marked, in the sandbox under its final name."""
         port = segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=mtu)
         try:
-            with Links() as links, netns.opened(endpoint.sandbox) as target:
-                link = links.get(port.name)
-                links.change(link, ifalias=naming.of_endpoint(self._host, endpoint.id), address=endpoint.mac)
-                links.move(link, target, endpoint.sandbox.path, endpoint.ifname)
+            links = self._visits.home.links
+            link = links.get(port.name)
+            links.change(link, alias=naming.of_endpoint(self._host, endpoint.id), mac=endpoint.mac)
+            links.move(link, visit.fd, endpoint.sandbox.path, endpoint.ifname)
         except BaseException:
             discard(self._engine, port)
             raise
         return port
 
-    def _complete(self, segment: Segment, endpoint: Endpoint, mtu: int, port: TapPort | None) -> TapPort:
-        """In the sandbox: what the TAP still lacks."""
-        with Links() as links:
-            link = self._find(links, endpoint)
-            if link is None:
-                raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
-            if port is None:
-                port = segment.adopt_tap(link.name)
-                self._ports[endpoint.id] = port
-            ensure_in_sandbox(links, link, endpoint, mtu, naming.of_endpoint(self._host, endpoint.id))
+    def _complete(self, segment: Segment, endpoint: Endpoint, mtu: int, port: TapPort | None, visit: Visit) -> TapPort:
+        """In the sandbox: add what the TAP still lacks."""
+        link = self._find(visit.links, endpoint)
+        if link is None:
+            raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
+        if port is None:
+            name = link.name
+            port = self._ports[endpoint.id] = visit.run(lambda: segment.adopt_tap(name))
+        ensure_in_sandbox(visit, link, endpoint, mtu, naming.of_endpoint(self._host, endpoint.id))
         if port.mtu != mtu:
             port.mtu_changed(mtu)
         return port
@@ -168,18 +161,14 @@ class DirectLayout:
         """The TAP goes, wherever it is."""
         self.release(endpoint.id)
         if endpoint.manager:
-            managed.delete(self._host, endpoint)
+            managed.delete(self._visits, self._host, endpoint)
             return
-        if not netns.is_alive(endpoint.sandbox):
+        if not self._visits.is_alive(endpoint.sandbox):
             return  # its interfaces went with it
-
-        def delete() -> None:
-            with Links() as links:
-                for link in links.all():
-                    if link.alias == naming.of_endpoint(self._host, endpoint.id):
-                        links.delete(link)
-
-        netns.inside(endpoint.sandbox, delete)
+        links = self._visits.to(endpoint.sandbox).links
+        for link in links.all():
+            if link.alias == naming.of_endpoint(self._host, endpoint.id):
+                links.delete(link)
 
     def remove_network(self, segment: Segment) -> None:
         """Every TAP on the segment goes."""

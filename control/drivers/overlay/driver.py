@@ -17,7 +17,8 @@ from fastpath.control.drivers.overlay.bridge import BridgeLayout
 from fastpath.control.drivers.overlay.direct import DirectLayout, is_usable
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns
-from fastpath.control.kernel.netlink import Links, Look, appearance
+from fastpath.control.kernel.netlink import fingerprint, link_fingerprint
+from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import Endpoint, Network, Sandbox
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.errors import ConflictError, FastpathError, UsageError
@@ -42,13 +43,19 @@ class Overlay:
     they listen; in the direct layout br0 has no other port than vxlan0."""
 
     def __init__(
-        self, engine: Engine, host: str, gateway: GatewayBridge | None = None, resolvers: Sockets | None = None
+        self,
+        engine: Engine,
+        host: str,
+        gateway: GatewayBridge | None = None,
+        resolvers: Sockets | None = None,
+        visits: Visits | None = None,
     ) -> None:
+        self._visits = visits if visits is not None else Visits()
         self._engine = engine
         self._host = host
         self._gateway = gateway
-        self._direct = DirectLayout(engine, host)
-        self._bridge = BridgeLayout(engine, host)
+        self._direct = DirectLayout(engine, host, self._visits)
+        self._bridge = BridgeLayout(engine, host, self._visits)
         self._internal: set[str] = set()  # endpoints of internal networks
         self._own_namespace = os.stat("/proc/self/ns/net").st_ino
         self._seen: dict[str, tuple[_Seen, TapPort]] = {}
@@ -88,14 +95,19 @@ class Overlay:
         Frames flow from here on; `ensure_endpoint` looks at the rest."""
         if endpoint.sandbox.inode == self._own_namespace:
             return None
-        if network.layout == "bridge":
-            return self._bridge.take_over(self.segment(network), network)
-        return self._direct.take_over(self.segment(network), endpoint)
+        with self._visits:
+            if network.layout == "bridge":
+                return self._bridge.take_over(self.segment(network), network)
+            return self._direct.take_over(self.segment(network), endpoint)
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         """The network's segment in the engine; in the bridge layout its namespace, too; and, when it is seen for the
         second time, its resolver: containers come first, and a host may have hundreds of networks. `mtu` is the
         containers'."""
+        with self._visits:
+            return self._ensure_network(network, mtu)
+
+    def _ensure_network(self, network: Network, mtu: int) -> Segment:
         segment = self.segment(network)
         if network.layout == "bridge":
             self._bridge.ensure_network(segment, network, mtu)
@@ -119,14 +131,14 @@ class Overlay:
         """The namespace for a resolver alone. It is asked for with every endpoint and at every pass:
         a look at what is in order takes a part of the time."""
         held = self._bridge.held(network)
-        now = (network, mtu, _appearance(held[0])) if held is not None and is_usable(held[1]) else None
+        now = (network, mtu, self._fingerprint(held[0])) if held is not None and is_usable(held[1]) else None
         if now is not None and now[2] and self._places.get(network.name) == now:
             return
         self._places.pop(network.name, None)
         self._bridge.ensure_network(segment, network, mtu)
         held = self._bridge.held(network)
         if held is not None:
-            self._places[network.name] = (network, mtu, _appearance(held[0]))
+            self._places[network.name] = (network, mtu, self._fingerprint(held[0]))
 
     def remove_network(self, network: Network) -> None:
         """Segment and namespace go, with what is left of the endpoints."""
@@ -136,7 +148,8 @@ class Overlay:
             self._places.pop(network.name, None)
             self._unresolved.pop(network.name, None)
         if network.layout == "bridge" or self._resolvers is not None:
-            self._bridge.remove_network(network)
+            with self._visits:
+                self._bridge.remove_network(network)
         segment = self._engine.segments.get(_vni(network))
         if segment is not None:
             self._direct.remove_network(segment)
@@ -148,8 +161,13 @@ class Overlay:
         nothing is changed then."""
         if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
-        if endpoint.manager and not endpoint.sandbox.inode:  # there is nothing to look at as yet
-            return self._ensure_endpoint(network, endpoint, mtu)
+        with self._visits:
+            if endpoint.manager and not endpoint.sandbox.inode:  # there is nothing to look at as yet
+                return self._ensure_endpoint(network, endpoint, mtu)
+            return self._ensure_as_seen(network, endpoint, mtu)
+
+    def _ensure_as_seen(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
+        """Do nothing where all looks as it did when it was in order."""
         unstated = endpoint.model_copy(update={"state": "ready"})
         now = _Seen(network, unstated, mtu, self._look(network, endpoint))
         seen, port = self._seen.pop(endpoint.id, (None, None))
@@ -161,18 +179,16 @@ class Overlay:
         return port
 
     def _look(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
-        """What the namespaces look like that an endpoint has to do with."""
-
-        def veth() -> bytes:  # no more: `ensure_network` sees to the rest, which grows with every endpoint
-            with Look() as look:
-                return look.link(naming.veth_name(endpoint))
-
-        found = [netns.inside(endpoint.sandbox, appearance)]
+        """Return the fingerprints of the namespaces that an endpoint has to do with."""
+        found = [fingerprint(self._visits.to(endpoint.sandbox).netlink)]
         if network.layout == "bridge":
             namespace = str(netns.NAMED / naming.namespace_name(self._host, network))
-            found.append(netns.inside(namespace, veth) if netns.exists(namespace) else b"")
+            try:  # no more than the veth: `ensure_network` sees to the rest, which grows with every endpoint
+                found.append(link_fingerprint(self._visits.to(namespace).netlink, naming.veth_name(endpoint)))
+            except UsageError:
+                found.append(b"")
         if self._gateway is not None:
-            found.append(self._gateway.look_at_port(endpoint.sandbox))
+            found.append(self._gateway.port_fingerprint(endpoint.sandbox))
         return tuple(found)
 
     def _ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
@@ -215,31 +231,38 @@ class Overlay:
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """The interface goes, and with the sandbox's last one its way to the gateway. No error where it, or its
         sandbox, is gone already."""
-        if network.layout == "direct":
-            self._direct.remove(endpoint)
-        else:
-            self._bridge.remove_endpoint(network, endpoint)
-        self._internal.discard(endpoint.id)
-        self._seen.pop(endpoint.id, None)
-        self._leave_gateway(endpoint)
+        with self._visits:
+            if network.layout == "direct":
+                self._direct.remove(endpoint)
+            else:
+                self._bridge.remove_endpoint(network, endpoint)
+            self._internal.discard(endpoint.id)
+            self._seen.pop(endpoint.id, None)
+            self._leave_gateway(endpoint)
+
+    def _fingerprint(self, namespace: Sandbox) -> bytes:
+        """Return the one of a namespace; empty where that is no more."""
+        try:
+            return fingerprint(self._visits.to(namespace).netlink)
+        except (UsageError, ConflictError):
+            return b""
 
     def _leads_outside(self, where: Sandbox) -> bool:
         """Whether the sandbox has an endpoint of a network that is not internal."""
-        if not netns.is_alive(where):
+        if not self._visits.is_alive(where):
             return False
-
-        def endpoints() -> set[str]:
-            with Links() as links:
-                ours = (link for link in links.all() if link.kind != "macvlan")  # whose way out is their LAN's
-                found = (naming.endpoint_id(self._host, link.alias) for link in ours)
-                return {identity for identity in found if identity is not None}
-
-        return bool(netns.inside(where, endpoints) - self._internal)
+        there = self._visits.to(where).links.all()
+        ours = (link for link in there if link.kind != "macvlan")  # whose way out is their LAN's
+        found = {naming.endpoint_id(self._host, link.alias) for link in ours}
+        return bool(found - self._internal - {None})
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
         Returns what was done, in sentences. It looks into every namespace, so call it once, at the start."""
-        wanted, networks = list(wanted), list(networks)
+        with self._visits:
+            return self._remove_strays(list(wanted), list(networks))
+
+    def _remove_strays(self, wanted: list[Endpoint], networks: list[Network]) -> list[str]:
         bridged = {n.name for n in networks if n.driver == "overlay" and (n.layout == "bridge" or self._resolvers)}
         self._direct.release_others({endpoint.id for endpoint in wanted})
         self._bridge.release_others(bridged)
@@ -258,15 +281,6 @@ class Overlay:
             outside = [e.sandbox for e in wanted if e.network not in internal and not e.manager]
             said += self._gateway.remove_strays(outside)
         return said
-
-
-def _appearance(namespace: Sandbox) -> bytes:
-    """What is in it; empty where it is no more."""
-
-    try:
-        return netns.inside(namespace, appearance)
-    except (UsageError, ConflictError):
-        return b""
 
 
 def _vni(network: Network) -> int:

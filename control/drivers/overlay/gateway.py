@@ -7,11 +7,11 @@ the sandbox's inode. So nothing has to be remembered, and what goes with its san
 
 import ipaddress
 import logging
-from functools import partial
 
 from fastpath.control.drivers import naming
-from fastpath.control.kernel import netns, nftables, sysctl
-from fastpath.control.kernel.netlink import Link, Links, Look
+from fastpath.control.kernel import nftables, sysctl
+from fastpath.control.kernel.netlink import Link, Links, link_fingerprint
+from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import Sandbox
 from fastpath.errors import ConflictError
 
@@ -23,9 +23,11 @@ MTU = 1500
 
 
 class GatewayBridge:
-    """To be used in the daemon's namespace, by one thread at a time. `address` is the bridge's, with its subnet."""
+    """The bridge, to be used in the daemon's namespace, by one thread at a time. `address` is its own, with the subnet.
+    `visits` are those of the pass that it is used in."""
 
-    def __init__(self, host: str, address: str = DEFAULT_ADDRESS) -> None:
+    def __init__(self, host: str, address: str = DEFAULT_ADDRESS, visits: Visits | None = None) -> None:
+        self._visits = visits if visits is not None else Visits()
         self._host = host
         self._address = ipaddress.IPv4Interface(address)
         self._alias = naming.of_gateway(host)
@@ -34,8 +36,8 @@ class GatewayBridge:
 
     def ensure(self) -> None:
         """The bridge, its address, forwarding, masquerading. Raises ConflictError where the subnet is in use."""
-        with Links() as links:
-            self._ensure_bridge(links)
+        with self._visits:
+            self._ensure_bridge(self._visits.home.links)
         nftables.masquerade(BRIDGE, self._address.network)
         if sysctl.ensure("ipv4/ip_forward", 1):
             log.warning("switched IPv4 forwarding on (net.ipv4.ip_forward), for outbound traffic of containers")
@@ -54,60 +56,51 @@ class GatewayBridge:
 
     def _check_subnet(self, links: Links, bridge: Link | None) -> None:
         for route in links.routes():
-            ours = bridge is not None and route["oif"] == bridge.index
-            if not ours and route["dst"].prefixlen > 0 and route["dst"].overlaps(self._address.network):
+            ours = bridge is not None and route.oif == bridge.index
+            if not ours and route.dst.prefixlen > 0 and self._address.network.overlaps(route.dst):
                 raise ConflictError(
-                    f"the gateway's subnet {self._address.network} overlaps this host's route to {route['dst']}: "
+                    f"the gateway's subnet {self._address.network} overlaps this host's route to {route.dst}: "
                     "choose another address for the gateway bridge"
                 )
 
     def exists(self) -> bool:
         """Whether the bridge was made."""
-        with Links() as links:
-            return links.find(BRIDGE) is not None
+        with self._visits:
+            return self._visits.home.links.find(BRIDGE) is not None
 
     def has_sandbox(self, where: Sandbox) -> bool:
         """Whether the sandbox has its veth."""
-        with Links() as links:
-            return links.find(_port_name(where)) is not None
+        with self._visits:
+            return self._visits.home.links.find(_port_name(where)) is not None
 
-    def look_at_port(self, where: Sandbox) -> bytes:
-        """The bridge's end of the sandbox's veth, as Look has it."""
-        with Look() as look:
-            return look.link(_port_name(where))
+    def port_fingerprint(self, where: Sandbox) -> bytes:
+        """Return the fingerprint of the bridge's end of the sandbox's veth."""
+        with self._visits:
+            return link_fingerprint(self._visits.home.netlink, _port_name(where))
 
     def ensure_sandbox(self, where: Sandbox, *, avoid: str = "") -> None:
         """The sandbox's veth to the bridge, its address, and a default route, where it has none. The interface gets
         the next free name ethN, N from 1, but not `avoid`. What was made is undone on failure."""
         new = False
-        with Links() as links:
+        with self._visits:
+            links, visit = self._visits.home.links, self._visits.to(where)
             bridge = links.find(BRIDGE)
             if bridge is None or bridge.alias != self._alias:
                 self.ensure()
                 bridge = links.get(BRIDGE)
             port = links.find(_port_name(where))
-            if port is None or netns.inside(where, partial(self._inner_end, port)) is None:
+            if port is None or _inner_end(visit.links, port) is None:
                 if port is not None:  # its other end was moved away
                     links.delete(port)
                 new = True
-                port = self._add_veth(links, where, avoid)
+                port = links.add_veth(_port_name(where), MTU, _free_name(visit.links, avoid), None, visit.fd)
             try:
                 address = self._ensure_port(links, port, bridge)
-                netns.inside(where, lambda: self._ensure_inner_end(port, address, avoid))
+                self._ensure_inner_end(visit.links, port, address, avoid)
             except BaseException:
                 if new:
                     self._delete(links, port)
                 raise
-
-    def _inner_end(self, port: Link) -> Link | None:
-        """In the sandbox: its end of the veth."""
-        with Links() as links:
-            return next((link for link in links.all() if (link.index, link.peer) == (port.peer, port.index)), None)
-
-    def _add_veth(self, links: Links, where: Sandbox, avoid: str) -> Link:
-        name = netns.inside(where, lambda: _free_name(avoid))
-        with netns.opened(where) as target:
-            return links.add_veth(_port_name(where), MTU, name, None, target)
 
     def _ensure_port(self, links: Links, port: Link, bridge: Link) -> ipaddress.IPv4Interface:
         """The bridge's end; returns the address that the sandbox has, or shall have."""
@@ -143,20 +136,19 @@ class GatewayBridge:
         if self._taken is not None:
             self._taken.pop(port.name, None)
 
-    def _ensure_inner_end(self, port: Link, address: ipaddress.IPv4Interface, avoid: str) -> None:
-        link = self._inner_end(port)
+    def _ensure_inner_end(self, links: Links, port: Link, address: ipaddress.IPv4Interface, avoid: str) -> None:
+        link = _inner_end(links, port)
         if link is None:
             raise ConflictError("the sandbox's interface to the gateway bridge was deleted meanwhile")
-        with Links() as links:
-            name = _free_name(avoid) if link.name == avoid else None
-            link = links.ensure(link, name=name, alias=self._alias, mtu=MTU)
-            links.ensure_addresses(link, [address])
-            links.ensure(link, up=True)
-            links.ensure_default_route(self._address.ip, link)
+        name = _free_name(links, avoid) if link.name == avoid else None
+        link = links.ensure(link, name=name, alias=self._alias, mtu=MTU)
+        links.ensure_addresses(link, [address])
+        links.ensure(link, up=True)
+        links.ensure_default_route(self._address.ip, link)
 
     def remove_sandbox(self, where: Sandbox) -> None:
         """The veth goes. No error where it is gone already."""
-        with Links() as links:
+        with self._visits.at_home() as links:
             port = links.find(_port_name(where))
             if port is not None:
                 self._delete(links, port)
@@ -164,7 +156,7 @@ class GatewayBridge:
     def remove_strays(self, wanted: list[Sandbox]) -> list[str]:
         """Remove the veths of sandboxes that are not wanted; says which."""
         names = {_port_name(where) for where in wanted}
-        with Links() as links:
+        with self._visits.at_home() as links:
             bridge = links.find(BRIDGE)
             strays = [link for link in links.all() if self._is_port(link, bridge) and link.name not in names]
             for link in strays:
@@ -180,7 +172,7 @@ class GatewayBridge:
     def remove(self) -> None:
         """Everything goes: veths, bridge, masquerading. IPv4 forwarding stays on: others may rely on it by now."""
         self.remove_strays([])
-        with Links() as links:
+        with self._visits.at_home() as links:
             bridge = links.find(BRIDGE)
             if bridge is None or bridge.alias not in ("", self._alias):
                 return
@@ -192,8 +184,12 @@ def _port_name(where: Sandbox) -> str:
     return f"fpgw{where.inode:x}"[:15]
 
 
-def _free_name(avoid: str) -> str:
-    """The next name, as Docker gives them, that no interface of the present namespace has."""
-    with Links() as links:
-        taken = {avoid} | {link.name for link in links.all()}
+def _inner_end(links: Links, port: Link) -> Link | None:
+    """Return the sandbox's end of the veth."""
+    return next((link for link in links.all() if (link.index, link.peer) == (port.peer, port.index)), None)
+
+
+def _free_name(links: Links, avoid: str) -> str:
+    """Return the next name, as Docker gives them, that no interface of the sandbox has."""
+    taken = {avoid} | {link.name for link in links.all()}
     return next(name for number in range(1, len(taken) + 2) if (name := f"eth{number}") not in taken)

@@ -1,13 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What we ask the kernel over netlink. Only the modules of this package import pyroute2.
+"""What we ask the kernel over netlink: rtnetlink(7), of our own, since to take a message apart in general takes longer
+than all the rest of making an endpoint.
 
-Its sockets are opened by the calling thread, in the namespace where that thread is: `sandbox.inside` is how to ask
-about another one. (What pyroute2 itself offers for that, its `netns=`, forks a child for each socket.)
+A socket belongs to the namespace of the thread that opens it, and answers for that, whichever thread uses it later:
+kernel/visit.py opens one for each namespace.
 """
 
-from fastpath.control.kernel.netlink.links import Link, Links, move_link
-from fastpath.control.kernel.netlink.look import Look, appearance
+from fastpath.control.kernel.netlink.fingerprint import fingerprint, link_fingerprint
+from fastpath.control.kernel.netlink.link import Link
+from fastpath.control.kernel.netlink.links import Links, Route, move_link
 from fastpath.control.kernel.netlink.paths import path_mtu
+from fastpath.control.kernel.netlink.rtnetlink import Rtnetlink
 from fastpath.control.kernel.netlink.stacked import StackedLinks
 
-__all__ = ["Link", "Links", "Look", "StackedLinks", "appearance", "move_link", "path_mtu"]
+__all__ = [
+    "Link",
+    "Links",
+    "Route",
+    "Rtnetlink",
+    "StackedLinks",
+    "fingerprint",
+    "link_fingerprint",
+    "move_link",
+    "path_mtu",
+]

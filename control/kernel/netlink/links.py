@@ -1,95 +1,115 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces, their addresses and routes, in the namespace of the calling thread: look, and bring about."""
+"""Interfaces, their addresses and routes: look at them, and bring them about."""
 
 import contextlib
 import errno
 import ipaddress
 import os
 import socket
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from fastpath.addresses import IPAddress, family_of
+from fastpath.control.kernel.netlink import rtnetlink
 from fastpath.control.kernel.netlink.explain import explained
-from fastpath.control.model.objects import MIN_MTU_V6, IPInterface
+from fastpath.control.kernel.netlink.link import (
+    HEADER,
+    IFF_UP,
+    IFLA_ADDRESS,
+    IFLA_BRPORT_ISOLATED,
+    IFLA_EXT_MASK,
+    IFLA_GSO_MAX_SIZE,
+    IFLA_IFALIAS,
+    IFLA_IFNAME,
+    IFLA_INFO_DATA,
+    IFLA_INFO_KIND,
+    IFLA_LINKINFO,
+    IFLA_MASTER,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
+    IFLA_PROTINFO,
+    VETH_INFO_PEER,
+    Link,
+    packed_mac,
+    parse_link,
+)
+from fastpath.control.kernel.netlink.rtnetlink import CREATE, EXCLUSIVE, NESTED, Rtnetlink, attribute, attributes
+from fastpath.control.model.objects import MIN_MTU_V6, IPInterface, IPNetwork
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
-IFA_F_NODAD = 0x02
-IFF_UP, IFF_PROMISC, IFF_LOWER_UP = 1, 0x100, 0x10000
-ARPHRD_ETHER = 1
-RTEXT_FILTER_SKIP_STATS = 8  # those of IPv6, which take a third of the time to read
+SKIP_STATS = attribute(IFLA_EXT_MASK, 8)  # RTEXT_FILTER_SKIP_STATS: those of IPv6, which take a third of the time
 TCP_HEADERS = 72  # IPv6 and TCP with timestamps
 MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
+AF_BRIDGE = 7
+EMPTY = (0, 0, 0, 0, 0)  # of struct ifinfomsg
+MAIN_TABLE = 254
+UNICAST, STATIC = 1, 4  # RTN_UNICAST, RTPROT_STATIC
+UNIVERSE, ON_LINK, NO_SCOPE = 0, 253, 255  # enum rt_scope_t
+ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
+IFA_F_NODAD = 0x02
+ROUTE = struct.Struct(
+    "=BBBBBBBBI"
+)  # struct rtmsg: family, dst length, src length, tos, table, protocol, scope, type, 0
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS, RTA_TABLE = 1, 4, 5, 6, 7, 8, 15
+RTAX_MTU = 2
 
 
 def train_packets(mtu: int) -> int:
-    """How many packets with frames of full size one train carries: 65,507 bytes of UDP payload."""
+    """Return how many packets with frames of full size one train carries: 65,507 bytes of UDP payload."""
     return max(1, 65507 // (mtu + 14 + 8))
 
 
 @dataclass(frozen=True)
-class Link:
-    """An interface, as it was when it was looked at."""
+class Route:
+    """One route of the main table."""
 
-    index: int
-    name: str
-    kind: str
-    """tun, veth, bridge …; empty for hardware and lo."""
-    alias: str
-    mac: str
+    dst: IPNetwork
+    oif: int | None
+    metric: int
     mtu: int
-    up: bool
-    master: int
-    peer: int
-    """Of a veth: the index of its other end, in that end's namespace. Else 0."""
-    gso_max_size: int
-    isolated: bool
-    """As a port of a bridge: reaches no other such port."""
-    queues: int
-    """Of a TAP: how many are open, in all processes together."""
-    lower: int
-    """The index of what it stands on (a macvlan's or VLAN's parent, a veth's other end), there. Else 0."""
-    mode: str
-    """Of a macvlan: bridge, private, vepa or passthru. Else empty."""
-    promiscuous: bool
-    """Somebody switched that on, for this interface (IFF_PROMISC)."""
-    carrier: bool
-    ethernet: bool
+    source: IPAddress | None
+    """The address that this host speaks as to that destination."""
 
 
 class Links:
-    """A netlink socket, for one thread. Methods raise FastpathError."""
+    """The links of the namespace that a socket belongs to; without a socket, of the calling thread's namespace. Methods
+    raise FastpathError."""
 
-    def __init__(self) -> None:
-        self._ipr = IPRoute()
+    def __init__(self, netlink: Rtnetlink | None = None) -> None:
+        self._own = netlink is None
+        self._netlink = netlink if netlink is not None else Rtnetlink()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._ipr.close()
+        if self._own:
+            self._netlink.close()
 
     def all(self) -> list[Link]:
-        """Every interface here."""
+        """Return every interface here."""
         with explained("list the interfaces"):
-            return [_link(message) for message in self._ipr.get_links(ext_mask=RTEXT_FILTER_SKIP_STATS)]
+            answers = self._netlink.dump(rtnetlink.GETLINK, HEADER.pack(*EMPTY) + SKIP_STATS)
+        return [parse_link(body) for body in answers]
 
     def find(self, name: str) -> Link | None:
-        """The interface of that name."""
-        try:
-            messages = list(self._ipr.link("get", ifname=name))
-        except NetlinkError as error:
-            if error.code == errno.ENODEV:
-                return None
-            raise RefusedError(f"cannot look at the interface {name}: {os.strerror(error.code)}") from error
-        return _link(messages[0]) if messages else None
+        """Return the interface of that name, or of that alternative name."""
+        return self._look(f"look at the interface {name}", 0, attribute(IFLA_IFNAME, name))
+
+    def by_index(self, index: int) -> Link | None:
+        """Return the interface of that index."""
+        return self._look(f"look at the interface {index}", index, b"") if index else None
+
+    def _look(self, what: str, index: int, name: bytes) -> Link | None:
+        with explained(what, errno.ENODEV):
+            return parse_link(self._netlink.get(rtnetlink.GETLINK, HEADER.pack(0, 0, index, 0, 0) + name + SKIP_STATS))
+        return None
 
     def get(self, name: str) -> Link:
-        """The interface of that name. Raises RefusedError where there is none."""
+        """Return the interface of that name. Raise RefusedError where there is none."""
         found = self.find(name)
         if found is None:
             raise RefusedError(f"there is no interface named {name}")
@@ -106,49 +126,70 @@ class Links:
         master: int | None = None,
         up: bool | None = None,
     ) -> Link:
-        """Make the interface so, and say how it is now; what is None may be as it is."""
+        """Change what differs, and return the interface as it is then; None leaves an attribute alone."""
         if name is not None and name != link.name:  # older kernels rename only what is down
-            self.change(link, state="down")
-            self.change(link, ifname=name)
+            self.change(link, up=False)
+            self.change(link, name=name)
             link = self.get(name)
-        changes: dict[str, Any] = {}
-        if alias is not None and alias != link.alias:
-            changes["ifalias"] = alias
-        if mac is not None and mac != link.mac:
-            changes["address"] = mac
-        if mtu is not None and mtu != link.mtu:
-            changes["mtu"] = mtu
-        if master is not None and master != link.master:
-            changes["master"] = master
-        if up is not None and up != link.up:
-            changes["state"] = "up" if up else "down"
+        given = {"alias": alias, "mac": mac, "mtu": mtu, "master": master, "up": up}
+        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None and v != getattr(link, k)}
         if not changes:
             return link
         self.change(link, **changes)
-        given: dict[str, Any] = {"alias": alias, "mac": mac, "mtu": mtu, "master": master, "up": up}
-        return replace(link, **{key: value for key, value in given.items() if value is not None})
+        return replace(link, **changes)
 
-    def change(self, link: Link, **changes: Any) -> None:
-        """Set attributes of an interface, as pyroute2 names them, at once."""
+    def change(
+        self,
+        link: Link,
+        *,
+        name: str | None = None,
+        alias: str | None = None,
+        mac: str | None = None,
+        mtu: int | None = None,
+        master: int | None = None,
+        up: bool | None = None,
+    ) -> None:
+        """Set attributes of an interface, all at once."""
+        wanted = b""
+        if name is not None:
+            wanted += attribute(IFLA_IFNAME, name)
+        if alias is not None:
+            wanted += attribute(IFLA_IFALIAS, alias.encode())
+        if mac is not None:
+            wanted += attribute(IFLA_ADDRESS, packed_mac(mac))
+        if mtu is not None:
+            wanted += attribute(IFLA_MTU, mtu)
+        if master is not None:
+            wanted += attribute(IFLA_MASTER, master)
         with explained(f"change the interface {link.name}"):
-            self._ipr.link("set", index=link.index, **changes)
+            self._set(link, wanted, flags=IFF_UP if up else 0, changed=IFF_UP if up is not None else 0)
+
+    def _set(self, link: Link, wanted: bytes, *, flags: int = 0, changed: int = 0) -> None:
+        self._netlink.change(rtnetlink.NEWLINK, HEADER.pack(0, 0, link.index, flags, changed) + wanted)
+
+    def _add(self, name: str, kind: str, *more: bytes, data: bytes = b"") -> Link:
+        """Make an interface, down."""
+        information = attribute(IFLA_INFO_KIND, kind) + (attribute(IFLA_INFO_DATA, data) if data else b"")
+        body = HEADER.pack(*EMPTY) + attribute(IFLA_IFNAME, name) + b"".join(more)
+        self._netlink.change(rtnetlink.NEWLINK, body + attribute(IFLA_LINKINFO, information), CREATE | EXCLUSIVE)
+        return self.get(name)
 
     def move(self, link: Link, namespace: int, shown: str, new_name: str) -> None:
         """Move an interface into the namespace of a file descriptor, `shown` being what people call that, and
-        rename it. Raises FastpathError where it is no network namespace or the name is taken there."""
+        rename it. Raise FastpathError where it is no network namespace or the name is taken there."""
         try:
-            self._ipr.link("set", index=link.index, net_ns_fd=namespace, ifname=new_name)
-        except NetlinkError as error:
-            if error.code == errno.EEXIST:
+            self._set(link, attribute(IFLA_NET_NS_FD, namespace) + attribute(IFLA_IFNAME, new_name))
+        except OSError as error:
+            if error.errno == errno.EEXIST:
                 raise ConflictError(f"an interface named {new_name} exists already in {shown}") from error
-            if error.code in (errno.EINVAL, errno.EBADF):
+            if error.errno in (errno.EINVAL, errno.EBADF):
                 raise UsageError(f'"{shown}" is not a network namespace: see `ip netns`') from error
-            raise RefusedError(f"cannot move the interface to {shown}: {os.strerror(error.code)}") from error
+            raise RefusedError(f"cannot move the interface to {shown}: {error.strerror}") from error
 
     def delete(self, link: Link) -> None:
         """Remove an interface, if it is still there."""
         with explained(f"remove the interface {link.name}", errno.ENODEV):
-            self._ipr.link("del", index=link.index)
+            self._netlink.change(rtnetlink.DELLINK, HEADER.pack(0, 0, link.index, 0, 0))
 
     def limit_super_frames(self, link: Link, mtu: int) -> None:
         """Have the kernel make TCP super-frames on an interface that one train can carry: of so many segments
@@ -158,41 +199,45 @@ class Links:
             return
         size = min(65536, (train_packets(mtu) + 1) * smallest - 1 + MAX_TCP_HEADER)
         if size != link.gso_max_size:
-            with contextlib.suppress(NetlinkError):
-                self._ipr.link("set", index=link.index, gso_max_size=size)
+            with contextlib.suppress(OSError):
+                self._set(link, attribute(IFLA_GSO_MAX_SIZE, size))
 
-    def add_bridge(self, name: str, **more: Any) -> Link:
-        """A bridge. Raises ConflictError where the name is taken."""
+    def add_bridge(self, name: str) -> Link:
+        """Make a bridge. Raise ConflictError where the name is taken."""
         with explained(f"make the bridge {name}"):
-            self._ipr.link("add", ifname=name, kind="bridge", **more)
-        return self.get(name)
+            return self._add(name, "bridge")
 
     def add_veth(self, name: str, mtu: int, peer: str, peer_mac: str | None, peer_namespace: int) -> Link:
-        """A pair, of which this end stays here and the other one comes into being, with its final name, in the
-        namespace of that file descriptor. Raises ConflictError where either name is taken; nothing is made then."""
-        other: dict[str, Any] = {"ifname": peer, "net_ns_fd": peer_namespace, "mtu": mtu}
+        """Make a pair, of which this end stays here and the other one comes into being, with its final name, in the
+        namespace of that file descriptor. Raise ConflictError where either name is taken; nothing is made then."""
+        other = HEADER.pack(*EMPTY) + attribute(IFLA_IFNAME, peer) + attribute(IFLA_MTU, mtu)
+        other += attribute(IFLA_NET_NS_FD, peer_namespace)
         if peer_mac is not None:
-            other["address"] = peer_mac
+            other += attribute(IFLA_ADDRESS, packed_mac(peer_mac))
         with explained(f"make a veth pair {name} and {peer}"):
-            self._ipr.link("add", ifname=name, kind="veth", mtu=mtu, peer=other)
-        return self.get(name)
+            return self._add(name, "veth", attribute(IFLA_MTU, mtu), data=attribute(VETH_INFO_PEER, other))
 
     def isolate(self, link: Link) -> None:
-        """A port of a bridge that reaches none of its other isolated ports (bridge(8))."""
+        """Keep a port of a bridge from its other isolated ports (bridge(8))."""
+        isolated = attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_ISOLATED, b"\x01"))
         with explained(f"isolate the bridge port {link.name}"):
-            self._ipr.brport("set", index=link.index, isolated=1)
+            self._netlink.change(rtnetlink.SETLINK, HEADER.pack(AF_BRIDGE, 0, link.index, 0, 0) + isolated)
 
     def addresses(self, link: Link | None = None) -> Iterator[tuple[int, IPInterface]]:
-        """The addresses of one interface, or of all, each with the interface's index."""
+        """Yield the addresses of one interface, or of all, each with the interface's index."""
         with explained("list the addresses"):
-            for message in self._ipr.get_addr(**({"index": link.index} if link is not None else {})):
-                text = message.get("local") or message.get("address")
-                yield message["index"], ipaddress.ip_interface(f"{text}/{message['prefixlen']}")
+            answers = self._netlink.dump(rtnetlink.GETADDR, bytes(ADDRESS.size))
+        for body in answers:
+            _, length, _, _, index = ADDRESS.unpack_from(body)
+            found = dict(attributes(body, ADDRESS.size))
+            packed = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
+            if packed is not None and (link is None or link.index == index):
+                yield index, ipaddress.ip_interface((packed, length))
 
     def ensure_addresses(self, link: Link, addresses: Iterable[IPInterface]) -> None:
         """Add those that are missing; others may stay. IPv6 ones are not probed for duplicates first: they
         would be of no use for a second, and who has which address is agreed upon elsewhere."""
-        there = {address for index, address in self.addresses(link) if index == link.index}
+        there = {address for _, address in self.addresses(link)}
         for address in addresses:
             if address in there:
                 continue
@@ -201,69 +246,58 @@ class Links:
                     f"{link.name} cannot have the address {address}: IPv6 needs an MTU of {MIN_MTU_V6}, and it is "
                     f"{link.mtu} there"
                 )
-            more = {"flags": IFA_F_NODAD} if address.version == 6 else {}
+            flags = IFA_F_NODAD if address.version == 6 else 0
+            body = ADDRESS.pack(family_of(address.ip), address.network.prefixlen, flags, UNIVERSE, link.index)
+            body += attribute(IFA_LOCAL, address.ip.packed) + attribute(IFA_ADDRESS, address.ip.packed)
+            if _has_broadcast(address):
+                body += attribute(IFA_BROADCAST, address.network.broadcast_address.packed)
             with explained(f"give {link.name} the address {address}", errno.EEXIST):
-                self._ipr.addr(
-                    "add",
-                    index=link.index,
-                    address=str(address.ip),
-                    prefixlen=address.network.prefixlen,
-                    family=family_of(address.ip),
-                    **({"broadcast": str(address.network.broadcast_address)} if _has_broadcast(address) else {}),
-                    **more,
-                )
+                self._netlink.change(rtnetlink.NEWADDR, body, CREATE | EXCLUSIVE)
 
-    def routes(self, family: socket.AddressFamily = socket.AF_INET) -> Iterator[dict[str, Any]]:
-        """The main table's routes: `dst` a network, `oif` an index, `gateway` or None."""
-        everything = "0.0.0.0/0" if family == socket.AF_INET else "::/0"
+    def routes(self, family: socket.AddressFamily = socket.AF_INET) -> Iterator[Route]:
+        """Yield the main table's routes."""
         with explained("list the routes"):
-            for message in self._ipr.get_routes(family=family, table=254):
-                dst = message.get("dst")
-                network = f"{dst}/{message['dst_len']}" if dst is not None else everything
-                yield {
-                    "dst": ipaddress.ip_network(network, strict=False),
-                    "oif": message.get("oif"),
-                    "gateway": message.get("gateway"),
-                    "metric": message.get("priority") or 0,
-                }
+            answers = self._netlink.dump(rtnetlink.GETROUTE, ROUTE.pack(family, *bytes(8)))
+        for body in answers:
+            table, route = _route(body)
+            if table == MAIN_TABLE and body[0] == family:
+                yield route
+
+    def route_to(self, address: IPAddress) -> Route:
+        """Return the route that a packet to this address would take. Raise RefusedError where it would take none."""
+        asked = ROUTE.pack(family_of(address), address.max_prefixlen, *bytes(7)) + attribute(RTA_DST, address.packed)
+        with explained(f"find a route to {address}"):
+            return _route(self._netlink.get(rtnetlink.GETROUTE, asked))[1]
 
     def ensure_default_route(self, gateway: IPAddress, link: Link) -> None:
-        """By this gateway, unless there is a default route already."""
-        if any(route["dst"].prefixlen == 0 for route in self.routes(family_of(gateway))):
+        """Add one by this gateway, unless there is a default route already."""
+        family = family_of(gateway)
+        if any(route.dst.prefixlen == 0 for route in self.routes(family)):
             return
+        body = ROUTE.pack(family, 0, 0, 0, MAIN_TABLE, STATIC, UNIVERSE, UNICAST, 0)
+        body += attribute(RTA_GATEWAY, gateway.packed) + attribute(RTA_OIF, link.index)
         with explained(f"add a default route via {gateway}", errno.EEXIST):
-            self._ipr.route("add", dst="default", gateway=str(gateway), oif=link.index, family=family_of(gateway))
+            self._netlink.change(rtnetlink.NEWROUTE, body, CREATE | EXCLUSIVE)
+
+
+def _route(body: bytes) -> tuple[int, Route]:
+    """Return the table and the route that a message describes."""
+    family, length, _, _, table, *_ = ROUTE.unpack_from(body)
+    found = dict(attributes(body, ROUTE.size))
+    dst = found.get(RTA_DST) or bytes(4 if family == socket.AF_INET else 16)
+    source = found.get(RTA_PREFSRC)
+    metrics = dict(attributes(found.get(RTA_METRICS, b"")))
+    return rtnetlink.number(found.get(RTA_TABLE, b"")) or table, Route(
+        dst=ipaddress.ip_network((dst, length), strict=False),
+        oif=rtnetlink.number(found[RTA_OIF]) if RTA_OIF in found else None,
+        metric=rtnetlink.number(found.get(RTA_PRIORITY, b"")),
+        mtu=rtnetlink.number(metrics.get(RTAX_MTU, b"")),
+        source=ipaddress.ip_address(source) if source is not None else None,
+    )
 
 
 def _has_broadcast(address: IPInterface) -> bool:
     return address.version == 4 and address.network.prefixlen < 31
-
-
-def _link(message: Any) -> Link:
-    information = message.get("linkinfo")
-    kind = information.get("kind") if information is not None else None
-    place = information.get("slave_data") if information is not None else None
-    tun = information.get("data") if kind == "tun" else None
-    macvlan = information.get("data") if kind == "macvlan" else None
-    return Link(
-        index=message["index"],
-        name=message.get("ifname"),
-        kind=kind or "",
-        alias=message.get("ifalias") or "",
-        mac=message.get("address") or "",
-        mtu=message.get("mtu") or 0,
-        up=bool(message["flags"] & IFF_UP),
-        master=message.get("master") or 0,
-        peer=(message.get("link") or 0) if kind == "veth" else 0,
-        gso_max_size=message.get("gso_max_size") or 0,
-        queues=(tun.get_attr("IFLA_TUN_NUM_QUEUES") or 0) if tun is not None else 0,
-        isolated=bool(place.get_attr("IFLA_BRPORT_ISOLATED")) if place is not None else False,
-        lower=message.get("link") or 0,
-        mode=(macvlan.get_attr("IFLA_MACVLAN_MODE") or "") if macvlan is not None else "",
-        promiscuous=bool(message["flags"] & IFF_PROMISC),
-        carrier=bool(message["flags"] & IFF_LOWER_UP),
-        ethernet=message["ifi_type"] == ARPHRD_ETHER,
-    )
 
 
 def move_link(name: str, netns: str, new_name: str) -> None:

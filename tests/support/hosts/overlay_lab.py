@@ -16,6 +16,7 @@ from fastpath.control.drivers import cleanup
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns
+from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.choices import Layout
 from fastpath.control.model.objects import Endpoint, Network
 from tests.support.hosts.hosts import Lab, Namespace, ip, namespaces
@@ -53,7 +54,8 @@ class Daemon:
     def __init__(self, host: Namespace, *, gateway: bool = False) -> None:
         self.host = host
         self.name = f"{HOST}-{os.getpid()}-{host.label}"
-        self.gateway = GatewayBridge(self.name) if gateway else None
+        self.visits = Visits()
+        self.gateway = GatewayBridge(self.name, visits=self.visits) if gateway else None
         self.engine: Engine
         self.overlay: Overlay
         self.start()
@@ -62,7 +64,7 @@ class Daemon:
         """As a new process would."""
         local = f"192.0.2.{self.host.label[1:]}"
         self.engine = self.do(lambda: Engine(local))
-        self.overlay = Overlay(self.engine, self.name, self.gateway)
+        self.overlay = Overlay(self.engine, self.name, self.gateway, visits=self.visits)
         if self.gateway is not None:
             self.do(self.gateway.ensure)
         self.engine.start()

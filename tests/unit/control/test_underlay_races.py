@@ -4,18 +4,20 @@
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
-from typing import Any
 
 import pytest
-from pyroute2.netlink.exceptions import NetlinkError
 
+from fastpath.addresses import IPAddress
 from fastpath.control.host import underlay_watch
-from fastpath.control.kernel.netlink import Link, paths
+from fastpath.control.kernel.netlink import Link, Route, paths
+from fastpath.control.model.objects import IPInterface
 from fastpath.errors import RefusedError
+
+ROUTE = Route(dst=ip_network("0.0.0.0/0"), oif=7, metric=0, mtu=0, source=None)
 
 
 class Vanished:
-    """Links and IPRoute alike: routes by an interface that is no more."""
+    """Links with routes by an interface that is no more."""
 
     def __enter__(self) -> "Vanished":
         return self
@@ -26,17 +28,17 @@ class Vanished:
     def all(self) -> list[Link]:
         return []
 
-    def routes(self, family: socket.AddressFamily) -> Iterator[dict[str, Any]]:
-        yield {"dst": ip_network("0.0.0.0/0"), "oif": 7, "metric": 0}
+    def routes(self, family: socket.AddressFamily) -> Iterator[Route]:
+        yield ROUTE
 
-    def route(self, verb: str, **more: object) -> list[dict[str, Any]]:
-        return [{"oif": 7}]
+    def route_to(self, address: IPAddress) -> Route:
+        return ROUTE
 
-    def get_addr(self, **more: object) -> list[dict[str, Any]]:
+    def addresses(self) -> list[tuple[int, IPInterface]]:
         return []
 
-    def get_links(self, index: int) -> Iterator[dict[str, Any]]:
-        raise NetlinkError(19, "No such device")
+    def by_index(self, index: int) -> Link | None:
+        return None
 
 
 def test_the_one_of_the_default_route(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,5 +48,5 @@ def test_the_one_of_the_default_route(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_one_of_the_way_to_a_remote(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "IPRoute", Vanished)
+    monkeypatch.setattr(paths, "Links", Vanished)
     assert paths.path_mtu(ip_address("192.0.2.1"), (ip_address("192.0.2.2"),)) == paths.ETHERNET_MTU
