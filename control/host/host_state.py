@@ -153,11 +153,13 @@ class HostState:
         return outcome
 
     def ensure_endpoint(self, plan: NetworkPlan, endpoint: Endpoint) -> None:
-        """One local endpoint. Raises FastpathError, and then nothing is left of it."""
+        """Make one local endpoint. The engine is told of the others only where the network is new here: else it knows
+        them. Raise FastpathError, and then nothing is left of it."""
+        known = self._here.get(plan.network.name)
         with self._visits:
             here = self._ensure_network(plan)
             self._ensure(here, plan, endpoint)
-        failed = self._program(here, plan)  # all: the network may be new here
+        failed = self._program(here, plan if here is not known else replace(plan, endpoints=(endpoint,)))
         if endpoint.id in failed:
             raise ConflictError(failed[endpoint.id].text)
 
@@ -265,8 +267,8 @@ class HostState:
         here.ports.pop(endpoint.id, None)
 
     def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, Problem]:
-        """Tell the engine of all endpoints; what it refused. It knows them before interfaces come up: a container that
-        asks for an address in vain asks again only after a second."""
+        """Tell the engine of the plan's endpoints, and return what it refused. It knows them before interfaces come up:
+        a container that asks for an address in vain asks again only after a second."""
         return here.sync.update(self._entries(here, plan)) if here.sync is not None else {}
 
     def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:

@@ -146,8 +146,8 @@ class Home:
 class Visits:
     """The visits of one pass, which looks at many things of a host: every namespace is entered at most once.
 
-    `with visits:` begins a pass, or joins the one that has begun. What is entered stays open until the pass ends, or the
-    part of it (`part`). To be used by one thread at a time.
+    `with visits:` begins a pass, or joins the one that has begun. What is entered stays open until the pass ends, or
+    the part of it (`part`). To be used by one thread at a time.
     """
 
     def __init__(self) -> None:

@@ -8,8 +8,10 @@ from typing import cast
 import pytest
 
 from fastpath import Engine, MemoryPort, Segment
+from fastpath.addresses import parse_ip
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState, NetworkPlan
+from fastpath.control.host.network_sync import Entry, NetworkSync
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.errors import ConflictError
 from tests.support.ports import free_port
@@ -126,3 +128,24 @@ def test_one_endpoint_is_no_reason_to_look_at_all(state: HostState, driver: Memo
     assert driver.ports.keys() == {e.id for e in (*old[1:], new)}
     state.reconcile(plan("web", 256, *old[1:], far, new))
     assert sorted(driver.looked) == sorted(e.id for e in (*old[1:], new))
+
+
+def test_the_engine_is_told_of_one_more_endpoint_alone(state: HostState, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    real = NetworkSync.set
+
+    def tell(sync: NetworkSync, identity: str, entry: Entry | None) -> None:
+        told.append(identity)
+        real(sync, identity, entry)
+
+    monkeypatch.setattr(NetworkSync, "set", tell)
+    there = [endpoint(n, "h2") for n in range(10, 40)]
+    first, second = endpoint(2), endpoint(3)
+    state.ensure_endpoint(plan("web", 256, *there, first), first)
+    assert sorted(told) == sorted(e.id for e in (*there, first))  # the network is new here
+    told.clear()
+    state.ensure_endpoint(plan("web", 256, *there, first, second), second)
+    assert told == [second.id]
+    sync = state.sync_of("web")
+    assert sync is not None
+    assert dict(sync.segment.neighbours)[parse_ip("10.0.0.3")] == second.mac
