@@ -9,7 +9,7 @@ from fastpath import Engine, Port
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.sockets import Sockets
-from fastpath.control.drivers.base import Driver
+from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
@@ -43,7 +43,7 @@ class DataPlane:
         visits = Visits()
         gateway = GatewayBridge(config.host, str(config.gateway_address), visits) if config.gateway_bridge else None
         overlay = Overlay(self.engine, config.host, gateway, self.resolver_sockets, visits)
-        drivers: dict[str, Driver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
+        drivers: dict[str, HostDriver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
         state_of_host = HostState(config.host, drivers, visits)
         self.reconciler = Reconciler(
             config.host, self.mirror, state_of_host, lambda: self.peering.peers, self.underlay.container_mtu

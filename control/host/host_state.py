@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from fastpath import Port
 from fastpath.control.drivers import managed
-from fastpath.control.drivers.base import Driver
+from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.naming import gateway_mac
 from fastpath.control.host.network_sync import Entry, NetworkSync, entry_for
 from fastpath.control.kernel import netns
@@ -44,18 +44,20 @@ class Outcome:
 
 @dataclass
 class _Here:
-    """A network that this host takes part in. `sync` None: the engine has no part in it."""
+    """A network that this host takes part in. `sync` None: the engine has no part in it; `ensured`: all that containers
+    cannot do without was there once."""
 
     network: Network
     sync: NetworkSync | None
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     ports: dict[str, Port] = field(default_factory=dict)
+    ensured: bool = False
 
 
 class HostState:
     """The actual side of the reconciler. A network is the business of the driver that it names."""
 
-    def __init__(self, host: str, drivers: Mapping[str, Driver], visits: Visits | None = None) -> None:
+    def __init__(self, host: str, drivers: Mapping[str, HostDriver], visits: Visits | None = None) -> None:
         self._host = host
         self._visits = visits if visits is not None else Visits()  # those that the drivers make, too
         self._drivers = drivers
@@ -204,7 +206,7 @@ class HostState:
         wanted, networks = list(wanted), list(networks)
         return [said for driver in self._drivers.values() for said in driver.remove_strays(wanted, networks)]
 
-    def _driver(self, network: Network) -> Driver:
+    def _driver(self, network: Network) -> HostDriver:
         return self._drivers[network.driver]
 
     def _ensure_network(self, plan: NetworkPlan) -> _Here:
@@ -215,9 +217,13 @@ class HostState:
             self.remove_network(name)
             here = None
         self._check_vni(plan.network)
-        segment = self._driver(plan.network).ensure_network(plan.network, plan.mtu)
+        driver = self._driver(plan.network)
+        segment = driver.ensure_network(plan.network, plan.mtu)
         if here is None:
             here = self._here[name] = _Here(plan.network, NetworkSync(segment) if segment is not None else None)
+        if here.ensured:  # containers come first, and a host may have hundreds of networks
+            driver.ensure_resolver(plan.network, plan.mtu)
+        here.ensured = True
         return here
 
     def _check_vni(self, network: Network) -> None:

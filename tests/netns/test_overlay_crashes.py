@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fastpath import Engine, RefusedError
-from fastpath.control.drivers.overlay import bridge, direct
+from fastpath.control.drivers.overlay import direct, namespaces
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns, nftables, syscalls, sysctl
@@ -50,7 +50,7 @@ class Fuse:
             (nftables, "masquerade"),
             (nftables, "remove"),
             (direct, "discard"),
-            (bridge, "discard"),
+            (namespaces, "discard"),
             (Rtnetlink, "change"),
         ):
             setattr(holder, name, self.step(getattr(holder, name)))

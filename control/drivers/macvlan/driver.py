@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fastpath.control.drivers import cleanup, managed, naming
+from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.macvlan.parent import Parents, mtu_for
 from fastpath.control.drivers.macvlan.shim import Shims
-from fastpath.control.drivers.overlay.direct import name_taken
+from fastpath.control.drivers.overlay.layout import name_taken
 from fastpath.control.kernel import sysctl
 from fastpath.control.kernel.netlink import Link, StackedLinks, fingerprint
 from fastpath.control.kernel.visit import OWN, Home, Visit, Visits
@@ -44,7 +45,7 @@ class _Seen:
     look: bytes
 
 
-class Macvlan:
+class Macvlan(HostDriver):
     """The networks of driver "macvlan" on this host, whose name is in the marks of what is made."""
 
     def __init__(self, host: str, visits: Visits | None = None) -> None:
@@ -55,15 +56,6 @@ class Macvlan:
         self._trouble: dict[str, Problem] = {}  # by network
         self._seen: dict[str, _Seen] = {}  # by endpoint
         self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
-
-    def ensure_gateway(self) -> None:
-        """Nothing: the gateway is the LAN's router."""
-
-    def segment(self, _: Network) -> None:
-        """None: the kernel does it all."""
-
-    def take_over(self, _: Network, __: Endpoint) -> None:
-        """None, either: frames never ceased to flow."""
 
     def ensure_network(self, network: Network, mtu: int) -> None:
         """The parent, where it can be made, and the shim, where it is wanted. What is wrong is told by `problem`: a
@@ -106,9 +98,6 @@ class Macvlan:
     def _check_alone(self, network: Network, parent: Link, but: str = "") -> None:
         if others := self._members.get(network.name, set()) - {but}:
             raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
-
-    def gateway_port(self, _: Network) -> None:
-        """None: the gateway is a router in the LAN."""
 
     def problem(self, network: Network) -> Problem | None:
         """What is wrong with the parent: it is away, down, has no carrier; or with the shim."""

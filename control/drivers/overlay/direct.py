@@ -11,40 +11,11 @@ import secrets
 
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import managed, naming
+from fastpath.control.drivers.overlay.layout import discard, ensure_in_sandbox, is_usable, name_taken
 from fastpath.control.kernel.netlink import Link, Links
 from fastpath.control.kernel.visit import Visit, Visits
-from fastpath.control.model.objects import Endpoint
+from fastpath.control.model.objects import Endpoint, Network
 from fastpath.errors import ConflictError
-
-
-def is_usable(port: TapPort | None) -> bool:
-    """Whether the port's interface is still there."""
-    return port is not None and not port.removed and not port.gone and port.read_mac() is not None
-
-
-def discard(engine: Engine, port: TapPort) -> None:
-    """Remove a port and its interface, wherever that is. No error where either is gone."""
-    if port.removed:
-        return
-    if is_usable(port):
-        port.persist = False
-    engine.segments[port.vni].remove_port(port)
-
-
-def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
-    """Complete the sandbox's interface, of either layout: name, alias, addresses, MTU; and bring it up."""
-    links = visit.links
-    link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
-    links.limit_super_frames(link, mtu)
-    if any(address.version == 6 for address in endpoint.addresses):
-        visit.set_sysctl(f"ipv6/conf/{link.name}/disable_ipv6", 0)
-    links.ensure_addresses(link, endpoint.addresses)
-    links.ensure(link, up=True)
-
-
-def name_taken(endpoint: Endpoint) -> ConflictError:
-    """What to say when the sandbox has another interface of the endpoint's name."""
-    return ConflictError(f"an interface named {endpoint.ifname} exists already in {endpoint.sandbox.path}")
 
 
 class DirectLayout:
@@ -56,8 +27,8 @@ class DirectLayout:
         self._host = host
         self._ports: dict[str, TapPort] = {}
 
-    def take_over(self, segment: Segment, endpoint: Endpoint) -> TapPort | None:
-        """The TAP that an earlier process left under its name, opened and otherwise as it is."""
+    def take_over(self, segment: Segment, _: Network, endpoint: Endpoint) -> TapPort | None:
+        """Open the TAP that an earlier process left under its name, and leave it otherwise as it is."""
         port = self._ports.get(endpoint.id)
         if port is None and endpoint.manager:
             place = managed.find(self._visits, self._host, endpoint)
@@ -71,8 +42,20 @@ class DirectLayout:
             self._ports[endpoint.id] = port
         return port
 
-    def ensure(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
-        """The endpoint's TAP, complete: made, taken over, or repaired. What was made is undone on failure."""
+    def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
+        """Make nothing: there is nothing but the segment and the sandboxes."""
+
+    def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
+        """Return nothing: all is in the sandbox."""
+        return b""
+
+    def ensure_endpoint(self, segment: Segment, _: Network, endpoint: Endpoint, mtu: int) -> TapPort:
+        """Make, take over or repair the endpoint's TAP. What was made is undone on failure."""
+        if endpoint.manager:
+            return self._ensure_managed(segment, endpoint, mtu)
+        return self._ensure_own(segment, endpoint, mtu)
+
+    def _ensure_own(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
         port = self._ports.get(endpoint.id)
         visit = self._visits.to(endpoint.sandbox)
         there = self._find(visit.links, endpoint) is not None
@@ -93,9 +76,9 @@ class DirectLayout:
         self._ports[endpoint.id] = port
         return port
 
-    def ensure_placed(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
-        """The same for an endpoint whose manager places the interface: it is made in the daemon's namespace, and kept
-        going wherever it is by now."""
+    def _ensure_managed(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """Do the same for an endpoint whose manager places the interface: it is made in the daemon's namespace, and
+        kept going wherever it is by now."""
         place = managed.find(self._visits, self._host, endpoint)
         port = self._ports.get(endpoint.id)
         if port is not None and (place is None or not is_usable(port) or port.vni != segment.vni):
@@ -157,8 +140,8 @@ class DirectLayout:
             port.mtu_changed(mtu)
         return port
 
-    def remove(self, endpoint: Endpoint) -> None:
-        """The TAP goes, wherever it is."""
+    def remove_endpoint(self, _: Network, endpoint: Endpoint) -> None:
+        """Remove the TAP, wherever it is."""
         self.release(endpoint.id)
         if endpoint.manager:
             managed.delete(self._visits, self._host, endpoint)
@@ -171,13 +154,13 @@ class DirectLayout:
                 links.delete(link)
 
     def remove_network(self, segment: Segment) -> None:
-        """Every TAP on the segment goes."""
+        """Remove every TAP on the segment."""
         for identity, port in list(self._ports.items()):
             if port.removed or port.vni == segment.vni:
                 self.release(identity)
 
     def release_others(self, wanted: set[str]) -> None:
-        """Every TAP of endpoints that are not wanted goes."""
+        """Remove every TAP of endpoints that are not wanted."""
         for identity in self._ports.keys() - wanted:
             self.release(identity)
 

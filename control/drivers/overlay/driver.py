@@ -8,16 +8,18 @@ was killed in between. All are for one thread at a time, and not for the event l
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastpath import Engine, Port, Segment, TapPort
 from fastpath.control.dns.sockets import Sockets
 from fastpath.control.drivers import cleanup, naming
+from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.overlay.bridge import BridgeLayout
-from fastpath.control.drivers.overlay.direct import DirectLayout, is_usable
+from fastpath.control.drivers.overlay.direct import DirectLayout
 from fastpath.control.drivers.overlay.gateway import GatewayBridge
-from fastpath.control.kernel import netns
-from fastpath.control.kernel.netlink import fingerprint, link_fingerprint
+from fastpath.control.drivers.overlay.layout import Layout, is_usable
+from fastpath.control.drivers.overlay.namespaces import Held, NetworkNamespaces
+from fastpath.control.kernel.netlink import fingerprint
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import Endpoint, Network, Sandbox
 from fastpath.control.model.problem import Problem, problem_of
@@ -37,7 +39,18 @@ class _Seen:
     look: tuple[bytes, ...]
 
 
-class Overlay:
+@dataclass
+class _Here:
+    """What is known of a network of this host. `place` is how the resolver's namespace should be, and its fingerprint
+    when it is so; `problem` says why there is no resolver; `internal` are endpoints that need no way out."""
+
+    place: tuple[Network, int, bytes] | None = None
+    problem: Problem | None = None
+    seen: dict[str, tuple[_Seen, TapPort]] = field(default_factory=dict)
+    internal: set[str] = field(default_factory=set)
+
+
+class Overlay(HostDriver):
     """The networks of driver "overlay" on this host, whose name is in the marks of what is made. Without a gateway,
     containers reach their networks only. With `resolvers`, every network has the namespace of the bridge layout, where
     they listen; in the direct layout br0 has no other port than vxlan0."""
@@ -54,110 +67,100 @@ class Overlay:
         self._engine = engine
         self._host = host
         self._gateway = gateway
+        self._namespaces = NetworkNamespaces(engine, host, self._visits)
         self._direct = DirectLayout(engine, host, self._visits)
-        self._bridge = BridgeLayout(engine, host, self._visits)
-        self._internal: set[str] = set()  # endpoints of internal networks
+        self._layouts: dict[str, Layout] = {
+            "direct": self._direct,
+            "bridge": BridgeLayout(host, self._namespaces, self._visits),
+        }
+        self._here: dict[str, _Here] = {}
         self._own_namespace = os.stat("/proc/self/ns/net").st_ino
-        self._seen: dict[str, tuple[_Seen, TapPort]] = {}
         self._resolvers = resolvers
-        self._met: set[str] = set()  # networks that were ensured, by name
-        self._places: dict[str, tuple[Network, int, bytes]] = {}  # what their namespaces look like when all is in order
-        self._unresolved: dict[str, Problem] = {}  # networks without a resolver, and why
 
     def ensure_gateway(self) -> None:
-        """The gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
+        """Repair the gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
         sandbox first needs it."""
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
-    def check(self, _: Network) -> None:
-        """Nothing: every host can have every network."""
-
-    def own_mac(self, _: Network) -> None:
-        """None: it follows from the address."""
-
     def problem(self, network: Network) -> Problem | None:
-        """Why there is no resolver. Whatever else is wrong keeps a method from being done."""
-        return self._unresolved.get(network.name)
+        """Return why there is no resolver. Whatever else is wrong keeps a method from being done."""
+        here = self._here.get(network.name)
+        return here.problem if here is not None else None
 
     def gateway_port(self, network: Network) -> Port | None:
-        """The one of br0."""
-        held = self._bridge.held(network)
-        return held[1] if held is not None else None
+        """Return the one of br0."""
+        held = self._namespaces.held(network)
+        return held.port if held is not None else None
 
     def segment(self, network: Network) -> Segment:
-        """The network's segment in the engine."""
+        """Return the network's segment in the engine."""
         vni = _vni(network)
         return self._engine.segments.get(vni) or self._engine.add_segment(vni)
 
     def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
-        """The port of the endpoint's interface that an earlier process left, as it is; None where it left none.
+        """Open the port of the endpoint's interface that an earlier process left; return None where it left none.
         Frames flow from here on; `ensure_endpoint` looks at the rest."""
         if endpoint.sandbox.inode == self._own_namespace:
             return None
         with self._visits:
-            if network.layout == "bridge":
-                return self._bridge.take_over(self.segment(network), network)
-            return self._direct.take_over(self.segment(network), endpoint)
+            return self._layouts[network.layout].take_over(self.segment(network), network, endpoint)
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
-        """The network's segment in the engine; in the bridge layout its namespace, too; and, when it is seen for the
-        second time, its resolver: containers come first, and a host may have hundreds of networks. `mtu` is the
-        containers'."""
-        with self._visits:
-            return self._ensure_network(network, mtu)
-
-    def _ensure_network(self, network: Network, mtu: int) -> Segment:
+        """Make the network's segment in the engine, and what its layout needs besides. `mtu` is the containers'."""
         segment = self.segment(network)
-        if network.layout == "bridge":
-            self._bridge.ensure_network(segment, network, mtu)
-        if network.name not in self._met:
-            self._met.add(network.name)
-        elif self._resolvers is not None:
-            try:
-                if network.layout == "direct":
-                    self._ensure_place(segment, network, mtu)
-                held = self._bridge.held(network)
-                if held is not None:
-                    self._resolvers.ensure(network, held[0])
-                self._unresolved.pop(network.name, None)
-            except (FastpathError, OSError) as error:  # containers can do without
-                log.debug("the network %s has no resolver", network.name, exc_info=error)
-                why = f"the network {network.name} has no resolver: {error}"
-                self._unresolved[network.name] = problem_of(network.name, "network", error, why)
+        self._here.setdefault(network.name, _Here())
+        with self._visits:
+            self._layouts[network.layout].ensure_network(segment, network, mtu)
         return segment
 
-    def _ensure_place(self, segment: Segment, network: Network, mtu: int) -> None:
-        """The namespace for a resolver alone. It is asked for with every endpoint and at every pass:
-        a look at what is in order takes a part of the time."""
-        held = self._bridge.held(network)
-        now = (network, mtu, self._fingerprint(held[0])) if held is not None and is_usable(held[1]) else None
-        if now is not None and now[2] and self._places.get(network.name) == now:
+    def ensure_resolver(self, network: Network, mtu: int) -> None:
+        """Make the namespace for the network's resolver, and its sockets; what goes wrong is told by `problem`:
+        containers can do without."""
+        if self._resolvers is None:
             return
-        self._places.pop(network.name, None)
-        self._bridge.ensure_network(segment, network, mtu)
-        held = self._bridge.held(network)
-        if held is not None:
-            self._places[network.name] = (network, mtu, self._fingerprint(held[0]))
+        here = self._here.setdefault(network.name, _Here())
+        try:
+            with self._visits:
+                held = self._ensure_place(here, network, mtu)
+                self._resolvers.ensure(network, held.namespace)
+            here.problem = None
+        except (FastpathError, OSError) as error:
+            log.debug("the network %s has no resolver", network.name, exc_info=error)
+            why = f"the network {network.name} has no resolver: {error}"
+            here.problem = problem_of(network.name, "network", error, why)
+
+    def _ensure_place(self, here: _Here, network: Network, mtu: int) -> Held:
+        """Make the namespace for a resolver. It is asked for with every endpoint and at every pass: a look at what is
+        in order takes a part of the time."""
+        held = self._namespaces.held(network)
+        if held is not None and network.layout == "bridge":  # which had to make it
+            return held
+        if held is not None and is_usable(held.port):
+            now = (network, mtu, self._fingerprint(held.namespace))
+            if now[2] and here.place == now:
+                return held
+        here.place = None
+        held = self._namespaces.ensure(self.segment(network), network, mtu)
+        here.place = (network, mtu, self._fingerprint(held.namespace))
+        return held
 
     def remove_network(self, network: Network) -> None:
-        """Segment and namespace go, with what is left of the endpoints."""
-        self._met.discard(network.name)
+        """Remove segment and namespace, with what is left of the endpoints."""
+        self._here.pop(network.name, None)
         if self._resolvers is not None:
             self._resolvers.remove(network.name)
-            self._places.pop(network.name, None)
-            self._unresolved.pop(network.name, None)
         if network.layout == "bridge" or self._resolvers is not None:
             with self._visits:
-                self._bridge.remove_network(network)
+                self._namespaces.remove(network)
         segment = self._engine.segments.get(_vni(network))
         if segment is not None:
             self._direct.remove_network(segment)
             self._engine.remove_segment(segment)
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
-        """The endpoint's interface in its sandbox, complete; returns the port that its frames come from. `mtu` is
-        the interface's. Raises ConflictError where the sandbox is gone, or has another interface of that name:
+        """Make the endpoint's interface in its sandbox, and return the port that its frames come from. `mtu` is
+        the interface's. Raise ConflictError where the sandbox is gone, or has another interface of that name:
         nothing is changed then."""
         if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
@@ -168,35 +171,31 @@ class Overlay:
 
     def _ensure_as_seen(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
         """Do nothing where all looks as it did when it was in order."""
+        here = self._here.setdefault(network.name, _Here())
         unstated = endpoint.model_copy(update={"state": "ready"})
         now = _Seen(network, unstated, mtu, self._look(network, endpoint))
-        seen, port = self._seen.pop(endpoint.id, (None, None))
+        seen, port = here.seen.pop(endpoint.id, (None, None))
         if seen != now or port is None or not is_usable(port):
             port = self._ensure_endpoint(network, endpoint, mtu)
             if self._look(network, endpoint) != now.look:
                 return port  # something was changed, by us: in order is what it looks like at the next visit
-        self._seen[endpoint.id] = (now, port)
+        here.seen[endpoint.id] = (now, port)
         return port
 
     def _look(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
         """Return the fingerprints of the namespaces that an endpoint has to do with."""
         found = [fingerprint(self._visits.to(endpoint.sandbox).netlink)]
-        if network.layout == "bridge":
-            namespace = str(netns.NAMED / naming.namespace_name(self._host, network))
-            try:  # no more than the veth: `ensure_network` sees to the rest, which grows with every endpoint
-                found.append(link_fingerprint(self._visits.to(namespace).netlink, naming.veth_name(endpoint)))
-            except UsageError:
-                found.append(b"")
+        found.append(self._layouts[network.layout].fingerprint(network, endpoint))
         if self._gateway is not None:
             found.append(self._gateway.port_fingerprint(endpoint.sandbox))
         return tuple(found)
 
     def _ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
         if network.internal or endpoint.manager:
-            self._internal.add(endpoint.id)
+            self._here.setdefault(network.name, _Here()).internal.add(endpoint.id)
         try:
             self._ensure_way_out(network, endpoint)
-            return self._ensure_interface(network, endpoint, mtu)
+            return self._layouts[network.layout].ensure_endpoint(self.segment(network), network, endpoint, mtu)
         except BaseException:
             self._leave_gateway(endpoint)
             raise
@@ -216,28 +215,14 @@ class Overlay:
         if self._gateway is not None and not endpoint.manager and not self._leads_outside(endpoint.sandbox):
             self._gateway.remove_sandbox(endpoint.sandbox)
 
-    def _ensure_interface(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
-        segment = self.segment(network)
-        if network.layout == "direct":
-            ensure = self._direct.ensure_placed if endpoint.manager else self._direct.ensure
-            return ensure(segment, endpoint, mtu)
-        port = self._bridge.port(network) or self._bridge.ensure_network(segment, network, mtu)
-        if endpoint.manager:
-            self._bridge.ensure_placed(network, endpoint, mtu)
-        else:
-            self._bridge.ensure_endpoint(network, endpoint, mtu)
-        return port
-
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """The interface goes, and with the sandbox's last one its way to the gateway. No error where it, or its
+        """Remove the interface, and with the sandbox's last one its way to the gateway. No error where it, or its
         sandbox, is gone already."""
         with self._visits:
-            if network.layout == "direct":
-                self._direct.remove(endpoint)
-            else:
-                self._bridge.remove_endpoint(network, endpoint)
-            self._internal.discard(endpoint.id)
-            self._seen.pop(endpoint.id, None)
+            self._layouts[network.layout].remove_endpoint(network, endpoint)
+            if (here := self._here.get(network.name)) is not None:
+                here.internal.discard(endpoint.id)
+                here.seen.pop(endpoint.id, None)
             self._leave_gateway(endpoint)
 
     def _fingerprint(self, namespace: Sandbox) -> bytes:
@@ -248,13 +233,13 @@ class Overlay:
             return b""
 
     def _leads_outside(self, where: Sandbox) -> bool:
-        """Whether the sandbox has an endpoint of a network that is not internal."""
+        """Return whether the sandbox has an endpoint of a network that is not internal."""
         if not self._visits.is_alive(where):
             return False
         there = self._visits.to(where).links.all()
         ours = (link for link in there if link.kind != "macvlan")  # whose way out is their LAN's
         found = {naming.endpoint_id(self._host, link.alias) for link in ours}
-        return bool(found - self._internal - {None})
+        return bool(found.difference({None}, *(here.internal for here in self._here.values())))
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
@@ -265,15 +250,15 @@ class Overlay:
     def _remove_strays(self, wanted: list[Endpoint], networks: list[Network]) -> list[str]:
         bridged = {n.name for n in networks if n.driver == "overlay" and (n.layout == "bridge" or self._resolvers)}
         self._direct.release_others({endpoint.id for endpoint in wanted})
-        self._bridge.release_others(bridged)
+        self._namespaces.release_others(bridged)
         said = cleanup.remove_half_made_names(self._host)
         for namespace, name in cleanup.network_namespaces(self._host).items():
-            if not self._bridge.holds(name) and cleanup.is_in_use(namespace):
+            if not self._namespaces.holds(name) and cleanup.is_in_use(namespace):
                 said.append(f"left the network namespace {namespace}: another process has its {naming.VXLAN} open")
             elif name in bridged:
                 here = [endpoint for endpoint in wanted if endpoint.network == name]
                 said += cleanup.remove_veths(self._host, namespace, here)
-            elif self._bridge.remove_namespace(namespace, name):
+            elif self._namespaces.remove_namespace(namespace, name):
                 said.append(f"removed the network namespace {namespace}: nothing wants it")
         said += cleanup.remove_links(self._host, wanted)
         if self._gateway is not None:

@@ -2,14 +2,13 @@
 """This host's networks and endpoints in a real engine; memory ports are the interfaces."""
 
 import os
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from fastpath import Engine, MemoryPort, Segment
 from fastpath.addresses import parse_ip
-from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.drivers.base import HostDriver
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.host.network_sync import Entry, NetworkSync
 from fastpath.control.model.objects import Endpoint, Network, Peer
@@ -20,7 +19,7 @@ SANDBOX = {"path": "/proc/self/ns/net", "inode": os.stat("/proc/self/ns/net").st
 PEERS = {"h2": Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2", "mtu": 1500, "version": "0"})}
 
 
-class MemoryDriver:
+class MemoryDriver(HostDriver):
     """Stands in for Overlay. `stuck`: endpoints that cannot be removed."""
 
     def __init__(self, engine: Engine) -> None:
@@ -36,9 +35,6 @@ class MemoryDriver:
     def gateway_port(self, network: Network) -> MemoryPort | None:
         return next(iter(self.ports.values()), None) if network.layout == "bridge" else None
 
-    def problem(self, _: Network) -> None:
-        pass
-
     def remove_network(self, network: Network) -> None:
         assert network.vni is not None
         self.engine.remove_segment(self.engine.segments[network.vni])
@@ -48,6 +44,9 @@ class MemoryDriver:
         if endpoint.id not in self.ports:
             self.ports[endpoint.id] = self.ensure_network(network, mtu).add_memory_port(endpoint.id)
         return self.ports[endpoint.id]
+
+    def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
+        return []
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         if endpoint.id in self.stuck:
@@ -65,7 +64,7 @@ def driver() -> Iterator[MemoryDriver]:
 
 @pytest.fixture
 def state(driver: MemoryDriver) -> HostState:
-    return HostState("h1", {"overlay": cast(Overlay, driver)})
+    return HostState("h1", {"overlay": driver})
 
 
 def endpoint(n: int, host: str = "h1", **more: object) -> Endpoint:

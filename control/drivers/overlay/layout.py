@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a layout does: between a network's segment and the sandboxes of its endpoints, on this host."""
+
+from typing import Protocol
+
+from fastpath import Engine, Segment, TapPort
+from fastpath.control.kernel.netlink import Link
+from fastpath.control.kernel.visit import Visit
+from fastpath.control.model.objects import Endpoint, Network
+from fastpath.errors import ConflictError
+
+
+class Layout(Protocol):
+    """direct.py and bridge.py. All methods are called within a pass."""
+
+    def take_over(self, segment: Segment, network: Network, endpoint: Endpoint) -> TapPort | None:
+        """Open the TAP that an earlier process left for the endpoint, and leave it otherwise as it is."""
+
+    def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
+        """Make what the network needs before it has endpoints."""
+
+    def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
+        """Return the fingerprint of what an endpoint has outside its sandbox."""
+
+    def ensure_endpoint(self, segment: Segment, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
+        """Make, take over or repair the endpoint's interface, and return the port that its frames come from. What was
+        made is undone on failure."""
+
+    def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        """Remove the endpoint's interface. No error where it, or its sandbox, is gone already."""
+
+
+def is_usable(port: TapPort | None) -> bool:
+    """Whether the port's interface is still there."""
+    return port is not None and not port.removed and not port.gone and port.read_mac() is not None
+
+
+def discard(engine: Engine, port: TapPort) -> None:
+    """Remove a port and its interface, wherever that is. No error where either is gone."""
+    if port.removed:
+        return
+    if is_usable(port):
+        port.persist = False
+    engine.segments[port.vni].remove_port(port)
+
+
+def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
+    """Complete the sandbox's interface, of either layout: name, alias, addresses, MTU; and bring it up."""
+    links = visit.links
+    link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
+    links.limit_super_frames(link, mtu)
+    if any(address.version == 6 for address in endpoint.addresses):
+        visit.set_sysctl(f"ipv6/conf/{link.name}/disable_ipv6", 0)
+    links.ensure_addresses(link, endpoint.addresses)
+    links.ensure(link, up=True)
+
+
+def name_taken(endpoint: Endpoint) -> ConflictError:
+    """What to say when the sandbox has another interface of the endpoint's name."""
+    return ConflictError(f"an interface named {endpoint.ifname} exists already in {endpoint.sandbox.path}")
