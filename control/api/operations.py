@@ -48,7 +48,7 @@ class Operations:
             request = await self._checked_macvlan(request)
         elif request.options:
             raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
-        routed = await self._reconciler.in_thread(self._routed)
+        routed = await self._reconciler.kernel.run(self._routed)
         network, _ = await self._registry.create_network(request, routed)
         kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
         log.info("network %s created: %s, %s", network.name, kind, _pools(network))
@@ -72,7 +72,7 @@ class Operations:
         """Join a sandbox of this host to a network: addresses first, in the store, then the interface."""
         check_name(request.name)
         async with self._creating:
-            where = await self._reconciler.in_thread(netns.resolve, request.sandbox)
+            where = await self._reconciler.kernel.run(netns.resolve, request.sandbox)
             self._check_free(where, request)
             if request.network not in self._mirror.networks:  # it may have been made on another host just now
                 await caught_up(self._mirror, await self._registry.network_revision(request.network))
@@ -82,11 +82,11 @@ class Operations:
                 known = self._known_addresses(request.network)
                 endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, known)
             except UnavailableError:
-                self._reconciler.abandoned.add(identity)  # the commit may have happened
+                self._reconciler.intentions.abandon(identity)  # the commit may have happened
                 raise
         try:
             await heard_others(self._mirror, revision)
-            await self._reconciler.endpoint(endpoint)
+            await self._reconciler.ensure_endpoint_now(endpoint)
         except BaseException:
             await self._undo(endpoint)
             raise
@@ -113,7 +113,7 @@ class Operations:
         if network is None or network.driver != "macvlan":
             return request, set()
         mac = request.mac or await self._reconciler.own_mac(network)
-        return request.model_copy(update={"mac": mac}), await lan.hosts_addresses(self._reconciler, self._mirror)
+        return request.model_copy(update={"mac": mac}), await lan.hosts_addresses(self._reconciler.kernel, self._mirror)
 
     async def remove_endpoint(self, beginning: str) -> None:
         """Remove an endpoint of this host, named by its id or the beginning of it."""
@@ -156,7 +156,7 @@ class Operations:
                 )
 
     async def _undo(self, endpoint: Endpoint) -> None:
-        self._reconciler.abandoned.add(endpoint.id)
+        self._reconciler.intentions.abandon(endpoint.id)
         try:
             await self._registry.set_state(endpoint, "leaving")
             await self._reconciler.remove_endpoint(endpoint)

@@ -186,7 +186,7 @@ class Queries:
             found.append(Problem("store", "", "not-reached", why))
         if (trouble := self._mirror.trouble) is not None:
             found.append(Problem("store", "", "trouble", trouble))
-        if (overdue := self._reconciler.overdue()) is not None:
+        if (overdue := self._reconciler.kernel.overdue()) is not None:
             found.append(Problem("host", "kernel", "overdue", overdue))
         found += self._more()
         found += [

@@ -93,7 +93,7 @@ class MacvlanKind:
         """Docker's IPAM does not know which addresses hosts have."""
         if not addresses:
             raise UsageError(f"an endpoint needs an address: docker network create {network.name} with a --subnet")
-        for address in sorted({*addresses} & await lan.hosts_addresses(self._reconciler, self._mirror), key=str):
+        for address in sorted({*addresses} & await lan.hosts_addresses(self._reconciler.kernel, self._mirror), key=str):
             raise ConflictError(
                 f"{address} is the address of a host: keep it from containers by --aux-address or --ip-range of "
                 "docker network create, or use --ipam-driver fastpath"

@@ -160,11 +160,11 @@ class NetworkDriver:
                 f"fastpath does not know the endpoint {request.endpoint[:12]}: start the container again"
             )
         # Of a container that starts there is no namespace yet: Docker makes one when it has all interfaces.
-        where = await self._reconciler.in_thread(managed.expected, request.sandbox)
+        where = await self._reconciler.kernel.run(managed.expected, request.sandbox)
         where = where or Sandbox(path=request.sandbox, inode=0)
         endpoint, revision = await self._claims.place(endpoint, where)
         await heard_others(self._mirror, revision)
-        await self._reconciler.endpoint(endpoint)
+        await self._reconciler.ensure_endpoint_now(endpoint)
         log.info("endpoint %s: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return self._kind.joined(self._network(endpoint.network), endpoint)
 
@@ -189,14 +189,14 @@ class NetworkDriver:
 
     async def remove_orphan(self, endpoint: Endpoint) -> None:
         """An endpoint that Docker forgot, unless its interface was placed after all."""
-        place = await self._reconciler.in_thread(managed.look_for, self._host, endpoint)
+        place = await self._reconciler.kernel.run(managed.look_for, self._host, endpoint)
         if place is not None and place.within is not None:
             return
         log.warning("endpoint %s in %s was never joined: Docker forgot it", endpoint.id, endpoint.network)
         await self._remove(endpoint)
 
     async def _remove(self, endpoint: Endpoint) -> None:
-        self._reconciler.abandoned.add(endpoint.id)  # so that no pass makes it anew, or misses it
+        self._reconciler.intentions.abandon(endpoint.id)  # so that no pass makes it anew, or misses it
         try:
             await self._reconciler.remove_endpoint(endpoint)
             self._check_store()

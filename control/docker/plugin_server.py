@@ -49,7 +49,7 @@ async def serving_docker(
         return
 
     async def routed() -> Sequence[tuple[IPNetwork, str]]:
-        return await reconciler.in_thread(routed_subnets)
+        return await reconciler.kernel.run(routed_subnets)
 
     state = DockerState(config.state_dir / "docker.json")
     claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
@@ -68,7 +68,7 @@ async def serving_docker(
 
     overlay = driver(OverlayKind(underlay.overhead))
     macvlan = driver(MacvlanKind(claims, mirror, reconciler))
-    avoid = functools.partial(lan.hosts_addresses, reconciler, mirror)
+    avoid = functools.partial(lan.hosts_addresses, reconciler.kernel, mirror)
     plugins = {
         OVERLAY: Plugin(overlay, IpamDriver(claims, state, routed, overlay.restore, avoid)),
         MACVLAN: Plugin(macvlan),

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes this host as the store says it should be: links, segments, FDB. At start, on every event, and on a slow
-timer, by the same code, which compares and repairs; so it does not matter what a crash left half done.
+"""The reconciler makes this host as the store says it should be: links, segments, FDB. At start, on every event, and on
+a slow timer, the same code compares and repairs; so it does not matter what a crash left half done.
 
-The event loop decides what to look at (`_Turn`), one thread of its own touches kernel and engine (`HostState`):
-netlink calls may take milliseconds, and the loop keeps the lease alive meanwhile.
+The event loop decides what to look at (`Dirty`); the kernel thread does it (`HostState`).
 """
 
 import asyncio
@@ -11,13 +10,14 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.mirror import Changes, Mirror
 from fastpath.control.host.host_state import HostState, NetworkPlan
+from fastpath.control.host.intentions import Intentions
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.store.interface import UnavailableError
@@ -33,7 +33,6 @@ R = TypeVar("R")
 
 GATHER_S = 0.01  # events that come within this time are handled together
 SOON_S = 1.0  # until what failed is tried again
-OVERDUE_S = 30.0  # a call in the thread that takes longer hangs, as far as anybody can tell
 LIVENESS_S = 5.0  # between looks at whether sandboxes still exist
 
 
@@ -58,7 +57,7 @@ class Reconciles:
 
 
 class Reconciler:
-    """`changed` takes what the mirror says; `run` does the work; `endpoint` does one endpoint at once."""
+    """`changed` takes what the mirror says; `run` does the work; `ensure_endpoint_now` does one endpoint at once."""
 
     def __init__(
         self,
@@ -70,11 +69,11 @@ class Reconciler:
     ) -> None:
         # What went wrong at the last look, by (network, endpoint's id or ""); cleared by the next that succeeds.
         self.problems: dict[tuple[str, str], Problem] = {}
-        # Endpoints that are to go, or whose creation failed, which the mirror may not know yet.
-        self.abandoned: set[str] = set()
-        self.registry: Registry | None = None  # None while the store was not opened yet
+        self.kernel = KernelThread()
+        self.intentions = Intentions(mirror)
+        self._registry: Registry | None = None  # None while the store was not opened yet
         # Whether the endpoints of this host's name are this host's: not those of another one of the same name.
-        self.may_write: Callable[[], bool] = lambda: True
+        self._may_write: Callable[[], bool] = lambda: True
         self.done = Reconciles()
         self._host = host
         self._mirror = mirror
@@ -85,19 +84,16 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._cleared = False
-        self._at_work_since: float | None = None  # when the thread began what it does now
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fastpath-kernel")
 
     # What the rest of the daemon calls.
 
     def write_to(self, registry: "Registry", may_write: Callable[[], bool]) -> None:
         """Write from now on what became of local endpoints, whenever `may_write` returns true."""
-        self.registry, self.may_write = registry, may_write
+        self._registry, self._may_write = registry, may_write
 
     def changed(self, changes: Changes) -> None:
-        """Networks, endpoints or peers are not what they were."""
-        # An endpoint that is to go is forgotten when the mirror lost it: until then no look may take it for wanted.
-        self.abandoned -= {i for n, i in changes.endpoints if i not in self._mirror.endpoints.get(n, {})}
+        """Look at what changed in the mirror, soon."""
+        self.intentions.changed(changes)
         self._dirty.networks |= changes.networks
         self._dirty.endpoints |= changes.endpoints
         for name, members in self._mirror.endpoints.items() if changes.peers else ():
@@ -106,19 +102,19 @@ class Reconciler:
         self._wake.set()
 
     def links_changed(self) -> None:
-        """Interfaces of this host are not what they were: macvlan networks have their parents among them."""
+        """Look at the networks that stand on interfaces of this host, soon: those changed."""
         networks = self._mirror.networks.values()
         self._dirty.networks |= {n.name for n in networks if n.driver == "macvlan" and self._here(n.name)}
         if self._dirty.networks:
             self._wake.set()
 
     def look_at_everything(self) -> None:
-        """Something on this host changed: compare all of it, soon."""
+        """Compare all of this host, soon: something changed."""
         self._dirty.everything = True
         self._wake.set()
 
     async def run(self, interval: float) -> None:
-        """Reconcile, for ever; everything at least every `interval` seconds."""
+        """Reconcile until cancelled; everything at least every `interval` seconds."""
         last, patience = time.monotonic(), min(interval, SOON_S)
         while True:
             due = last + (patience if self.problems else interval)
@@ -135,7 +131,7 @@ class Reconciler:
                     await self._handle(dirty)
 
     async def take_over(self) -> None:
-        """At the start: let frames flow again, soon; then look at everything."""
+        """Let frames flow again at the start; then look at everything."""
         async with self._lock:
             for name in {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}:
                 plan = self._plan(name)
@@ -147,7 +143,7 @@ class Reconciler:
         """Compare all there is, and repair."""
         async with self._lock, self._counted():
             here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
-            here |= await self.in_thread(self._state.networks_here)
+            here |= await self.kernel.run(self._state.networks_here)
             self._forget_problems(here)
             for name in here:
                 await self._network(name)
@@ -158,56 +154,38 @@ class Reconciler:
             if self._mirror.synced.is_set() and not self._cleared:
                 await self._clear_up()
 
-    async def endpoint(self, endpoint: Endpoint) -> None:
-        """Make one local endpoint so now. Raises FastpathError where that fails."""
+    async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
+        """Make one local endpoint now, without waiting for the next pass. Raise FastpathError where that fails."""
         async with self._lock:
             plan = self._plan(endpoint.network)
             if plan is not None:
-                await self.in_thread(self._state.ensure_endpoint, plan, endpoint)
+                await self.kernel.run(self._state.ensure_endpoint, plan, endpoint)
 
     async def remove_endpoint(self, endpoint: Endpoint) -> None:
-        """Remove one local endpoint's interface now. Raises FastpathError where that fails."""
+        """Remove one local endpoint's interface now. Raise FastpathError where that fails."""
         async with self._lock:
-            await self.in_thread(self._state.remove_endpoint, endpoint)
+            await self.kernel.run(self._state.remove_endpoint, endpoint)
             if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
-                await self.in_thread(self._state.remove_network, endpoint.network)
+                await self.kernel.run(self._state.remove_network, endpoint.network)
 
     async def check_network(self, network: Network) -> None:
-        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        """Raise FastpathError where this host could not have endpoints of a network that is to be made."""
         async with self._lock:
-            await self.in_thread(self._state.check_network, network)
+            await self.kernel.run(self._state.check_network, network)
 
     async def own_mac(self, network: Network) -> str | None:
-        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
-        return await self.in_thread(self._state.own_mac, network)
-
-    async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a function in the thread that touches kernel and engine."""
-
-        def work() -> R:
-            self._at_work_since = time.monotonic()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self._at_work_since = None
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def overdue(self) -> str | None:
-        """Whether one call to kernel or engine takes so long that somebody should know: all others wait for it."""
-        since = self._at_work_since
-        taken = time.monotonic() - since if since is not None else 0.0
-        return f"one look at this host's interfaces has taken {taken:.0f} s so far" if taken > OVERDUE_S else None
+        """Return the MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        return await self.kernel.run(self._state.own_mac, network)
 
     def close(self) -> None:
-        """End the thread, once what it does is done."""
-        self._thread.shutdown(wait=True)
+        """End the kernel thread, once what it does is done."""
+        self.kernel.close()
 
     # Within.
 
     @contextlib.asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
-        """One look at everything, for the metrics."""
+        """Count one look at everything, for the metrics."""
         start = time.monotonic()
         yield
         done = self.done
@@ -232,7 +210,7 @@ class Reconciler:
 
     async def _some_died(self) -> bool:
         try:
-            dead = await self.in_thread(self._state.dead_endpoints)
+            dead = await self.kernel.run(self._state.dead_endpoints)
         except FastpathError as error:
             log.warning("cannot tell which sandboxes still exist: %s", error)
             return False
@@ -243,20 +221,18 @@ class Reconciler:
         return [e for e in self._mirror.endpoints.get(name, {}).values() if e.host == self._host]
 
     def _plan(self, name: str) -> NetworkPlan | None:
-        """How the network should be on this host; None where it should not be."""
+        """Return how the network should be on this host; None where it should not be."""
         network = self._mirror.networks.get(name)
         members = self._mirror.endpoints.get(name, {})
         if network is None or not any(endpoint.host == self._host for endpoint in members.values()):
             return None
         mtu = network.mtu if network.mtu is not None else self._mtu()
-        endpoints = tuple(
-            e if e.id not in self.abandoned else e.model_copy(update={"state": "leaving"}) for e in members.values()
-        )
+        endpoints = tuple(self.intentions.applied(endpoint) for endpoint in members.values())
         return NetworkPlan(network, mtu, endpoints, self._peers())
 
     async def _handle(self, dirty: Dirty) -> None:
         """Look at what changed, and at nothing else."""
-        active = await self.in_thread(self._state.endpoints_here)
+        active = await self.kernel.run(self._state.endpoints_here)
         self._forget_problems(set(active))
         some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
         for name, identity in dirty.endpoints:
@@ -273,12 +249,12 @@ class Reconciler:
             await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
 
     def _forget_problems(self, here: set[str]) -> None:
-        """Those of networks that this host has nothing of, and should have nothing of."""
+        """Forget problems of networks that this host has nothing of, and should have nothing of."""
         for key in [key for key in self.problems if key[0] and key[0] not in here and not self._here(key[0])]:
             del self.problems[key]
 
     async def _network(self, name: str, only: Set[str] | None = None) -> None:
-        """One network: its segment, its local endpoints, or `only` some of them, what is known of the others."""
+        """Reconcile one network: its segment, its local endpoints, or `only` some of them, and what is known of others."""
         plan = self._plan(name)
         if plan is None:
             await self._guarded((name, ""), self._state.remove_network, name)
@@ -299,12 +275,12 @@ class Reconciler:
 
     async def _tell_store(self, made: list[Endpoint], removed: list[Endpoint]) -> None:
         """Write what became of local endpoints; what fails is written at a later pass."""
-        if self.registry is None or not self.may_write():
+        if self._registry is None or not self._may_write():
             return  # everything is looked at again once there is one, and we may
         for endpoint in made:
-            await self._written(endpoint, self.registry.set_state(endpoint, "ready"))
+            await self._written(endpoint, self._registry.set_state(endpoint, "ready"))
         for endpoint in removed:
-            await self._written(endpoint, self.registry.delete_endpoint(endpoint))
+            await self._written(endpoint, self._registry.delete_endpoint(endpoint))
 
     async def _written(self, endpoint: Endpoint, writing: Coroutine[None, None, int | None]) -> None:
         key = (endpoint.network, endpoint.id)
@@ -318,7 +294,7 @@ class Reconciler:
             self.problems[key] = problem_of(*key, error)
 
     async def _clear_up(self) -> None:
-        """Once, as soon as it is known what is wanted: what a predecessor left half made or half removed."""
+        """Remove what a predecessor left half made or half removed: once, as soon as it is known what is wanted."""
         if any(not key.startswith(keys.PEERS) for key in self._mirror.unreadable):
             return  # it may be of what cannot be read, and is wanted
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
@@ -333,7 +309,7 @@ class Reconciler:
     ) -> R | None:
         """Call it in the thread; what goes wrong becomes a problem, which the next pass clears or repeats."""
         try:
-            result = await self.in_thread(function, *args, **kwargs)
+            result = await self.kernel.run(function, *args, **kwargs)
         except (FastpathError, OSError) as error:
             problem = problem_of(*key, error)
             if not problem.is_same(self.problems.get(key)):

@@ -63,13 +63,13 @@ class UnderlayFollower:
     async def _look(self) -> None:
         self._reconciler.links_changed()
         try:
-            vtep, _ = await self._reconciler.in_thread(resolve_vtep, self._vtep)
+            vtep, _ = await self._reconciler.kernel.run(resolve_vtep, self._vtep)
             moved = f"this host's VTEP address is {vtep} now, {self._underlay.vtep} is in use: restart the daemon"
             self.problems = [Problem("host", "vtep", "moved", moved)] if vtep != self._underlay.vtep else []
         except FastpathError as error:
             self.problems = [problem_of("host", "vtep", error)]
         remotes = self._remotes()
-        mtu = await self._reconciler.in_thread(underlay_mtu, self._underlay.vtep, remotes)
+        mtu = await self._reconciler.kernel.run(underlay_mtu, self._underlay.vtep, remotes)
         if mtu != self._underlay.mtu:
             self._mtu_changed()
         self._measured = frozenset(remotes)

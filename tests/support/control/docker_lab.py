@@ -28,6 +28,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class NoThread:
+    """A kernel thread of nobody's in particular."""
+
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+
+class NoIntentions:
+    """Takes what is abandoned, and forgets it."""
+
+    def abandon(self, identity: str) -> None:
+        pass
+
+
 class NoKernel:
     """A reconciler that touches nothing; it keeps which endpoints it was told to make and to remove. `mac` is what the
     driver says is the parent's, `trouble` why this host can't have a network."""
@@ -35,11 +49,12 @@ class NoKernel:
     def __init__(self) -> None:
         self.mac: str | None = None
         self.trouble: FastpathError | None = None
-        self.abandoned: set[str] = set()
+        self.intentions = NoIntentions()
+        self.kernel = NoThread()
         self.made: list[str] = []
         self.removed: list[str] = []
 
-    async def endpoint(self, endpoint: Endpoint) -> None:
+    async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
         self.made.append(endpoint.id)
 
     async def remove_endpoint(self, endpoint: Endpoint) -> None:
@@ -54,9 +69,6 @@ class NoKernel:
 
     def look_at_everything(self) -> None:
         pass
-
-    async def in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.to_thread(function, *args, **kwargs)
 
 
 class DockerHost:

@@ -28,7 +28,7 @@ class QuickPass(NoKernel):
         super().__init__()
         self._registry = registry
 
-    async def endpoint(self, endpoint: Endpoint) -> None:
+    async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
         raise ConflictError("no interface for you")
 
     async def remove_endpoint(self, endpoint: Endpoint) -> None:

@@ -79,19 +79,19 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
 
 
 def test_a_call_that_hangs_is_told(tmp_path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastpath.control.host.reconciler.OVERDUE_S", 0.0)
+    monkeypatch.setattr("fastpath.control.host.kernel_thread.OVERDUE_S", 0.0)
 
     async def play(hosts: list[Host]) -> None:
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
         reconciler = Reconciler("h1", hosts[0].mirror, state, dict, lambda: 1450)
-        assert reconciler.overdue() is None
+        assert reconciler.kernel.overdue() is None
         answer = threading.Event()
-        hanging = asyncio.create_task(reconciler.in_thread(answer.wait))
-        await until(lambda: reconciler.overdue() is not None)
-        assert reconciler.overdue() == "one look at this host's interfaces has taken 0 s so far"
+        hanging = asyncio.create_task(reconciler.kernel.run(answer.wait))
+        await until(lambda: reconciler.kernel.overdue() is not None)
+        assert reconciler.kernel.overdue() == "one look at this host's interfaces has taken 0 s so far"
         answer.set()
         await hanging
-        assert reconciler.overdue() is None
+        assert reconciler.kernel.overdue() is None
         reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
@@ -102,7 +102,8 @@ def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, dr
         host, identity = hosts[0], ids(1, 1)[0]
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
         reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
-        reconciler.registry = Registry(host.store, "h1", DEFAULT_POOL)  # the mirror does not see what it writes
+        registry = Registry(host.store, "h1", DEFAULT_POOL)
+        reconciler.write_to(registry, lambda: True)  # the mirror does not see what it writes
         await host.network("web")
         request = EndpointCreate(network="web", sandbox="own")
         await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
@@ -111,7 +112,7 @@ def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, dr
         await reconciler.everything()
         assert state.endpoints_here() == {"web": {identity}}
         following.cancel()  # as when etcd comes back: it takes what is written before it tells of it
-        reconciler.abandoned.add(identity)
+        reconciler.intentions.abandon(identity)
         for _ in range(3):
             await reconciler.everything()
             assert state.endpoints_here() == {}
@@ -120,7 +121,7 @@ def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, dr
         await until(lambda: "web" not in host.mirror.endpoints)
         for changes in host.changes:
             reconciler.changed(changes)
-        assert reconciler.abandoned == set()
+        assert len(reconciler.intentions) == 0
         await reconciler.everything()
         assert state.endpoints_here() == {}
         following.cancel()
@@ -160,11 +161,10 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         await host.endpoint("web", "0" * 16)
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
         reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
-        reconciler.registry = host.registry
         first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
         await first.register()
         second = Membership(host.store, 30, host.peer)
-        reconciler.may_write = lambda: second.owns_name
+        reconciler.write_to(host.registry, lambda: second.owns_name)
         following = asyncio.create_task(host.mirror.run(host.store))
         joining = asyncio.create_task(second.run())
         await host.mirror.synced.wait()
@@ -189,7 +189,7 @@ def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driv
         reconciler = Reconciler(
             "h1", host.mirror, HostState("h1", {"overlay": cast(Overlay, driver)}), dict, lambda: 1450
         )
-        reconciler.registry = host.registry
+        reconciler.write_to(host.registry, lambda: True)
         host.mirror.subscribe(reconciler.changed)
         await host.network("web")
         following = asyncio.create_task(host.mirror.run(host.store))
