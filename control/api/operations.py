@@ -13,6 +13,7 @@ from fastpath.control.host import lan
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.kernel import netns
 from fastpath.control.model import macvlan
+from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, IPNetwork, Network, Sandbox
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate
 from fastpath.control.store.interface import UnavailableError
@@ -44,24 +45,21 @@ class Operations:
         """Make a network, for all hosts."""
         if self._mirror.lost_all is not None:
             raise UnavailableError(self._mirror.lost_all)
-        if request.driver == "macvlan":
-            request = await self._checked_macvlan(request)
-        elif request.options:
-            raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
+        kind = kind_of(request.driver)
+        request = kind.checked(request)
+        if kind.in_lan:
+            await self._try(request)
         routed = await self._reconciler.kernel.run(self._routed)
         network, _ = await self._registry.create_network(request, routed)
-        kind = f"VNI {network.vni}" if network.vni is not None else f"{network.driver}, {network.options}"
-        log.info("network %s created: %s, %s", network.name, kind, _pools(network))
+        log.info("network %s created: %s, %s", network.name, kind.describe(network), _pools(network))
         return network
 
-    async def _checked_macvlan(self, request: NetworkCreate) -> NetworkCreate:
-        """With what was left out, and tried on this host: what the kernel says to it is best heard now."""
-        request = macvlan.checked(request)
+    async def _try(self, request: NetworkCreate) -> None:
+        """Try the network on this host: what the kernel says to it is best heard now."""
         if request.name not in self._mirror.networks:  # which the registry says
             macvlan.check_parent_free(request.name, request.options, self._mirror.networks.values())
             tried = request.model_dump(include={"name", "driver", "vni", "mtu", "internal", "options"})
             await self._reconciler.check_network(Network(subnets=(), **tried))
-        return request
 
     async def remove_network(self, name: str) -> None:
         """Remove a network that has no endpoints."""
@@ -77,7 +75,7 @@ class Operations:
             if request.network not in self._mirror.networks:  # it may have been made on another host just now
                 await caught_up(self._mirror, await self._registry.network_revision(request.network))
             identity = secrets.token_hex(8)
-            request, avoid = await self._for_macvlan(request)
+            request, avoid = await self._for_lan(request)
             try:
                 known = self._known_addresses(request.network)
                 endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, known)
@@ -107,10 +105,10 @@ class Operations:
             return None
         return {address.ip for end in self._mirror.endpoints.get(network, {}).values() for address in end.addresses}
 
-    async def _for_macvlan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
+    async def _for_lan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
         """In a LAN, hosts have addresses, which no endpoint may get; and a parent may have to lend its MAC address."""
         network = self._mirror.networks.get(request.network)
-        if network is None or network.driver != "macvlan":
+        if network is None or not kind_of(network.driver).in_lan:
             return request, set()
         mac = request.mac or await self._reconciler.own_mac(network)
         return request.model_copy(update={"mac": mac}), await lan.hosts_addresses(self._reconciler.kernel, self._mirror)

@@ -14,6 +14,7 @@ from fastpath.control.cluster.reaper import Reaper
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import Underlay
+from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
@@ -72,7 +73,7 @@ class Queries:
         return NetworkInfo(
             network=network,
             mtu=network.mtu
-            if network.mtu is not None or network.driver != "overlay"
+            if network.mtu is not None or kind_of(network.driver).in_lan
             else self._underlay.container_mtu(),
             endpoints=len(members),
             local_endpoints=sum(endpoint.host == self._host for endpoint in members),

@@ -17,6 +17,7 @@ from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.reservations import Reservations
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.model.hostnames import of_sandbox
+from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.macvlan import check_parent_free, range_of
 from fastpath.control.model.objects import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate
@@ -77,7 +78,7 @@ class Registry:
         pools = list(request.subnets)
         if not pools:
             pools = [ipam.choose_subnet(self._pool, [pool for pool, _ in [*taken, *routed]])]
-        if request.driver == "macvlan":  # whose subnet is that of a LAN, which hosts have routes to
+        if kind_of(request.driver).in_lan:  # which hosts have routes to
             check_parent_free(request.name, request.options, others)
             routed = ()
         for pool in pools:
@@ -85,7 +86,7 @@ class Registry:
             if pool.version == 6 and request.mtu is not None and request.mtu < MIN_MTU_V6:
                 raise UsageError(f"the subnet {pool} cannot have an MTU of {request.mtu}: IPv6 needs {MIN_MTU_V6}")
         vni = request.vni
-        if vni is None and request.driver == "overlay":
+        if vni is None and not kind_of(request.driver).in_lan:
             vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})
         return Network(
             name=request.name,

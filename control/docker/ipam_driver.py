@@ -25,6 +25,7 @@ from fastpath.control.docker.protocol import (
 )
 from fastpath.control.docker.state import DockerState
 from fastpath.control.docker.wanted import ADDRESS_SPACE, NAME
+from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import IPNetwork
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import NotFoundError, UsageError
@@ -90,7 +91,7 @@ class IpamDriver:
             if not ipam.is_usable(pool, address):
                 raise UsageError(f"{address} cannot be an address of {pool}")
             return AddressGiven(address=f"{address}/{pool.prefixlen}")
-        avoid = await self._avoid() if entry.wanted.driver == "macvlan" else set()
+        avoid = await self._avoid() if kind_of(entry.wanted.driver).in_lan else set()
         try:
             given = await self._claims.reserve_address(entry.network, pool, part, wish, avoid)
         except NotFoundError:

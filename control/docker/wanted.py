@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 
 from fastpath.addresses import IPAddress
 from fastpath.control.docker.protocol import CreateNetwork, IpamData
-from fastpath.control.model import macvlan
 from fastpath.control.model.choices import Driver, Layout
+from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import (
     Model,
     Mtu,
@@ -61,7 +61,7 @@ class Wanted(Model):
             internal=bool(self.internal),
             options=self.options,
         )
-        return macvlan.checked(request) if self.driver == "macvlan" else request
+        return kind_of(self.driver).checked(request)
 
     def is_meant(self, network: Network) -> bool:
         """Whether this is the one that is to be joined, if it fits."""

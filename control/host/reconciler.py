@@ -18,6 +18,7 @@ from fastpath.control.cluster.mirror import Changes, Mirror
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.host.intentions import Intentions
 from fastpath.control.host.kernel_thread import KernelThread
+from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.store.interface import UnavailableError
@@ -104,7 +105,7 @@ class Reconciler:
     def links_changed(self) -> None:
         """Look at the networks that stand on interfaces of this host, soon: those changed."""
         networks = self._mirror.networks.values()
-        self._dirty.networks |= {n.name for n in networks if n.driver == "macvlan" and self._here(n.name)}
+        self._dirty.networks |= {n.name for n in networks if kind_of(n.driver).in_lan and self._here(n.name)}
         if self._dirty.networks:
             self._wake.set()
 
@@ -254,7 +255,7 @@ class Reconciler:
             del self.problems[key]
 
     async def _network(self, name: str, only: Set[str] | None = None) -> None:
-        """Reconcile one network: its segment, its local endpoints, or `only` some of them, and what is known of others."""
+        """Reconcile one network: its segment, its local endpoints, or `only` some of them, what is known of others."""
         plan = self._plan(name)
         if plan is None:
             await self._guarded((name, ""), self._state.remove_network, name)
