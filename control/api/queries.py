@@ -13,7 +13,7 @@ from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.reaper import Reaper
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
-from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem
@@ -30,7 +30,7 @@ class Queries:
     def __init__(
         self,
         *,
-        underlay: Underlay,
+        underlay: HostUnderlay,
         store: str,
         probe_interval: float,
         engine: Engine,

@@ -17,7 +17,7 @@ from fastpath.control.host.host_state import HostState
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
-from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.runtime.config import DaemonConfig
@@ -34,7 +34,7 @@ class DataPlane:
         self._host = config.host
         vtep, _ = resolve_vtep(config.vtep)
         self.engine = _engine(config, str(vtep))
-        self.underlay = Underlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
+        self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
         self.mirror = Mirror(self._cache)
         self.prober = Prober(self.engine, config.host)

@@ -22,7 +22,7 @@ from fastpath.control.docker.state import DockerState
 from fastpath.control.docker.upkeep import Upkeep
 from fastpath.control.host import lan
 from fastpath.control.host.reconciler import Reconciler
-from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import routed_subnets
 from fastpath.control.model.objects import IPNetwork
 from fastpath.control.runtime.config import DaemonConfig
@@ -37,7 +37,7 @@ MACVLAN: Final = "fastpath-macvlan"
 async def serving_docker(
     config: DaemonConfig,
     *,
-    underlay: Underlay,
+    underlay: HostUnderlay,
     store: Store,
     mirror: Mirror,
     registry: Registry,

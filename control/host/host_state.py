@@ -11,7 +11,7 @@ from fastpath import Port
 from fastpath.control.drivers import managed
 from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.naming import gateway_mac
-from fastpath.control.host.network_sync import Entry, NetworkSync, entry_for
+from fastpath.control.host.network_sync import EngineEntry, NetworkSync, entry_for
 from fastpath.control.kernel import netns
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Network, Peer
@@ -277,17 +277,17 @@ class HostState:
         a container that asks for an address in vain asks again only after a second."""
         return here.sync.update(self._entries(here, plan)) if here.sync is not None else {}
 
-    def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, Entry]:
+    def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, EngineEntry]:
         """What the engine should know of the network, by endpoint."""
         found = {e.id: entry for e in plan.endpoints if (entry := self._entry(here, e, plan.peers)) is not None}
         port = self._driver(plan.network).gateway_port(plan.network)
         if port is not None:
             # Every host has the gateway, with one MAC address for all: it is here, whatever the others send.
             gateways = tuple(subnet.gateway for subnet in plan.network.subnets)
-            found["gateway"] = Entry(gateway_mac(plan.network), gateways, port=port)
+            found["gateway"] = EngineEntry(gateway_mac(plan.network), gateways, port=port)
         return found
 
-    def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> Entry | None:
+    def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> EngineEntry | None:
         port = here.ports.get(endpoint.id) if here.network.layout == "bridge" else None
         return entry_for(endpoint, self._host, peers, port)
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
+class EngineEntry:
     """What the engine is told of one endpoint. `vtep` None: it is behind this host's `port`; with `port` None too
     its interface's own address is known to the engine already."""
 
@@ -37,7 +37,7 @@ class NetworkSync:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.failed: dict[str, Problem] = {}  # what the engine refused at the last `sync`, by endpoint
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, EngineEntry] = {}
         # Who was programmed last under a MAC or IP address: the next owner's entry often comes before the last one's
         # end, and must not go with it.
         self._owners: dict[str | IPAddress, str] = {}
@@ -49,7 +49,7 @@ class NetworkSync:
         """The VTEPs that have endpoints of this network."""
         return frozenset(self._vteps)
 
-    def set(self, identity: str, entry: Entry | None) -> None:
+    def set(self, identity: str, entry: EngineEntry | None) -> None:
         """One endpoint is so now, or is no more."""
         before = self._entries.get(identity)
         if before == entry:
@@ -65,7 +65,7 @@ class NetworkSync:
             self._withdraw(identity, before, entry)
             self._spare(before.vtep)
 
-    def update(self, wanted: Mapping[str, Entry | None]) -> dict[str, Problem]:
+    def update(self, wanted: Mapping[str, EngineEntry | None]) -> dict[str, Problem]:
         """These endpoints are so now (None: gone). Returns what the engine refused; the others are done."""
         failed = {}
         for identity, entry in wanted.items():
@@ -75,7 +75,7 @@ class NetworkSync:
                 failed[identity] = self._refused(identity, error)
         return failed
 
-    def sync(self, wanted: Mapping[str, Entry]) -> int:
+    def sync(self, wanted: Mapping[str, EngineEntry]) -> int:
         """All endpoints are so now; what the engine has is compared and repaired. Returns how many repairs
         were needed of what had been programmed before. `failed` has what the engine refused."""
         self.failed = self.update(dict.fromkeys([known for known in self._entries if known not in wanted]))
@@ -86,7 +86,7 @@ class NetworkSync:
         log.debug("the engine refuses endpoint %s", identity, exc_info=error)
         return problem_of(f"VNI {self.segment.vni}", identity, error)
 
-    def _program(self, entry: Entry) -> None:
+    def _program(self, entry: EngineEntry) -> None:
         to: Port | Remote | None = entry.port
         if entry.vtep is not None:
             to = self._remote(entry.vtep)
@@ -95,7 +95,7 @@ class NetworkSync:
         for address in entry.addresses:
             self.segment.neighbours.set(address, entry.mac)
 
-    def _withdraw(self, identity: str, before: Entry, after: Entry | None) -> None:
+    def _withdraw(self, identity: str, before: EngineEntry, after: EngineEntry | None) -> None:
         if after is not None and after.mac == before.mac:
             told = after.vtep is not None or after.port is not None
             if not told and self._owners.get(before.mac) == identity:
@@ -185,16 +185,16 @@ class NetworkSync:
         return len(actual.keys() - wanted.keys()) + len(wrong)
 
 
-def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> Entry | None:
+def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> EngineEntry | None:
     """What the engine of `host` should know of an endpoint: None where its host is no peer at present, or it is
     on its way out. `port` is where a local one's frames come from, if its address isn't the port's own."""
     addresses = tuple(address.ip for address in endpoint.addresses)
     if endpoint.state == "leaving":
         return None
     if endpoint.host == host:
-        return Entry(endpoint.mac, addresses, port=port)
+        return EngineEntry(endpoint.mac, addresses, port=port)
     peer = peers.get(endpoint.host)
-    return Entry(endpoint.mac, addresses, vtep=peer.vtep) if peer is not None else None
+    return EngineEntry(endpoint.mac, addresses, vtep=peer.vtep) if peer is not None else None
 
 
 def usable_peers(

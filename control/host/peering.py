@@ -6,7 +6,7 @@ from fastpath import Engine
 from fastpath.control.cluster.mirror import Changes, Mirror
 from fastpath.control.host.network_sync import admit, usable_peers
 from fastpath.control.host.probe import Prober
-from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.model.objects import Peer
 from fastpath.control.model.problem import Problem
 
@@ -14,7 +14,7 @@ from fastpath.control.model.problem import Problem
 class Peering:
     """`peers` are the usable ones by host, `problems` says why others are not."""
 
-    def __init__(self, underlay: Underlay, mirror: Mirror, engine: Engine, prober: Prober) -> None:
+    def __init__(self, underlay: HostUnderlay, mirror: Mirror, engine: Engine, prober: Prober) -> None:
         self.peers: dict[str, Peer] = {}
         self.problems: list[Problem] = []
         self._underlay = underlay

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 MIN_MTU = 68  # RFC 791
 
 
-class Underlay:
+class HostUnderlay:
     """`mtu` is that of this host's way out, in bytes; containers get what is left of the smallest MTU of all peers,
     so that every host gives them the same."""
 

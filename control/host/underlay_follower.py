@@ -9,7 +9,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.cluster.mirror import Changes
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.reconciler import Reconciler
-from fastpath.control.host.underlay import Underlay
+from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, underlay_mtu
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.errors import FastpathError
@@ -23,7 +23,7 @@ class UnderlayFollower:
     def __init__(
         self,
         vtep: str | None,
-        underlay: Underlay,
+        underlay: HostUnderlay,
         peering: Peering,
         reconciler: Reconciler,
         mtu_changed: Callable[[], object],

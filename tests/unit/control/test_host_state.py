@@ -10,7 +10,7 @@ from fastpath import Engine, MemoryPort, Segment
 from fastpath.addresses import parse_ip
 from fastpath.control.drivers.base import HostDriver
 from fastpath.control.host.host_state import HostState, NetworkPlan
-from fastpath.control.host.network_sync import Entry, NetworkSync
+from fastpath.control.host.network_sync import EngineEntry, NetworkSync
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.errors import ConflictError
 from tests.support.ports import free_port
@@ -133,7 +133,7 @@ def test_the_engine_is_told_of_one_more_endpoint_alone(state: HostState, monkeyp
     told: list[str] = []
     real = NetworkSync.set
 
-    def tell(sync: NetworkSync, identity: str, entry: Entry | None) -> None:
+    def tell(sync: NetworkSync, identity: str, entry: EngineEntry | None) -> None:
         told.append(identity)
         real(sync, identity, entry)
 

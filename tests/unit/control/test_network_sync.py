@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from fastpath import Engine, Port, Segment
-from fastpath.control.host.network_sync import Entry, NetworkSync, admit, entry_for, usable_peers
+from fastpath.control.host.network_sync import EngineEntry, NetworkSync, admit, entry_for, usable_peers
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.errors import ConflictError
 from tests.support.ports import free_port
@@ -36,8 +36,8 @@ def known(segment: Segment) -> tuple[set[str], dict[str, str], dict[str, str]]:
     )
 
 
-def entry(n: int, vtep: object = A) -> Entry:
-    return Entry(f"02:42:00:00:00:{n:02x}", (ip_address(f"10.0.0.{n}"),), vtep=vtep)  # type: ignore[arg-type]
+def entry(n: int, vtep: object = A) -> EngineEntry:
+    return EngineEntry(f"02:42:00:00:00:{n:02x}", (ip_address(f"10.0.0.{n}"),), vtep=vtep)  # type: ignore[arg-type]
 
 
 def test_the_next_owner_of_an_address_may_come_before_the_last_one_goes(segment: Segment) -> None:
@@ -65,7 +65,7 @@ def test_two_that_claim_one_address_do_not_take_turns(segment: Segment) -> None:
 
 def test_what_the_engine_refuses_is_in_nobody_elses_way(segment: Segment) -> None:
     sync = NetworkSync(segment)
-    bad = Entry("02:42:00:00:00:09", (ip_address("224.0.0.5"),), vtep=A)
+    bad = EngineEntry("02:42:00:00:00:09", (ip_address("224.0.0.5"),), vtep=A)
     for _ in range(2):
         sync.sync({"bad": bad, "good": entry(1)})
         assert list(sync.failed) == ["bad"]
@@ -98,12 +98,12 @@ def test_an_endpoint_that_comes_here_is_behind_the_port(segment: Segment) -> Non
     port = segment.add_memory_port("p")
     sync = NetworkSync(segment)
     sync.set("one", entry(1))
-    sync.set("one", Entry("02:42:00:00:00:01", (ip_address("10.0.0.1"),), port=port))
+    sync.set("one", EngineEntry("02:42:00:00:00:01", (ip_address("10.0.0.1"),), port=port))
     found = segment.fdb.get("02:42:00:00:00:01")
     assert found is not None
     assert found.to == (port,)
     assert segment.remotes == ()
-    sync.set("one", Entry("02:42:00:00:00:01", (ip_address("10.0.0.1"),)))  # its interface's own address
+    sync.set("one", EngineEntry("02:42:00:00:00:01", (ip_address("10.0.0.1"),)))  # its interface's own address
     assert segment.fdb.get("02:42:00:00:00:01") is None
     assert segment.neighbours.get("10.0.0.1") == "02:42:00:00:00:01"
 
@@ -130,7 +130,7 @@ def test_drift_is_repaired(segment: Segment) -> None:
 def test_any_order_of_events_comes_to_what_a_whole_pass_makes(engine: Engine) -> None:
     random.seed(1)
     stepwise, whole = NetworkSync(engine.add_segment(300)), NetworkSync(engine.add_segment(301))
-    state: dict[str, Entry] = {}
+    state: dict[str, EngineEntry] = {}
     for _ in range(400):
         n = random.randint(1, 12)
         change = random.choice([None, entry(n), entry(n, B), entry(n, None)])
@@ -147,7 +147,7 @@ def test_what_cannot_be_programmed_leaves_no_trace(segment: Segment) -> None:
     sync = NetworkSync(segment)
     for n in range(1, 3):
         with pytest.raises(ConflictError):
-            sync.set("one", Entry("02:00:00:00:00:01", (ip_address("10.0.0.1"),), port=_foreign(n)))
+            sync.set("one", EngineEntry("02:00:00:00:00:01", (ip_address("10.0.0.1"),), port=_foreign(n)))
     assert known(segment) == (set(), {}, {})
 
 
