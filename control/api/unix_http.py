@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands' side of every control socket: JSON over HTTP on a unix socket.
+"""The client of every control socket: JSON over HTTP on a unix socket.
 
 http.client instead of aiohttp, and pydantic only for typed answers: both take longer to load than most commands run.
 """
@@ -24,7 +24,7 @@ M = TypeVar("M", bound="BaseModel")
 
 
 class AbsentError(UsageError):
-    """Nobody listens on the socket."""
+    """No process listens on the socket."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -41,16 +41,16 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Stream:
-    """An answer that is read as it comes."""
+    """An answer that is read while it arrives."""
 
     def __init__(self, response: http.client.HTTPResponse, sock: socket.socket) -> None:
         self._response = response
         self._sock = sock
         self.broken = False
-        """Whether it ended in the middle."""
+        """Whether it ended before it was complete."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Its pieces, until it ends, at either end or by `end`."""
+        """Yield pieces, until either side ends the stream."""
         while piece := self._next():
             yield piece
 
@@ -62,13 +62,13 @@ class Stream:
             return b""
 
     def end(self) -> None:
-        """Have it end after what came so far. May be called by a signal handler."""
+        """End the stream after what has arrived. May be called by a signal handler."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
 
 
 class UnixClient:
-    """Asks whoever listens on `path`: `who` names it in errors, `absent` is the error where nobody listens."""
+    """Send requests to `path`. `who` names the other side in errors, `absent` is the error if nothing listens."""
 
     def __init__(self, path: Path, *, who: str, absent: str) -> None:
         self.path = path
@@ -78,8 +78,8 @@ class UnixClient:
     def call(
         self, method: str, target: str, body: "BaseModel | None" = None, timeout: float = DEFAULT_TIMEOUT_S
     ) -> Any:
-        """One request, and the JSON that answers it. `timeout` is for how many seconds nothing may come.
-        Raises FastpathError; an error of the other side is told in its own words."""
+        """Send a request and return the JSON of its answer. `timeout` limits the seconds without any data. Raise
+        FastpathError; an error of the other side keeps its words."""
         with self._explained(timeout), contextlib.closing(_Connection(self.path, timeout)) as connection:
             response = self._ask(connection, method, target, body)
             answer = response.read()
@@ -87,8 +87,7 @@ class UnixClient:
 
     @contextlib.contextmanager
     def stream(self, method: str, target: str, body: "BaseModel") -> Iterator[Stream]:
-        """One request, whose answer is read as it comes, for as long as that takes. Raises FastpathError as `call`
-        does."""
+        """Send a request and yield its answer as a stream, without a time limit. Raise FastpathError as `call` does."""
         with contextlib.closing(_Connection(self.path, DEFAULT_TIMEOUT_S)) as connection:
             with self._explained(DEFAULT_TIMEOUT_S):
                 response = self._ask(connection, method, target, body)
@@ -102,14 +101,14 @@ class UnixClient:
     ) -> http.client.HTTPResponse:
         try:
             data = body.model_dump_json().encode() if body is not None else None
-        except ValueError:  # bytes on the command line that are no UTF-8 (os.fsdecode)
+        except ValueError:  # bytes on the command line that are not UTF-8 (os.fsdecode)
             raise UsageError(f"{self._who} takes UTF-8 only: use other names") from None
         connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
         return connection.getresponse()
 
     @contextlib.contextmanager
     def _explained(self, timeout: float) -> Iterator[None]:
-        """What goes wrong with the connection, as FastpathError."""
+        """Raise FastpathError for errors of the connection."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
@@ -123,7 +122,7 @@ class UnixClient:
         except OSError as error:
             raise RefusedError(f"{self._who} did not answer on {self.path}: {error.strerror or error}") from error
         except http.client.IncompleteRead as error:
-            raise RefusedError(f"{self._who} did not answer on {self.path}: it ended in the middle") from error
+            raise RefusedError(f"{self._who} did not answer on {self.path}: the answer is incomplete") from error
         except http.client.HTTPException as error:
             raise RefusedError(f"what listens on {self.path} is not {self._who}: it does not speak HTTP") from error
 
@@ -142,7 +141,7 @@ class UnixClient:
         raise _error_of(status)(value["error"])
 
     def read_one(self, model: type[M], answer: Any) -> M:
-        """The answer as what it should be. Raises FastpathError where it is something else."""
+        """Return the answer as a model. Raise FastpathError if it is something else."""
         from pydantic import ValidationError  # noqa: PLC0415  # the model has loaded it
 
         try:
@@ -156,7 +155,7 @@ class UnixClient:
             ) from None
 
     def read_all(self, model: type[M], answer: Any) -> list[M]:
-        """The same for a list."""
+        """Return the answer as a list of models. Raise FastpathError if it is something else."""
         return [self.read_one(model, each) for each in (answer if isinstance(answer, list) else [answer])]
 
 

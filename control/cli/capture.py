@@ -36,15 +36,19 @@ DIRECTIONS = {"in": ("in",), "out": ("out",), "inout": ("in", "out")}
 
 
 @click.command(cls=Words, usage="NAME [port NAME | remote ADDRESS | drop REASON|any]...")
-@click.option("-w", "--write", "file", metavar="FILE", help="Write pcapng to a file, or to standard output (-).")
-@click.option("-c", "--count", type=click.IntRange(1), help="End after so many frames.")
+@click.option("-w", "--write", "file", metavar="FILE", help="Write pcapng to FILE, or to standard output (-).")
+@click.option("-c", "--count", type=click.IntRange(1), help="Stop after this many frames.")
 @click.option(
-    "-s", "--snaplen", type=click.IntRange(0, SNAPLEN), default=0, help="Bytes to keep of each.  [default: all]"
+    "-s", "--snaplen", type=click.IntRange(0, SNAPLEN), default=0, help="Bytes to keep of each frame.  [default: all]"
 )
-@click.option("-Q", "--direction", type=click.Choice(list(DIRECTIONS)), default="inout", help="Seen from the engine.")
-@click.option("--outer", is_flag=True, help="Packets as they are on the underlay, with VXLAN, UDP and IP headers.")
-@click.option("--filter", "expression", metavar="EXPRESSION", help="Only what this takes (pcap-filter(7)).")
-@click.option("--duration", type=float, metavar="SECONDS", help="End after so many seconds.")
+@click.option(
+    "-Q", "--direction", type=click.Choice(list(DIRECTIONS)), default="inout", help="Direction, seen from the engine."
+)
+@click.option("--outer", is_flag=True, help="Capture underlay packets, with VXLAN, UDP and IP headers.")
+@click.option(
+    "--filter", "expression", metavar="EXPRESSION", help="Capture only frames that match, see pcap-filter(7)."
+)
+@click.option("--duration", type=float, metavar="SECONDS", help="Stop after this many seconds.")
 @socket_option
 @click.argument("name")
 @click.argument("words", nargs=-1)
@@ -62,11 +66,11 @@ def capture(
     duration: float | None,
     socket: Path,
 ) -> None:
-    """Show or write the frames that pass a port or a remote, or are dropped, until Ctrl-C.
+    """Capture frames that pass a port or a remote, or are dropped, until Ctrl-C.
 
-    NAME is a device of this network namespace, or a network of the daemon. Without words everything is taken: a frame
-    that comes in from a port and goes out to a remote is seen at both. With words, what any of them takes. A network's
-    ports may be named by host name, address or id of an endpoint. Without -w a line for each frame is printed.
+    NAME is a device of this network namespace, or a network of the daemon. By default everything is captured, and a
+    frame from a port to a remote appears twice. With `port`, `remote` or `drop`, what matches any of them is captured.
+    A port of a network may be named by host name, address or id of an endpoint. Without -w, print a line per frame.
 
     \b
     Examples:
@@ -90,7 +94,7 @@ def capture(
         duration=duration,
     )
     if file == "-" and sys.stdout.isatty():
-        raise UsageError("pcapng is not for a terminal: give -w FILE, or pipe it into tcpdump -r -")
+        raise UsageError("pcapng is binary: use -w FILE, or pipe it into tcpdump -r -")
     tally = _Tally()
     with _stream(name, wanted, socket) as stream, _ended_by_signals(stream) as stopped, _while_read():
         click.echo(f"capturing {name} (Ctrl-C ends it)", err=True)
@@ -101,11 +105,11 @@ def capture(
                 click.echo(line(packet))
     click.echo(f"{tally.captured} frames captured, {tally.missed} frames missed", err=True)
     if stream.broken and not stopped:
-        raise RefusedError(f"{name} ended meanwhile")
+        raise RefusedError(f"{name} ended during the capture")
 
 
 class _Tally:
-    """Counts what goes by."""
+    """Count the blocks of a stream."""
 
     def __init__(self) -> None:
         self.captured = self.missed = 0
@@ -119,7 +123,7 @@ class _Tally:
 
 
 def _stream(name: str, wanted: CaptureRequest, socket: Path) -> AbstractContextManager[Stream]:
-    """Of the device of that name, or else of the network."""
+    """Capture at the device of that name, or else at the network."""
     if name in device_names():
         return Client(name).capture(wanted)
     return _of_network(name, wanted, socket)
@@ -136,7 +140,7 @@ def _of_network(name: str, wanted: CaptureRequest, socket: Path) -> Iterator[Str
 
 @contextlib.contextmanager
 def _ended_by_signals(stream: Stream) -> Iterator[list[int]]:
-    """Meanwhile a signal ends the stream, and the next one the process. Gives those that came."""
+    """End the stream at the first signal, the process at the second. Yield the signals that came."""
     came: list[int] = []
 
     def end(number: int, _: object) -> None:
@@ -154,15 +158,15 @@ def _ended_by_signals(stream: Stream) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def _while_read() -> Iterator[None]:
-    """Until whoever reads our output has seen enough."""
+    """End quietly when the reader of our output closes it."""
     try:
         yield
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python still holds goes nowhere, and nobody is told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python can flush what it still holds
 
 
 def _write(file: str, stream: Stream, tally: _Tally) -> None:
-    """Write whole blocks, as they come: others may read along."""
+    """Write whole blocks as they come: others may read the file meanwhile."""
     with open(os.dup(1) if file == "-" else file, "wb") as output:
 
         def pieces() -> Iterator[bytes]:

@@ -16,38 +16,44 @@ LEVELS = get_args(DaemonConfig.model_fields["log_level"].annotation)
 
 
 @click.command()
-@click.option("--config", "file", type=PATH, metavar="FILE", help="A fastpath.toml, which has more settings.")
-@click.option("--host", metavar="NAME", help="This host's name in the overlay.  [default: the host name]")
 @click.option(
-    "--vtep", metavar="ADDRESS|INTERFACE", help="Where packets arrive.  [default: where the default route leaves]"
+    "--config", "file", type=PATH, metavar="FILE", help="Configuration file, a fastpath.toml, with more settings."
+)
+@click.option("--host", metavar="NAME", help="Name of this host in the overlay.  [default: the host name]")
+@click.option(
+    "--vtep",
+    metavar="ADDRESS|INTERFACE",
+    help="VXLAN tunnel endpoint: local address.  [default: that of the default route]",
 )
 @click.option(
     "--store",
     metavar="URL",
-    help="sqlite:///PATH or etcd://HOST[:PORT][,HOST…].  [default: store.db in the state directory]",
+    help="Shared store: sqlite:///PATH or etcd://HOST[:PORT][,HOST…].  [default: store.db in the state directory]",
 )
 @click.option(
     "--socket",
     type=PATH,
     envvar="FASTPATH_SOCKET",
     show_envvar=True,
-    help=f"Where to listen for commands.  [default: {SOCKET}]",
+    help=f"Socket that commands connect to.  [default: {SOCKET}]",
 )
-@click.option("--state-dir", type=PATH, metavar="DIR", help=f"What outlives a restart.  [default: {STATE_DIR}]")
+@click.option(
+    "--state-dir", type=PATH, metavar="DIR", help=f"Directory of what outlives a restart.  [default: {STATE_DIR}]"
+)
 @click.option("--metrics", metavar="HOST:PORT|PATH", help="Serve Prometheus metrics and /healthz.  [default: off]")
 @click.option(
     "--docker-plugin-dir",
     type=PATH,
     metavar="DIR",
-    help="Be Docker's network and IPAM driver, in this folder: Docker looks in /run/docker/plugins.  [default: off]",
+    help="Serve Docker's network and IPAM driver in this directory, e.g. /run/docker/plugins.  [default: off]",
 )
-@click.option("--log-format", type=click.Choice(FORMATS), help="[default: text]")
-@click.option("--log-level", type=click.Choice(LEVELS), help="[default: info]")
+@click.option("--log-format", type=click.Choice(FORMATS), help="Format of log lines.  [default: text]")
+@click.option("--log-level", type=click.Choice(LEVELS), help="Least severe level that is logged.  [default: info]")
 @one_line_errors
 def daemon(file: Path | None, **options: Any) -> None:
-    """Run this host's part of the overlay until SIGTERM or Ctrl-C.
+    """Run the overlay daemon of this host until SIGTERM or Ctrl-C.
 
-    Containers' traffic survives a restart: the next daemon takes over what this one leaves.
+    Traffic of containers survives a restart: the next daemon takes over the interfaces of this one.
 
     \b
     Examples:
@@ -58,7 +64,7 @@ def daemon(file: Path | None, **options: Any) -> None:
         if options[key] is not None:
             options[key] = options[key].absolute()
     config = load_config(file, options)
-    # Not at the top: the engine and netlink take 400 ms to load, twice as long as all other commands.
+    # Not at the top: the engine and netlink take long to load, and `--help` needs neither.
     from fastpath.control.daemon.main import run  # noqa: PLC0415
 
     run(config)

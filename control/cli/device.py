@@ -26,7 +26,7 @@ STOP_TIMEOUT_S = 10.0
 
 @click.group()
 def vxlan() -> None:
-    """VXLAN devices, in the words of `ip link`.
+    """Manage VXLAN devices, with `ip link` syntax.
 
     \b
     Example, on a host with the address 192.0.2.1:
@@ -41,40 +41,42 @@ def vxlan() -> None:
     usage="NAME id VNI [local A] [remote B]... [dstport P] [srcport MIN MAX] [ttl N|auto] "
     "[[no]learning] [ageing S] [maxaddress N] [mtu N] [netns NS]",
 )
-@click.option("-d", "--detach", "detached", is_flag=True, help="Return when the device is ready; it runs on.")
+@click.option(
+    "-d", "--detach", "detached", is_flag=True, help="Run in the background: return when the device is ready."
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, MAX_WORKERS),
-    help="Threads that move frames.  [default: one for two cores]",
+    help="Number of worker threads.  [default: one per two cores]",
 )
 @click.option(
     "--spin",
     type=click.IntRange(0, MAX_SPIN_US),
     default=DEFAULT_SPIN_US,
     show_default=True,
-    help="Microseconds for which a worker looks for frames before it sleeps; 0 to sleep at once.",
+    help="Microseconds that an idle worker polls before it sleeps; 0 to sleep at once.",
 )
-@click.option("--pin", is_flag=True, help="Keep each worker on a core of its own.")
+@click.option("--pin", is_flag=True, help="Pin each worker to a core.")
 @click.option(
     "--source-ports",
     type=click.IntRange(1, MAX_SOURCE_PORTS),
     default=DEFAULT_SOURCE_PORTS,
     show_default=True,
-    help="UDP ports that each worker sends from, to tell flows apart.",
+    help="Number of UDP source ports per worker, which tell flows apart.",
 )
-@click.option("--tso/--no-tso", default=True, help="TCP super-frames from the interface.")
-@click.option("--uso/--no-uso", default=True, help="UDP super-frames from the interface.")
-@click.option("--gso/--no-gso", default=True, help="Send packets for one remote in trains.")
-@click.option("--gro/--no-gro", default=True, help="Receive packets in trains.")
-@click.option("--merge/--no-merge", default=True, help="Merge frames of one flow on their way to the interface.")
+@click.option("--tso/--no-tso", default=True, help="Accept TCP super-frames from the interface.")
+@click.option("--uso/--no-uso", default=True, help="Accept UDP super-frames from the interface.")
+@click.option("--gso/--no-gso", default=True, help="Send packets in batches (UDP_SEGMENT).")
+@click.option("--gro/--no-gro", default=True, help="Receive packets in batches (UDP_GRO).")
+@click.option("--merge/--no-merge", default=True, help="Merge frames of one flow before the interface gets them.")
 @click.argument("name")
 @click.argument("words", nargs=-1)
 @one_line_errors
 def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | None, **settings: Any) -> None:
-    """Make a VXLAN device and run it until Ctrl-C.
+    """Create a VXLAN device and run it until Ctrl-C, or in the background with -d.
 
-    NAME becomes a network interface (a TAP) that can be put into a bridge or moved into a container's
-    namespace. It vanishes when the process ends. Without -d the command stays in the foreground.
+    NAME is a network interface (a TAP), which can be added to a bridge or moved into a container's namespace. It
+    disappears when the process ends.
 
     \b
     Examples:
@@ -86,7 +88,7 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | 
     if workers is not None:
         settings["workers"] = workers
     config = vxlan_config(name, words, offloads=offloads, **settings)
-    # Netlink, the engine and the HTTP server: 500 ms to load, two and a half times as long as all other commands.
+    # The engine, netlink and the HTTP server take ten times as long to load as the other commands.
     from fastpath.control.device.run import detach, run  # noqa: PLC0415
 
     if detached:
@@ -101,7 +103,7 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | 
 @click.argument("name")
 @one_line_errors
 def vxlan_del(name: str) -> None:
-    """Remove a VXLAN device: end the process that runs it.
+    """Delete a VXLAN device: end its process.
 
     \b
     Example:
@@ -115,7 +117,7 @@ def vxlan_del(name: str) -> None:
     finally:
         os.close(process)
     if not ended:
-        raise RefusedError(f"{name} was told to end but still runs after {STOP_TIMEOUT_S:.0f} s")
+        raise RefusedError(f"{name} did not end within {STOP_TIMEOUT_S:.0f} s")
 
 
 @vxlan.command("show", cls=Words, usage="[NAME]")
@@ -123,7 +125,7 @@ def vxlan_del(name: str) -> None:
 @click.argument("name", required=False)
 @one_line_errors
 def vxlan_show(name: str | None, as_json: bool) -> None:
-    """Show the VXLAN devices that run in this network namespace.
+    """Show the VXLAN devices of this network namespace.
 
     \b
     Example:

@@ -12,8 +12,8 @@ from fastpath.errors import FastpathError
 
 
 def for_each(names: Sequence[str], action: Callable[[str], None]) -> None:
-    """Call `action` once for each name, also after it failed for one. Each failure is one line, and the exit status 2
-    in the end."""
+    """Call `action` once for each name, even after a failure. Print a line for each failure, and exit with status 2 if
+    there was one."""
     failed = []
     for name in dict.fromkeys(names):
         try:
@@ -29,7 +29,7 @@ def for_each(names: Sequence[str], action: Callable[[str], None]) -> None:
 
 
 def remove_each(names: Sequence[str], remove: Callable[[str], None], *, as_json: bool) -> None:
-    """Call `remove` for each name. Print those that were removed: each at once, or as a list in the end."""
+    """Call `remove` for each name. Print the names that were removed: each at once, or as JSON at the end."""
     removed: list[str] = []
 
     def one(name: str) -> None:

@@ -18,7 +18,7 @@ from fastpath.errors import UsageError
 if TYPE_CHECKING:
     from fastpath.control.api.client import DaemonClient
 
-LOOK_S = 0.1  # between looks whether the store is back
+POLL_S = 0.1  # between two questions whether the store is back
 WORDS = {
     "network": "network",
     "sandbox": "--sandbox",
@@ -31,7 +31,7 @@ WORDS = {
 
 @click.group()
 def endpoint() -> None:
-    """Endpoints: the places of containers, or of other network namespaces, in a network.
+    """Connect containers, or other network namespaces, to networks.
 
     \b
     Example:
@@ -40,24 +40,32 @@ def endpoint() -> None:
 
 
 @endpoint.command("create")
-@click.option("--sandbox", required=True, metavar="NS", help="A namespace: a name as in `ip netns`, or a path.")
-@click.option("--name", default="eth0", show_default=True, help="Of the interface there.")
-@click.option("--ip", "addresses", multiple=True, metavar="ADDRESS", help="Of each subnet.  [default: a free one]")
-@click.option("--mac", metavar="ADDRESS", help="[default: it follows from the IPv4 address]")
-@click.option("--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="For a store that is away.")
+@click.option("--sandbox", required=True, metavar="NS", help="Network namespace: a name of `ip netns`, or a path.")
+@click.option("--name", default="eth0", show_default=True, help="Name of the interface in the namespace.")
+@click.option(
+    "--ip", "addresses", multiple=True, metavar="ADDRESS", help="IP address, one per subnet.  [default: a free one]"
+)
+@click.option("--mac", metavar="ADDRESS", help="MAC address.  [default: derived from the IPv4 address]")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Wait so long for a store that is not reachable.",
+)
 @click.option(
     "--hostname",
     "hostnames",
     multiple=True,
     metavar="NAME",
-    help="What others may call it; may be repeated.  [default: the namespace's name]",
+    help="DNS name; may be repeated.  [default: name of the namespace]",
 )
 @json_option
 @socket_option
 @click.argument("network")
 @one_line_errors
 def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **more: Any) -> None:
-    """Put a network namespace of this host into a network, and print its addresses there.
+    """Connect a network namespace of this host to a network, and print its addresses.
 
     \b
     Examples:
@@ -84,25 +92,25 @@ def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **
 
 
 def _await_store(daemon: "DaemonClient", seconds: float) -> None:
-    """Until it answers, or the time is up: then what is asked of it says what is wrong."""
+    """Wait until the store answers, or the time is up: the next request then fails with the reason."""
     deadline = time.monotonic() + seconds
     said = False
     while not (status := daemon.status()).store_answers and time.monotonic() < deadline:
         if not said:
             click.echo(f"waiting for the store {status.store}, for up to {seconds:g} s", err=True)
             said = True
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
 def _sandbox(text: str) -> str:
-    """Such that it means the same to the daemon, which runs elsewhere."""
+    """Return the name, or an absolute path: the daemon runs in another directory. Raise UsageError."""
     if not text:
-        raise UsageError('--sandbox "" cannot be: give a name as in `ip netns`, or a path')
+        raise UsageError('invalid --sandbox "": expected a name of `ip netns`, or a path')
     if "/" not in text:
         return text
     path = str(Path(text).absolute())
     if path.startswith(("/proc/self/", "/proc/thread-self/")):
-        raise UsageError(f"--sandbox {path} is the namespace of this command, which ends: name the process by its id")
+        raise UsageError(f"--sandbox {path} is the namespace of this command, which ends: use /proc/PID/ns/net")
     return path
 
 
@@ -112,7 +120,7 @@ def _sandbox(text: str) -> str:
 @click.argument("network", required=False)
 @one_line_errors
 def ls(network: str | None, as_json: bool, socket: Path) -> None:
-    """List the endpoints of a network, or of all, on all hosts.
+    """List the endpoints of one network or of all networks, on all hosts.
 
     \b
     Example:
@@ -147,7 +155,7 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @one_line_errors
 def rm(ids: tuple[str, ...], as_json: bool, socket: Path) -> None:
-    """Remove endpoints of this host, each by its id or the beginning of it.
+    """Remove endpoints of this host, by id or the beginning of an id.
 
     \b
     Example:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong is said in one line, with exit status 2."""
+"""Errors: one line, exit status 2."""
 
 import contextlib
 import functools
@@ -13,14 +13,14 @@ from fastpath.errors import FastpathError
 
 
 def fail(message: str) -> NoReturn:
-    """One line, exit status 2."""
+    """Print one line and exit with status 2."""
     with contextlib.suppress(OSError):
         click.echo(f"fastpath: {message}", err=True)
     sys.exit(2)
 
 
 def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
-    """Print what went wrong as one line, and exit with status 2."""
+    """Decorate a command: print its errors as one line, and exit with status 2."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -32,7 +32,7 @@ def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
             # Shown by a daemon that cannot start; nothing else has a log.
             logging.getLogger(__name__).debug("its cause", exc_info=error)
             fail(str(error))
-        except OSError as error:  # a full disk, no descriptor left, a directory that is none
+        except OSError as error:  # a full disk, no file descriptor left, a missing directory
             fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
     return wrapped

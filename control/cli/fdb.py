@@ -19,7 +19,7 @@ from fastpath.control.device.requests import FdbLine, FdbVerb
 
 @click.group()
 def fdb() -> None:
-    """The forwarding database of VXLAN devices, in the words of `bridge fdb`.
+    """Manage forwarding databases of VXLAN devices, with `bridge fdb` syntax.
 
     \b
     Example:
@@ -42,13 +42,13 @@ def _add_change_command(verb: FdbVerb, what: str, example: str) -> None:
 
 
 _CHANGES: dict[FdbVerb, tuple[str, str]] = {
-    "add": ("Add an entry; it must not exist.", "fastpath fdb add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2"),
+    "add": ("Add an entry that does not exist yet.", "fastpath fdb add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2"),
     "append": (
-        "Add a destination to a group address, or to 00:00:00:00:00:00, the flood list.",
+        "Add a destination to a multicast address, or to 00:00:00:00:00:00, the flood list.",
         "fastpath fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.3",
     ),
-    "replace": ("Add an entry or change it.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
-    "del": ("Delete an entry or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
+    "replace": ("Add or change an entry.", "fastpath fdb replace 02:42:0a:00:00:05 dev vx0 dst 192.0.2.3"),
+    "del": ("Delete an entry, or one of its destinations.", "fastpath fdb del 02:42:0a:00:00:05 dev vx0"),
 }
 for _verb, (_what, _example) in _CHANGES.items():
     _add_change_command(_verb, _what, _example)
@@ -58,7 +58,7 @@ for _verb, (_what, _example) in _CHANGES.items():
 @click.argument("words", nargs=-1)
 @one_line_errors
 def fdb_flush(words: tuple[str, ...]) -> None:
-    """Remove all entries but the flood list, or those of one kind or destination.
+    """Delete all entries except the flood list, or those of one kind or destination.
 
     \b
     Example:
@@ -69,16 +69,16 @@ def fdb_flush(words: tuple[str, ...]) -> None:
 
 
 @fdb.command("show", cls=Words, usage="[dev NAME | network NAME]")
-@click.option("-s", "--statistics", is_flag=True, help="Show for how many seconds an address was not heard of.")
+@click.option("-s", "--statistics", is_flag=True, help="Show the seconds since each address was last seen.")
 @json_option
 @socket_option
 @click.argument("words", nargs=-1)
 @one_line_errors
 def show(words: tuple[str, ...], as_json: bool, statistics: bool, socket: Path) -> None:
-    """Show the entries of a device or of a network of the daemon. Without words: of all devices that run in this
-    network namespace, and of all networks if a daemon runs.
+    """Show the entries of a device, or of a network of the daemon.
 
-    --json prints what `bridge -json fdb` does; the daemon's entries have a "network".
+    Without arguments, show all devices of this network namespace, and all networks if a daemon runs. --json prints the
+    members of `bridge -json fdb`; entries of the daemon have a "network" instead of a device.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def show(words: tuple[str, ...], as_json: bool, statistics: bool, socket: Path) 
 
 
 def _format(entry: dict[str, Any], *, name_network: bool, statistics: bool) -> str:
-    """As a device's, with the network in the device's place."""
+    """Return an entry of a network as one line."""
     parts = [entry["mac"], *(["network", entry["network"]] if name_network else [])]
     shown = [("dev", "ifname"), ("dst", "dst"), ("port", "port"), *([("updated", "updated")] if statistics else [])]
     for word, member in shown:

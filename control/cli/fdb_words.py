@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words and the output of bridge(8), `bridge fdb`."""
+"""The syntax and the output of `bridge fdb`, see bridge(8)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,14 +25,14 @@ SHOW_WORDS = _DEV | {"network": Word(1, hint="network NAME")}
 
 def _device(found: dict[str, list[str]]) -> str:
     if "dev" not in found:
-        raise UsageError("dev is missing: say which device, as in dev vx0")
+        raise UsageError("dev is missing: name the device, e.g. dev vx0")
     return found["dev"][0]
 
 
 def _state(found: dict[str, list[str]]) -> FdbState | None:
     states = {_STATES[word] for word in found if word in _STATES}
     if len(states) > 1:
-        raise UsageError("permanent and dynamic exclude each other: give one of them")
+        raise UsageError("permanent and dynamic exclude each other: give only one")
     return states.pop() if states else None
 
 
@@ -41,7 +41,7 @@ def _port(found: dict[str, list[str]]) -> int | None:
         return None
     text = found["port"][0]
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise UsageError(f'port "{text}" cannot be: a UDP port is between 1 and 65535')
+        raise UsageError(f'invalid port "{text}": expected a UDP port, 1 to 65535')
     return int(text)
 
 
@@ -50,9 +50,9 @@ def _dst(found: dict[str, list[str]]) -> str | None:
 
 
 def read_change(verb: FdbVerb, words: Sequence[str]) -> tuple[str, FdbChange]:
-    """`LLADDR dev NAME [dst ADDRESS] [port P] …` -> (device, change). Raises UsageError."""
+    """Return the device and the change of `LLADDR dev NAME [dst ADDRESS] [port P] …`. Raise UsageError."""
     if not words:
-        raise UsageError("the MAC address is missing: write it first, as in 02:42:0a:00:00:05 dev vx0")
+        raise UsageError("the MAC address is missing: it comes first, e.g. 02:42:0a:00:00:05 dev vx0")
     mac = format_mac(parse_mac(words[0]))
     found = read_words(words[1:], CHANGE_WORDS)
     change = FdbChange(verb=verb, mac=mac, dst=_dst(found), port=_port(found), state=_state(found) or "permanent")
@@ -60,21 +60,21 @@ def read_change(verb: FdbVerb, words: Sequence[str]) -> tuple[str, FdbChange]:
 
 
 def read_flush(words: Sequence[str]) -> tuple[str, FdbFlush]:
-    """`dev NAME [dst ADDRESS] [permanent|dynamic]` -> (device, flush). Raises UsageError."""
+    """Return the device and what to flush of `dev NAME [dst ADDRESS] [permanent|dynamic]`. Raise UsageError."""
     found = read_words(words, FLUSH_WORDS)
     return _device(found), FdbFlush(dst=_dst(found), port=_port(found), state=_state(found))
 
 
 def read_show(words: Sequence[str]) -> tuple[str | None, str | None]:
-    """`[dev NAME | network NAME]` -> (device, network), either None, or both for all. Raises UsageError."""
+    """Return the device and the network of `[dev NAME | network NAME]`, both None for all. Raise UsageError."""
     found = read_words(words, SHOW_WORDS)
     if len(found) > 1:
-        raise UsageError("dev and network exclude each other: give one of them")
+        raise UsageError("dev and network exclude each other: give only one")
     return next(iter(found.get("dev", [])), None), next(iter(found.get("network", [])), None)
 
 
 def format_line(line: FdbLine, *, name_device: bool, statistics: bool = False) -> str:
-    """One line as `bridge fdb show` prints it, which names the device only where it was not asked for."""
+    """Return an entry as `bridge fdb show` prints it: without the device, if only one is shown."""
     parts = [line.mac, *(["dev", line.ifname] if name_device else [])]
     if line.dst is not None:
         parts += ["dst", line.dst]
@@ -86,6 +86,6 @@ def format_line(line: FdbLine, *, name_device: bool, statistics: bool = False) -
 
 
 def as_rows(lines: Sequence[FdbLine], *, name_device: bool) -> list[dict[str, Any]]:
-    """The same as `bridge -json fdb show` has them."""
+    """Return entries as `bridge -json fdb show` prints them."""
     omit = set() if name_device else {"ifname"}
     return [line.model_dump(mode="json", exclude_none=True, exclude=omit) for line in lines]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath forwarder`: what decides where the frames of a device or network go."""
+"""`fastpath forwarder`"""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from fastpath.control.model.requests import ForwarderInfo, ForwarderSet
 
 @click.group()
 def forwarder() -> None:
-    """What decides where the frames of a device, or of a network on this host, go.
+    """Show or set the forwarder: what decides where the frames of a device or network go.
 
     \b
     Example:
@@ -29,7 +29,7 @@ def forwarder() -> None:
 
 
 def _ask(segment: str, socket: Path, wanted: ForwarderSet | None) -> ForwarderInfo:
-    """Set it at a device of that name if one runs here, else at the daemon's network."""
+    """Set the forwarder of a device if one of that name runs here, else of a network of the daemon."""
     if segment in device_names():
         return Client(segment).set_forwarder(wanted)
     return DaemonClient(socket).set_forwarder(segment, wanted)
@@ -42,11 +42,13 @@ def _ask(segment: str, socket: Path, wanted: ForwarderSet | None) -> ForwarderIn
 @click.argument("words", nargs=-1, required=True)
 @one_line_errors
 def set_(segment: str, words: tuple[str, ...], as_json: bool, socket: Path) -> None:
-    """Have another forwarder decide from now on, while frames flow. SEGMENT is a device, or a network of the
-    daemon; the forwarder a class derived from fastpath.Forwarder in a file, package.module:NAME, bridge or hub.
-    Behind a | stands the one that decides about what is left.
+    """Replace the forwarder while frames flow.
 
-    It runs in the device's or daemon's process, with its rights, until that ends; other hosts keep theirs.
+    SEGMENT is a device, or a network of the daemon. A forwarder is a class derived from fastpath.Forwarder in a file,
+    package.module:NAME, bridge or hub. After a | comes the next one, for frames on which the first did not decide.
+
+    The forwarder runs in the process of the device or daemon, with its privileges, until that process ends. Other
+    hosts keep their own.
 
     \b
     Examples:
@@ -63,7 +65,7 @@ def set_(segment: str, words: tuple[str, ...], as_json: bool, socket: Path) -> N
 @click.argument("segment")
 @one_line_errors
 def reset(segment: str, as_json: bool, socket: Path) -> None:
-    """Have the learning bridge decide again.
+    """Return to the learning bridge.
 
     \b
     Example:
@@ -78,7 +80,7 @@ def reset(segment: str, as_json: bool, socket: Path) -> None:
 @click.argument("segment")
 @one_line_errors
 def show(segment: str, as_json: bool, socket: Path) -> None:
-    """Show what decides, what it counted, and how often it failed.
+    """Show the forwarder, its counters and its failures.
 
     \b
     Example:
@@ -96,4 +98,4 @@ def _print(found: ForwarderInfo, as_json: bool) -> None:
     for name, count in found.counters.items():
         click.echo(f"  {name}: {count:,}")
     if found.failures:
-        click.echo(f"  failed {found.failures:,} times, lately: {found.last_error}")
+        click.echo(f"  failed {found.failures:,} times, last: {found.last_error}")

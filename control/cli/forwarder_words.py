@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words for forwarders: `acl.py rules=acl.toml '|' bridge`."""
+"""The syntax of forwarders: `acl.py rules=acl.toml '|' bridge`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,13 @@ from fastpath.errors import UsageError
 
 
 def split(text: str) -> list[str]:
-    """The words of a forwarder, or a chain, that stands in one piece."""
+    """Return the words of a forwarder or a chain that is one argument."""
     return text.replace("|", " | ").split()
 
 
 def parse(words: Sequence[str], directory: Path) -> list[ForwarderElement]:
-    """The forwarders of `FILE[:NAME] [k=v]… ['|' FILE[:NAME] [k=v]…]…`, as many words or as one; files are
-    found from `directory`. Raises UsageError."""
+    """Return the forwarders of `FILE[:NAME] [k=v]… ['|' FILE[:NAME] [k=v]…]…`, given as many words or as one. Files are
+    relative to `directory`. Raise UsageError."""
     if len(words) == 1:
         words = split(words[0])
     elements: list[ForwarderElement] = []
@@ -37,8 +37,8 @@ def _element(words: Sequence[str], directory: Path) -> ForwarderElement:
     for word in rest:
         name, equals, value = word.partition("=")
         if not equals or not name.isidentifier():
-            raise UsageError(f'"{word}" is no parameter: they are written NAME=VALUE')
+            raise UsageError(f'"{word}" is not a parameter: expected NAME=VALUE')
         if name in parameters:
-            raise UsageError(f"the parameter {name} stands twice")
+            raise UsageError(f"the parameter {name} is given twice")
         parameters[name] = value
     return ForwarderElement(spec=spec, parameters=parameters, directory=str(directory))

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath …`: the commands, put together. Errors are one line and exit status 2."""
+"""`fastpath`: the list of commands. Errors are one line and exit status 2."""
 
 import click
 
 from fastpath.control.cli.click_ext import LazyGroup
 from fastpath.version import VERSION
 
-# Where each command is, and its line in the list. What a command needs is loaded when it is called.
+# The module of each command, which is loaded when the command is called, and its line in the list.
 COMMANDS = {
-    "daemon": ("fastpath.control.cli.daemon:daemon", "Run this host's part of the overlay."),
-    "status": ("fastpath.control.cli.status:status", "Is all well, and if not, what is not."),
-    "network": ("fastpath.control.cli.network:network", "Networks that the containers of all hosts share."),
-    "endpoint": ("fastpath.control.cli.endpoint:endpoint", "The places of containers in a network."),
+    "daemon": ("fastpath.control.cli.daemon:daemon", "Run the overlay daemon of this host."),
+    "status": ("fastpath.control.cli.status:status", "Show health and problems of this host."),
+    "network": ("fastpath.control.cli.network:network", "Manage networks, which all hosts share."),
+    "endpoint": ("fastpath.control.cli.endpoint:endpoint", "Connect containers and namespaces to networks."),
     "peers": ("fastpath.control.cli.status:peers", "List the other hosts."),
-    "vxlan": ("fastpath.control.cli.device:vxlan", "VXLAN devices, in the words of `ip link`."),
-    "fdb": ("fastpath.control.cli.fdb:fdb", "Forwarding databases, in the words of `bridge fdb`."),
-    "forwarder": ("fastpath.control.cli.forwarder:forwarder", "What decides where frames go: show, set, reset."),
-    "stats": ("fastpath.control.cli.stats:stats", "Counters, and why frames were discarded."),
-    "replay": ("fastpath.control.cli.replay:replay", "Send a capture through the engine, without root."),
-    "capture": ("fastpath.control.cli.capture:capture", "Frames as they pass, for tcpdump and Wireshark."),
-    "bench": ("fastpath.bench.e2e.command:bench", "Compare with other overlays, side by side."),
+    "vxlan": ("fastpath.control.cli.device:vxlan", "Manage VXLAN devices, with `ip link` syntax."),
+    "fdb": ("fastpath.control.cli.fdb:fdb", "Manage forwarding databases, with `bridge fdb` syntax."),
+    "forwarder": ("fastpath.control.cli.forwarder:forwarder", "Show or set what decides where frames go."),
+    "stats": ("fastpath.control.cli.stats:stats", "Show counters and drop reasons."),
+    "replay": ("fastpath.control.cli.replay:replay", "Run a capture file through the engine, without root."),
+    "capture": ("fastpath.control.cli.capture:capture", "Capture frames, for tcpdump and Wireshark."),
+    "bench": ("fastpath.bench.e2e.command:bench", "Benchmark against other overlays."),
 }
 
 
@@ -29,13 +29,13 @@ def main() -> None:
     """fastpath: VXLAN with its data plane in userspace.
 
     \b
-    A device:
+    A single device, without a daemon:
       fastpath vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 -d
       fastpath fdb show dev vx0
       fastpath stats vx0
       fastpath capture vx0
     \b
-    An overlay, with `fastpath daemon` on every host:
+    An overlay network, with `fastpath daemon` running on every host:
       fastpath network create blue
       fastpath endpoint create blue --sandbox c1
       fastpath status

@@ -30,7 +30,7 @@ WORDS = {
 
 @click.group()
 def network() -> None:
-    """Networks that the containers of all hosts share.
+    """Manage networks, which all hosts share.
 
     \b
     Example:
@@ -39,22 +39,32 @@ def network() -> None:
 
 
 @network.command("create")
-@click.option("--driver", type=click.Choice(get_args(Driver)), default="overlay", show_default=True)
-@click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="Its addresses; one IPv4, one IPv6.")
-@click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="Of a subnet.  [default: its first]")
-@click.option("--vni", type=int, metavar="VNI", help="Of its VXLAN packets.  [default: a free one]")
 @click.option(
-    "--mtu", type=int, metavar="BYTES", help="Of its interfaces.  [default: what the underlay leaves, or the parent's]"
+    "--driver", type=click.Choice(get_args(Driver)), default="overlay", show_default=True, help="Kind of network."
+)
+@click.option(
+    "--subnet",
+    "subnets",
+    multiple=True,
+    metavar="SUBNET",
+    help="IPv4 or IPv6 subnet; one of each.  [default: from the pool]",
+)
+@click.option(
+    "--gateway", "gateways", multiple=True, metavar="ADDRESS", help="Gateway of a subnet.  [default: its first address]"
+)
+@click.option("--vni", type=int, metavar="VNI", help="VXLAN network identifier.  [default: a free one]")
+@click.option(
+    "--mtu", type=int, metavar="BYTES", help="MTU of the interfaces.  [default: from the underlay or the parent]"
 )
 @click.option(
     "--layout",
     type=click.Choice(get_args(Layout)),
     default="direct",
     show_default=True,
-    help="The engine is the switch, or a bridge in a namespace is, as in Docker's overlay.",
+    help="What switches frames: the engine (direct), or a Linux bridge, as in Docker's overlay.",
 )
-@click.option("--internal", is_flag=True, help="No way out to other networks.")
-@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver.")
+@click.option("--internal", is_flag=True, help="Isolate from other networks.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver option.")
 @json_option
 @socket_option
 @click.argument("name")
@@ -62,16 +72,16 @@ def network() -> None:
 def create(
     name: str, subnets: tuple[str, ...], options: tuple[str, ...], as_json: bool, socket: Path, **more: Any
 ) -> None:
-    """Make a network, on all hosts, and print its name.
+    """Create a network on all hosts, and print its name.
 
-    Without --subnet it gets one from the pool. A macvlan network has subnet and gateway of its parent's LAN.
+    A macvlan network uses the subnet and the gateway of its parent's LAN.
 
     \b
     Options of macvlan, each as -o KEY=VALUE:
-      parent        the interface, on every host; eth0.10 is made if need be; none: a dummy, without a way out
+      parent        interface, on every host; a VLAN such as eth0.10 is created; without: a dummy, isolated
       macvlan_mode  bridge (the default), private, vepa or passthru
-      shim          yes: hosts reach their own containers
-      ip_range      the part of the subnet that addresses are chosen from
+      shim          yes: hosts can reach their own containers
+      ip_range      part of the subnet from which addresses are assigned
 
     \b
     Examples:
@@ -94,17 +104,17 @@ def create(
 
 
 def _check_subnet(text: str) -> None:
-    """What most often is wrong with one, in words that help."""
+    """Raise UsageError for the most common mistakes."""
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError:
-        return  # which `build` says
+        return  # `build` reports it
     if "/" not in text:
         raise UsageError(
-            f'--subnet "{text}" cannot be: it has no prefix, as in {text}/{24 if interface.version == 4 else 64}'
+            f'invalid --subnet "{text}": missing prefix length, e.g. {text}/{24 if interface.version == 4 else 64}'
         )
     if interface.ip != interface.network.network_address:
-        raise UsageError(f'--subnet "{text}" cannot be: it is an address within {interface.network}')
+        raise UsageError(f'invalid --subnet "{text}": it is an address in {interface.network}')
 
 
 def _key_values(texts: tuple[str, ...]) -> dict[str, str]:
@@ -112,9 +122,9 @@ def _key_values(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise UsageError(f'-o "{text}" cannot be: write it like -o parent=eth0')
+            raise UsageError(f'invalid -o "{text}": expected KEY=VALUE, e.g. -o parent=eth0')
         if key in found:
-            raise UsageError(f"-o {key} stands twice: it can be given once")
+            raise UsageError(f"-o {key} is given twice")
         found[key] = value
     return found
 
@@ -124,7 +134,7 @@ def _key_values(texts: tuple[str, ...]) -> dict[str, str]:
 @socket_option
 @one_line_errors
 def ls(as_json: bool, socket: Path) -> None:
-    """List the networks.
+    """List networks.
 
     \b
     Example:
@@ -154,7 +164,7 @@ def _row(info: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _layout(network: dict[str, Any]) -> str:
-    """How it is made: of an overlay its layout, of a macvlan network mode and parent."""
+    """Return the layout of an overlay, or mode and parent of a macvlan network."""
     if network["driver"] == "overlay":
         return str(network["layout"])
     options = network["options"]
@@ -202,7 +212,7 @@ def _describe(detail: dict[str, Any]) -> str:
 
 def _mtu(info: dict[str, Any]) -> str:
     if info["mtu"] is None:
-        return "that of the parent, on each host"
+        return "of the parent, on each host"
     return f"{info['mtu']}{'' if info['network']['mtu'] is not None else ', from the underlay'}"
 
 
@@ -219,7 +229,7 @@ def _describe_member(member: dict[str, Any]) -> str:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @one_line_errors
 def rm(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
-    """Remove networks that nobody uses, from all hosts.
+    """Remove networks without endpoints, from all hosts.
 
     \b
     Example:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers of the daemon, as people and programs read them."""
+"""Print answers of the daemon, for people and for programs."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def print_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _printable(text: str) -> str:
-    """Return the text without what a terminal would obey."""
+    """Return the text without control characters, which a terminal would obey."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

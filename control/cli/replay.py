@@ -31,16 +31,26 @@ REDRAW_S = 0.2
 
 
 @click.command(cls=Words, usage="CAPTURE [PARAMETER=VALUE …]")
-@click.option("--forwarder", "spec", default="bridge", show_default=True, help="As for `fastpath forwarder set`.")
-@click.option("--ports", help="Where frames enter: NAME=ADDRESS,… NAME=*, or a TOML file.")
-@click.option("--vxlan", is_flag=True, help="The capture has VXLAN packets, not frames.")
-@click.option("--udp-port", type=click.IntRange(1, 65535), default=4789, show_default=True, help="That they go to.")
-@click.option("--local", metavar="ADDRESS", help="This VTEP: packets that it sent are frames that entered here.")
-@click.option("--remote", "remotes", metavar="ADDRESS", multiple=True, help="A VTEP to flood to. May be repeated.")
-@click.option("--burst", type=click.IntRange(1, 64), default=64, show_default=True, help="Frames decided on at once.")
-@click.option("-o", "output", type=PATH, metavar="FILE", help="Write what leaves, as pcapng.")
-@click.option("--timing/--as-fast-as-possible", help="Keep the capture's pauses.  [default: as fast as possible]")
-@click.option("--bench", "measure", is_flag=True, help="Measure the forwarder: ns for each frame, without I/O.")
+@click.option(
+    "--forwarder", "spec", default="bridge", show_default=True, help="Forwarder, as for `fastpath forwarder set`."
+)
+@click.option("--ports", help="Ports where frames enter: NAME=MAC,… NAME=*, or a TOML file.")
+@click.option("--vxlan", is_flag=True, help="The capture contains VXLAN packets instead of frames.")
+@click.option(
+    "--udp-port", type=click.IntRange(1, 65535), default=4789, show_default=True, help="UDP port of the VXLAN packets."
+)
+@click.option(
+    "--local",
+    metavar="ADDRESS",
+    help="Address of the VTEP to replay: packets from it are frames that enter at its ports.",
+)
+@click.option("--remote", "remotes", metavar="ADDRESS", multiple=True, help="VTEP to flood to; may be repeated.")
+@click.option(
+    "--burst", type=click.IntRange(1, 64), default=64, show_default=True, help="Frames per call of the forwarder."
+)
+@click.option("-o", "output", type=PATH, metavar="FILE", help="Write outgoing frames to FILE, as pcapng.")
+@click.option("--timing/--as-fast-as-possible", help="Keep the pauses of the capture.  [default: as fast as possible]")
+@click.option("--bench", "measure", is_flag=True, help="Measure the forwarder: ns per frame, without I/O.")
 @json_option
 @click.argument("words", nargs=-1)
 @one_line_errors
@@ -59,11 +69,13 @@ def replay(
     measure: bool,
     as_json: bool,
 ) -> None:
-    """Send a capture (pcap, pcapng; - is the standard input) through the engine: its forwarder decides, and what
-    leaves is counted and written to a file, not to a network. The same capture gives the same result. No root needed.
+    """Run a capture (pcap or pcapng; - is standard input) through the engine, without root.
 
-    Frames of a plain capture enter at the port "in", and there is a port "out"; a pcapng file of several interfaces
-    has a port for each. --ports says it by source address. docs/replay.md tells more.
+    The forwarder decides on each frame; outgoing frames are counted, and written to a file instead of a network. The
+    same capture always gives the same result.
+
+    Frames enter at the port "in", and there is a port "out". A pcapng file of several interfaces has a port for each.
+    --ports assigns frames to ports by source address. See docs/replay.md.
 
     \b
     Examples:
@@ -78,10 +90,10 @@ def replay(
     vtep = parse_ip(local) if local is not None else None
     others = tuple(parse_ip(address) for address in remotes)
     if vtep is not None and not vxlan:
-        raise UsageError("--local says who sent which packets of a capture: it needs --vxlan")
+        raise UsageError("--local tells which VXLAN packets were sent here: it needs --vxlan")
     check_remotes(vtep, others)
     if measure and (output is not None or timing):
-        raise UsageError("--bench delivers nothing, and waits for nothing: leave -o and --timing out")
+        raise UsageError("--bench does not deliver frames: it cannot be used with -o or --timing")
     plan = Plan(
         make_forwarder=forwarder_factory(elements),
         ports=PortMap.parse(ports) if ports is not None else None,
@@ -104,7 +116,7 @@ def replay(
 
 
 def _split(words: tuple[str, ...]) -> tuple[str, list[str]]:
-    """The capture, and the forwarder's parameters."""
+    """Return the capture, and the parameters of the forwarder."""
     parameters: list[str] = []
     names: list[str] = []
     for word in words:
@@ -117,7 +129,7 @@ def _split(words: tuple[str, ...]) -> tuple[str, list[str]]:
 
 def _run(plan: Plan, name: str, output: Path | None, *, measure: bool) -> tuple[Result, Bench | None]:
     with open_capture(name) as capture, open_output(output) as out, _progress(size_of(capture)) as progress:
-        reader = CaptureReader(capture, "the standard input" if name == STANDARD_INPUT else name)
+        reader = CaptureReader(capture, "standard input" if name == STANDARD_INPUT else name)
         session = Session(plan, reader, None if out is None else Recording(out, plan.local))
         try:
             measured = bench(session, progress=progress) if measure else None
@@ -128,7 +140,7 @@ def _run(plan: Plan, name: str, output: Path | None, *, measure: bool) -> tuple[
 
 @contextlib.contextmanager
 def _progress(size: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, for what takes a while."""
+    """Show a progress bar on a terminal, if it takes a while."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of a replay, for people and for programs."""
+"""Results of a replay, for people and for programs."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,8 +11,8 @@ from fastpath.control.replay.session import SKIPPED, Result
 
 
 def as_dict(result: Result, measured: Bench | None = None) -> dict[str, Any]:
-    """For JSON. `seconds`, and what was measured, are the only things that are not the same every time. The counters
-    of a measurement mean nothing: every frame was decided on many times."""
+    """Return results for JSON. Only `seconds` and what was measured differ from run to run. A measurement has no
+    counters: it forwards every frame many times."""
     capture = {"records": result.records, "skipped": result.skipped, "cut": result.cut}
     if measured is not None:
         return {"capture": capture, "bench": asdict(measured)}
@@ -20,18 +20,18 @@ def as_dict(result: Result, measured: Bench | None = None) -> dict[str, Any]:
 
 
 def print_result(name: str, result: Result) -> None:
-    """Tables of what went where, and why the rest went nowhere."""
+    """Print tables of what went where, and of drops."""
     print_stats(name, result.stats.as_dict())
     if result.skipped:
         print_counts(f"{name}: not replayed", result.skipped, SKIPPED)
     if result.cut:
-        print(f"{name} ends within a record, as the file of a capture does that was killed")
+        print(f"{name} ends within a record, as a capture does that was killed")
     rate = result.records / result.seconds if result.seconds > 0 else 0
     print(f"{result.records:,} records in {result.seconds:.2f} s: {rate / 1e6:.2f} million a second")
 
 
 def print_bench(measured: Bench) -> None:
-    """A line for each cost."""
+    """Print a line for each cost."""
     rows = [
         (name, f"{cost.median_ns:.1f}", f"{cost.min_ns:.1f} – {cost.max_ns:.1f}")
         for name, cost in (("forwarder", measured.forward), ("parser", measured.parse))

@@ -22,11 +22,12 @@ DAEMON = "overlay daemon"  # no device has a name with a space
 @click.argument("name", required=False)
 @one_line_errors
 def stats(name: str | None, as_json: bool, socket: Path) -> None:
-    """Show the counters of one device, or of all that run in this network namespace and of the daemon if one
-    runs: traffic by port, remote, segment and worker, and every reason for which a frame was discarded.
+    """Show counters: traffic by port, remote, segment and worker, and drops by reason.
+
+    Without NAME, show all devices of this network namespace, and the daemon if one runs.
 
     \b
-    Example:
+    Examples:
       fastpath stats vx0 --json
       fastpath stats --json | jq '."overlay daemon".fdb_entries'
     """

@@ -41,7 +41,7 @@ def _sum(tallies: list[dict[str, Any]], what: str) -> dict[str, int]:
 
 
 def print_stats(device: str, stats: dict[str, Any]) -> None:
-    """Counters of one device, or of the daemon, with a sentence for everything that happened."""
+    """Print the counters of a device or of the daemon, with a sentence for each reason."""
     out = _console()
     traffic = _table(f"{device}: traffic, seen from the engine", "what", "where")
     for port in stats["ports"]:
@@ -60,7 +60,7 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
     drops = _sum(tallies, "drops")
     if stats["socket_overflows"]:
         drops["socket_overflow"] = stats["socket_overflows"]
-    sentences = DROP_SENTENCES | {"socket_overflow": "packets came faster than the workers read them"}
+    sentences = DROP_SENTENCES | {"socket_overflow": "packets arrived faster than the workers read them"}
     _print_counts(out, f"{device}: discarded", drops, sentences, "nothing was discarded")
     _print_counts(out, f"{device}: noted", _sum(tallies, "events"), EVENT_SENTENCES, "nothing to note")
     for segment in stats["segments"]:
@@ -69,19 +69,19 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
 
 
 def _print_forwarder(out: Console, vni: int, forwarder: dict[str, Any]) -> None:
-    """The default one, which counts nothing of its own, goes without saying."""
+    """Print the counters of a forwarder, unless it is the default one, which has none of its own."""
     if forwarder["name"] == "LearningBridge" and not forwarder["deferred"]:
         return
     out.print(f"forwarder of VNI {vni}: {forwarder['name']}", markup=False, highlight=False)
     if forwarder["failures"]:
-        failures = f"failed {forwarder['failures']:,} times, lately: {forwarder['last_error']}"
+        failures = f"failed {forwarder['failures']:,} times, last: {forwarder['last_error']}"
         out.print(f"  {failures}", markup=False, highlight=False)
     for name, count in forwarder["counters"].items():
         out.print(f"  {name}: {count:,}", markup=False, highlight=False)
 
 
 def print_counts(title: str, counts: dict[str, int], sentences: dict[str, str]) -> None:
-    """What happened how often, with a sentence for each."""
+    """Print how often each thing happened, with a sentence for each."""
     _print_counts(_console(), title, counts, sentences, "nothing")
 
 

@@ -18,13 +18,13 @@ from fastpath.control.cli.render import print_json, print_list, understood
 @socket_option
 @one_line_errors
 def status(as_json: bool, socket: Path) -> None:
-    """Is all well, and if not, what is not.
+    """Show health and problems of this host.
 
-    The exit status is 0 if all is well, 1 if not, 2 if no daemon answers.
+    The exit status is 0 if the host is healthy, 1 if it has problems, 2 if no daemon answers.
 
     \b
     Example:
-      fastpath status || echo "have a look"
+      fastpath status || echo "this host has problems"
     """
     found = JsonClient(socket).status()
     with understood():
@@ -38,9 +38,9 @@ def status(as_json: bool, socket: Path) -> None:
 
 
 def _screen(status: dict[str, Any]) -> str:
-    reachable = "answers" if status["store_answers"] else "DOES NOT ANSWER"
+    reachable = "reachable" if status["store_answers"] else "NOT REACHABLE"
     lines = [
-        f"{status['host']}: " + ("all is well" if status["healthy"] else "not all is well"),
+        f"{status['host']}: " + ("healthy" if status["healthy"] else "has problems"),
         *(f"  – {problem}" for problem in status["problems"]),
         "",
         f"daemon     fastpath {status['version']}, process {status['pid']}, up {duration(status['uptime'])}",
@@ -50,11 +50,10 @@ def _screen(status: dict[str, Any]) -> str:
         f"peers      {status['peers_up']} of {status['peers']} up",
         f"networks   {status['networks']}",
         f"endpoints  {status['endpoints']}, {status['local_endpoints']} on this host",
-        f"frames     {status['rx_frames']:,} in, {status['tx_frames']:,} out, {status['dropped']:,} discarded "
-        "(`fastpath stats` says why)",
-        f"flooded    {status['flooded']:,}, of which {status['unknown_unicast']:,} were for one interface "
-        "that nobody knew",
-        f"answered   {status['answered']:,} questions for neighbours (ARP, ND), without flooding",
+        f"frames     {status['rx_frames']:,} in, {status['tx_frames']:,} out, {status['dropped']:,} dropped "
+        "(see `fastpath stats`)",
+        f"flooded    {status['flooded']:,}, of which {status['unknown_unicast']:,} to unknown unicast addresses",
+        f"answered   {status['answered']:,} ARP and ND requests, without flooding",
     ]
     return "\n".join(lines)
 
@@ -64,7 +63,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the two units that matter."""
+    """Return a time in the two units that matter."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
@@ -78,9 +77,9 @@ def duration(seconds: float) -> str:
 @socket_option
 @one_line_errors
 def peers(as_json: bool, socket: Path) -> None:
-    """List the other hosts: whether their data path answers, since when not, how long an answer takes.
+    """List the other hosts, with the state of the path to each.
 
-    up: it answers. silent: its daemon is registered, but packets don't get through. gone: its lease ran out.
+    up: it answers probes. silent: its daemon is registered, but its data path does not answer. gone: its lease expired.
 
     \b
     Example:

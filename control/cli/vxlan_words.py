@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of ip-link(8), `ip link add NAME type vxlan`."""
+"""The syntax of `ip link add NAME type vxlan`, see ip-link(8)."""
 
 import re
 from collections.abc import Sequence
@@ -30,13 +30,13 @@ VXLAN_WORDS = {
 
 
 def vxlan_config(name: str, words: Sequence[str], **more: Any) -> VxlanConfig:
-    """The device that `fastpath vxlan add NAME words…` describes. Raises UsageError."""
+    """Return the configuration that `fastpath vxlan add NAME words…` describes. Raise UsageError."""
     check_name(name)
     found = read_words(words, VXLAN_WORDS)
     if "id" not in found:
-        raise UsageError("id is missing: say which VNI the device is for, as in id 42")
+        raise UsageError("id is missing: give the VXLAN network identifier, e.g. id 42")
     if "learning" in found and "nolearning" in found:
-        raise UsageError("learning and nolearning exclude each other: give one of them")
+        raise UsageError("learning and nolearning exclude each other: give only one")
     values: dict[str, Any] = {"name": name, **more}
     if found.get("ttl") == ["auto"]:
         found["ttl"] = ["0"]
@@ -49,24 +49,24 @@ def vxlan_config(name: str, words: Sequence[str], **more: Any) -> VxlanConfig:
         else:
             values[word] = given[0]
     if "/" in values.get("netns", ""):
-        values["netns"] = str(Path(values["netns"]).absolute())  # a detached device runs elsewhere
+        values["netns"] = str(Path(values["netns"]).absolute())  # a detached device runs in another directory
     try:
         config = VxlanConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_one_line(error)) from None
     if config.srcport[0] > config.srcport[1]:
-        raise UsageError(f"srcport {config.srcport[0]} {config.srcport[1]}: the first must not be above the second")
+        raise UsageError(f"srcport {config.srcport[0]} {config.srcport[1]}: MIN must not be greater than MAX")
     if len({address.version for address in (config.local, *config.remote) if address is not None}) > 1:
-        raise UsageError("local and the remotes are not of one family: use IPv4 or IPv6 for all")
+        raise UsageError("local and remote addresses are of different families: use IPv4 for all, or IPv6 for all")
     if len(set(config.remote)) < len(config.remote):
-        raise UsageError("a remote stands twice: name each one once")
+        raise UsageError("a remote is given twice")
     return config
 
 
 def _number(word: str, text: str) -> int:
-    """A number as iproute2 takes it: decimal, or hexadecimal behind 0x."""
+    """Return a number, decimal or 0x and hexadecimal as in iproute2. Raise UsageError."""
     if re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]+", text, re.ASCII) is None:
-        raise UsageError(f'{word} "{text}" cannot be: {VXLAN_WORDS[word].hint}')
+        raise UsageError(f'invalid {word} "{text}": expected {VXLAN_WORDS[word].hint}')
     return int(text, 16) if text[:2] in ("0x", "0X") else int(text)
 
 
@@ -76,5 +76,5 @@ def _one_line(error: ValidationError) -> str:
     if isinstance(cause, UsageError):
         return str(cause)
     word = str(first["loc"][0])
-    hint = VXLAN_WORDS[word].hint if word in VXLAN_WORDS else first["msg"].lower()
-    return f'{word} "{first["input"]}" cannot be: {hint}'
+    hint = f"expected {VXLAN_WORDS[word].hint}" if word in VXLAN_WORDS else first["msg"].lower()
+    return f'invalid {word} "{first["input"]}": {hint}'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command lines made of words, as in iproute2: `local 192.0.2.1 remote 192.0.2.2`."""
+"""iproute2 syntax: keywords followed by values, as in `local 192.0.2.1 remote 192.0.2.2`."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from fastpath.errors import UsageError
 
 @dataclass(frozen=True)
 class Word:
-    """One word of the command line: how many values follow, and what they may be."""
+    """A keyword: how many values follow, and what they may be."""
 
     values: int
     number: bool = False
@@ -19,17 +19,17 @@ class Word:
 
 
 def read_words(words: Sequence[str], known: dict[str, Word]) -> dict[str, list[str]]:
-    """Cut `words` into a dict of word -> values. Raises UsageError for one that is unknown, stands
-    twice without being `repeated`, or lacks a value."""
+    """Return the values that follow each keyword. Raise UsageError for a keyword that is unknown, lacks a value, or is
+    given twice without being `repeated`."""
     found: dict[str, list[str]] = {}
     rest = list(words)
     while rest:
         word = rest.pop(0)
         if word not in known:
-            raise UsageError(f'"{word}" is not understood here: {_suggest(word, known)}')
+            raise UsageError(f'unknown word "{word}": {_suggest(word, known)}')
         rule = known[word]
         if word in found and not rule.repeated:
-            raise UsageError(f'"{word}" stands twice: it can be given once')
+            raise UsageError(f'"{word}" is given twice')
         if len(rest) < rule.values:
             raise UsageError(
                 f'"{word}" needs {"a value" if rule.values == 1 else f"{rule.values} values"}: {rule.hint}'

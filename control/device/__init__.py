@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath vxlan add`: a VXLAN device in a process of its own, in the words of `ip link` and `bridge fdb`."""
+"""`fastpath vxlan add`: a VXLAN device in its own process, without a daemon."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device's face: HTTP with JSON over its control socket."""
+"""The HTTP API of a device, on its control socket."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ def _json(*messages: BaseModel) -> list[Any]:
 
 
 def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Application:
-    """The device's face. `stop` asks the process to end."""
+    """Return the HTTP application of a device. `stop` asks the process to end."""
 
     async def show(_: web.Request) -> web.Response:
         return web.json_response(device.info().model_dump(mode="json"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands' side of a device's control socket."""
+"""The client of a device's control socket."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,11 +10,11 @@ from fastpath.control.device.control_socket import socket_path
 from fastpath.control.device.requests import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
 from fastpath.control.model.requests import ForwarderInfo, ForwarderSet
 
-FORWARDER_TIMEOUT_S = 60.0  # what it starts with may take a while
+FORWARDER_TIMEOUT_S = 60.0  # it may load a lot when it starts
 
 
 class Client(UnixClient):
-    """Talks to one device, by name. Every method raises FastpathError with the device's own words."""
+    """Talk to a device, by name. Every method raises FastpathError with the device's own words."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -25,37 +25,37 @@ class Client(UnixClient):
         )
 
     def show(self) -> DeviceInfo:
-        """What the device is."""
+        """Return the settings of the device."""
         return self.read_one(DeviceInfo, self.call("GET", "/v1/device"))
 
     def stats(self) -> dict[str, Any]:
-        """stats.EngineStats.as_dict()."""
+        """Return EngineStats.as_dict()."""
         answer: dict[str, Any] = self.call("GET", "/v1/stats")
         return answer
 
     def fdb_show(self) -> list[FdbLine]:
-        """The FDB."""
+        """Return the FDB."""
         return self.read_all(FdbLine, self.call("GET", "/v1/fdb"))
 
     def fdb_change(self, change: FdbChange) -> None:
-        """Add, append, replace, delete."""
+        """Add, append to, replace or delete an entry."""
         self.call("POST", "/v1/fdb", change)
 
     def fdb_flush(self, flush: FdbFlush) -> int:
-        """Flush; how many entries went."""
+        """Delete entries and return how many."""
         return self.read_one(Flushed, self.call("POST", "/v1/fdb/flush", flush)).count
 
     def forwarder(self) -> ForwarderInfo:
-        """What decides."""
+        """Return the forwarder."""
         return self.read_one(ForwarderInfo, self.call("GET", "/v1/forwarder"))
 
     def set_forwarder(self, wanted: ForwarderSet | None) -> ForwarderInfo:
-        """Have this forwarder decide from now on, or the default one; it as it became."""
+        """Set the forwarder, None for the default one, and return it."""
         verb = "PUT" if wanted is not None else "DELETE"
         return self.read_one(ForwarderInfo, self.call(verb, "/v1/forwarder", wanted, FORWARDER_TIMEOUT_S))
 
     def capture(self, wanted: CaptureRequest) -> AbstractContextManager[Stream]:
-        """A capture, as pcapng, while it lasts."""
+        """Capture frames; the stream is pcapng."""
         return self.stream("POST", "/v1/capture", wanted)
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidat
 
 
 class VxlanConfig(BaseModel):
-    """A VXLAN device, in the words of `ip link add … type vxlan` (ip-link(8))."""
+    """A VXLAN device. Names and limits are those of `ip link add … type vxlan`, see ip-link(8)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +46,6 @@ class VxlanConfig(BaseModel):
 
     @property
     def ipv6(self) -> bool:
-        """Whether the underlay is IPv6."""
+        """Return whether the underlay is IPv6."""
         first = self.local or next(iter(self.remote), None)
         return first is not None and first.version == 6

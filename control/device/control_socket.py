@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a device's control socket lies, who may open it, and who owns it.
+"""Control sockets of devices: their paths, and who owns them.
 
-Sockets lie in a directory that only its owner can enter, named by the network namespace that the
-device's process runs in: like interface names, device names are unique within a namespace. Beside each
-lies a lock file, which the process holds as long as it lives: so a killed one's socket is known to be
-stale, and whoever waits for a device to go knows when all of it is gone.
+Sockets are in a directory that only its owner can enter, one for each network namespace: device names, like interface
+names, are unique within a namespace. The device's process holds a lock file beside its socket as long as it lives. So
+the socket of a killed process is known to be stale, and commands can wait until a device is gone.
 """
 
 import contextlib
@@ -20,30 +19,30 @@ from fastpath.errors import ConflictError, RefusedError
 
 
 def socket_directory() -> Path:
-    """Where the sockets of this network namespace's devices lie (FASTPATH_RUN_DIR or /run/fastpath)."""
+    """Return the directory of this network namespace, in FASTPATH_RUN_DIR or /run/fastpath."""
     namespace = os.stat("/proc/self/ns/net").st_ino
     return Path(os.environ.get("FASTPATH_RUN_DIR", "/run/fastpath")).absolute() / f"net-{namespace}"
 
 
 def socket_path(name: str) -> Path:
-    """The control socket of the device with this name. Raises UsageError for what cannot be one."""
+    """Return the control socket of a device. Raise UsageError for an invalid name."""
     check_name(name)
     return socket_directory() / f"{name}.sock"
 
 
 def device_names() -> list[str]:
-    """The devices that run in this network namespace, by name."""
+    """Return the names of the devices that run in this network namespace."""
     try:
         found = sorted(path.stem for path in socket_directory().iterdir() if path.suffix == ".sock")
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError as error:
-        raise RefusedError(f"no permission to look into {socket_directory()}: run as root") from error
+        raise RefusedError(f"no permission to read {socket_directory()}: run as root") from error
     return [name for name in found if is_running(name)]
 
 
 def is_running(name: str) -> bool:
-    """Whether a process owns the device's name."""
+    """Return whether a device of this name runs."""
     try:
         with _lock_path(name).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -56,8 +55,8 @@ def is_running(name: str) -> bool:
 
 @contextlib.contextmanager
 def control_socket(name: str) -> Iterator[socket.socket]:
-    """Own the name and listen on its socket, which only the owner can open; at the end nothing is left
-    of it. Raises ConflictError where a device of that name runs; a killed one's socket is replaced."""
+    """Own the name and listen on its socket; remove both at the end. A killed device's socket is replaced. Raise
+    ConflictError if a device of that name runs."""
     path = socket_path(name)
     try:
         lock = _acquire(name)
@@ -72,7 +71,7 @@ def control_socket(name: str) -> Iterator[socket.socket]:
         path.unlink(missing_ok=True)
         _lock_path(name).unlink(missing_ok=True)
         for directory in (path.parent, path.parent.parent):
-            with contextlib.suppress(OSError):  # others are still in it
+            with contextlib.suppress(OSError):  # other devices still use it
                 directory.rmdir()
         os.close(lock)
 
@@ -82,7 +81,7 @@ def _lock_path(name: str) -> Path:
 
 
 def _acquire(name: str) -> int:
-    """The locked lock file's descriptor."""
+    """Return the file descriptor of the lock file, locked."""
     path = _lock_path(name)
     while True:
         path.parent.parent.mkdir(mode=0o700, exist_ok=True)

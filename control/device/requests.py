@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device's control socket takes and gives: JSON over HTTP on a unix socket."""
+"""Requests and answers of a device's control socket, as JSON."""
 
 from typing import Literal
 
@@ -16,8 +16,8 @@ class Message(BaseModel):
 
 
 class FdbChange(Message):
-    """One entry to add, append to, replace or delete. `dst` and `port` name a remote; without `dst`
-    the address is behind the device's own interface."""
+    """An entry to add, append to, replace or delete. `dst` and `port` name a remote; without `dst` the address is
+    behind the device's own interface."""
 
     verb: FdbVerb
     mac: str
@@ -47,13 +47,13 @@ class FdbLine(Message):
 
 
 class Flushed(Message):
-    """How many entries went."""
+    """The number of entries that were deleted."""
 
     count: int
 
 
 class DeviceInfo(Message):
-    """What `vxlan show` tells of a device."""
+    """The settings of a device, as `vxlan show` prints them."""
 
     ifname: str
     id: int

@@ -19,9 +19,9 @@ from fastpath.errors import FastpathError, RefusedError
 
 
 def run(config: VxlanConfig, ready: Callable[[VxlanDevice], None]) -> str | None:
-    """Make the device, call `ready`, and serve until SIGINT, SIGTERM, SIGHUP, a stop request, or until
-    somebody deletes the interface, which is what the returned sentence then says. Raises FastpathError
-    where the device can't be made; nothing is left then."""
+    """Create the device, call `ready`, and serve until SIGINT, SIGTERM, SIGHUP or a stop request; return None then.
+    Return the reason if the interface is deleted. Raise FastpathError, and leave nothing, if the device cannot be
+    created."""
     with StopSignals() as signals, control_socket(config.name) as sock:
         if signals.received:
             return None
@@ -58,8 +58,8 @@ async def _serve(
 
 
 def detach(config: VxlanConfig) -> None:
-    """Run the device in a process of its own, and return when it is ready. Raises FastpathError with
-    that process's words where it could not start."""
+    """Run the device in its own process, and return when it is ready. Raise FastpathError with that process's words if
+    it could not start."""
     reader, writer = _pipe_above_standard()
     child = os.fork()
     if child == 0:
@@ -74,7 +74,7 @@ def detach(config: VxlanConfig) -> None:
 
 
 def _pipe_above_standard() -> tuple[int, int]:
-    """A pipe whose descriptors are above 2: the child makes those anew, and they may be closed here."""
+    """Return a pipe with descriptors above 2: the child replaces 0 to 2, and they may be closed here."""
     ends = os.pipe()
     reader, writer = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in ends)
     for fd in ends:
@@ -83,7 +83,7 @@ def _pipe_above_standard() -> tuple[int, int]:
 
 
 def _detached(config: VxlanConfig, writer: int) -> None:
-    """The child: leave the terminal, let the parent go, run. Never returns."""
+    """Detach from the terminal and run, in the child. Never returns."""
     os.setsid()
     if os.fork() != 0:
         os._exit(0)
@@ -92,7 +92,7 @@ def _detached(config: VxlanConfig, writer: int) -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
-        # Nothing of the caller's is kept: no lock, no mounted file system.
+        # Keep nothing of the caller: no lock, no mounted file system.
         os.closerange(3, writer)
         os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
         os.environ["FASTPATH_RUN_DIR"] = str(socket_directory().parent)

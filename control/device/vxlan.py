@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A VXLAN device: an engine with one segment and one TAP, which is what `fastpath vxlan add` makes."""
+"""A VXLAN device: an engine with one segment and one TAP."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inn
 
 
 class VxlanDevice:
-    """Made whole or not at all. Closing it removes the interface and everything else."""
+    """A running device. If its creation fails, nothing is left. Closing it removes the interface."""
 
     def __init__(self, config: VxlanConfig) -> None:
         self.config = config
@@ -46,8 +46,8 @@ class VxlanDevice:
             raise
 
     def _add_tap(self) -> Port:
-        """The interface. For another namespace it is made here, under a name that nobody has, and
-        moved: a TAP that is opened inside a namespace would keep that namespace alive."""
+        """Create the interface. For another namespace, create it here with a unique name and move it: a TAP that is
+        opened inside a namespace keeps that namespace alive."""
         config = self.config
         name = config.name if config.netns is None else f"fp-{secrets.token_hex(5)}"
         port = self.segment.add_tap(name, mtu=self.mtu)
@@ -66,7 +66,7 @@ class VxlanDevice:
         self.engine.close()
 
     def info(self) -> DeviceInfo:
-        """What it is, at present."""
+        """Return the present settings."""
         config = self.config
         return DeviceInfo(
             ifname=config.name,
@@ -102,7 +102,7 @@ class VxlanDevice:
         )
 
     def fdb_show(self) -> list[FdbLine]:
-        """All entries, the flood list first, as the kernel lists a vxlan device's."""
+        """Return all entries, the flood list first, as the kernel does."""
         lines = [self._line(FLOOD, remote, True, None) for remote in self.segment.remotes]
         for entry in self.segment.fdb.values():
             age = None if entry.static else entry.age
@@ -110,10 +110,10 @@ class VxlanDevice:
         return lines
 
     def fdb_change(self, change: FdbChange) -> None:
-        """Add, append, replace or delete. Raises FastpathError."""
+        """Add, append to, replace or delete an entry. Raise FastpathError."""
         mac = parse_mac(change.mac)
         if change.port is not None and change.dst is None:
-            raise UsageError("port says where the remote of dst listens: give dst as well")
+            raise UsageError("port is the UDP port of dst: give dst as well")
         if mac == 0:
             self._change_flood_list(change)
         elif change.verb == "del":
@@ -127,9 +127,9 @@ class VxlanDevice:
         return self.segment.remote(change.dst, change.port)
 
     def _change_flood_list(self, change: FdbChange) -> None:
-        """The all-zeros address stands for the flood list (ip-link(8), bridge(8))."""
+        """Change the flood list, which the all-zeros address stands for, see bridge(8)."""
         if change.dst is None:
-            raise UsageError(f"{FLOOD} stands for the flood list: say which remote, as in dst 192.0.2.2")
+            raise UsageError(f"{FLOOD} is the flood list: name a remote, e.g. dst 192.0.2.2")
         if change.verb == "replace":
             raise UsageError(f"{FLOOD} may have several remotes: use append and del")
         if change.verb == "add" and self.segment.remotes:
@@ -144,8 +144,8 @@ class VxlanDevice:
         known = fdb.get(change.mac)
         if change.verb == "append" and known is not None:
             if not isinstance(to, Remote):
-                raise UsageError("append adds a remote: say which, as in dst 192.0.2.2")
-            if to not in known.to:  # the kernel, too, takes a second append in silence
+                raise UsageError("append adds a remote: name it, e.g. dst 192.0.2.2")
+            if to not in known.to:  # the kernel accepts a second append silently, too
                 fdb.append(change.mac, to)
             return
         if change.verb == "add" and known is not None:
@@ -154,8 +154,8 @@ class VxlanDevice:
         fdb.set(change.mac, to, static=change.state == "permanent")
 
     def fdb_flush(self, flush: FdbFlush) -> int:
-        """Remove entries, but never the flood list; returns how many."""
+        """Delete entries, but never the flood list, and return how many."""
         if flush.port is not None and flush.dst is None:
-            raise UsageError("port says where the remote of dst listens: give dst as well")
+            raise UsageError("port is the UDP port of dst: give dst as well")
         to = self.segment.remote(flush.dst, flush.port) if flush.dst is not None else None
         return self.segment.fdb.flush(to, learned=flush.state != "permanent", static=flush.state != "dynamic")

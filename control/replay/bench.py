@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a forwarder costs: a capture's frames, in memory, handed to it again and again."""
+"""Measure a forwarder: hand it the frames of a capture, in memory, again and again."""
 
 import statistics
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from fastpath.errors import UsageError
 from fastpath.replay.replay import END, MORE, STORED
 
 ROUNDS = 9
-FRAMES = 1 << 14  # that are kept at once: with their descriptors they stay in the caches
+FRAMES = 1 << 14  # kept at once: with their descriptors they fit into the caches
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Nanoseconds for each frame: the median, the fastest and the slowest of the rounds."""
+    """Nanoseconds per frame: the median, the fastest and the slowest of the rounds."""
 
     median_ns: float
     min_ns: float
@@ -24,7 +24,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Bench:
-    """`parse` is what finds the headers, once for each frame whatever the forwarder."""
+    """A measurement. `parse` finds the headers, once per frame for any forwarder."""
 
     frames: int
     rounds: int
@@ -34,7 +34,7 @@ class Bench:
 
 def bench(session: Session, rounds: int = ROUNDS, progress: Callable[[int], object] = lambda _: None) -> Bench:
     """Measure with all frames of the session's capture, piece by piece: each piece is read once and forwarded
-    `rounds` times; a round is the sum over all pieces. Nothing is delivered. Raises UsageError where there are no
+    `rounds` times; a round is the sum over all pieces. Nothing is delivered. Raise UsageError for a capture without
     frames."""
     replayer = session.replayer
     replayer.begin_store(FRAMES)

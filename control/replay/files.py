@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a replay."""
+"""Open the files of a replay."""
 
 import contextlib
 import os
@@ -16,28 +16,28 @@ STANDARD_INPUT = "-"
 
 @contextlib.contextmanager
 def open_capture(name: str) -> Iterator[BinaryIO]:
-    """The capture, without a buffer of its own; `-` is the standard input."""
+    """Open the capture, without a buffer; `-` is standard input."""
     if name != STANDARD_INPUT:
         with open(name, "rb", buffering=0) as file:
             if file.seekable():
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             yield file
     elif sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("the standard input is a terminal: pipe a capture into it")
+        raise UsageError("standard input is a terminal: pipe a capture into it")
     else:
         with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
             yield file
 
 
 def size_of(file: BinaryIO) -> int | None:
-    """Its bytes, or None where that is not known beforehand."""
+    """Return the size in bytes, or None if it is unknown."""
     return os.fstat(file.fileno()).st_size or None
 
 
 @contextlib.contextmanager
 def open_output(path: Path | None) -> Iterator[BinaryIO | None]:
-    """A file that is written beside its place and takes it when all went well: what was there before stays
-    otherwise. A pipe or a device is written to at once."""
+    """Write a temporary file, and rename it when all went well: an existing file stays otherwise. A pipe or a device is
+    written directly."""
     if path is None:
         yield None
     elif path.exists() and not path.is_file():

@@ -26,15 +26,15 @@ SKIPPED = {
     "outbound": "records of frames that an interface had sent, not received",
     "other_link": "records of interfaces of another link type",
     "too_long": "records longer than any frame",
-    "not_vxlan": "records that are no packets to the VXLAN port",
+    "not_vxlan": "records of other packets than to the VXLAN port",
     "no_port": "frames from source addresses that enter at no port (--ports)",
 }
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a capture is replayed. `make_forwarder` makes each segment's; `ports` None: what suits the capture;
-    `remotes` are on every segment's flood list; `timed` keeps the capture's pauses."""
+    """How to replay a capture. `make_forwarder` is called for each segment; `ports` None: chosen by the capture;
+    `remotes` are on the flood list of every segment; `timed` keeps the pauses of the capture."""
 
     make_forwarder: Callable[[], Forwarder]
     ports: PortMap | None = None
@@ -48,8 +48,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """`skipped` counts records of which no frame was made, by the names in SKIPPED; `cut` says that the file ends
-    within a record. All but `seconds` is the same every time."""
+    """`skipped` counts records that were not replayed, by the names in SKIPPED; `cut`: the file ends within a record.
+    Everything but `seconds` is the same in every run."""
 
     records: int
     skipped: dict[str, int]
@@ -59,7 +59,7 @@ class Result:
 
 
 class Session:
-    """Runs a plan once. `sleep` and `clock` are those of `time`, unless a test has its own."""
+    """Run a plan once. `sleep` and `clock` are those of `time`; tests pass their own."""
 
     def __init__(
         self,
@@ -82,8 +82,8 @@ class Session:
         self.replayer.wait_before(plan.timed)
 
     def run(self, progress: Callable[[int], object] = lambda _: None) -> Result:
-        """Replay it all. `progress` is told of the bytes that were looked at. Raises UsageError where the capture
-        is damaged, FastpathError where a forwarder cannot start."""
+        """Replay everything. `progress` is called with the number of bytes read. Raise UsageError for a damaged
+        capture, FastpathError if a forwarder cannot start."""
         since = self._clock()
         while self.step() != END:
             progress(self.replayer.offset)
@@ -95,11 +95,11 @@ class Session:
         return Result(records, skipped, self._reader.cut, self.replayer.stats(), self._clock() - since)
 
     def close(self) -> None:
-        """Tell the forwarders to stop."""
+        """Stop the forwarders."""
         self.replayer.close()
 
     def step(self) -> int:
-        """Go on, and do what is wanted; what that was."""
+        """Go on until something is to be done, do it, and return what it was."""
         why = self.replayer.step()
         if why == BEGIN:
             self._start, self._first_ns = self._clock(), self.replayer.time_ns
@@ -113,7 +113,7 @@ class Session:
         return why
 
     def _begin(self) -> None:
-        """The interfaces that stand in front of the first record are known."""
+        """Create segment and ports: the interfaces before the first record are known."""
         if self.plan.vxlan:
             return
         interfaces = self.replayer.interfaces
@@ -127,7 +127,7 @@ class Session:
         self.replayer.set_forwarder(segment, self.plan.make_forwarder())
 
     def _bind(self, number: int) -> None:
-        """Frames of an interface enter at the port of its name."""
+        """Let frames of an interface enter at the port of its name."""
         given = self.replayer.interfaces[number] or f"if{number}"
         name = "".join(c if c.isprintable() else "?" for c in given)  # it will be shown on a terminal
         if name not in self._port_of_name:
@@ -135,7 +135,7 @@ class Session:
         self.replayer.enter_by_interface(number, self._port_of_name[name])
 
     def _new_segment(self, vni: int) -> Segment:
-        """A segment whose forwarder waits for the ports, which it may want to know by name."""
+        """Return a segment without its forwarder, which comes after the ports: it may look them up by name."""
         segment = self.replayer.add_segment(vni, LearningBridge())
         for address in self.plan.remotes:
             segment.add_remote(address)
@@ -158,7 +158,7 @@ class Session:
             self.replayer.set_forwarder(segment, self.plan.make_forwarder())
 
     def _wait(self) -> None:
-        """Until as much time has passed since the first record as in the capture."""
+        """Wait until as much time has passed since the first record as in the capture."""
         pause = self._start + (self.replayer.time_ns - self._first_ns) / 1e9 - self._clock()
         if pause > 0:
             self._sleep(pause)
@@ -171,12 +171,12 @@ def forwarder_factory(elements: Sequence[ForwarderElement]) -> Callable[[], Forw
 
 
 def check_remotes(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> None:
-    """Raises UsageError where an address stands there twice, or is this VTEP's own, or is of another family than
-    it: a packet has one family."""
+    """Raise UsageError for an address that is given twice, is the VTEP's own, or is of another family than it: a packet
+    has one family."""
     if len(set(remotes)) != len(remotes):
-        raise UsageError("--remote: an address stands there twice")
+        raise UsageError("--remote: an address is given twice")
     for address in remotes:
         if address == local:
             raise UsageError(f"--remote: {address} is --local itself")
         if local is not None and address.version != local.version:
-            raise UsageError(f"--remote: {address} and {local} are not of one family")
+            raise UsageError(f"--remote: {address} and {local} are of different families")

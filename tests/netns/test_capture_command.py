@@ -185,8 +185,8 @@ WRONG = {
     "vx0 drop nonsense": 'fastpath: there is no drop reason "nonsense"',
     "vx0 port eth7": "fastpath: there is no port eth7 here: the ports are vx0",
     "vx0 remote nonsense": 'fastpath: "nonsense" is not an IP address',
-    "vx0 prot vx0": 'fastpath: "prot" is not understood here: did you mean "port"?',
-    "vx0 --duration -1": 'fastpath: --duration "-1.0" cannot be',
+    "vx0 prot vx0": 'fastpath: unknown word "prot": did you mean "port"?',
+    "vx0 --duration -1": 'fastpath: invalid --duration "-1.0"',
     "vx9": "fastpath: no fastpath device named vx9 runs here, and no network",
     "vx0 -w /nonexistent/file": "fastpath: No such file or directory: /nonexistent/file",
 }
@@ -205,4 +205,4 @@ def test_a_device_that_ends_is_told(pair: Lab) -> None:
     pair.hosts[0].fastpath("vxlan", "del", "vx0")
     _, error = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert error.endswith("fastpath: vx0 ended meanwhile\n")
+    assert error.endswith("fastpath: vx0 ended during the capture\n")

@@ -77,7 +77,7 @@ def test_what_cannot_be_set_changes_nothing(pair: Lab, tmp_path: Path) -> None:
     for words, why in (
         (("vx0", "absent.py"), "absent.py: No such file or directory"),
         (("vx0", str(tmp_path / "broken.py")), "broken.py, line 1: ModuleNotFoundError"),
-        (("vx0", "bridge", "x"), '"x" is no parameter'),
+        (("vx0", "bridge", "x"), '"x" is not a parameter'),
         (("vx9", "hub"), "no fastpath daemon answers"),
     ):
         done = host.fastpath("forwarder", "set", *words, check=False)

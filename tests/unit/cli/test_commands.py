@@ -94,18 +94,18 @@ class TestNetwork:
     @pytest.mark.parametrize(
         ("words", "line"),
         [
-            ("-- -x", 'name "-x" cannot be: a name has 1 to 63 letters'),
-            ("a --subnet 10.1.0.0", '--subnet "10.1.0.0" cannot be: it has no prefix, as in 10.1.0.0/24'),
-            ("a --subnet fd00::", '--subnet "fd00::" cannot be: it has no prefix, as in fd00::/64'),
-            ("a --subnet 10.1.0.1/24", '--subnet "10.1.0.1/24" cannot be: it is an address within 10.1.0.0/24'),
-            ("a --subnet 10.1.0.0/33", '--subnet "10.1.0.0/33" cannot be: a subnet such as'),
-            ("a --gateway 10.1.0", '--gateway "10.1.0" cannot be: an address such as 10.1.0.1'),
-            ("a --vni 255", '--vni "255" cannot be: 256 to 16777215'),
-            ("a --vni 16777216", '--vni "16777216" cannot be: 256 to 16777215'),
-            ("a --mtu 67", '--mtu "67" cannot be: 68 to 65521'),
-            ("a -o parent", '-o "parent" cannot be: write it like -o parent=eth0'),
-            ("a -o =x", '-o "=x" cannot be: write it like -o parent=eth0'),
-            ("a -o k=1 -o k=2", "-o k stands twice: it can be given once"),
+            ("-- -x", 'invalid name "-x": a name has 1 to 63 letters'),
+            ("a --subnet 10.1.0.0", 'invalid --subnet "10.1.0.0": missing prefix length, e.g. 10.1.0.0/24'),
+            ("a --subnet fd00::", 'invalid --subnet "fd00::": missing prefix length, e.g. fd00::/64'),
+            ("a --subnet 10.1.0.1/24", 'invalid --subnet "10.1.0.1/24": it is an address in 10.1.0.0/24'),
+            ("a --subnet 10.1.0.0/33", 'invalid --subnet "10.1.0.0/33": expected a subnet, e.g.'),
+            ("a --gateway 10.1.0", 'invalid --gateway "10.1.0": expected an address, e.g. 10.1.0.1'),
+            ("a --vni 255", 'invalid --vni "255": expected 256 to 16777215'),
+            ("a --vni 16777216", 'invalid --vni "16777216": expected 256 to 16777215'),
+            ("a --mtu 67", 'invalid --mtu "67": expected 68 to 65521'),
+            ("a -o parent", 'invalid -o "parent": expected KEY=VALUE, e.g. -o parent=eth0'),
+            ("a -o =x", 'invalid -o "=x": expected KEY=VALUE, e.g. -o parent=eth0'),
+            ("a -o k=1 -o k=2", "-o k is given twice"),
         ],
     )
     def test_create_refuses_what_cannot_be(self, run: Type, daemon: FakeDaemon, words: str, line: str) -> None:
@@ -224,15 +224,15 @@ class TestEndpoint:
     @pytest.mark.parametrize(
         ("words", "line"),
         [
-            (["a", "--sandbox", "c", "--ip", "10.1.0.2/24"], '--ip "10.1.0.2/24" cannot be: an address such as'),
-            (["a", "--sandbox", "c", "--mac", "7"], '--mac "7" cannot be: "7" is not a MAC address'),
-            (["a", "--sandbox", "c", "--mac", "01:00:5e:00:00:01"], '--mac "01:00:5e:00:00:01" cannot be: 01:00:5e:'),
+            (["a", "--sandbox", "c", "--ip", "10.1.0.2/24"], 'invalid --ip "10.1.0.2/24": expected an address, e.g.'),
+            (["a", "--sandbox", "c", "--mac", "7"], 'invalid --mac "7": "7" is not a MAC address'),
+            (["a", "--sandbox", "c", "--mac", "01:00:5e:00:00:01"], 'invalid --mac "01:00:5e:00:00:01": 01:00:5e:'),
             (["a", "--sandbox", "c", "--name", "a/b"], '"a/b" cannot be an interface name'),
-            (["a", "--sandbox", ""], '--sandbox "" cannot be: give a name'),
+            (["a", "--sandbox", ""], 'invalid --sandbox "": expected a name'),
             (["a", "--sandbox", "/proc/self/ns/net"], "--sandbox /proc/self/ns/net is the namespace of this command"),
-            (["a", "--sandbox", "c", "--hostname", "a b"], '--hostname "a b" cannot be: a host name has labels'),
-            (["a", "--sandbox", "c", "--hostname", "10.0.0.1"], '--hostname "10.0.0.1" cannot be: a host name is no'),
-            (["a b", "--sandbox", "c"], 'network "a b" cannot be: a name has'),
+            (["a", "--sandbox", "c", "--hostname", "a b"], 'invalid --hostname "a b": a host name has labels'),
+            (["a", "--sandbox", "c", "--hostname", "10.0.0.1"], 'invalid --hostname "10.0.0.1": a host name is no'),
+            (["a b", "--sandbox", "c"], 'invalid network "a b": a name has'),
         ],
     )
     def test_create_refuses_what_cannot_be(self, run: Type, daemon: FakeDaemon, words: list[str], line: str) -> None:
@@ -263,17 +263,17 @@ class TestPeersAndStatus:
 
     def test_status_of_a_healthy_daemon(self, run: Type, daemon: FakeDaemon) -> None:
         assert typed(run, "status").stdout.splitlines() == [
-            "h1: all is well",
+            "h1: healthy",
             "",
             "daemon     fastpath 0.1.0, process 4711, up 1 h 2 min",
             "vtep       192.0.2.1 port 4789, underlay MTU 1500, 1 worker",
-            "store      etcd://192.0.2.10:2379: answers, revision 1234",
+            "store      etcd://192.0.2.10:2379: reachable, revision 1234",
             "peers      1 of 2 up",
             "networks   2",
             "endpoints  6, 1 on this host",
-            "frames     1,234,567 in, 7,654,321 out, 3 discarded (`fastpath stats` says why)",
-            "flooded    0, of which 0 were for one interface that nobody knew",
-            "answered   17 questions for neighbours (ARP, ND), without flooding",
+            "frames     1,234,567 in, 7,654,321 out, 3 dropped (see `fastpath stats`)",
+            "flooded    0, of which 0 to unknown unicast addresses",
+            "answered   17 ARP and ND requests, without flooding",
         ]
 
     def test_status_of_one_that_is_not(self, run: Type, daemon: FakeDaemon) -> None:
@@ -282,8 +282,8 @@ class TestPeersAndStatus:
         daemon.answers["GET /v1/status"] = (200, ill)
         result = run("status")
         assert (result.exit_code, result.stderr) == (1, "")
-        assert result.stdout.splitlines()[:3] == ["h1: not all is well", *(f"  – {problem}" for problem in problems)]
-        assert "etcd://192.0.2.10:2379: DOES NOT ANSWER, revision 1234" in result.stdout
+        assert result.stdout.splitlines()[:3] == ["h1: has problems", *(f"  – {problem}" for problem in problems)]
+        assert "etcd://192.0.2.10:2379: NOT REACHABLE, revision 1234" in result.stdout
         result = run("status", "--json")
         assert (result.exit_code, json.loads(result.stdout)) == (1, ill.model_dump(mode="json"))
 
@@ -313,7 +313,7 @@ class TestFdbAndStats:
 
     def test_fdb_of_both_cannot_be(self, run: Type) -> None:
         line = refused(run, "fdb", "show", "dev", "vx0", "network", "blue")
-        assert line == "dev and network exclude each other: give one of them"
+        assert line == "dev and network exclude each other: give only one"
 
     def test_stats_shows_the_daemon_s_engine(self, run: Type, daemon: FakeDaemon) -> None:
         assert json.loads(typed(run, "stats --json").stdout) == {"overlay daemon": fake.STATS.as_dict()}

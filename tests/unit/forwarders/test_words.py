@@ -59,9 +59,9 @@ def test_words(words: list[str]) -> None:
         (["|", "bridge"], "a forwarder is missing"),
         (["bridge", "|"], "a forwarder is missing"),
         ([""], "a forwarder is missing"),
-        (["acl.py", "rules"], '"rules" is no parameter'),
-        (["acl.py", "4x=1"], '"4x=1" is no parameter'),
-        (["acl.py", "a=1", "a=2"], "the parameter a stands twice"),
+        (["acl.py", "rules"], '"rules" is not a parameter'),
+        (["acl.py", "4x=1"], '"4x=1" is not a parameter'),
+        (["acl.py", "a=1", "a=2"], "the parameter a is given twice"),
     ],
 )
 def test_words_that_cannot_be(words: list[str], message: str) -> None:
