@@ -21,7 +21,8 @@ from fastpath.errors import RefusedError
 
 T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
-DEADLINE_S = 30.0  # how long anything may take on a machine that is busy with other things
+DEADLINE_S = 120.0  # how long anything may take on a machine that is busy with other things
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.25
 
 
 def ip(*words: str) -> str:
@@ -34,11 +35,12 @@ def ip(*words: str) -> str:
 
 def wait_for(condition: Callable[[], T], what: str, seconds: float = DEADLINE_S) -> T:
     """Return the first true value of `condition`. Raise RefusedError after `seconds`."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, SHORTEST_PAUSE_S
     while not (value := condition()):
         if time.monotonic() > end:
             raise RefusedError(f"waited {seconds:.0f} s in vain: {what}")
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.3 * pause, LONGEST_PAUSE_S)  # to ask costs time that what is waited for may need
     return value
 
 

@@ -43,7 +43,7 @@ def left() -> set[str]:
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     with start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            output, errors = process.communicate(timeout=240)
+            output, errors = process.communicate(timeout=500)
         finally:
             process.kill()
     assert process.returncode == 0, errors

@@ -41,7 +41,7 @@ def everything() -> Lanes:
         Phase("unit", tests=("tests/unit",), workers=WORKERS),
     ]
     return [
-        [Phase("system", tests=("tests/system",), workers=3 * WORKERS)],
+        [Phase("system", tests=("tests/system",), workers=2 * WORKERS)],
         [Phase("netns", tests=("tests/netns",), workers=WORKERS)],
         [replace(phase, niceness=COMPUTES) for phase in computing],
     ]

@@ -17,12 +17,12 @@ ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 RANGES = ("192.0.2.128/26", "192.0.2.192/27")
 
 # They share what runs.
-pytestmark = pytest.mark.xdist_group("docker-macvlan")
+pytestmark = pytest.mark.xdist_group("docker-again")
 
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:
-    with docker_site(tmp_path_factory.mktemp("docker-macvlan"), "--live-restore") as made:
+    with docker_site(tmp_path_factory.mktemp("docker-again"), "--live-restore") as made:
         switch = made.site.lab.switch
         switch.address(f"{ROUTER}/24", device="br0")
         switch.ip(f"address add {BEYOND}/32 dev lo")

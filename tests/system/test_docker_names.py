@@ -12,7 +12,7 @@ from tests.support.servers.docker_site import DockerSite, docker_site
 GATEWAY = "10.0.0.1"
 
 # They share what runs.
-pytestmark = pytest.mark.xdist_group("docker-names")
+pytestmark = pytest.mark.xdist_group("docker")
 
 
 @pytest.fixture(scope="module")

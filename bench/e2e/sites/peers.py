@@ -26,7 +26,7 @@ def _move_device(host: Namespace, container: Namespace, process: subprocess.Pope
             raise RefusedError(f"it ended: {said[-1].splitlines()[-1] if said else 'without a word'}")
         return device in host.links()
 
-    wait_for(made, f"{device} is made", 10)
+    wait_for(made, f"{device} is made")
     host.ip(f"link set {device} netns {container.name} name {DEVICE}")
 
 
@@ -114,6 +114,6 @@ def _vswitchd(host: Namespace, directory: Path) -> subprocess.Popen[str]:
     database, server = directory / "conf.db", f"unix:{directory}/db.sock"
     host.run("env", *environment, "ovsdb-tool", "create", str(database), OVS_SCHEMA)
     host.spawn("env", *environment, "ovsdb-server", str(database), f"--remote=p{server}", "-vconsole:err")
-    wait_for((directory / "db.sock").exists, "ovsdb-server listens", 10)
+    wait_for((directory / "db.sock").exists, "ovsdb-server listens")
     host.run("ovs-vsctl", "--timeout=10", f"--db={server}", "--no-wait", "init")
     return host.spawn("env", *environment, "ovs-vswitchd", server, "-vconsole:err")

@@ -69,7 +69,7 @@ class Site:
                 return False
             return True
 
-        namespaces.wait_for(lambda: self.c1.inside(answers), "the containers reach each other", 10)
+        namespaces.wait_for(lambda: self.c1.inside(answers), "the containers reach each other")
 
 
 @contextlib.contextmanager
