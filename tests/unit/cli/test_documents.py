@@ -129,6 +129,13 @@ def test_the_reference_of_the_package_is_made_from_it() -> None:
     assert made.stdout == document, "run: python docs/python_reference.py > docs/python.md"
 
 
+def test_the_picture_is_what_its_script_draws() -> None:
+    folder = ROOT / "docs" / "pictures"
+    drawn = subprocess.run([sys.executable, folder / "overview.py"], capture_output=True, text=True, check=True)
+    made = "run: python docs/pictures/overview.py > docs/pictures/overview.svg"
+    assert drawn.stdout == (folder / "overview.svg").read_text(), made
+
+
 def test_every_counter_is_documented() -> None:
     text = (ROOT / "docs" / "counters.md").read_text()
     for name, sentence in {**DROP_SENTENCES, **EVENT_SENTENCES}.items():
