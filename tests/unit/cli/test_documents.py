@@ -101,6 +101,19 @@ def test_lines_can_be_read_in_a_diff(document: Path) -> None:
         assert len(line) <= WIDTH or not breakable, f"{document.name}:{number} has {len(line)} columns"
 
 
+def anchors(document: Path) -> set[str]:
+    """The headings of a document, as links name them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_links_to_headings_find_them(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", document.read_text()):
+        there = anchors(document.parent / target if target else document)
+        assert anchor in there, f"{document.name} links to {target}#{anchor}"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_links_and_files_exist(document: Path) -> None:
     text = document.read_text()
