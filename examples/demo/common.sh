@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the demos share: two hosts h1 and h2 joined by a cable, two containers c1 and c2, unless `containers` is empty. All
-# are network namespaces named fpdemo-…, and all is removed at the end, whatever happens.
+# What the demos share: two hosts h1 and h2 joined by a cable, and two containers c1 and c2, unless `containers` is empty.
+# All are network namespaces named fpdemo-…. They are removed at the end, whatever happens.
 # shellcheck shell=bash
 
 fastpath=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../../.venv/bin/fastpath")
@@ -24,7 +24,7 @@ show() {
     on "$where" "$@"
 }
 
-stop_all() { # stop_all SIGNAL: whatever runs in the namespaces
+stop_all() { # stop_all SIGNAL: send it to every process in the namespaces
     local name pids
     for name in h1 h2 c1 c2; do
         pids=$(ip netns pids "fpdemo-$name" 2>/dev/null || true)
@@ -33,7 +33,7 @@ stop_all() { # stop_all SIGNAL: whatever runs in the namespaces
     done
 }
 
-await_ends() { # wait until nothing runs in the namespaces, though not for ever
+await_ends() { # wait until nothing runs in the namespaces, but not for ever
     local name
     for name in h1 h2 c1 c2; do
         for _ in $(seq 100); do
@@ -43,7 +43,7 @@ await_ends() { # wait until nothing runs in the namespaces, though not for ever
     done
 }
 
-# For a demo that makes more: what ends before the processes on the hosts do, and what goes after them.
+# A demo that makes more overrides these: what to end before the processes on the hosts, and what to remove after them.
 clean_first() { :; }
 clean_last() { :; }
 
@@ -54,7 +54,7 @@ cleanup() {
     stop_all TERM
     await_ends
     stop_all KILL
-    await_ends # of what was killed, too: it may still write to $scratch
+    await_ends # killed processes may still write to $scratch
     for name in c1 c2 h1 h2; do
         ip netns delete "fpdemo-$name" 2>/dev/null || true
     done
@@ -97,7 +97,7 @@ transfer() { # transfer ADDRESS: a file from c1 to c2, which has the address
 
 begin() {
     trap cleanup EXIT
-    cleanup # what a run that crashed may have left
+    cleanup # remove what a run that crashed left
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     mkdir -p "$scratch"

@@ -23,7 +23,7 @@ give_address() { # give_address CONTAINER ADDRESS
 
 begin
 
-say "1. A fastpath device on each host; its interface goes straight into the container"
+say "1. A fastpath device on each host, with its interface in the container"
 show h1 "$fastpath" vxlan add vx0 id 42 local 192.0.2.1 remote 192.0.2.2 netns fpdemo-c1 -d
 show h2 "$fastpath" vxlan add vx0 id 42 local 192.0.2.2 remote 192.0.2.1 netns fpdemo-c2 -d
 give_address c1 10.9.0.1/24
@@ -36,13 +36,13 @@ show c1 ping -c 3 -i 0.2 10.9.0.2
 say "3. A file through the overlay"
 transfer 10.9.0.2
 
-say "4. What h1 learned: which address is behind which host (the words are those of \`bridge fdb\`)"
+say "4. What h1 learned: which address is behind which host (the syntax is that of \`bridge fdb\`)"
 show h1 "$fastpath" fdb show dev vx0
 
-say "5. What h1 counted; nothing is dropped without a reason that has a name"
+say "5. What h1 counted: every drop has a named reason"
 show h1 "$fastpath" stats vx0
 
-say "6. The same with the kernel's own vxlan device on h2: fastpath speaks to it like to itself"
+say "6. The same with the kernel's own vxlan device on h2: both speak the same protocol"
 show h2 "$fastpath" vxlan del vx0
 show h2 ip link add vx0 type vxlan id 42 local 192.0.2.2 remote 192.0.2.1 dstport 4789
 show h2 ip link set vx0 netns fpdemo-c2

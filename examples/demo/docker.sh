@@ -21,8 +21,8 @@ set -euo pipefail
 containers=
 url=etcd://192.0.2.1:2379
 
-# Mounts of its own but for the names of sandboxes, which the fastpath daemon enters, and its own plugin folder in the place
-# where dockerd looks: what two machines have anyway.
+# Give a dockerd what a machine of its own has: its own mounts, except the names of sandboxes, which the fastpath daemon
+# enters, and its own plugin folder in the place where dockerd looks.
 # shellcheck disable=SC2016 # the variables are for the shell that runs this
 as_a_machine='
 for mount in $(awk "{ print \$5 }" /proc/self/mountinfo); do
@@ -43,7 +43,7 @@ docker_start() { # docker_start HOST: a dockerd; don't wait
         --cgroup-parent "/fpdemo-$1" >"$folder/log" 2>&1 &
 }
 
-docker_ready() { # docker_ready HOST: wait until it answers, and give it the image busybox, without a registry
+docker_ready() { # docker_ready HOST: wait until it answers, and load the image busybox, without a registry
     local folder=$scratch/docker-$1
     for _ in $(seq 600); do
         if quietly "$1" version; then break; fi
@@ -53,7 +53,7 @@ docker_ready() { # docker_ready HOST: wait until it answers, and give it the ima
         { tail -n 20 "$folder/log" >&2; echo "the dockerd on $1 did not start" >&2; exit 1; }
 }
 
-image() { # what the image has: busybox under all of its names, and a page for its web server
+image() { # make the image's files: busybox under all of its names, and a page for its web server
     mkdir -p "$scratch/image/bin" "$scratch/image/srv"
     cp /bin/busybox "$scratch/image/bin"
     for name in $(/bin/busybox --list); do
@@ -65,7 +65,7 @@ image() { # what the image has: busybox under all of its names, and a page for i
 
 quietly() { docker -H "unix://$scratch/docker-$1/sock" "${@:2}" >/dev/null 2>&1; }
 
-dock() { # dock HOST WORDS…: docker WORDS… on that host, shown as it would be typed there
+dock() { # dock HOST WORDS…: run docker WORDS… on that host, and show it as it would be typed there
     local word shown=
     for word in "${@:2}"; do
         case $word in *' '*) shown+=" '$word'" ;; *) shown+=" $word" ;; esac
@@ -113,7 +113,7 @@ for host in h1 h2; do
 done
 for host in h1 h2; do docker_ready $host; done
 
-step "The same command on both hosts: a network of one makes it, the other joins it"
+step "The same command on both hosts: the first one creates the network, the second one joins it"
 for host in h1 h2; do
     dock $host network create -d fastpath --ipam-driver fastpath --subnet 10.9.0.0/24 demo-overlay
 done
@@ -124,7 +124,7 @@ dock h1 run -d --init --name c1 --net demo-overlay --dns 10.9.0.1 busybox sleep 
 dock h2 run -d --init --name c2 --net demo-overlay --dns 10.9.0.1 -p 8080:80 busybox httpd -f -p 80 -h /srv
 dock h1 exec c1 ip address show eth0
 
-step "They see each other as if they were on one switch, also by name: the network's gateway address answers DNS on each host"
+step "They see each other as if they were on one switch, also by name: the gateway address answers DNS on each host"
 dock h1 exec c1 ping -c 3 10.9.0.3
 until quietly h1 exec c1 nslookup c2; do sleep 0.1; done # the name comes a moment after the container
 dock h1 exec c1 ping -c 1 c2
@@ -137,10 +137,10 @@ awk -v s="$start" -v e="$end" -v m="$megabytes" \
     'BEGIN { printf "%.2f s: %.2f Gbit/s, with what wget and sha256sum take\n", e - s, m * 8 * 1.048576 / 1000 / (e - s) }'
 [ "$(sha256sum <"$scratch/file" | cut -d' ' -f1)" = "$received" ] || { echo "the file arrived damaged" >&2; exit 1; }
 
-step "From outside, by the port that c2 publishes on its host"
+step "From outside: the port that c2 publishes on its host"
 show h1 busybox wget -q -O - http://192.0.2.2:8080/
 
-step "The fastpath daemon of h1 is killed, in the middle of a ping, and comes back; then etcd is killed"
+step "The fastpath daemon of h1 is killed during a ping and starts again; then etcd is killed"
 docker -H "unix://$scratch/docker-h1/sock" exec c1 ping -q -c 200 -i 0.02 10.9.0.3 &
 ping_pid=$!
 sleep 0.5

@@ -42,7 +42,7 @@ daemon_start h1
 h1_pid=$daemon_pid
 daemon_start h2
 
-step "A network, made on one host and known on both"
+step "A network: created on one host, known on both"
 fast h1 network create web --subnet 10.9.0.0/24
 fast h2 network ls
 
@@ -57,12 +57,12 @@ show c1 ping -c 3 -i 0.2 10.9.0.3
 step "A file through the overlay"
 transfer 10.9.0.3
 
-step "Each host knows who is where, and answers ARP itself: nothing is flooded for a known address"
+step "Each host knows where every address is and answers ARP itself: nothing is flooded for a known address"
 fast h1 fdb show network web
 fast h1 peers
 fast h1 status
 
-step "The daemon of h1 is killed, in the middle of a ping, and comes back: the containers' interfaces stay"
+step "The daemon of h1 is killed during a ping and starts again: the containers' interfaces stay"
 on c1 ping -c 200 -i 0.02 -q 10.9.0.3 &
 ping_pid=$!
 sleep 0.5
@@ -71,7 +71,7 @@ daemon_start h1
 wait $ping_pid
 
 if [ "$kind" = etcd ]; then
-    step "etcd is killed: what is known stays known, and the containers don't notice"
+    step "etcd is killed: the hosts keep what they know, and the containers do not notice"
     killed "$etcd_pid"
     show c1 ping -c 100 -i 0.02 -q 10.9.0.3
     fast h1 status || true
@@ -79,10 +79,10 @@ if [ "$kind" = etcd ]; then
     until healthy h1 && healthy h2; do sleep 0.1; done
 fi
 
-step "What is in use is not removed; what is not, is"
+step "A network with endpoints cannot be removed; without them it can"
 fast h1 network rm web || true
 for host in h1 h2; do
-    # One socket for both hosts would do as well: endpoints of all are listed everywhere, and removed where they are.
+    # Every host lists the endpoints of all hosts. An endpoint is removed on its own host.
     id=$(FASTPATH_SOCKET=$scratch/$host.sock "$fastpath" endpoint ls --json |
         python3 -c "import json, sys; print(*(e['id'] for e in json.load(sys.stdin) if e['host'] == 'fpdemo-$host'))")
     fast $host endpoint rm "$id"

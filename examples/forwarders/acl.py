@@ -15,8 +15,8 @@ ACTIONS = ("allow", "deny")
 
 
 class Acl(Forwarder):
-    """Rules from a TOML file, each with a `name`, an `action` (allow or deny), and what it matches. Frames that
-    no rule matches are treated as `default` says (allow, if it is not there)."""
+    """Rules from a TOML file, each with a `name`, an `action` (allow or deny), and what it matches. `default` is the
+    action for frames that no rule matches (allow)."""
 
     def __init__(self, rules: Path) -> None:
         config = tomllib.loads(rules.read_text())
@@ -24,11 +24,11 @@ class Acl(Forwarder):
         self.default = self.decision("default", config.get("default", "allow"))
 
     def rule(self, name: str = "", action: str = "", **match: object) -> tuple[Match, int]:
-        """What a rule matches, and what becomes of that."""
+        """Return what a rule matches, and the decision for that."""
         return Match(match), self.decision(name, action)
 
     def decision(self, name: str, action: str) -> int:
-        """What to do with a frame; what is denied is counted by the rule's name."""
+        """Return the decision for an action; denied frames are counted by the rule's name."""
         if action not in ACTIONS or not name:
             raise UsageError(f'rule "{name}" with the action "{action}": it needs a name, and to allow or deny')
         return self.reason(name) if action == "deny" else PASS

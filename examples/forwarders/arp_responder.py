@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers who has an address, for the hosts that it is told of: ARP (RFC 826) and neighbour discovery (RFC 4861).
+"""Answers questions for the addresses of given hosts: ARP (RFC 826) and neighbour discovery (RFC 4861).
 
 fastpath forwarder set vx0 examples/forwarders/arp_responder.py hosts=10.0.0.5=02:00:00:00:00:05 '|' bridge
 """
@@ -19,8 +19,8 @@ ALL_NODES, ALL_NODES_MAC = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 000
 
 
 class ArpResponder(Forwarder):
-    """`hosts` are IP=MAC, IPv4 or IPv6. A question that comes from a port and goes to all is answered there, and
-    nobody else sees it; every other frame is left to the next forwarder."""
+    """`hosts` are IP=MAC, IPv4 or IPv6. A question from a port to all is answered at that port and goes nowhere else;
+    every other frame is left to the next forwarder."""
 
     rewrites = True
 
@@ -38,7 +38,7 @@ class ArpResponder(Forwarder):
                 self.count("answered")
 
     def answer(self, asked: bytes) -> bytes | None:
-        """The frame that answers this one."""
+        """Return the frame that answers this one."""
         asker = asked[6:12]
         if len(asked) >= 42 and asked[12:22] == REQUEST:
             ip, mac = asked[28:32], self.hosts.get(asked[38:42], asker)
@@ -51,7 +51,7 @@ class ArpResponder(Forwarder):
 
 
 def advertisement(target: bytes, mac: bytes, asker: bytes, asker_mac: bytes) -> bytes:
-    """A neighbour advertisement; to all, where the asker has no address yet (RFC 4861 section 7.2.4)."""
+    """Return a neighbour advertisement; it goes to all if the asker has no address yet (RFC 4861 section 7.2.4)."""
     to, to_mac, flags = (asker, asker_mac, SOLICITED | OVERRIDE) if any(asker) else (ALL_NODES, ALL_NODES_MAC, OVERRIDE)
     icmp = struct.pack("!BBxxI16sBB6s", 136, 0, flags, target, 2, 1, mac)
     # The 16-bit words' sum in one's complement is the remainder by 0xffff (RFC 1071).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several VTEPs behind one gateway MAC: each flow takes one of them. Of one that fails only its own flows move.
+"""Several VTEPs behind one gateway MAC address: each flow takes one. If one fails, only its own flows move.
 
 fastpath forwarder set vx0 examples/forwarders/ecmp.py gateway=02:00:00:00:00:01 vteps=192.0.2.2,192.0.2.3 '|' bridge
 """
@@ -16,8 +16,8 @@ NEVER = np.inf
 
 
 class Ecmp(Forwarder):
-    """Leaves out a VTEP that was sent to for `silence` seconds and said nothing meanwhile; after `retry` seconds, or
-    as soon as it says something, it is tried again. What is not for the gateway is left to the next forwarder."""
+    """Leaves out a VTEP that got frames for `silence` seconds and sent none. It is tried again after `retry` seconds,
+    or as soon as it sends something. Frames for others than the gateway are left to the next forwarder."""
 
     def __init__(self, gateway: str, vteps: list[str], silence: float = 10.0, retry: float = 60.0) -> None:
         if not vteps:
@@ -51,7 +51,7 @@ class Ecmp(Forwarder):
 
 
 def weights(flow_hash: NDArray[np.uint32], salt: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A number for each flow and VTEP; the flow is the VTEP's with the highest (rendezvous hashing, Thaler 1996)."""
+    """Return a number for each flow and VTEP; the highest one takes the flow (rendezvous hashing, Thaler 1996)."""
     mixed = (flow_hash[:, None].astype(np.uint64) << np.uint64(32)) | salt
     for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learning bridge: a frame goes to where its destination was last heard from; others are flooded.
+"""A learning bridge: a frame goes where its destination was last heard; frames for unknown ones are flooded.
 
 fastpath forwarder set vx0 examples/forwarders/learning_bridge.py ageing=60
 """
@@ -12,8 +12,8 @@ GROUP = 1 << 40  # set in addresses of many
 
 
 class LearningBridge(Forwarder):
-    """Remembers so many hosts (`capacity`), each until it was silent for `ageing` seconds (600 at most:
-    for so long the numbers of remotes are good)."""
+    """Remembers `capacity` addresses, each until it was silent for `ageing` seconds (at most 600, since numbers of
+    remotes are valid that long)."""
 
     tick_interval = 10.0
 

@@ -18,7 +18,7 @@ REMOTE = 2  # the kind of a remote's number
 
 @njit  # type: ignore[untyped-decorator]
 def row_of(key: Any, mac: Any) -> Any:
-    """The row that has the address, or else one where it may be put: near where it belongs."""
+    """Return the row that has the address, or else one near its place where it may be put."""
     home = (mac * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(48)
     for probe in range(PROBES):
         row = (home + np.uint64(probe)) % np.uint64(ROWS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guards a bridge: an address that moves too often is held where it is, and nobody may flood too much.
+"""Guards a bridge: an address that moves too often is held in its place, and nobody may flood too much.
 
 fastpath forwarder set vx0 examples/forwarders/mac_guard.py moves=5 storm=1000 '|' bridge
 """
@@ -12,10 +12,10 @@ GROUP = 1 << 40  # set in addresses of many
 
 
 class MacGuard(Forwarder):
-    """An address that moved more than `moves` times in `window` seconds is held at its place for `hold` seconds: what
-    comes from elsewhere with it is dropped (`flapping`). Of frames to addresses of many, each port and remote may
-    send `storm` a second (`storm`). All else passes. A burst counts as one move of an address at most; addresses
-    that find no room in the table (`capacity`) may move as they like."""
+    """An address that moved more than `moves` times in `window` seconds is held in its place for `hold` seconds:
+    frames with it from elsewhere are dropped (`flapping`). Each port and remote may send `storm` frames per second to
+    group addresses; more are dropped (`storm`). All other frames pass. A burst counts as at most one move of an
+    address; addresses without room in the table (`capacity`) may move freely."""
 
     tick_interval = 10.0
 

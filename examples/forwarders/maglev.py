@@ -15,8 +15,8 @@ from fastpath.addresses import parse_ip4, parse_mac
 
 
 class Maglev(Forwarder):
-    """`backends` are IP=MAC. What clients send to `address` and `port` (TCP and UDP) goes to a backend, and what that
-    answers comes from `address`. A flow keeps its backend until it was silent for `idle` seconds."""
+    """`backends` are IP=MAC. Frames to `address` and `port` (TCP and UDP) go to a backend, and its answers come from
+    `address`. A flow keeps its backend until it was silent for `idle` seconds."""
 
     rewrites, tick_interval = True, 10.0
 
@@ -52,12 +52,12 @@ class Maglev(Forwarder):
 
 
 def flow_key(ip: NDArray[np.uint32], port: NDArray[np.uint16], protocol: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A number for the client's side of each flow."""
+    """Return a number for the client's side of each flow."""
     return ip.astype(np.uint64) << np.uint64(32) | port.astype(np.uint64) << np.uint64(16) | protocol
 
 
 def maglev_table(names: list[str], size: int) -> NDArray[np.int64]:
-    """Who has each of `size` places, a prime: in turn, each takes the next that it prefers (section 3.4)."""
+    """Return the owner of each of `size` places, a prime: in turn, each takes its next choice (section 3.4)."""
     if size < max(len(names), 2) or any(size % n == 0 for n in range(2, int(size**0.5) + 1)) or not names:
         raise UsageError(f"{len(names)} backends in a table of {size}: it must be a prime above their number")
     hashes = [int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest()) for name in names]

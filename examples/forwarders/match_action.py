@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Match-action tables from a TOML file, in the manner of P4: what a frame matches says what is done to it.
+"""Match-action tables from a TOML file, in the manner of P4: what a frame matches names its actions.
 
 fastpath forwarder set vx0 examples/forwarders/match_action.py \
     program=examples/forwarders/match_action.toml '|' bridge
@@ -18,14 +18,14 @@ from fastpath.forwarder.match import Mask
 
 
 def decide(burst: Burst, which: Mask, out: int) -> Mask:
-    """The action that says where frames go."""
+    """Set where frames go, and return which."""
     burst.out[which] = out
     return which
 
 
 class MatchAction(Forwarder):
-    """Tables are asked in the file's order, about the frames on which nothing is decided yet; the first entry that a
-    frame matches counts. They match frames as those came, whatever was done to them meanwhile."""
+    """Tables see undecided frames in the order of the file; in each, the first entry that a frame matches counts. They
+    match frames as they came, whatever earlier actions changed."""
 
     rewrites = True
 

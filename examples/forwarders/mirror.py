@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copies frames to a port where somebody listens; what becomes of the frames is left to the next forwarder.
+"""Copies frames to a port where somebody listens, and leaves the frames to the next forwarder.
 
 fastpath forwarder set blue examples/forwarders/mirror.py to=mon0 match=protocol=tcp,dst_port=443 '|' bridge
 """
@@ -8,8 +8,8 @@ from fastpath import Burst, Forwarder, Match
 
 
 class Mirror(Forwarder):
-    """Copies what has all the properties of `match` (see fastpath.Match; nothing named: all) to the port `to`. What
-    comes from that port is dropped: a listener has nothing to say."""
+    """Copies frames that have all properties of `match` (see fastpath.Match; default: all frames) to the port `to`.
+    Frames from that port are dropped: a listener does not send."""
 
     def __init__(self, to: str = "mirror", match: list[str] = []) -> None:  # noqa: B006
         self.to, self.match = to, Match.parse(match)

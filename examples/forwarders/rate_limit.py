@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token bucket for each source MAC address: so many bytes a second, and so many at once.
+"""A token bucket for each source MAC address: a number of bytes per second, and a number at once.
 
 fastpath forwarder set vx0 examples/forwarders/rate_limit.py rate=125000 burst=65536 '|' bridge
 """
@@ -10,9 +10,9 @@ from fastpath import Burst, Forwarder, Table
 
 
 class RateLimit(Forwarder):
-    """`rate` is in bytes a second, `burst` the bytes that a bucket holds; a super-frame counts all its bytes. A frame
-    passes while there is anything in the bucket, which then may owe: so a large frame passes through a small one,
-    and is paid for later. Sources that find no room in the table (`capacity`) share one bucket."""
+    """`rate` is in bytes per second, `burst` the bytes that a bucket holds; a super-frame counts all its bytes. A frame
+    passes while there is anything in the bucket, which it may overdraw, so large frames pass small buckets. Sources
+    without room in the table (`capacity`) share one bucket."""
 
     tick_interval = 10.0
 

@@ -101,6 +101,19 @@ def test_lines_can_be_read_in_a_diff(document: Path) -> None:
         assert len(line) <= WIDTH or not breakable, f"{document.name}:{number} has {len(line)} columns"
 
 
+def anchors(document: Path) -> set[str]:
+    """The headings of a document, as links name them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_links_to_headings_find_them(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", document.read_text()):
+        there = anchors(document.parent / target if target else document)
+        assert anchor in there, f"{document.name} links to {target}#{anchor}"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_links_and_files_exist(document: Path) -> None:
     text = document.read_text()
@@ -116,8 +129,10 @@ def test_the_functions_of_the_map_exist() -> None:
     assert len(steps) > 50
     for step in steps:
         path, name = step.split(": ")
-        function = name.rpartition(".")[2]
-        assert re.search(rf"\b{function}\(", (ROOT / path).read_text()), f"ARCHITECTURE.md names {step}"
+        text = (ROOT / path).read_text()
+        owner, _, function = name.rpartition(".")
+        assert re.search(rf"\b{function}\(", text), f"ARCHITECTURE.md names {step}"
+        assert not owner or re.search(rf"\bclass {owner}\b", text), f"ARCHITECTURE.md names {step}"
 
 
 def test_the_reference_of_the_package_is_made_from_it() -> None:
@@ -127,6 +142,13 @@ def test_the_reference_of_the_package_is_made_from_it() -> None:
     assert made.returncode == 0, made.stderr
     document = (ROOT / "docs" / "python.md").read_text()
     assert made.stdout == document, "run: python docs/python_reference.py > docs/python.md"
+
+
+def test_the_picture_is_what_its_script_draws() -> None:
+    folder = ROOT / "docs" / "pictures"
+    drawn = subprocess.run([sys.executable, folder / "overview.py"], capture_output=True, text=True, check=True)
+    made = "run: python docs/pictures/overview.py > docs/pictures/overview.svg"
+    assert drawn.stdout == (folder / "overview.svg").read_text(), made
 
 
 def test_every_counter_is_documented() -> None:
