@@ -4,6 +4,7 @@ from typing import Final, Self
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.engine.stats import PortStats, Traffic
 from fastpath.engine.tables import Tables
+from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN
 from fastpath.errors import FastpathError
 
 VNET_SIZE: Final = 12
@@ -45,6 +46,7 @@ class TapPort(Port):
         up: bool = False,
         offloads: Offloads = DEFAULT_OFFLOADS,
         adopt: bool = False,
+        txqueuelen: int = DEFAULT_TXQUEUELEN,
     ) -> Self: ...
     @property
     def mac(self) -> int | None: ...

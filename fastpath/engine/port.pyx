@@ -22,6 +22,7 @@ from fastpath.engine.limits import check_name
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.stats import PortStats
 from fastpath.engine.tun_info import tun_info
+from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN, KERNEL_DEFAULT, check_txqueuelen, read_txqueuelen, set_txqueuelen
 
 cdef extern from "<linux/if_tun.h>":
     int IFF_TAP
@@ -131,8 +132,9 @@ cdef class TapPort(Port):
     is `persist`ent. `adopt` takes over a persistent one, which is there already."""
 
     def __cinit__(self, Tables tables not None, str name not None, *, mtu=None, bint up=False,
-                  offloads=DEFAULT_OFFLOADS, bint adopt=False):
+                  offloads=DEFAULT_OFFLOADS, bint adopt=False, int txqueuelen=DEFAULT_TXQUEUELEN):
         check_name(name)
+        check_txqueuelen(txqueuelen)
         self.tables = tables
         self.first_name = name
         self.queues = []
@@ -150,6 +152,9 @@ cdef class TapPort(Port):
                 self.mtu = self.queues[0].mtu
             else:
                 self.queues[0].mtu = self.mtu
+            # Of one that was adopted, only the kernel's own length is replaced: another was somebody's choice.
+            if not adopt or read_txqueuelen(name) == KERNEL_DEFAULT:
+                set_txqueuelen(name, txqueuelen)
             if up:
                 self.queues[0].up()
         except pytun.Error as error:

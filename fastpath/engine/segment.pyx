@@ -37,6 +37,7 @@ from fastpath.engine.tables cimport Tables, list_items, new_list, sum_tallies
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.forwarder.forwarder import elements_of
 from fastpath.engine.stats import ForwarderStats, SegmentStats
+from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN
 
 log = logging.getLogger("fastpath")
 
@@ -277,12 +278,14 @@ cdef class Segment:
             self.publish_remotes()
             self.fdb.flush(remote)
 
-    def add_tap(self, str name, *, mtu=1450, bint up=False):
+    def add_tap(self, str name, *, mtu=1450, bint up=False, int txqueuelen=DEFAULT_TXQUEUELEN):
         """Create a TAP interface in the present network namespace and attach it; it may be moved to
-        another one, and renamed. `up` sets it up at once. Needs CAP_NET_ADMIN."""
+        another one, and renamed. `up` sets it up at once. `txqueuelen` is the number of frames that each of
+        its queues keeps for a worker. Needs CAP_NET_ADMIN."""
         with self.tables.lock:
             self._check_port_name(name)
-            return self._attach(TapPort(self.tables, name, mtu=mtu, up=up, offloads=self.offloads))
+            return self._attach(TapPort(self.tables, name, mtu=mtu, up=up, offloads=self.offloads,
+                                        txqueuelen=txqueuelen))
 
     def adopt_tap(self, str name):
         """Take over a TAP that an earlier process left in the present network namespace (TapPort.persist):
