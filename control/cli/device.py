@@ -39,7 +39,7 @@ def vxlan() -> None:
     "add",
     cls=Words,
     usage="NAME id VNI [local A] [remote B]... [dstport P] [srcport MIN MAX] [ttl N|auto] "
-    "[[no]learning] [ageing S] [maxaddress N] [mtu N] [netns NS]",
+    "[[no]learning] [ageing S] [maxaddress N] [mtu N] [txqueuelen N] [netns NS]",
 )
 @click.option(
     "-d", "--detach", "detached", is_flag=True, help="Run in the background: return when the device is ready."

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from fastpath.control.cli.words import Word, read_words
 from fastpath.control.device.config import VxlanConfig
 from fastpath.engine.limits import check_name
+from fastpath.engine.tx_queue import MAX_TXQUEUELEN
 from fastpath.errors import UsageError
 
 VXLAN_WORDS = {
@@ -25,6 +26,7 @@ VXLAN_WORDS = {
     "ageing": Word(1, number=True, hint="ageing SECONDS, 0 for never"),
     "maxaddress": Word(1, number=True, hint="maxaddress NUMBER, 0 for no limit"),
     "mtu": Word(1, number=True, hint="mtu BYTES, 68 to 65521"),
+    "txqueuelen": Word(1, number=True, hint=f"txqueuelen FRAMES, 1 to {MAX_TXQUEUELEN}"),
     "netns": Word(1, hint="netns NAME or PATH"),
 }
 

@@ -17,6 +17,7 @@ from fastpath.control.runtime.engine_options import (
 )
 from fastpath.engine.limits import DEFAULT_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
+from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN, MAX_TXQUEUELEN
 
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(parse_ip)]
 
@@ -37,6 +38,7 @@ class VxlanConfig(BaseModel):
     ageing: Annotated[int, Field(ge=0, lt=1 << 23)] = 300
     maxaddress: Annotated[int, Field(ge=0, lt=1 << 26)] = 0
     mtu: Annotated[int, Field(ge=68, le=65521)] | None = None
+    txqueuelen: Annotated[int, Field(ge=1, le=MAX_TXQUEUELEN)] = DEFAULT_TXQUEUELEN
     netns: str | None = None
     workers: Workers = Field(default_factory=default_workers)
     spin: Spin = DEFAULT_SPIN_US

@@ -50,7 +50,7 @@ class VxlanDevice:
         opened inside a namespace keeps that namespace alive."""
         config = self.config
         name = config.name if config.netns is None else f"fp-{secrets.token_hex(5)}"
-        port = self.segment.add_tap(name, mtu=self.mtu)
+        port = self.segment.add_tap(name, mtu=self.mtu, txqueuelen=config.txqueuelen)
         with Links() as links:
             links.limit_super_frames(links.get(name), self.mtu)
         if config.netns is not None:

@@ -190,6 +190,7 @@ BAD = {
     "long name": (["vxlan", "add", "sixteencharacter", "id", "1"], "cannot be an interface name"),
     "no namespace": ([*ADD, "netns", "fpt-nowhere"], 'no network namespace "fpt-nowhere"'),
     "mtu": ([*ADD, "mtu", "60"], "mtu BYTES, 68 to 65521"),
+    "txqueuelen": ([*ADD, "txqueuelen", "0"], "txqueuelen FRAMES, 1 to 100000"),
     "srcport": ([*ADD, "srcport", "9", "5"], "MIN must not be greater than MAX"),
     "both learning": ([*ADD, "learning", "nolearning"], "exclude each other"),
     "ttl": ([*ADD, "ttl", "256"], "ttl 1 to 255, or ttl auto"),

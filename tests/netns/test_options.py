@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN
 from tests.netns.test_frames import BROADCAST, A, B, frame, ipv4, quiet
 from tests.support.hosts.hosts import Lab, Namespace, ip, wait_for
 
@@ -159,4 +160,12 @@ def test_the_mtu_follows_the_underlay(wire: tuple[Lab, socket.socket]) -> None:
         host.fastpath("vxlan", "add", "vx0", "id", "5", *words.split(), "-d")
         assert f" mtu {mtu}\n" in host.fastpath("vxlan", "show", "vx0").stdout
         assert f" mtu {mtu} " in ip("-n", host.name, "link", "show", "vx0")
+        host.fastpath("vxlan", "del", "vx0")
+
+
+def test_the_length_of_the_queue(two: Lab) -> None:
+    host = two.hosts[0]
+    for words, length in (("", DEFAULT_TXQUEUELEN), ("txqueuelen 77", 77)):
+        host.fastpath("vxlan", "add", "vx0", "id", "5", *words.split(), "-d")
+        assert f" qlen {length}\n" in ip("-n", host.name, "link", "show", "vx0")
         host.fastpath("vxlan", "del", "vx0")
