@@ -11,7 +11,6 @@ from pydantic import RootModel
 
 from fastpath.control.api.unix_http import UnixClient
 from tests.support.control import docker_lab
-from tests.support.hosts.hosts import wait_for
 from tests.support.servers import site as sites
 from tests.trace.walks import ROOT, first_missing, walk
 
@@ -76,8 +75,6 @@ def test_a_docker_call_goes_the_way_that_the_map_shows(traced: Traced) -> None:
 
     def play() -> None:
         traced.docker("CreateEndpoint", docker_lab.endpoint(1, 7, "10.9.0.7/24"))
-        # The reconciler's own pass has begun: it does not make what Join is to make.
-        wait_for(lambda: traced.daemon.client.stats()["segments"], "the network has a segment")
         traced.docker("Join", {**docker_lab.endpoint(1, 7), "SandboxKey": f"/run/netns/{traced.container}"})
 
     check("One Docker call", traced.entered(play))

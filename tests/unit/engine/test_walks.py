@@ -11,7 +11,7 @@ import pytest
 from tests.trace.instrumented import build, names
 from tests.trace.walks import ROOT, first_missing, walk
 
-pytestmark = pytest.mark.slow  # it compiles
+pytestmark = [pytest.mark.slow, pytest.mark.compiler]
 
 
 @pytest.fixture(scope="module")
