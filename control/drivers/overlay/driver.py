@@ -211,7 +211,7 @@ class Overlay(HostDriver):
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
 
     def _leave_gateway(self, endpoint: Endpoint) -> None:
-        """Unless another endpoint needs the way out."""
+        """Remove the way out, unless another endpoint needs it."""
         if self._gateway is not None and not endpoint.manager and not self._leads_outside(endpoint.sandbox):
             self._gateway.remove_sandbox(endpoint.sandbox)
 
