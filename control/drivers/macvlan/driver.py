@@ -42,7 +42,7 @@ class _Seen:
     network: Network
     endpoint: Endpoint
     parent: Link
-    look: bytes
+    fingerprint: bytes
 
 
 class Macvlan(HostDriver):
@@ -148,7 +148,7 @@ class Macvlan(HostDriver):
             self._ensure_endpoint(visit, network, endpoint, parent, mtu)
         elif options_of(network).shim:  # which is not in the sandbox
             self._shims.ensure_route(network, endpoint, parent)
-        if seen == now or fingerprint(visit.netlink, details=True) == now.look:
+        if seen == now or fingerprint(visit.netlink, details=True) == now.fingerprint:
             self._seen[endpoint.id] = now
 
     def _ensure_endpoint(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
