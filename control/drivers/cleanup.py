@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process that was killed left behind, in whatever namespace. Only what bears this host's mark is touched."""
+"""Remove what a process that was killed left behind, in whatever namespace. Only what bears this host's mark is
+touched."""
 
 import contextlib
 import os
@@ -19,7 +20,7 @@ HALF_MADE_S = 60  # a file without a namespace this old is nobody's work in prog
 
 
 def namespaces(more: Iterable[str] = ()) -> dict[int, str]:
-    """Every network namespace that can be found, by inode, each with one path to it."""
+    """Return every network namespace that can be found, by inode, each with one path to it."""
     found: dict[int, str] = {}
     for path in (*more, *_paths()):
         with contextlib.suppress(FastpathError), netns.opened(path) as fd:
@@ -62,7 +63,7 @@ def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
 
 
 def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[str]:
-    """In a network's namespace: remove veths of no endpoint, also such as nobody came to mark."""
+    """Remove veths of no endpoint in a network's namespace, also those that were not marked yet."""
     names = {naming.veth_name(endpoint) for endpoint in wanted}
     path = str(netns.NAMED / namespace)
 
@@ -85,7 +86,7 @@ def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> lis
 
 
 def network_namespaces(host: str) -> dict[str, str]:
-    """The namespaces of networks of this host: name as in `ip netns`, and the network's name."""
+    """Return the namespaces of networks of this host: name as in `ip netns`, and the network's name."""
     found = {}
     for path in sorted(netns.NAMED.glob(f"fastpath-{host}-*")):
         with contextlib.suppress(FastpathError), Visit(str(path)) as visit:
@@ -96,14 +97,14 @@ def network_namespaces(host: str) -> dict[str, str]:
 
 
 def is_in_use(namespace: str) -> bool:
-    """Whether a process has the TAP of a network's namespace open."""
+    """Return whether a process has the TAP of a network's namespace open."""
     with Visit(str(netns.NAMED / namespace)) as visit:
         tap = visit.links.find(naming.VXLAN)
     return tap is not None and tap.queues > 0
 
 
 def remove_half_made_names(host: str) -> list[str]:
-    """Files that were to become names of namespaces."""
+    """Remove files that were to become names of namespaces."""
     removed = []
     for path in sorted(netns.NAMED.glob(f"fastpath-{host}-*")):
         with contextlib.suppress(OSError):

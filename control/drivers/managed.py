@@ -59,8 +59,8 @@ def find(visits: Visits, host: str, endpoint: Endpoint) -> Place | None:
 
 
 def check_lost(endpoint: Endpoint) -> None:
-    """What is not there is made once, when the manager asks for it, and never behind its back. Raises
-    ConflictError."""
+    """Raise ConflictError where the interface was there before: it is made once, when the manager asks for it, and
+    never behind the manager's back."""
     if endpoint.state != "joining":
         raise ConflictError(
             f"the interface of endpoint {endpoint.id} is no longer in {endpoint.sandbox.path}: restart the container"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By what we know our own interfaces and namespaces again, after a restart or a crash: names, and the ifalias."""
+"""The marks by which we recognise our interfaces and namespaces after a restart or a crash: names, and the ifalias."""
 
 import hashlib
 import ipaddress
@@ -11,49 +11,49 @@ VXLAN, BRIDGE = "vxlan0", "br0"  # in a network's namespace, as Docker's overlay
 
 
 def of_endpoint(host: str, identity: str) -> str:
-    """The ifalias of an endpoint's interfaces. Names have no colon, so it can't be another host's."""
+    """Return the ifalias of an endpoint's interfaces. Names have no colon, so it can't be another host's."""
     return f"fastpath:{host}:{identity}"
 
 
 def endpoint_id(host: str, alias: str) -> str | None:
-    """The inverse, or None where it is no endpoint of this host."""
+    """Return the endpoint's id that an ifalias names; None where it is no endpoint of this host."""
     found = re.fullmatch(rf"fastpath:{re.escape(host)}:([0-9a-f]{{16}})", alias)
     return found[1] if found else None
 
 
 def of_network(host: str, name: str) -> str:
-    """The ifalias of lo in a network's namespace."""
+    """Return the ifalias of lo in a network's namespace."""
     return f"fastpath:{host}:network:{name}"
 
 
 def network_name(host: str, alias: str) -> str | None:
-    """The inverse, or None."""
+    """Return the network that an ifalias names, or None."""
     prefix = of_network(host, "")
     return alias[len(prefix) :] if alias.startswith(prefix) else None
 
 
 def namespace_name(host: str, network: Network) -> str:
-    """The namespace of a network, as in `ip netns`."""
+    """Return the name of a network's namespace, as in `ip netns`."""
     return f"fastpath-{host}-{network.name}"
 
 
 def veth_name(endpoint: Endpoint) -> str:
-    """The end of an endpoint's veth that is in the network's namespace."""
+    """Return the name of the end of an endpoint's veth that is in the network's namespace."""
     return f"veth{endpoint.id[:11]}"
 
 
 def source_name(endpoint: Endpoint) -> str:
-    """The interface of an endpoint that somebody else will place, as long as it is in the daemon's namespace."""
+    """Return what a managed endpoint's interface is called as long as it is in the daemon's namespace."""
     return f"fp-{endpoint.id[:12]}"
 
 
 def gateway_addresses(network: Network) -> list[IPInterface]:
-    """What br0 has, on every host the same."""
+    """Return br0's addresses, which are the same on every host."""
     return [ipaddress.ip_interface(f"{subnet.gateway}/{subnet.pool.prefixlen}") for subnet in network.subnets]
 
 
 def gateway_mac(network: Network) -> str:
-    """br0's, on every host the same, so that a container may move between hosts: 02:42 and the gateway's IPv4
+    """Return br0's MAC address, the same on every host, so that a container may move: 02:42 and the gateway's IPv4
     address, as containers have it; else from the network's name."""
     packed = next((s.gateway.packed for s in network.subnets if s.gateway.version == 4), None)
     if packed is None:
@@ -62,17 +62,17 @@ def gateway_mac(network: Network) -> str:
 
 
 def of_gateway(host: str) -> str:
-    """The ifalias of the gateway bridge, and of a sandbox's interface to it."""
+    """Return the ifalias of the gateway bridge, and of a sandbox's interface to it."""
     return f"fastpath:{host}:gateway"
 
 
 def of_gateway_port(host: str, address: ipaddress.IPv4Address) -> str:
-    """The ifalias of the bridge's end of a veth to a sandbox, which has the address."""
+    """Return the ifalias of the bridge's end of a veth to a sandbox, which has the address."""
     return f"{of_gateway(host)}:{address}"
 
 
 def gateway_address(host: str, alias: str) -> ipaddress.IPv4Address | None:
-    """The inverse, or None."""
+    """Return the address that an ifalias names, or None."""
     prefix = of_gateway(host) + ":"
     try:
         return ipaddress.IPv4Address(alias.removeprefix(prefix)) if alias.startswith(prefix) else None
@@ -81,27 +81,27 @@ def gateway_address(host: str, alias: str) -> ipaddress.IPv4Address | None:
 
 
 def of_parent(host: str, name: str) -> str:
-    """The ifalias of what was made to be the parent of a macvlan network: a VLAN interface, or a dummy."""
+    """Return the ifalias of what was made to be the parent of a macvlan network: a VLAN interface, or a dummy."""
     return f"fastpath:{host}:parent:{name}"
 
 
 def parent_network(host: str, alias: str) -> str | None:
-    """The inverse, or None."""
+    """Return the network whose parent an ifalias names, or None."""
     prefix = of_parent(host, "")
     return alias[len(prefix) :] if alias.startswith(prefix) else None
 
 
 def of_shim(host: str, name: str) -> str:
-    """The ifalias of the host's own interface in a macvlan network."""
+    """Return the ifalias of the host's own interface in a macvlan network."""
     return f"fastpath:{host}:shim:{name}"
 
 
 def shim_network(host: str, alias: str) -> str | None:
-    """The inverse, or None."""
+    """Return the network whose shim an ifalias names, or None."""
     prefix = of_shim(host, "")
     return alias[len(prefix) :] if alias.startswith(prefix) else None
 
 
 def short_name(prefix: str, network: str) -> str:
-    """The name of an interface that a network has one of in the daemon's namespace."""
+    """Return the name of an interface that a network has one of in the daemon's namespace."""
     return f"{prefix}{hashlib.sha256(network.encode()).hexdigest()[:10]}"

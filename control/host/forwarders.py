@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forwarders by the words that people type: `acl.py rules=acl.toml '|' bridge`."""
+"""Load forwarders from what people type: `acl.py rules=acl.toml '|' bridge`."""
 
 import importlib
 import importlib.util
@@ -26,26 +26,26 @@ BUILT_IN: dict[str, type[Forwarder]] = {"bridge": LearningBridge, "hub": Hub}
 
 
 def set_forwarder(segment: Segment, wanted: ForwarderSet | None) -> ForwarderInfo:
-    """Have a segment ask this forwarder from now on, or the default one; it as it became. May take a while: not
-    for an event loop's thread. Raises FastpathError, and then nothing has changed."""
+    """Have a segment ask this forwarder from now on, or the default one, and return its state. May take a while: not
+    for an event loop's thread. Raise FastpathError, and then nothing has changed."""
     segment.forwarder = load_all(wanted.elements) if wanted is not None else LearningBridge()
     return info(segment)
 
 
 def info(segment: Segment) -> ForwarderInfo:
-    """What decides in a segment."""
+    """Return the forwarder of a segment."""
     return ForwarderInfo.model_validate(asdict(segment.stats().forwarder))
 
 
 def load_all(elements: Sequence[ForwarderElement]) -> Forwarder:
-    """What forwarder_words.parse found: one forwarder, or a chain of them. Raises FastpathError."""
+    """Load one forwarder, or a chain of them. Raise FastpathError."""
     loaded = [load(element.spec, element.parameters, Path(element.directory)) for element in elements]
     return loaded[0] if len(loaded) == 1 else Chain(*loaded)
 
 
 def load(spec: str, parameters: Mapping[str, str] | None = None, directory: Path = Path()) -> Forwarder:
-    """One forwarder: `bridge`, `hub`, `FILE.py[:NAME]` or `package.module:NAME`. The text of each parameter becomes
-    what the constructor's annotation says; files are found from `directory`. Raises FastpathError."""
+    """Load one forwarder: `bridge`, `hub`, `FILE.py[:NAME]` or `package.module:NAME`. The text of each parameter
+    becomes what the constructor's annotation says; files are found from `directory`. Raise FastpathError."""
     found = _find(spec, directory)
     if parameters and (isinstance(found, Forwarder) or spec in BUILT_IN):
         raise UsageError(f"{spec} takes no parameters")
@@ -78,7 +78,7 @@ def _find(spec: str, directory: Path) -> type[Forwarder] | Forwarder:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Run a file anew, every time: it may have changed."""
+    """Run a file again every time: it may have changed."""
     name = f"fastpath_forwarder_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or path.suffix != ".py":
@@ -106,7 +106,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _only_one(module: ModuleType, spec: str) -> type[Forwarder] | Forwarder:
-    """The forwarder that a file defines, if it is just one."""
+    """Return the forwarder that a file defines, if it is just one."""
     found = dict(_defined(module))
     if len(found) != 1:
         names = ", ".join(found) or "none"
@@ -142,7 +142,7 @@ def _converted(kind: type[Forwarder], spec: str, texts: Mapping[str, str], direc
 
 
 def _value(spec: str, name: str, text: str, hint: Any, directory: Path) -> Any:
-    """The text as the annotation says; lists are separated by commas."""
+    """Convert a text as the annotation says; lists are separated by commas."""
     origin = typing.get_origin(hint) or hint
     if origin is not str and origin is not Path:
         text = HEXADECIMAL.sub(lambda match: str(int(match[0], 16)), text)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this host really has: segments, interfaces, gateways, and what the engine knows. Every method is called
-from one thread, compares with the plan, and changes what differs. Nothing here waits for the store."""
+"""HostState knows what this host really has: segments, interfaces, gateways, and what the engine knows. Every method is
+called from one thread, compares with the plan, and changes what differs. Nothing here waits for the store."""
 
 import contextlib
 import logging
@@ -64,33 +64,33 @@ class HostState:
         self._here: dict[str, _Here] = {}
 
     def networks_here(self) -> set[str]:
-        """The networks that have a segment on this host."""
+        """Return the networks that have a segment on this host."""
         return set(self._here)
 
     def endpoints_here(self) -> dict[str, set[str]]:
-        """For each of these networks, the ids of the endpoints that have an interface on this host."""
+        """Return for each of these networks the ids of the endpoints that have an interface on this host."""
         return {name: set(here.endpoints) for name, here in self._here.items()}
 
     def dead_endpoints(self) -> list[Endpoint]:
-        """Endpoints here whose sandbox is gone. Raises RefusedError where that cannot be told at present."""
+        """Return endpoints here whose sandbox is gone. Raise RefusedError where that cannot be told at present."""
         return [e for here in self._here.values() for e in here.endpoints.values() if not netns.is_named(e.sandbox)]
 
     def sync_of(self, name: str) -> NetworkSync | None:
-        """What the engine was told of a network."""
+        """Return what the engine was told of a network."""
         here = self._here.get(name)
         return here.sync if here is not None else None
 
     def check_network(self, network: Network) -> None:
-        """Whether this host could have endpoints of a network that is to be made. Raises FastpathError."""
+        """Raise FastpathError where this host could not have endpoints of a network that is to be made."""
         self._driver(network).check(network)
 
     def own_mac(self, network: Network) -> str | None:
-        """The MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        """Return the MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
         return self._driver(network).own_mac(network)
 
     def take_over(self, plan: NetworkPlan) -> None:
         """Let frames flow again for the interfaces that an earlier process left, and leave the rest for `reconcile`,
-        which takes far longer, and says what is wrong. Raises FastpathError."""
+        which takes far longer, and says what is wrong. Raise FastpathError."""
         with self._visits:
             self._take_over(plan)
 
@@ -111,8 +111,8 @@ class HostState:
         self._program(here, plan)  # where endpoints share a port it is known only now
 
     def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
-        """One network and all that belongs to it. With `only`, of the local endpoints that were in order just these are
-        looked at: a look takes some ms, and a host may have hundreds."""
+        """Reconcile one network and all that belongs to it. With `only`, of the local endpoints that were in order just
+        these are looked at: a look takes some ms, and a host may have hundreds."""
         with self._visits:
             return self._reconcile(plan, only)
 
@@ -166,14 +166,14 @@ class HostState:
             raise ConflictError(failed[endpoint.id].text)
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
-        """One local endpoint's interface, also where there is none."""
+        """Remove one local endpoint's interface. No error where there is none."""
         here = self._here.get(endpoint.network)
         if here is not None:
             self._drop(here, endpoint)
 
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
-        """These endpoints, which are not local, are so now (None: gone). Raises ConflictError where the engine refuses
-        one; the others are done."""
+        """Tell the engine how endpoints of other hosts are now (None: gone). Raise ConflictError where the engine
+        refuses one; the others are done."""
         here = self._here[name]
         failed: dict[str, Problem] = {}
         if here.sync is not None:
@@ -185,7 +185,7 @@ class HostState:
             raise ConflictError(f"endpoint {identity} of {name}: {why.text}")
 
     def remove_network(self, name: str) -> None:
-        """This host no longer takes part in the network."""
+        """Remove all that this host has of a network."""
         here = self._here.get(name)
         if here is None:
             return
@@ -197,12 +197,12 @@ class HostState:
         del self._here[name]
 
     def ensure_gateway(self) -> None:
-        """The way out of this host's containers."""
+        """Repair the way out of this host's containers."""
         for driver in self._drivers.values():
             driver.ensure_gateway()
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
-        """What a predecessor left that nobody wants."""
+        """Remove what a predecessor left and nobody wants, and return what was done."""
         wanted, networks = list(wanted), list(networks)
         return [said for driver in self._drivers.values() for said in driver.remove_strays(wanted, networks)]
 
@@ -213,7 +213,7 @@ class HostState:
         name = plan.network.name
         here = self._here.get(name)
         if here is not None and here.network != plan.network:
-            log.warning("the network %s was changed in the store: it is made anew here", name)
+            log.warning("the network %s was changed in the store: it is made again here", name)
             self.remove_network(name)
             here = None
         self._check_vni(plan.network)
@@ -227,7 +227,7 @@ class HostState:
         return here
 
     def _check_vni(self, network: Network) -> None:
-        """No two networks may have one segment: they would lose it with the first that goes. Raises ConflictError."""
+        """Raise ConflictError where another network has the segment: both would lose it with the first that goes."""
         for other in [here.network for here in self._here.values()]:
             if other.vni == network.vni and network.vni is not None and other.name != network.name:
                 raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
@@ -251,7 +251,7 @@ class HostState:
             outcome.made.append(endpoint)
 
     def _reconcile_joining(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
-        """One whose manager is about to place the interface: it is made, or waited for."""
+        """Make the interface that a manager is about to place, or wait for it."""
         if endpoint.sandbox == NOWHERE:
             return
         self._ensure(here, plan, endpoint)
@@ -278,7 +278,7 @@ class HostState:
         return here.sync.update(self._entries(here, plan)) if here.sync is not None else {}
 
     def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, EngineEntry]:
-        """What the engine should know of the network, by endpoint."""
+        """Return what the engine should know of the network, by endpoint."""
         found = {e.id: entry for e in plan.endpoints if (entry := self._entry(here, e, plan.peers)) is not None}
         port = self._driver(plan.network).gateway_port(plan.network)
         if port is not None:

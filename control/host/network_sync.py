@@ -46,11 +46,11 @@ class NetworkSync:
 
     @property
     def vteps(self) -> frozenset[IPAddress]:
-        """The VTEPs that have endpoints of this network."""
+        """Return the VTEPs that have endpoints of this network."""
         return frozenset(self._vteps)
 
     def set(self, identity: str, entry: EngineEntry | None) -> None:
-        """One endpoint is so now, or is no more."""
+        """Program one endpoint as it is now; None: it is gone."""
         before = self._entries.get(identity)
         if before == entry:
             return
@@ -66,7 +66,7 @@ class NetworkSync:
             self._spare(before.vtep)
 
     def update(self, wanted: Mapping[str, EngineEntry | None]) -> dict[str, Problem]:
-        """These endpoints are so now (None: gone). Returns what the engine refused; the others are done."""
+        """Program these endpoints as they are now (None: gone). Return what the engine refused; the others are done."""
         failed = {}
         for identity, entry in wanted.items():
             try:
@@ -76,7 +76,7 @@ class NetworkSync:
         return failed
 
     def sync(self, wanted: Mapping[str, EngineEntry]) -> int:
-        """All endpoints are so now; what the engine has is compared and repaired. Returns how many repairs
+        """Program all endpoints, and compare and repair what the engine has. Return how many repairs
         were needed of what had been programmed before. `failed` has what the engine refused."""
         self.failed = self.update(dict.fromkeys([known for known in self._entries if known not in wanted]))
         self.failed |= self.update(wanted)
@@ -107,7 +107,7 @@ class NetworkSync:
                 self.segment.neighbours.delete(address)
 
     def _disown(self, what: str | IPAddress, identity: str) -> bool:
-        """Whether it was that endpoint's."""
+        """Forget the owner, and return whether it was that endpoint's."""
         if self._owners.get(what) != identity:
             return False
         del self._owners[what]
@@ -186,7 +186,7 @@ class NetworkSync:
 
 
 def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> EngineEntry | None:
-    """What the engine of `host` should know of an endpoint: None where its host is no peer at present, or it is
+    """Return what the engine of `host` should know of an endpoint: None where its host is no peer at present, or it is
     on its way out. `port` is where a local one's frames come from, if its address isn't the port's own."""
     addresses = tuple(address.ip for address in endpoint.addresses)
     if endpoint.state == "leaving":

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a peer's data path answer, and how fast? A question goes out as a frame of a segment of our own, through the
-engine, the underlay and the peer's engine to its daemon, which sends it back.
+"""The prober asks whether a peer's data path answers, and how fast. A question goes out as a frame of a segment of our
+own, through the engine, the underlay and the peer's engine to its daemon, which sends it back.
 
 The frame: Ethernet with a local experimental EtherType (IEEE 802, 88-B5), then `MAGIC`, one byte that says question
 or answer, and eight bytes that the asker chose.
@@ -43,16 +43,16 @@ class Pulse:
     round_trip: float | None = None
 
     def due(self, now: float, interval: float) -> bool:
-        """Whether it is time to ask."""
+        """Return whether it is time to ask."""
         return now - self.asked >= (interval if self.answered is not None else min(interval, EAGER_S))
 
     def silent(self, now: float, patience: float) -> bool:
-        """Whether nothing was heard for so many seconds."""
+        """Return whether nothing was heard for so many seconds."""
         return now - (self.answered if self.answered is not None else self.since) > patience
 
 
 def probe_mac(host: str) -> bytes:
-    """The MAC address of a host's daemon in the probes' segment: locally administered, from the host's name."""
+    """Return the MAC address of a host's daemon in the probes' segment: locally administered, from the host's name."""
     return b"\x02\xfa" + hashlib.sha256(host.encode()).digest()[:4]
 
 
@@ -81,7 +81,7 @@ class Prober:
                 self.pulses[host] = Pulse(vtep, time.monotonic())
 
     async def run(self, interval: float) -> None:
-        """Ask, for ever."""
+        """Ask until cancelled."""
         loop, fd = asyncio.get_running_loop(), self._port.fileno()
         later: list[asyncio.TimerHandle] = []
 
@@ -109,7 +109,7 @@ class Prober:
                 self._send(probe_mac(host), QUESTION + pulse.nonce)
 
     def receive(self) -> bool:
-        """Take what arrived; whether there may be more."""
+        """Take what arrived, and return whether there may be more."""
         for _ in range(AT_ONCE):
             frame = self._port.receive()
             if frame is None:

@@ -27,11 +27,11 @@ class HostUnderlay:
 
     @property
     def overhead(self) -> int:
-        """What the tunnel adds to a container's packet, in bytes."""
+        """Return what the tunnel adds to a container's packet, in bytes."""
         return OVERHEAD_V4 if self.vtep.version == 4 else OVERHEAD_V6
 
     def container_mtu(self) -> int:
-        """What the underlay leaves for the containers' packets."""
+        """Return what the underlay leaves for the containers' packets."""
         return max(MIN_MTU, self._smallest - self.overhead)
 
     def subscribe(self, listener: Callable[[], object]) -> None:

@@ -21,8 +21,8 @@ QUIET_S, LATEST_S = 0.3, 3.0
 
 
 def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
-    """The VTEP's address, and the interface that has it, from an address of this host or the name of an interface;
-    None means the interface of the default route. Of an interface's addresses an IPv4 one comes first. Raises
+    """Return the VTEP's address, and the interface that has it, from an address of this host or the name of an
+    interface; None means the interface of the default route. Of an interface's addresses an IPv4 one comes first. Raise
     FastpathError where there is no such thing."""
     with Links() as links:
         if text is None:
@@ -42,12 +42,12 @@ def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
 
 
 def underlay_mtu(vtep: IPAddress, remotes: Iterable[IPAddress] = ()) -> int:
-    """The largest IP packet, in bytes, that gets from here to each of the remotes, as far as this host knows."""
+    """Return the largest IP packet, in bytes, that gets from here to each of the remotes, as far as this host knows."""
     return path_mtu(vtep, tuple(remotes))
 
 
 def routed_subnets() -> list[tuple[IPNetwork, str]]:
-    """The subnets that this host has routes to, and by what: no network of containers may overlap them."""
+    """Return the subnets that this host has routes to, and by what: no network of containers may overlap them."""
     with Links() as links:
         names = {link.index: link.name for link in links.all()}
         return [
@@ -59,7 +59,7 @@ def routed_subnets() -> list[tuple[IPNetwork, str]]:
 
 
 def own_addresses() -> set[IPAddress]:
-    """All that this host has."""
+    """Return all addresses that this host has."""
     with Links() as links:
         return {address.ip for _, address in links.addresses()}
 
@@ -96,7 +96,7 @@ class UnderlayWatch:
         self._deadline = 0.0
 
     def start(self) -> None:
-        """Begin, in the running loop."""
+        """Begin to watch, in the running loop."""
         self._loop = asyncio.get_running_loop()
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
@@ -104,7 +104,7 @@ class UnderlayWatch:
         self._loop.add_reader(self._socket, self._readable)
 
     def close(self) -> None:
-        """End."""
+        """End the watch."""
         if self._timer is not None:
             self._timer.cancel()
         if self._socket is not None:

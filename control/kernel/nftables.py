@@ -8,7 +8,7 @@ import subprocess
 from fastpath.errors import RefusedError
 
 TABLE = "ip fastpath"
-PATIENCE_S = 10  # for either program: whoever calls is the one thread that touches the kernel
+PATIENCE_S = 10  # for either program: the caller is the one thread that touches the kernel
 _DOCKERS = "DOCKER-USER"  # what Docker goes through before it drops
 
 # An accept here does not undo a drop in another table: docs/overlay.md, for hosts that forward nothing by default.
@@ -32,7 +32,7 @@ table {table} {{
 
 
 def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
-    """What containers behind the bridge send to the outside leaves with the host's address. Raises RefusedError."""
+    """Give the host's address to what containers behind the bridge send to the outside. Raise RefusedError."""
     _nft(_RULES.format(table=TABLE, bridge=bridge, network=network))
     if _iptables("-S", _DOCKERS):
         for way in ("-i", "-o"):
@@ -42,7 +42,7 @@ def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
 
 
 def remove(bridge: str) -> None:
-    """All of it goes, if it is there."""
+    """Remove all of it, if it is there."""
     _nft(f"add table {TABLE}\ndelete table {TABLE}\n")
     if _iptables("-S", _DOCKERS):
         for way in ("-i", "-o"):
@@ -50,7 +50,8 @@ def remove(bridge: str) -> None:
 
 
 def _iptables(*words: str) -> bool:
-    """Whether it succeeded. Docker cannot do without iptables, and by it alone the rules fit either of its kinds."""
+    """Call iptables, and return whether it succeeded. Docker cannot do without iptables, and by it alone the rules fit
+    either of its kinds."""
     try:
         command = ["iptables", "-w", *words]
         return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S).returncode == 0

@@ -19,20 +19,20 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def enter_namespace(fd: int) -> None:
-    """The calling thread enters the network namespace."""
+    """Move the calling thread into the network namespace."""
     _call("setns", ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET))
 
 
 def new_namespace() -> None:
-    """The calling thread gets a network namespace of its own."""
+    """Move the calling thread into a new network namespace."""
     _call("unshare", ctypes.c_int(CLONE_NEWNET))
 
 
 def mount(source: str, target: str, flags: int) -> None:
-    """mount(2), for bind mounts and changes of propagation."""
+    """Call mount(2), for bind mounts and changes of propagation."""
     _call("mount", source.encode(), target.encode(), b"none", ctypes.c_ulong(flags), None)
 
 
 def unmount(target: str) -> None:
-    """umount2(2), lazily."""
+    """Call umount2(2), lazily."""
     _call("umount2", target.encode(), ctypes.c_int(MNT_DETACH))

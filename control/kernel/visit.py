@@ -82,7 +82,7 @@ class Worker:
 
 
 class Visit:
-    """A namespace while it is open. Raises UsageError where there is none, ConflictError where a Sandbox is not the one
+    """A namespace while it is open. Raise UsageError where there is none, ConflictError where a Sandbox is not the one
     that it was."""
 
     def __init__(self, where: str | Sandbox) -> None:

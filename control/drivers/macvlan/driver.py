@@ -42,7 +42,7 @@ class _Seen:
     network: Network
     endpoint: Endpoint
     parent: Link
-    look: bytes
+    fingerprint: bytes
 
 
 class Macvlan(HostDriver):
@@ -58,8 +58,8 @@ class Macvlan(HostDriver):
         self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
 
     def ensure_network(self, network: Network, mtu: int) -> None:
-        """The parent, where it can be made, and the shim, where it is wanted. What is wrong is told by `problem`: a
-        parent that went away does not keep endpoints from being removed."""
+        """Make the parent, where that can be made, and the shim, where it is wanted. What is wrong is told by
+        `problem`: a parent that went away does not keep endpoints from being removed."""
         try:
             parent = self._parents.ensure(network)
             if options_of(network).shim:
@@ -71,7 +71,7 @@ class Macvlan(HostDriver):
             self._trouble.pop(network.name, None)
 
     def check(self, network: Network) -> None:
-        """Whether this host could have endpoints of the network, by making an interface. Leaves nothing. Raises
+        """Make an interface and remove it, to see whether this host could have endpoints of the network. Raise
         FastpathError with the kernel's reason."""
         here = network.name in self._members
         try:
@@ -86,7 +86,7 @@ class Macvlan(HostDriver):
                 self._parents.remove(network)
 
     def own_mac(self, network: Network) -> str | None:
-        """In the mode passthru it is the parent's. Raises FastpathError."""
+        """Return the parent's in the mode passthru. Raise FastpathError."""
         if options_of(network).mode != "passthru":
             return None
         parent = self._parents.ensure(network)
@@ -100,7 +100,7 @@ class Macvlan(HostDriver):
             raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
 
     def problem(self, network: Network) -> Problem | None:
-        """What is wrong with the parent: it is away, down, has no carrier; or with the shim."""
+        """Return what is wrong with the parent: it is away, down, has no carrier; or with the shim."""
         try:
             trouble = self._parents.problem(network) or self._trouble.get(network.name)
             if trouble is None and options_of(network).shim:
@@ -110,15 +110,15 @@ class Macvlan(HostDriver):
         return trouble
 
     def remove_network(self, network: Network) -> None:
-        """The shim goes, and the parent, if we made it."""
+        """Remove the shim, and the parent, if we made it."""
         self._shims.remove(network)
         self._parents.remove(network)
         self._trouble.pop(network.name, None)
         self._members.pop(network.name, None)
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
-        """The interface in its sandbox. One that is there stays while its parent is away. Raises ConflictError where
-        the sandbox is gone, or has another interface of that name: nothing is changed then."""
+        """Make the interface in its sandbox. One that is there stays while its parent is away. Raise ConflictError
+        where the sandbox is gone, or has another interface of that name: nothing is changed then."""
         if endpoint.sandbox.inode == os.stat(OWN).st_ino:
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
         if endpoint.manager:
@@ -148,7 +148,7 @@ class Macvlan(HostDriver):
             self._ensure_endpoint(visit, network, endpoint, parent, mtu)
         elif options_of(network).shim:  # which is not in the sandbox
             self._shims.ensure_route(network, endpoint, parent)
-        if seen == now or fingerprint(visit.netlink, details=True) == now.look:
+        if seen == now or fingerprint(visit.netlink, details=True) == now.fingerprint:
             self._seen[endpoint.id] = now
 
     def _ensure_endpoint(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
@@ -163,7 +163,8 @@ class Macvlan(HostDriver):
 
     @contextlib.contextmanager
     def _becoming_member(self, network: Network, endpoint: Endpoint, parent: Link, *, new: bool) -> Iterator[None]:
-        """The interface is completed within, then the host's route to it. If anything fails, one that is new goes."""
+        """Let the interface be completed within, then add the host's route to it. If anything fails, one that is new
+        goes."""
         try:
             yield
             if options_of(network).shim:
@@ -175,7 +176,7 @@ class Macvlan(HostDriver):
         self._members.setdefault(network.name, set()).add(endpoint.id)
 
     def _ensure_placed(self, network: Network, endpoint: Endpoint) -> None:
-        """The same for an endpoint whose manager places the interface (managed.py): it is made in the daemon's
+        """Do the same for an endpoint whose manager places the interface (managed.py): it is made in the daemon's
         namespace, and kept in order wherever it is by now."""
         place = managed.find(self._visits, self._host, endpoint)
         try:
@@ -212,7 +213,7 @@ class Macvlan(HostDriver):
             links.move(link, visit.fd, endpoint.sandbox.path, endpoint.ifname)
 
     def _make_placed(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> managed.Place:
-        """The interface, marked, in the daemon's namespace, under the name that its manager is told."""
+        """Make the interface, marked, in the daemon's namespace, under the name that its manager is told."""
         with self._visits.at_home() as links:
             link = self._add(links, network, endpoint, parent, mtu)
             try:
@@ -222,7 +223,7 @@ class Macvlan(HostDriver):
                 raise
 
     def _add(self, links: StackedLinks, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> Link:
-        """The interface, marked, in the daemon's namespace, under a name that nobody else gives."""
+        """Make the interface, marked, in the daemon's namespace, under a name that nobody else gives."""
         mode = options_of(network).mode
         if mode == "passthru":
             self._check_alone(network, parent, endpoint.id)
@@ -235,7 +236,7 @@ class Macvlan(HostDriver):
         return links.get(name)
 
     def _complete(self, visit: Visit, network: Network, endpoint: Endpoint, mtu: int) -> None:
-        """In the sandbox: add what the interface still lacks."""
+        """Add what the interface still lacks in the sandbox."""
         links = visit.links
         link = self._find(links, endpoint)
         if link is None:
@@ -251,7 +252,7 @@ class Macvlan(HostDriver):
             links.ensure_default_route(subnet.gateway, link)
 
     def _keep(self, network: Network, place: managed.Place, mtu: int) -> None:
-        """Of an interface that somebody else placed: what is ours to keep in order."""
+        """Keep in order what is ours of an interface that somebody else placed."""
 
         def repair(visit: Home | Visit, link: Link) -> None:
             _let_in(visit.links, visit.links.ensure(link, mtu=mtu), options_of(network).mode)
@@ -260,7 +261,7 @@ class Macvlan(HostDriver):
         managed.repair(self._visits, place, repair)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """The interface goes, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
+        """Remove the interface, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
         already."""
         self._seen.pop(endpoint.id, None)
         with self._visits:
@@ -299,7 +300,7 @@ class Macvlan(HostDriver):
 
 
 def _let_in(links: StackedLinks, link: Link, mode: str) -> None:
-    """The mode, and frames for MAC addresses that are not the parent's."""
+    """Set the mode, and admit frames for MAC addresses that are not the parent's."""
     if link.mode != mode:
         links.set_mode(link, mode)
     if not link.promiscuous and mode != "passthru":  # which does it by itself
@@ -311,8 +312,8 @@ def _half_made(endpoint: Endpoint) -> str:
 
 
 def _set_sysctls(endpoint: Endpoint) -> None:
-    """The LAN's routers shall not give the sandbox addresses and routes that the store does not know of; and switches
-    are to learn at once where its address is now."""
+    """Keep the LAN's routers from giving the sandbox addresses and routes that the store does not know of; and let
+    switches learn at once where its address is now."""
     name = endpoint.ifname
     wants_ipv6 = any(address.version == 6 for address in endpoint.addresses)
     sysctl.ensure(f"ipv6/conf/{name}/accept_ra", 0)

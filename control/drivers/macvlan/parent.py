@@ -41,7 +41,7 @@ class Parents:
         self._known: dict[str, tuple[Network, int]] = {}  # with the index of its parent, when it was last seen
 
     def ensure(self, network: Network) -> Link:
-        """The network's parent. Raises FastpathError where there is none, or it can't be one."""
+        """Find or make the network's parent. Raise FastpathError where there is none, or it can't be one."""
         options = options_of(network)
         with self._visits.at_home() as links:
             link = self._find(links, network, options)
@@ -55,7 +55,8 @@ class Parents:
         return link
 
     def _check_free(self, links: StackedLinks, network: Network, link: Link) -> None:
-        """Two names may be one interface's, here (`ip link property`)."""
+        """Raise ConflictError where another network has the parent: one interface may have two names
+        (`ip link property`)."""
         for other, index in self._known.values():
             if index == link.index and other.name != network.name:
                 theirs = self._find(links, other, options_of(other))
@@ -63,7 +64,7 @@ class Parents:
                     raise ConflictError(f"{link.name} is the parent of the network {other.name} already, on this host")
 
     def _find(self, links: StackedLinks, network: Network, options: MacvlanOptions) -> Link | None:
-        """By its name, or one of its alternative names; one that we made by its mark, too."""
+        """Return the parent of that name, or alternative name; one that we made is known by its mark, too."""
         found = links.find(_name(network, options))
         if found is not None:
             return found
@@ -96,7 +97,7 @@ class Parents:
         return self._repair(links, network, options, made)
 
     def _repair(self, links: StackedLinks, network: Network, options: MacvlanOptions, link: Link) -> Link:
-        """One of ours: its name, mark, MTU, and that it is up, unless what it stands on is down."""
+        """Repair one of ours: its name, mark, MTU, and that it is up, unless what it stands on is down."""
         below = links.by_index(link.lower) if link.kind == "vlan" else None
         mtu = below.mtu if below is not None else network.mtu or DUMMY_MTU
         alias = naming.of_parent(self._host, network.name)
@@ -122,11 +123,11 @@ class Parents:
         )
 
     def seen(self, network: Network, index: int) -> None:
-        """An interface of the network stands on this one."""
+        """Note that an interface of the network stands on this one."""
         self._known.setdefault(network.name, (network, index))
 
     def problem(self, network: Network) -> Problem | None:
-        """What is wrong with a parent that is there."""
+        """Return what is wrong with a parent that is there."""
         options = options_of(network)
         with self._visits.at_home() as links:
             link = self._find(links, network, options)
@@ -146,7 +147,7 @@ class Parents:
         return None
 
     def remove(self, network: Network) -> None:
-        """It goes, if we made it."""
+        """Remove it, if we made it."""
         self._known.pop(network.name, None)
         alias = naming.of_parent(self._host, network.name)
         half_made = tuple(naming.short_name(prefix, network.name) for prefix in (HALF_MADE, DUMMY))
@@ -157,7 +158,7 @@ class Parents:
                     log.info("removed the interface %s: the network %s is gone here", link.name, network.name)
 
     def remove_strays(self, networks: Iterable[Network]) -> list[str]:
-        """Those that we made go, unless one of these networks has them; says which."""
+        """Remove those that we made, unless one of these networks has them; return which."""
         wanted = {network.name for network in networks if network.driver == "macvlan"}
         said = []
         with self._visits.at_home() as links:
@@ -182,7 +183,7 @@ def _is_half_made(link: Link, *beginnings: str) -> bool:
 
 
 def _check(link: Link) -> None:
-    """Raises FastpathError where the interface can't be a parent."""
+    """Raise FastpathError where the interface can't be a parent."""
     if not link.ethernet:
         raise UsageError(f"{link.name} cannot be the parent of a macvlan network: it is no Ethernet interface")
     if link.kind in ("macvlan", "macvtap"):
@@ -195,7 +196,7 @@ def _check(link: Link) -> None:
 
 
 def mtu_for(network: Network, parent: Link) -> int:
-    """Of the network's interfaces. Raises UsageError where the parent's is smaller."""
+    """Return the MTU of the network's interfaces. Raise UsageError where the parent's is smaller."""
     if network.mtu is not None and network.mtu > parent.mtu:
         raise UsageError(
             f"the network {network.name} wants an MTU of {network.mtu}, but its parent {parent.name} has {parent.mtu}"

@@ -31,7 +31,7 @@ class Shims:
         self._visits = visits
 
     def ensure(self, network: Network, parent: Link, mtu: int) -> None:
-        """The network's shim, on its parent. Raises FastpathError."""
+        """Make or repair the network's shim, on its parent. Raise FastpathError."""
         name, alias = naming.short_name(SHIM, network.name), naming.of_shim(self._host, network.name)
         with self._visits.at_home() as links:
             link = links.find(name)
@@ -48,7 +48,7 @@ class Shims:
             links.ensure(link, up=True)
 
     def _mac(self, network: Network) -> str:
-        """Always the same, since it never tells the containers of another one."""
+        """Return the shim's MAC address: always the same, since containers are never told of another one."""
         digest = hashlib.sha256(f"{self._host}/{network.name}".encode()).digest()
         return (b"\x02" + digest[:5]).hex(":")
 
@@ -57,7 +57,7 @@ class Shims:
         return link if link is not None and link.alias == naming.of_shim(self._host, network.name) else None
 
     def ensure_route(self, network: Network, endpoint: Endpoint, parent: Link) -> None:
-        """The host's route to an endpoint, if it has an address that the endpoint can answer to."""
+        """Add the host's route to an endpoint, if it has an address that the endpoint can answer to."""
         with self._visits.at_home() as links:
             link = self._find(links, network)
             source = _source(links, network, parent)
@@ -71,7 +71,7 @@ class Shims:
                     links.ensure_host_route(link, address, source)
 
     def remove_route(self, network: Network, endpoint: Endpoint) -> None:
-        """The inverse. No error where there is none."""
+        """Remove the host's route to an endpoint. No error where there is none."""
         with self._visits.at_home() as links:
             link = self._find(links, network)
             if link is not None:
@@ -80,7 +80,7 @@ class Shims:
                     links.delete_neighbour(link, address)
 
     def problem(self, network: Network, parent: Link) -> Problem | None:
-        """Why the host does not reach its containers."""
+        """Return why the host does not reach its containers."""
         with self._visits.at_home() as links:
             if _source(links, network, parent) is not None:
                 return None
@@ -92,7 +92,7 @@ class Shims:
         return Problem(network.name, "network", "shim-no-address", why)
 
     def remove(self, network: Network) -> None:
-        """It goes, with its routes."""
+        """Remove it, with its routes."""
         with self._visits.at_home() as links:
             link = links.find(naming.short_name(SHIM, network.name))
             ours = ("", naming.of_shim(self._host, network.name))
@@ -100,7 +100,7 @@ class Shims:
                 links.delete(link)
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
-        """Shims of other networks than these go, and routes to other endpoints; says which."""
+        """Remove shims of other networks than these, and routes to other endpoints; return which."""
         names = {network.name for network in networks if network.options.get("shim") == "yes"}
         endpoints = list(wanted)
         said = []
@@ -126,7 +126,7 @@ def _ipv4(endpoint: Endpoint) -> list[IPAddress]:
 
 
 def _source(links: StackedLinks, network: Network, parent: Link) -> IPAddress | None:
-    """This host's address in the network's LAN: the parent's, else another interface's."""
+    """Return this host's address in the network's LAN: the parent's, else another interface's."""
     pools = [subnet.pool for subnet in network.subnets if subnet.pool.version == 4]
     found = [
         (index != parent.index, address.ip)

@@ -128,7 +128,7 @@ class DirectLayout:
         return port
 
     def _complete(self, segment: Segment, endpoint: Endpoint, mtu: int, port: TapPort | None, visit: Visit) -> TapPort:
-        """In the sandbox: add what the TAP still lacks."""
+        """Add what the TAP still lacks in the sandbox."""
         link = self._find(visit.links, endpoint)
         if link is None:
             raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")

@@ -36,7 +36,7 @@ class _Seen:
     network: Network
     endpoint: Endpoint
     mtu: int
-    look: tuple[bytes, ...]
+    fingerprints: tuple[bytes, ...]
 
 
 @dataclass
@@ -173,16 +173,16 @@ class Overlay(HostDriver):
         """Do nothing where all looks as it did when it was in order."""
         here = self._here.setdefault(network.name, _Here())
         unstated = endpoint.model_copy(update={"state": "ready"})
-        now = _Seen(network, unstated, mtu, self._look(network, endpoint))
+        now = _Seen(network, unstated, mtu, self._fingerprints(network, endpoint))
         seen, port = here.seen.pop(endpoint.id, (None, None))
         if seen != now or port is None or not is_usable(port):
             port = self._ensure_endpoint(network, endpoint, mtu)
-            if self._look(network, endpoint) != now.look:
+            if self._fingerprints(network, endpoint) != now.fingerprints:
                 return port  # something was changed, by us: in order is what it looks like at the next visit
         here.seen[endpoint.id] = (now, port)
         return port
 
-    def _look(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
+    def _fingerprints(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
         """Return the fingerprints of the namespaces that an endpoint has to do with."""
         found = [fingerprint(self._visits.to(endpoint.sandbox).netlink)]
         found.append(self._layouts[network.layout].fingerprint(network, endpoint))
@@ -211,7 +211,7 @@ class Overlay(HostDriver):
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
 
     def _leave_gateway(self, endpoint: Endpoint) -> None:
-        """Unless another endpoint needs the way out."""
+        """Remove the way out, unless another endpoint needs it."""
         if self._gateway is not None and not endpoint.manager and not self._leads_outside(endpoint.sandbox):
             self._gateway.remove_sandbox(endpoint.sandbox)
 

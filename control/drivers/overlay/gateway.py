@@ -35,7 +35,7 @@ class GatewayBridge:
         self._taken: dict[str, ipaddress.IPv4Address] | None = None
 
     def ensure(self) -> None:
-        """The bridge, its address, forwarding, masquerading. Raises ConflictError where the subnet is in use."""
+        """Make the bridge, its address, forwarding and masquerading. Raise ConflictError where the subnet is in use."""
         with self._visits:
             self._ensure_bridge(self._visits.home.links)
         nftables.masquerade(BRIDGE, self._address.network)
@@ -64,12 +64,12 @@ class GatewayBridge:
                 )
 
     def exists(self) -> bool:
-        """Whether the bridge was made."""
+        """Return whether the bridge was made."""
         with self._visits:
             return self._visits.home.links.find(BRIDGE) is not None
 
     def has_sandbox(self, where: Sandbox) -> bool:
-        """Whether the sandbox has its veth."""
+        """Return whether the sandbox has its veth."""
         with self._visits:
             return self._visits.home.links.find(_port_name(where)) is not None
 
@@ -79,7 +79,7 @@ class GatewayBridge:
             return link_fingerprint(self._visits.home.netlink, _port_name(where))
 
     def ensure_sandbox(self, where: Sandbox, *, avoid: str = "") -> None:
-        """The sandbox's veth to the bridge, its address, and a default route, where it has none. The interface gets
+        """Make the sandbox's veth to the bridge, its address, and a default route where it has none. The interface gets
         the next free name ethN, N from 1, but not `avoid`. What was made is undone on failure."""
         new = False
         with self._visits:
@@ -103,7 +103,7 @@ class GatewayBridge:
                 raise
 
     def _ensure_port(self, links: Links, port: Link, bridge: Link) -> ipaddress.IPv4Interface:
-        """The bridge's end; returns the address that the sandbox has, or shall have."""
+        """Repair the bridge's end, and return the address that the sandbox has, or shall have."""
         address = naming.gateway_address(self._host, port.alias)
         if address is None or address not in self._address.network:
             address = self._free_address(links, port.name)
@@ -115,8 +115,8 @@ class GatewayBridge:
         return ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")
 
     def _free_address(self, links: Links, name: str) -> ipaddress.IPv4Address:
-        """What the sandbox had before, or the lowest that none has. One that went without our doing keeps its
-        address until all others are taken."""
+        """Return what the sandbox had before, or the lowest address that none has. One that went without our doing
+        keeps its address until all others are taken."""
         for _ in range(2):
             if self._taken is None:
                 there = {link.name: naming.gateway_address(self._host, link.alias) for link in links.all()}
@@ -147,14 +147,14 @@ class GatewayBridge:
         links.ensure_default_route(self._address.ip, link)
 
     def remove_sandbox(self, where: Sandbox) -> None:
-        """The veth goes. No error where it is gone already."""
+        """Remove the veth. No error where it is gone already."""
         with self._visits.at_home() as links:
             port = links.find(_port_name(where))
             if port is not None:
                 self._delete(links, port)
 
     def remove_strays(self, wanted: list[Sandbox]) -> list[str]:
-        """Remove the veths of sandboxes that are not wanted; says which."""
+        """Remove the veths of sandboxes that are not wanted; return which."""
         names = {_port_name(where) for where in wanted}
         with self._visits.at_home() as links:
             bridge = links.find(BRIDGE)
@@ -170,7 +170,7 @@ class GatewayBridge:
         return marked or (not link.alias and bridge is not None and bridge.alias == self._alias)
 
     def remove(self) -> None:
-        """Everything goes: veths, bridge, masquerading. IPv4 forwarding stays on: others may rely on it by now."""
+        """Remove everything: veths, bridge, masquerading. IPv4 forwarding stays on: others may rely on it by now."""
         self.remove_strays([])
         with self._visits.at_home() as links:
             bridge = links.find(BRIDGE)

@@ -31,7 +31,7 @@ class Layout(Protocol):
 
 
 def is_usable(port: TapPort | None) -> bool:
-    """Whether the port's interface is still there."""
+    """Return whether the port's interface is still there."""
     return port is not None and not port.removed and not port.gone and port.read_mac() is not None
 
 
@@ -56,5 +56,5 @@ def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, al
 
 
 def name_taken(endpoint: Endpoint) -> ConflictError:
-    """What to say when the sandbox has another interface of the endpoint's name."""
+    """Return what to say when the sandbox has another interface of the endpoint's name."""
     return ConflictError(f"an interface named {endpoint.ifname} exists already in {endpoint.sandbox.path}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces, their addresses and routes: look at them, and bring them about."""
+"""Interfaces, their addresses and routes: read and change them."""
 
 import contextlib
 import errno
@@ -302,7 +302,7 @@ def _has_broadcast(address: IPInterface) -> bool:
 
 def move_link(name: str, netns: str, new_name: str) -> None:
     """Move an interface into a network namespace (a name as in `ip netns`, or a path) and rename it.
-    Raises FastpathError where there is no such namespace or the name is taken there."""
+    Raise FastpathError where there is no such namespace or the name is taken there."""
     path = netns if "/" in netns else f"/run/netns/{netns}"
     try:
         target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

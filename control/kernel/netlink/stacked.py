@@ -49,7 +49,7 @@ class StackedLinks(Links):
     """Links, with what the macvlan driver needs besides."""
 
     def add_macvlan(self, name: str, parent: Link, mode: str, *, mac: str | None, mtu: int) -> Link:
-        """A macvlan on the parent, down. Raises RefusedError where kernel or parent can't."""
+        """Make a macvlan on the parent, down. Raise RefusedError where kernel or parent can't."""
         more = [attribute(IFLA_LINK, parent.index), attribute(IFLA_MTU, mtu)]
         if mac is not None:
             more.append(attribute(IFLA_ADDRESS, packed_mac(mac)))
@@ -57,18 +57,19 @@ class StackedLinks(Links):
             return self._add(name, "macvlan", *more, data=attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode]))
 
     def set_mode(self, link: Link, mode: str) -> None:
-        """Another mode for a macvlan, in its present namespace; not to or from passthru."""
+        """Set the mode of a macvlan, in its present namespace; not to or from passthru."""
         with explained(f"put the interface {link.name} into the mode {mode}"):
             data = attribute(IFLA_INFO_DATA, attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode]))
             self._set(link, attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, "macvlan") + data))
 
     def set_promiscuous(self, link: Link) -> None:
-        """Switch it on. A macvlan that is up hands it on to its parent, where the kernel counts how many want it."""
+        """Make the interface promiscuous. A macvlan that is up hands it on to its parent, where the kernel counts how
+        many want it."""
         with explained(f"make the interface {link.name} promiscuous"):
             self._set(link, b"", flags=IFF_PROMISC, changed=IFF_PROMISC)
 
     def add_vlan(self, name: str, parent: Link, vid: int) -> Link:
-        """A VLAN interface, down. Raises RefusedError where kernel or parent can't."""
+        """Make a VLAN interface, down. Raise RefusedError where kernel or parent can't."""
         with _can(f"make a VLAN interface on {parent.name}", "8021q"):
             try:
                 data = attribute(IFLA_VLAN_ID, struct.pack("=H", vid))
@@ -81,18 +82,18 @@ class StackedLinks(Links):
                 ) from error
 
     def add_dummy(self, name: str) -> Link:
-        """A dummy interface, down. Raises RefusedError where the kernel can't."""
+        """Make a dummy interface, down. Raise RefusedError where the kernel can't."""
         with _can("make a dummy interface to stand in for a parent", "dummy"):
             return self._add(name, "dummy")
 
     def host_routes(self, link: Link) -> Iterator[tuple[IPAddress, IPAddress | None]]:
-        """The IPv4 addresses that have a route of their own by this interface, each with the route's source."""
+        """Yield the IPv4 addresses that have a route of their own by this interface, each with the route's source."""
         for route in self.routes():
             if route.oif == link.index and route.dst.prefixlen == 32:
                 yield route.dst.network_address, route.source
 
     def ensure_host_route(self, link: Link, to: IPAddress, source: IPAddress) -> None:
-        """Reach an IPv4 address directly by this interface, as `source`."""
+        """Route packets to an IPv4 address directly by this interface, with the address `source`."""
         with explained(f"add a route to {to} by {link.name}"):
             body = ROUTE.pack(socket.AF_INET, 32, 0, 0, MAIN_TABLE, STATIC, ON_LINK, UNICAST, 0)
             body += attribute(RTA_DST, to.packed) + attribute(RTA_OIF, link.index)
@@ -100,7 +101,7 @@ class StackedLinks(Links):
             self._netlink.change(rtnetlink.NEWROUTE, body, CREATE | REPLACE)
 
     def neighbours(self, link: Link) -> dict[IPAddress, str]:
-        """The permanent IPv4 neighbours by this interface, each with its MAC address."""
+        """Return the permanent IPv4 neighbours by this interface, each with its MAC address."""
         with explained("list the neighbours"):
             answers = self._netlink.dump(rtnetlink.GETNEIGH, NEIGHBOUR.pack(socket.AF_INET, 0, 0, 0, 0))
         known = {}
@@ -112,20 +113,20 @@ class StackedLinks(Links):
         return known
 
     def ensure_neighbour(self, link: Link, address: IPAddress, mac: str) -> None:
-        """Who has an IPv4 address there, so that nobody is asked."""
+        """Say which MAC address has an IPv4 address there, so that nobody is asked."""
         with explained(f"add the neighbour {address} by {link.name}"):
             body = NEIGHBOUR.pack(socket.AF_INET, link.index, NUD_PERMANENT, 0, 0) + attribute(NDA_DST, address.packed)
             body += attribute(NDA_LLADDR, packed_mac(mac))
             self._netlink.change(rtnetlink.NEWNEIGH, body, CREATE | REPLACE)
 
     def delete_neighbour(self, link: Link, address: IPAddress) -> None:
-        """The inverse. No error where there is none."""
+        """Remove a neighbour. No error where there is none."""
         with explained(f"remove the neighbour {address} by {link.name}", errno.ENOENT):
             body = NEIGHBOUR.pack(socket.AF_INET, link.index, 0, 0, 0) + attribute(NDA_DST, address.packed)
             self._netlink.change(rtnetlink.DELNEIGH, body)
 
     def delete_host_route(self, link: Link, to: IPAddress) -> None:
-        """The inverse. No error where there is none."""
+        """Remove the route to a host. No error where there is none."""
         with explained(f"remove the route to {to} by {link.name}", errno.ESRCH):
             body = ROUTE.pack(socket.AF_INET, 32, 0, 0, MAIN_TABLE, 0, NO_SCOPE, 0, 0)
             body += attribute(RTA_DST, to.packed) + attribute(RTA_OIF, link.index)
@@ -147,7 +148,7 @@ def _can(what: str, module: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _shared(parent: str, mode: str) -> Iterator[None]:
-    """The refusals that come from who else uses the parent."""
+    """Explain the refusals that come from other users of the parent."""
     try:
         yield
     except OSError as error:
