@@ -1,11 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for all tests: the order in which several processes take them."""
+"""How several processes share the tests (pytest-xdist)."""
+
+from typing import Any
 
 import pytest
+
+# Files whose tests share what runs, or have names that are there only once: one process runs all of a group. There are
+# two groups with Docker, so that not more than two pairs of dockerds run at a time.
+GROUPS = {
+    "tests/system/test_demos.py": "demos",
+    "tests/system/test_docker.py": "docker",
+    "tests/system/test_docker_names.py": "docker",
+    "tests/system/test_docker_macvlan.py": "docker again",
+    "tests/system/test_docker_restart.py": "docker again",
+    "tests/system/test_macvlan_errors.py": "macvlan errors",
+    "tests/system/test_overlay_errors.py": "overlay errors",
+    "tests/system/test_package.py": "package",
+    "tests/system/test_store_etcd_access.py": "etcd access",
+    "tests/unit/forwarders/test_cython.py": "cython",
+}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With pytest-xdist, begin with what takes long, so that no process is left with it at the end."""
+    """Begin with what takes long, so that no process is left with it at the end."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Give each test to the next process that is free, and a group to one."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # not where xdist is switched off
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return GROUPS.get(nodeid.partition("::")[0], nodeid)
+
+    return ByGroup(config, log)

@@ -225,7 +225,7 @@ def remove_leftovers(prefix: Path = FOLDERS) -> None:
         if not Path(f"/proc/{folder.name.removeprefix(prefix.name).split('-')[0]}").exists():
             _end_containers(folder.name)
             _unmount(f"{folder}/")
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # another run may remove it at the same time
 
 
 def _kill_groups(groups: list[Path]) -> bool:

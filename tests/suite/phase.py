@@ -123,7 +123,7 @@ class Runner:
         command = [sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:benchmark", "-p", "tests.suite.record"]
         command += ["--record", str(record), "-o", f"cache_dir={record.with_suffix('.cache')}"]
         if workers > 1:
-            command += ["-n", str(workers), "--dist", "loadgroup"]
+            command += ["-n", str(workers), "--dist", "loadscope"]
         return [*command, *arguments]
 
     def _call(self, phase: Phase, command: Sequence[str], log: IO[bytes]) -> int:

@@ -40,7 +40,7 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep a test's time, and the worst outcome of its set-up, call and teardown."""
-        name = _without_group(report.nodeid)
+        name = report.nodeid
         self._record.seconds[name] = self._record.seconds.get(name, 0.0) + report.duration
         outcome = "crashed" if report.when == CRASHED else str(report.outcome)
         if outcome == "skipped":
@@ -65,12 +65,6 @@ class Recorder:
 
     def _with(self, outcome: str) -> list[str]:
         return [name for name, found in self._outcomes.items() if found == outcome]
-
-
-def _without_group(name: str) -> str:
-    """A test's name as pytest takes it: pytest-xdist adds the group to it, behind an @."""
-    head, at, group = name.rpartition("@")
-    return head if at and "::" in head and not set(group) & set("/:]") else name
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -12,8 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMOS = ["device.sh", "overlay.sh", "overlay.sh --store etcd", "docker.sh"]
 LIMIT_S = 600
 
-# The demos have one name for their hosts.
-pytestmark = [pytest.mark.xdist_group("demos"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.timeout(LIMIT_S + 60)

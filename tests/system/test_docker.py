@@ -14,8 +14,7 @@ from tests.support.servers.site import links, pinged
 
 LAYOUTS = ["direct", "bridge"]
 
-# They share what runs.
-pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

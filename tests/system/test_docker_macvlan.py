@@ -16,9 +16,6 @@ from tests.support.servers.site import pinged
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 RANGES = ("192.0.2.128/26", "192.0.2.192/27")
 
-# They share what runs.
-pytestmark = pytest.mark.xdist_group("docker-again")
-
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:

@@ -11,9 +11,6 @@ from tests.support.servers.docker_site import DockerSite, docker_site
 
 GATEWAY = "10.0.0.1"
 
-# They share what runs.
-pytestmark = pytest.mark.xdist_group("docker")
-
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:

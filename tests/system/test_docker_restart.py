@@ -13,9 +13,6 @@ from tests.support.servers.docker_site import DockerSite, docker_site
 from tests.support.servers.site import LASTING
 from tests.system.test_overlay_restart import Stream
 
-# Not more than two pairs of dockerds at a time.
-pytestmark = pytest.mark.xdist_group("docker-again")
-
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[DockerSite]:

@@ -10,9 +10,6 @@ from tests.support.servers.site import HostDaemon, Site, links, site
 
 CREATE = "network create x --driver macvlan --subnet 198.51.100.0/24"
 
-# They share what runs.
-pytestmark = pytest.mark.xdist_group("macvlan-errors")
-
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

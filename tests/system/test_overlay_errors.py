@@ -7,9 +7,6 @@ import pytest
 
 from tests.support.servers.site import HostDaemon, Site, links, site
 
-# They share what runs.
-pytestmark = pytest.mark.xdist_group("overlay-errors")
-
 
 @pytest.fixture(scope="module")
 def one_with_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

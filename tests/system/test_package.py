@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SDIST = "from setuptools.build_meta import build_sdist; import sys; print(build_sdist(sys.argv[1]))"
 OFFLINE = ("--disable-pip-version-check", "--no-deps", "--no-index", "-q")
 
-pytestmark = [pytest.mark.xdist_group("package"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path, cwd: Path, **more: str) -> str:

@@ -17,9 +17,6 @@ from tests.support.servers.etcd_server import Etcd, impatient
 
 PREFIX = "/fastpath/v1/"
 
-# They share what runs.
-pytestmark = pytest.mark.xdist_group("etcd-access")
-
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import GROUPS
 from tests.suite import lanes
 from tests.suite.phase import Phase
 
@@ -16,11 +17,9 @@ ROOT = Path(__file__).parents[2]
 PROJECT = """
 import os, pathlib, pytest
 
-@pytest.mark.xdist_group("some")
 def test_passes():
     pass
 
-@pytest.mark.xdist_group("some")
 @pytest.mark.parametrize("name", ["one", "two words", "a@b"])
 def test_fails_once(name):
     marker = pathlib.Path(__file__).with_name(name)
@@ -152,3 +151,17 @@ def test_an_unknown_set_of_phases_is_refused() -> None:
     )
     assert done.returncode == 2
     assert "nonsense" in done.stderr
+
+
+def test_files_that_share_something_are_there() -> None:
+    assert [file for file in GROUPS if not (ROOT / file).exists()] == []
+
+
+def test_fixtures_of_a_module_are_made_in_one_process() -> None:
+    sharing = {
+        str(path.relative_to(ROOT))
+        for folder in ("system", "netns")
+        for path in (ROOT / "tests" / folder).glob("test_*.py")
+        if 'fixture(scope="module")' in path.read_text()
+    }
+    assert sharing <= set(GROUPS)

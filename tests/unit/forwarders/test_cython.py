@@ -26,7 +26,7 @@ from tests.unit.engine.test_engine_random import REMOTES, SegmentMachine
 ROOT = Path(__file__).parents[3]
 A, B, C, D = mac(0xA), mac(0xB), mac(0xC), mac(0xD)
 
-pytestmark = [pytest.mark.xdist_group("cython"), pytest.mark.compiler]
+pytestmark = pytest.mark.compiler
 
 
 @pytest.fixture(scope="module")
