@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What we ask the kernel over netlink: rtnetlink(7), of our own, since to take a message apart in general takes longer
-than all the rest of making an endpoint.
+"""What we ask the kernel over netlink, with pyroute2, which only the modules of this package import.
 
 A socket belongs to the namespace of the thread that opens it, and answers for that, whichever thread uses it later:
-kernel/visit.py opens one for each namespace.
+kernel/visit.py opens one for each namespace. (What pyroute2 itself offers for that, its `netns=`, forks a child for
+each socket.)
 """
 
 from fastpath.control.kernel.netlink.fingerprint import fingerprint, link_fingerprint

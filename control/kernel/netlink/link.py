@@ -1,25 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """An interface, as RTM_NEWLINK describes it (<linux/if_link.h>)."""
 
-import struct
 from dataclasses import dataclass
 
-from fastpath.control.kernel.netlink.rtnetlink import attributes, number, text
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOWER_UP, IFF_PROMISC, IFF_UP
 
-HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, changed flags
-IFF_UP, IFF_PROMISC, IFF_LOWER_UP = 1, 0x100, 0x10000
+from fastpath.control.kernel.netlink.rtnetlink import Message
+
 ARPHRD_ETHER = 1
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_PROTINFO = 1, 3, 4, 5, 10, 12
-IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD, IFLA_EXT_MASK, IFLA_GSO_MAX_SIZE = 18, 20, 28, 29, 41
-IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_DATA = 1, 2, 5
-IFLA_TUN_NUM_QUEUES, IFLA_BRPORT_ISOLATED, IFLA_MACVLAN_MODE, IFLA_VLAN_ID, VETH_INFO_PEER = 8, 33, 1, 1, 1
-MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8, "source": 16}
-_MODE_NAMES = {value: name for name, value in MACVLAN_MODES.items()}
-
-
-def packed_mac(mac: str) -> bytes:
-    """Return the bytes of a MAC address."""
-    return bytes.fromhex(mac.replace(":", ""))
 
 
 @dataclass(frozen=True)
@@ -52,31 +40,26 @@ class Link:
     ethernet: bool
 
 
-def parse_link(body: bytes) -> Link:
+def parse_link(message: Message) -> Link:
     """Return the interface that a message describes."""
-    _, hardware, index, flags, _ = HEADER.unpack_from(body)
-    found = dict(attributes(body, HEADER.size))
-    information = dict(attributes(found.get(IFLA_LINKINFO, b"")))
-    kind = text(information.get(IFLA_INFO_KIND, b""))
-    data = dict(attributes(information.get(IFLA_INFO_DATA, b""))) if kind in ("tun", "macvlan") else {}
-    port = dict(attributes(information.get(IFLA_INFO_SLAVE_DATA, b"")))
-    lower = number(found.get(IFLA_LINK, b""))
+    kind = message.get(("linkinfo", "kind")) or ""
+    flags, lower = message["flags"], message.get("link") or 0
     return Link(
-        index=index,
-        name=text(found.get(IFLA_IFNAME, b"")),
+        index=message["index"],
+        name=message.get("ifname") or "",
         kind=kind,
-        alias=text(found.get(IFLA_IFALIAS, b"")),
-        mac=found.get(IFLA_ADDRESS, b"").hex(":"),
-        mtu=number(found.get(IFLA_MTU, b"")),
+        alias=message.get("ifalias") or "",
+        mac=message.get("address") or "",
+        mtu=message.get("mtu") or 0,
         up=bool(flags & IFF_UP),
-        master=number(found.get(IFLA_MASTER, b"")),
+        master=message.get("master") or 0,
         peer=lower if kind == "veth" else 0,
-        gso_max_size=number(found.get(IFLA_GSO_MAX_SIZE, b"")),
-        queues=number(data.get(IFLA_TUN_NUM_QUEUES, b"")) if kind == "tun" else 0,
-        isolated=bool(number(port.get(IFLA_BRPORT_ISOLATED, b""))),
+        gso_max_size=message.get("gso_max_size") or 0,
+        queues=(message.get(("linkinfo", "data", "tun_num_queues")) or 0) if kind == "tun" else 0,
+        isolated=bool(message.get(("linkinfo", "slave_data", "isolated"))),
         lower=lower,
-        mode=_MODE_NAMES.get(number(data.get(IFLA_MACVLAN_MODE, b"")), "") if kind == "macvlan" else "",
+        mode=(message.get(("linkinfo", "data", "macvlan_mode")) or "") if kind == "macvlan" else "",
         promiscuous=bool(flags & IFF_PROMISC),
         carrier=bool(flags & IFF_LOWER_UP),
-        ethernet=hardware == ARPHRD_ETHER,
+        ethernet=message["ifi_type"] == ARPHRD_ETHER,
     )

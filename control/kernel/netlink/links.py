@@ -6,55 +6,39 @@ import errno
 import ipaddress
 import os
 import socket
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from fastpath.addresses import IPAddress, family_of
-from fastpath.control.kernel.netlink import rtnetlink
-from fastpath.control.kernel.netlink.explain import explained
-from fastpath.control.kernel.netlink.link import (
-    HEADER,
-    IFF_UP,
-    IFLA_ADDRESS,
-    IFLA_BRPORT_ISOLATED,
-    IFLA_EXT_MASK,
-    IFLA_GSO_MAX_SIZE,
-    IFLA_IFALIAS,
-    IFLA_IFNAME,
-    IFLA_INFO_DATA,
-    IFLA_INFO_KIND,
-    IFLA_LINKINFO,
-    IFLA_MASTER,
-    IFLA_MTU,
-    IFLA_NET_NS_FD,
-    IFLA_PROTINFO,
-    VETH_INFO_PEER,
-    Link,
-    packed_mac,
-    parse_link,
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
+from pyroute2.netlink.rtnl import (
+    RTM_DELLINK,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    rt_proto,
+    rt_scope,
+    rt_type,
 )
-from fastpath.control.kernel.netlink.rtnetlink import CREATE, EXCLUSIVE, NESTED, Rtnetlink, attribute, attributes
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from fastpath.addresses import IPAddress, family_of
+from fastpath.control.kernel.netlink.explain import explained
+from fastpath.control.kernel.netlink.link import Link, parse_link
+from fastpath.control.kernel.netlink.rtnetlink import Message, Rtnetlink, build
 from fastpath.control.model.objects import MIN_MTU_V6, IPInterface, IPNetwork
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
-SKIP_STATS = attribute(IFLA_EXT_MASK, 8)  # RTEXT_FILTER_SKIP_STATS: those of IPv6, which take a third of the time
+SKIP_STATS = ("IFLA_EXT_MASK", 8)  # RTEXT_FILTER_SKIP_STATS: those of IPv6, which take a third of the time
 TCP_HEADERS = 72  # IPv6 and TCP with timestamps
 MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
-AF_BRIDGE = 7
-EMPTY = (0, 0, 0, 0, 0)  # of struct ifinfomsg
 MAIN_TABLE = 254
-UNICAST, STATIC = 1, 4  # RTN_UNICAST, RTPROT_STATIC
-UNIVERSE, ON_LINK, NO_SCOPE = 0, 253, 255  # enum rt_scope_t
-ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
-IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
-IFA_F_NODAD = 0x02
-ROUTE = struct.Struct(
-    "=BBBBBBBBI"
-)  # struct rtmsg: family, dst length, src length, tos, table, protocol, scope, type, 0
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS, RTA_TABLE = 1, 4, 5, 6, 7, 8, 15
-RTAX_MTU = 2
+NEW = NLM_F_CREATE | NLM_F_EXCL
 
 
 def train_packets(mtu: int) -> int:
@@ -92,20 +76,19 @@ class Links:
     def all(self) -> list[Link]:
         """Return every interface here."""
         with explained("list the interfaces"):
-            answers = self._netlink.dump(rtnetlink.GETLINK, HEADER.pack(*EMPTY) + SKIP_STATS)
-        return [parse_link(body) for body in answers]
+            return [parse_link(each) for each in self._netlink.dump(RTM_GETLINK, build(ifinfmsg, SKIP_STATS))]
 
     def find(self, name: str) -> Link | None:
         """Return the interface of that name, or of that alternative name."""
-        return self._look(f"look at the interface {name}", 0, attribute(IFLA_IFNAME, name))
+        return self._look(f"look at the interface {name}", build(ifinfmsg, ("IFLA_IFNAME", name), SKIP_STATS))
 
     def by_index(self, index: int) -> Link | None:
         """Return the interface of that index."""
-        return self._look(f"look at the interface {index}", index, b"") if index else None
+        return self._look(f"look at the interface {index}", build(ifinfmsg, SKIP_STATS, index=index)) if index else None
 
-    def _look(self, what: str, index: int, name: bytes) -> Link | None:
+    def _look(self, what: str, asked: Message) -> Link | None:
         with explained(what, errno.ENODEV):
-            return parse_link(self._netlink.get(rtnetlink.GETLINK, HEADER.pack(0, 0, index, 0, 0) + name + SKIP_STATS))
+            return parse_link(self._netlink.get(RTM_GETLINK, asked))
         return None
 
     def get(self, name: str) -> Link:
@@ -150,35 +133,26 @@ class Links:
         up: bool | None = None,
     ) -> None:
         """Set attributes of an interface, all at once."""
-        wanted = b""
-        if name is not None:
-            wanted += attribute(IFLA_IFNAME, name)
-        if alias is not None:
-            wanted += attribute(IFLA_IFALIAS, alias.encode())
-        if mac is not None:
-            wanted += attribute(IFLA_ADDRESS, packed_mac(mac))
-        if mtu is not None:
-            wanted += attribute(IFLA_MTU, mtu)
-        if master is not None:
-            wanted += attribute(IFLA_MASTER, master)
+        given = {"IFNAME": name, "IFALIAS": alias, "ADDRESS": mac, "MTU": mtu, "MASTER": master}
+        wanted = [(f"IFLA_{kind}", value) for kind, value in given.items() if value is not None]
         with explained(f"change the interface {link.name}"):
-            self._set(link, wanted, flags=IFF_UP if up else 0, changed=IFF_UP if up is not None else 0)
+            self._set(link, *wanted, flags=IFF_UP if up else 0, change=IFF_UP if up is not None else 0)
 
-    def _set(self, link: Link, wanted: bytes, *, flags: int = 0, changed: int = 0) -> None:
-        self._netlink.change(rtnetlink.NEWLINK, HEADER.pack(0, 0, link.index, flags, changed) + wanted)
+    def _set(self, link: Link, *wanted: tuple[str, object], **fields: int) -> None:
+        self._netlink.change(RTM_NEWLINK, build(ifinfmsg, *wanted, index=link.index, **fields))
 
-    def _add(self, name: str, kind: str, *more: bytes, data: bytes = b"") -> Link:
+    def _add(self, name: str, kind: str, *more: tuple[str, object], data: tuple[str, object] | None = None) -> Link:
         """Make an interface, down."""
-        information = attribute(IFLA_INFO_KIND, kind) + (attribute(IFLA_INFO_DATA, data) if data else b"")
-        body = HEADER.pack(*EMPTY) + attribute(IFLA_IFNAME, name) + b"".join(more)
-        self._netlink.change(rtnetlink.NEWLINK, body + attribute(IFLA_LINKINFO, information), CREATE | EXCLUSIVE)
+        information = nested(("IFLA_INFO_KIND", kind), *((("IFLA_INFO_DATA", nested(data)),) if data else ()))
+        wanted = build(ifinfmsg, ("IFLA_IFNAME", name), *more, ("IFLA_LINKINFO", information))
+        self._netlink.change(RTM_NEWLINK, wanted, NEW)
         return self.get(name)
 
     def move(self, link: Link, namespace: int, shown: str, new_name: str) -> None:
         """Move an interface into the namespace of a file descriptor, `shown` being what people call that, and
         rename it. Raise FastpathError where it is no network namespace or the name is taken there."""
         try:
-            self._set(link, attribute(IFLA_NET_NS_FD, namespace) + attribute(IFLA_IFNAME, new_name))
+            self._set(link, ("IFLA_NET_NS_FD", namespace), ("IFLA_IFNAME", new_name))
         except OSError as error:
             if error.errno == errno.EEXIST:
                 raise ConflictError(f"an interface named {new_name} exists already in {shown}") from error
@@ -189,7 +163,7 @@ class Links:
     def delete(self, link: Link) -> None:
         """Remove an interface, if it is still there."""
         with explained(f"remove the interface {link.name}", errno.ENODEV):
-            self._netlink.change(rtnetlink.DELLINK, HEADER.pack(0, 0, link.index, 0, 0))
+            self._netlink.change(RTM_DELLINK, build(ifinfmsg, index=link.index))
 
     def limit_super_frames(self, link: Link, mtu: int) -> None:
         """Have the kernel make TCP super-frames on an interface that one train can carry: of so many segments
@@ -200,7 +174,7 @@ class Links:
         size = min(65536, (train_packets(mtu) + 1) * smallest - 1 + MAX_TCP_HEADER)
         if size != link.gso_max_size:
             with contextlib.suppress(OSError):
-                self._set(link, attribute(IFLA_GSO_MAX_SIZE, size))
+                self._set(link, ("IFLA_GSO_MAX_SIZE", size))
 
     def add_bridge(self, name: str) -> Link:
         """Make a bridge. Raise ConflictError where the name is taken."""
@@ -210,29 +184,26 @@ class Links:
     def add_veth(self, name: str, mtu: int, peer: str, peer_mac: str | None, peer_namespace: int) -> Link:
         """Make a pair, of which this end stays here and the other one comes into being, with its final name, in the
         namespace of that file descriptor. Raise ConflictError where either name is taken; nothing is made then."""
-        other = HEADER.pack(*EMPTY) + attribute(IFLA_IFNAME, peer) + attribute(IFLA_MTU, mtu)
-        other += attribute(IFLA_NET_NS_FD, peer_namespace)
+        other = [("IFLA_IFNAME", peer), ("IFLA_MTU", mtu), ("IFLA_NET_NS_FD", peer_namespace)]
         if peer_mac is not None:
-            other += attribute(IFLA_ADDRESS, packed_mac(peer_mac))
+            other.append(("IFLA_ADDRESS", peer_mac))
         with explained(f"make a veth pair {name} and {peer}"):
-            return self._add(name, "veth", attribute(IFLA_MTU, mtu), data=attribute(VETH_INFO_PEER, other))
+            return self._add(name, "veth", ("IFLA_MTU", mtu), data=("VETH_INFO_PEER", nested(*other)))
 
     def isolate(self, link: Link) -> None:
         """Keep a port of a bridge from its other isolated ports (bridge(8))."""
-        isolated = attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_ISOLATED, b"\x01"))
+        port = ("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", nested(("IFLA_BRPORT_ISOLATED", 1)))
         with explained(f"isolate the bridge port {link.name}"):
-            self._netlink.change(rtnetlink.SETLINK, HEADER.pack(AF_BRIDGE, 0, link.index, 0, 0) + isolated)
+            self._set(link, ("IFLA_LINKINFO", nested(*port)))
 
     def addresses(self, link: Link | None = None) -> Iterator[tuple[int, IPInterface]]:
         """Yield the addresses of one interface, or of all, each with the interface's index."""
         with explained("list the addresses"):
-            answers = self._netlink.dump(rtnetlink.GETADDR, bytes(ADDRESS.size))
-        for body in answers:
-            _, length, _, _, index = ADDRESS.unpack_from(body)
-            found = dict(attributes(body, ADDRESS.size))
-            packed = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
-            if packed is not None and (link is None or link.index == index):
-                yield index, ipaddress.ip_interface((packed, length))
+            answers = self._netlink.dump(RTM_GETADDR, build(ifaddrmsg))
+        for answer in answers:
+            text = answer.get("local") or answer.get("address")
+            if text and (link is None or link.index == answer["index"]):
+                yield answer["index"], ipaddress.ip_interface(f"{text}/{answer['prefixlen']}")
 
     def ensure_addresses(self, link: Link, addresses: Iterable[IPInterface]) -> None:
         """Add those that are missing; others may stay. IPv6 ones are not probed for duplicates first: they
@@ -246,52 +217,72 @@ class Links:
                     f"{link.name} cannot have the address {address}: IPv6 needs an MTU of {MIN_MTU_V6}, and it is "
                     f"{link.mtu} there"
                 )
-            flags = IFA_F_NODAD if address.version == 6 else 0
-            body = ADDRESS.pack(family_of(address.ip), address.network.prefixlen, flags, UNIVERSE, link.index)
-            body += attribute(IFA_LOCAL, address.ip.packed) + attribute(IFA_ADDRESS, address.ip.packed)
-            if _has_broadcast(address):
-                body += attribute(IFA_BROADCAST, address.network.broadcast_address.packed)
+            own = str(address.ip)
+            wanted = build(
+                ifaddrmsg,
+                ("IFA_LOCAL", own),
+                ("IFA_ADDRESS", own),
+                *((("IFA_BROADCAST", str(address.network.broadcast_address)),) if _has_broadcast(address) else ()),
+                family=family_of(address.ip),
+                prefixlen=address.network.prefixlen,
+                flags=IFA_F_NODAD if address.version == 6 else 0,
+                index=link.index,
+            )
             with explained(f"give {link.name} the address {address}", errno.EEXIST):
-                self._netlink.change(rtnetlink.NEWADDR, body, CREATE | EXCLUSIVE)
+                self._netlink.change(RTM_NEWADDR, wanted, NEW)
 
     def routes(self, family: socket.AddressFamily = socket.AF_INET) -> Iterator[Route]:
         """Yield the main table's routes."""
         with explained("list the routes"):
-            answers = self._netlink.dump(rtnetlink.GETROUTE, ROUTE.pack(family, *bytes(8)))
-        for body in answers:
-            table, route = _route(body)
-            if table == MAIN_TABLE and body[0] == family:
-                yield route
+            answers = self._netlink.dump(RTM_GETROUTE, build(rtmsg, family=family))
+        for answer in answers:
+            if (answer.get("table"), answer["family"]) == (MAIN_TABLE, family):
+                yield _route(answer)
 
     def route_to(self, address: IPAddress) -> Route:
         """Return the route that a packet to this address would take. Raise RefusedError where it would take none."""
-        asked = ROUTE.pack(family_of(address), address.max_prefixlen, *bytes(7)) + attribute(RTA_DST, address.packed)
+        asked = build(rtmsg, ("RTA_DST", str(address)), family=family_of(address), dst_len=address.max_prefixlen)
         with explained(f"find a route to {address}"):
-            return _route(self._netlink.get(rtnetlink.GETROUTE, asked))[1]
+            return _route(self._netlink.get(RTM_GETROUTE, asked))
 
     def ensure_default_route(self, gateway: IPAddress, link: Link) -> None:
         """Add one by this gateway, unless there is a default route already."""
         family = family_of(gateway)
         if any(route.dst.prefixlen == 0 for route in self.routes(family)):
             return
-        body = ROUTE.pack(family, 0, 0, 0, MAIN_TABLE, STATIC, UNIVERSE, UNICAST, 0)
-        body += attribute(RTA_GATEWAY, gateway.packed) + attribute(RTA_OIF, link.index)
+        by = ("RTA_GATEWAY", str(gateway)), ("RTA_OIF", link.index)
         with explained(f"add a default route via {gateway}", errno.EEXIST):
-            self._netlink.change(rtnetlink.NEWROUTE, body, CREATE | EXCLUSIVE)
+            self._netlink.change(RTM_NEWROUTE, route(family, "universe", *by), NEW)
 
 
-def _route(body: bytes) -> tuple[int, Route]:
-    """Return the table and the route that a message describes."""
-    family, length, _, _, table, *_ = ROUTE.unpack_from(body)
-    found = dict(attributes(body, ROUTE.size))
-    dst = found.get(RTA_DST) or bytes(4 if family == socket.AF_INET else 16)
-    source = found.get(RTA_PREFSRC)
-    metrics = dict(attributes(found.get(RTA_METRICS, b"")))
-    return rtnetlink.number(found.get(RTA_TABLE, b"")) or table, Route(
-        dst=ipaddress.ip_network((dst, length), strict=False),
-        oif=rtnetlink.number(found[RTA_OIF]) if RTA_OIF in found else None,
-        metric=rtnetlink.number(found.get(RTA_PRIORITY, b"")),
-        mtu=rtnetlink.number(metrics.get(RTAX_MTU, b"")),
+def nested(*attributes: tuple[str, object]) -> dict[str, Any]:
+    """Return attributes as the value of another one."""
+    return {"attrs": list(attributes)}
+
+
+def route(family: socket.AddressFamily, scope: str, *attributes: tuple[str, object], dst_len: int = 0) -> Message:
+    """Return the message of a new route of the main table."""
+    return build(
+        rtmsg,
+        *attributes,
+        family=family,
+        dst_len=dst_len,
+        table=MAIN_TABLE,
+        proto=rt_proto["static"],
+        scope=rt_scope[scope],
+        type=rt_type["unicast"],
+    )
+
+
+def _route(message: Message) -> Route:
+    """Return the route that a message describes."""
+    dst, source = message.get("dst"), message.get("prefsrc")
+    everything = "0.0.0.0/0" if message["family"] == socket.AF_INET else "::/0"
+    return Route(
+        dst=ipaddress.ip_network(f"{dst}/{message['dst_len']}" if dst else everything, strict=False),
+        oif=message.get("oif"),
+        metric=message.get("priority") or 0,
+        mtu=message.get(("metrics", "mtu")) or 0,
         source=ipaddress.ip_address(source) if source is not None else None,
     )
 

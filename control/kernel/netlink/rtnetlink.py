@@ -1,39 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A socket of NETLINK_ROUTE, and how its messages are built and taken apart (rtnetlink(7), <linux/netlink.h>).
+"""A socket of NETLINK_ROUTE. pyroute2 builds its messages and takes them apart.
 
-A socket belongs to the namespace of the thread that opens it. Afterwards any thread may use it, one at a time.
+Of pyroute2's sockets it is the plain one: IPRoute has an event loop in each, and opens another socket in the thread
+that calls it, which may be in another namespace. This one belongs to the namespace of the thread that opens it;
+afterwards any thread may use it, one at a time.
 """
 
 import os
-import socket
 import struct
-import sys
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
-_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = struct.Struct("=HH")
+from pyroute2 import IPRSocket
+from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
+
+Message = Any
+"""One of pyroute2's messages: a mapping whose `get` knows attributes, too."""
+HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _ERRNO = struct.Struct("=i")
-_ERROR, _DONE = 2, 3
-_REQUEST, _ACK, _DUMP, _INTERRUPTED = 1, 4, 0x300, 0x10
-CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
-NESTED = 0x8000
-_TYPE_MASK = 0x3FFF
-_BUFFER = 1 << 17
+_BUFFER = 1 << 16
 _TRIES = 10  # of a dump that changes interrupt
 
-NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
-NEWADDR, GETADDR = 20, 22
-NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
-NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
+
+def build(kind: Any, *attributes: tuple[str, object], **fields: int) -> Message:
+    """Return a message of a class of pyroute2's, with fields of its header and attributes by their names."""
+    message = kind()
+    message.update(fields)
+    message["attrs"] = list(attributes)
+    return message
 
 
 class Rtnetlink:
     """One socket. Methods raise OSError, for what the kernel refuses, too."""
 
     def __init__(self) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-        self.socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        self._ipr = IPRSocket()
+        self.socket = self._ipr.socket  # opened by this: later, it could be another thread
         self._sequence = 0
 
     def __enter__(self) -> Self:
@@ -44,27 +46,35 @@ class Rtnetlink:
 
     def close(self) -> None:
         """Close the socket."""
-        self.socket.close()
+        self._ipr.close()
 
-    def change(self, kind: int, body: bytes, flags: int = 0) -> None:
+    def change(self, kind: int, message: Message, flags: int = 0) -> None:
         """Have the kernel change something."""
-        self._send(kind, body, _REQUEST | _ACK | flags)
+        self._send(kind, message, NLM_F_REQUEST | NLM_F_ACK | flags)
         while not self._receive()[1]:
             pass
 
-    def get(self, kind: int, body: bytes) -> bytes:
+    def get(self, kind: int, message: Message) -> Message:
         """Return the kernel's answer to a question after one thing."""
-        self._send(kind, body, _REQUEST)
+        return self._parsed(self.get_raw(kind, message))
+
+    def get_raw(self, kind: int, message: Message) -> bytes:
+        """Return the answer as the kernel sent it, with its header."""
+        self._send(kind, message, NLM_F_REQUEST)
         found: list[bytes] = []
         while not found:
             found = self._receive()[0]
         return found[0]
 
-    def dump(self, kind: int, body: bytes) -> list[bytes]:
+    def dump(self, kind: int, message: Message) -> Iterator[Message]:
         """Return all things of a kind, none of them twice."""
+        return map(self._parsed, self.dump_raw(kind, message))
+
+    def dump_raw(self, kind: int, message: Message) -> list[bytes]:
+        """Return all things of a kind as the kernel sent them, with their headers."""
         for _ in range(_TRIES):
             found, done, interrupted = [], False, False
-            self._send(kind, body, _REQUEST | _DUMP)
+            self._send(kind, message, NLM_F_REQUEST | NLM_F_DUMP)
             while not done:
                 more, done, torn = self._receive()
                 found += more
@@ -73,59 +83,29 @@ class Rtnetlink:
                 break
         return found
 
-    def _send(self, kind: int, body: bytes, flags: int) -> None:
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        self.socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+    def _send(self, kind: int, message: Message, flags: int) -> None:
+        self._sequence = self._sequence % 0xFFFFFFFF + 1
+        self._ipr.put(message, kind, flags, msg_seq=self._sequence)
 
     def _receive(self) -> tuple[list[bytes], bool, bool]:
-        """Return the bodies of one datagram, whether it is the last one, and whether a change tore the dump."""
-        data, at = self.socket.recv(_BUFFER), 0
-        bodies, done, interrupted = [], False, False
-        while at + _HEADER.size <= len(data):
-            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
-            body = data[at + _HEADER.size : at + length]
-            at += max((length + 3) & ~3, _HEADER.size)
+        """Return the messages of one datagram, whether it is the last one, and whether a change tore the dump."""
+        data, at = self._ipr.recv(_BUFFER), 0
+        found, done, interrupted = [], False, False
+        while at + HEADER.size <= len(data):
+            length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
+            message = data[at : at + length]
+            at += max((length + 3) & ~3, HEADER.size)
             if sequence != self._sequence:  # of a question that was given up
                 continue
-            interrupted |= bool(flags & _INTERRUPTED)
-            if kind in (_ERROR, _DONE):
+            interrupted |= bool(flags & NLM_F_DUMP_INTR)
+            if kind in (NLMSG_ERROR, NLMSG_DONE):
                 done = True
-                number = -_ERRNO.unpack_from(body)[0] if len(body) >= _ERRNO.size else 0
+                number = -_ERRNO.unpack_from(message, HEADER.size)[0] if length >= HEADER.size + _ERRNO.size else 0
                 if number > 0:
                     raise OSError(number, os.strerror(number))
             else:
-                bodies.append(body)
-        return bodies, done, interrupted
+                found.append(message)
+        return found, done, interrupted
 
-
-def attribute(kind: int, value: bytes | str | int) -> bytes:
-    """Return a struct rtattr with its padding; a number becomes 32 bits, a text ends with a zero."""
-    if isinstance(value, int):
-        value = struct.pack("=I", value)
-    elif isinstance(value, str):
-        value = value.encode() + b"\0"
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def attributes(body: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield the attributes that begin at an offset, each with its type and value."""
-    for kind, raw in raw_attributes(body, at):
-        yield kind, raw[_ATTRIBUTE.size :]
-
-
-def raw_attributes(body: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield the attributes that begin at an offset, each with its type, and whole: with its header."""
-    while at + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, at)
-        yield kind & _TYPE_MASK, body[at : at + length]
-        at += max((length + 3) & ~3, _ATTRIBUTE.size)
-
-
-def text(value: bytes) -> str:
-    """Return the text of an attribute."""
-    return value.rstrip(b"\0").decode(errors="replace")
-
-
-def number(value: bytes) -> int:
-    """Return the number of an attribute, of whatever size."""
-    return int.from_bytes(value, sys.byteorder)
+    def _parsed(self, message: bytes) -> Message:
+        return next(self._ipr.marshal.parse(message))

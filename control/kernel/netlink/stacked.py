@@ -3,46 +3,23 @@
 
 import contextlib
 import errno
-import ipaddress
 import socket
-import struct
 from collections.abc import Iterator
 
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_DELROUTE, RTM_GETNEIGH, RTM_NEWNEIGH, RTM_NEWROUTE, rt_scope
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC
+from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
 from fastpath.addresses import IPAddress, parse_ip
-from fastpath.control.kernel.netlink import rtnetlink
 from fastpath.control.kernel.netlink.explain import explained
-from fastpath.control.kernel.netlink.link import (
-    IFF_PROMISC,
-    IFLA_ADDRESS,
-    IFLA_INFO_DATA,
-    IFLA_INFO_KIND,
-    IFLA_LINK,
-    IFLA_LINKINFO,
-    IFLA_MACVLAN_MODE,
-    IFLA_MTU,
-    IFLA_VLAN_ID,
-    MACVLAN_MODES,
-    Link,
-    packed_mac,
-)
-from fastpath.control.kernel.netlink.links import (
-    MAIN_TABLE,
-    NO_SCOPE,
-    ON_LINK,
-    ROUTE,
-    RTA_DST,
-    RTA_OIF,
-    RTA_PREFSRC,
-    STATIC,
-    UNICAST,
-    Links,
-)
-from fastpath.control.kernel.netlink.rtnetlink import CREATE, REPLACE, attribute, attributes
+from fastpath.control.kernel.netlink.link import Link
+from fastpath.control.kernel.netlink.links import MAIN_TABLE, Links, nested, route
+from fastpath.control.kernel.netlink.rtnetlink import Message, build
 from fastpath.errors import ConflictError, RefusedError
 
-NEIGHBOUR = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, interface, state, flags, type
-NDA_DST, NDA_LLADDR = 1, 2
-NUD_PERMANENT = 0x80
+REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 
 
 class StackedLinks(Links):
@@ -50,30 +27,27 @@ class StackedLinks(Links):
 
     def add_macvlan(self, name: str, parent: Link, mode: str, *, mac: str | None, mtu: int) -> Link:
         """Make a macvlan on the parent, down. Raise RefusedError where kernel or parent can't."""
-        more = [attribute(IFLA_LINK, parent.index), attribute(IFLA_MTU, mtu)]
-        if mac is not None:
-            more.append(attribute(IFLA_ADDRESS, packed_mac(mac)))
+        more = [("IFLA_LINK", parent.index), ("IFLA_MTU", mtu), *([("IFLA_ADDRESS", mac)] if mac is not None else [])]
         with _can(f"make a macvlan interface on {parent.name}", "macvlan"), _shared(parent.name, mode):
-            return self._add(name, "macvlan", *more, data=attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode]))
+            return self._add(name, "macvlan", *more, data=("IFLA_MACVLAN_MODE", mode))
 
     def set_mode(self, link: Link, mode: str) -> None:
         """Set the mode of a macvlan, in its present namespace; not to or from passthru."""
         with explained(f"put the interface {link.name} into the mode {mode}"):
-            data = attribute(IFLA_INFO_DATA, attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode]))
-            self._set(link, attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, "macvlan") + data))
+            kind = ("IFLA_INFO_KIND", "macvlan"), ("IFLA_INFO_DATA", nested(("IFLA_MACVLAN_MODE", mode)))
+            self._set(link, ("IFLA_LINKINFO", nested(*kind)))
 
     def set_promiscuous(self, link: Link) -> None:
         """Make the interface promiscuous. A macvlan that is up hands it on to its parent, where the kernel counts how
         many want it."""
         with explained(f"make the interface {link.name} promiscuous"):
-            self._set(link, b"", flags=IFF_PROMISC, changed=IFF_PROMISC)
+            self._set(link, flags=IFF_PROMISC, change=IFF_PROMISC)
 
     def add_vlan(self, name: str, parent: Link, vid: int) -> Link:
         """Make a VLAN interface, down. Raise RefusedError where kernel or parent can't."""
         with _can(f"make a VLAN interface on {parent.name}", "8021q"):
             try:
-                data = attribute(IFLA_VLAN_ID, struct.pack("=H", vid))
-                return self._add(name, "vlan", attribute(IFLA_LINK, parent.index), data=data)
+                return self._add(name, "vlan", ("IFLA_LINK", parent.index), data=("IFLA_VLAN_ID", vid))
             except OSError as error:
                 if error.errno != errno.EEXIST:
                     raise
@@ -88,49 +62,48 @@ class StackedLinks(Links):
 
     def host_routes(self, link: Link) -> Iterator[tuple[IPAddress, IPAddress | None]]:
         """Yield the IPv4 addresses that have a route of their own by this interface, each with the route's source."""
-        for route in self.routes():
-            if route.oif == link.index and route.dst.prefixlen == 32:
-                yield route.dst.network_address, route.source
+        for known in self.routes():
+            if known.oif == link.index and known.dst.prefixlen == 32:
+                yield known.dst.network_address, known.source
 
     def ensure_host_route(self, link: Link, to: IPAddress, source: IPAddress) -> None:
         """Route packets to an IPv4 address directly by this interface, with the address `source`."""
         with explained(f"add a route to {to} by {link.name}"):
-            body = ROUTE.pack(socket.AF_INET, 32, 0, 0, MAIN_TABLE, STATIC, ON_LINK, UNICAST, 0)
-            body += attribute(RTA_DST, to.packed) + attribute(RTA_OIF, link.index)
-            body += attribute(RTA_PREFSRC, source.packed)
-            self._netlink.change(rtnetlink.NEWROUTE, body, CREATE | REPLACE)
+            by = ("RTA_DST", str(to)), ("RTA_OIF", link.index), ("RTA_PREFSRC", str(source))
+            self._netlink.change(RTM_NEWROUTE, route(socket.AF_INET, "link", *by, dst_len=32), REPLACE)
 
     def neighbours(self, link: Link) -> dict[IPAddress, str]:
         """Return the permanent IPv4 neighbours by this interface, each with its MAC address."""
         with explained("list the neighbours"):
-            answers = self._netlink.dump(rtnetlink.GETNEIGH, NEIGHBOUR.pack(socket.AF_INET, 0, 0, 0, 0))
-        known = {}
-        for body in answers:
-            family, index, state, _, _ = NEIGHBOUR.unpack_from(body)
-            found = dict(attributes(body, NEIGHBOUR.size))
-            if family == socket.AF_INET and index == link.index and state & NUD_PERMANENT and NDA_DST in found:
-                known[parse_ip(ipaddress.ip_address(found[NDA_DST]))] = found.get(NDA_LLADDR, b"").hex(":")
-        return known
+            answers = self._netlink.dump(RTM_GETNEIGH, build(ndmsg, family=socket.AF_INET))
+        return {
+            parse_ip(each.get("dst")): each.get("lladdr") or ""
+            for each in answers
+            if (each["family"], each["ifindex"]) == (socket.AF_INET, link.index) and each["state"] & NUD_PERMANENT
+        }
 
     def ensure_neighbour(self, link: Link, address: IPAddress, mac: str) -> None:
         """Say which MAC address has an IPv4 address there, so that nobody is asked."""
         with explained(f"add the neighbour {address} by {link.name}"):
-            body = NEIGHBOUR.pack(socket.AF_INET, link.index, NUD_PERMANENT, 0, 0) + attribute(NDA_DST, address.packed)
-            body += attribute(NDA_LLADDR, packed_mac(mac))
-            self._netlink.change(rtnetlink.NEWNEIGH, body, CREATE | REPLACE)
+            message = _neighbour(link, address, ("NDA_LLADDR", mac), state=NUD_PERMANENT)
+            self._netlink.change(RTM_NEWNEIGH, message, REPLACE)
 
     def delete_neighbour(self, link: Link, address: IPAddress) -> None:
         """Remove a neighbour. No error where there is none."""
         with explained(f"remove the neighbour {address} by {link.name}", errno.ENOENT):
-            body = NEIGHBOUR.pack(socket.AF_INET, link.index, 0, 0, 0) + attribute(NDA_DST, address.packed)
-            self._netlink.change(rtnetlink.DELNEIGH, body)
+            self._netlink.change(RTM_DELNEIGH, _neighbour(link, address))
 
     def delete_host_route(self, link: Link, to: IPAddress) -> None:
         """Remove the route to a host. No error where there is none."""
         with explained(f"remove the route to {to} by {link.name}", errno.ESRCH):
-            body = ROUTE.pack(socket.AF_INET, 32, 0, 0, MAIN_TABLE, 0, NO_SCOPE, 0, 0)
-            body += attribute(RTA_DST, to.packed) + attribute(RTA_OIF, link.index)
-            self._netlink.change(rtnetlink.DELROUTE, body)
+            by = ("RTA_DST", str(to)), ("RTA_OIF", link.index)
+            fields = {"dst_len": 32, "table": MAIN_TABLE, "scope": rt_scope["nowhere"]}
+            self._netlink.change(RTM_DELROUTE, build(rtmsg, *by, family=socket.AF_INET, **fields))
+
+
+def _neighbour(link: Link, address: IPAddress, *more: tuple[str, object], state: int = 0) -> Message:
+    about = ("NDA_DST", str(address)), *more
+    return build(ndmsg, *about, family=socket.AF_INET, ifindex=link.index, state=state)
 
 
 @contextlib.contextmanager
