@@ -33,7 +33,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Give each test to the next process that is free, and a group to one."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # not where xdist is switched off
 
-    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         def _split_scope(self, nodeid: str) -> str:
             return GROUPS.get(nodeid.partition("::")[0], nodeid)
 
