@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's numbers for Prometheus; docs/metrics.md lists them.
+"""The daemon's metrics for Prometheus; docs/metrics.md lists them.
 
 Nothing is counted here: a scrape reads what the engine, the store's mirror and the peers' probes have. So that
 a host with very many containers does not drown its Prometheus, at most SERIES_LIMIT ports, remotes, networks
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a scrape shows, at one moment."""
+    """What one scrape shows."""
 
     status: Status
     stats: EngineStats
@@ -41,7 +41,7 @@ class Snapshot:
 
 
 class Metrics:
-    """Renders what `snapshot` returns, which is called at each scrape, in the thread that asks."""
+    """Render what `snapshot` returns; it is called at each scrape, in the thread that asks."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -49,7 +49,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """The page and its content type, in the format that an Accept header asks for."""
+        """Return the page and its content type, in the format that an Accept header asks for."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -59,11 +59,11 @@ class _Collector(Collector):
         self._snapshot = snapshot
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing in advance: registering must not ask an engine that is not there yet."""
+        """Return nothing: registering must not ask an engine that does not exist yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Everything."""
+        """Yield all metrics."""
         now = self._snapshot()
         omitted: dict[str, int] = {}
         yield from _daemon(now.status)
@@ -235,14 +235,14 @@ def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: dict[str,
 
 
 def _few(things: Iterable[T], kind: str, omitted: dict[str, int]) -> list[T]:
-    """Not more than get numbers of their own; how many do not is noted."""
+    """Return the objects that get series of their own, and count the others in `omitted`."""
     everything = list(things)
     omitted[kind] = max(0, len(everything) - SERIES_LIMIT)
     return everything[:SERIES_LIMIT]
 
 
 def _merged(pairs: Iterable[tuple[tuple[str, ...], Traffic]]) -> dict[tuple[str, ...], Traffic]:
-    """What has the same labels is one series: a port, say, and a newer one of its name."""
+    """Add up what has the same labels, e.g. a port and a newer one of the same name."""
     found: dict[tuple[str, ...], Traffic] = {}
     for key, traffic in pairs:
         found[key] = _sum((found[key], traffic)) if key in found else traffic

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/metrics and /healthz, where the setting `metrics` says."""
+"""Serve /metrics and /healthz at the address of the setting `metrics`."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def healthz(status: Callable[[], Status]) -> Handler:
-    """A handler that answers 200 if all is well, 503 if not, both with the Status."""
+    """Return a handler that answers with the Status: 200 if healthy, else 503."""
 
     async def handle(_: web.Request) -> web.StreamResponse:
         now = status()
@@ -29,7 +29,7 @@ def healthz(status: Callable[[], Status]) -> Handler:
 
 
 def application(metrics: Metrics, status: Callable[[], Status]) -> web.Application:
-    """What is served."""
+    """Return the application that is served."""
 
     async def render(request: web.Request) -> web.StreamResponse:
         page, content_type = metrics.render(request.headers.get("Accept", ""))
@@ -42,7 +42,7 @@ def application(metrics: Metrics, status: Callable[[], Status]) -> web.Applicati
 
 @contextlib.asynccontextmanager
 async def serving_metrics(app: web.Application, listen: Address) -> AsyncIterator[None]:
-    """Serve it until the block ends. Raise RefusedError where we cannot listen there."""
+    """Serve `app` until the block ends. Raise RefusedError if `listen` cannot be listened on."""
     where = str(listen) if isinstance(listen, Path) else f"{listen[0]} port {listen[1]}"
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -56,7 +56,7 @@ async def serving_metrics(app: web.Application, listen: Address) -> AsyncIterato
 
 
 def _check_free(path: Path) -> None:
-    """A socket where nobody listens is replaced by asyncio; so would be one where somebody does."""
+    """Raise OSError if somebody listens on `path`: asyncio would replace that socket, too."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
         sock.setblocking(False)
         with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):

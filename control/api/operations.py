@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users ask a daemon for. Each either happens whole or leaves nothing; the faces (api.py) only translate."""
+"""What users can change: networks and endpoints. Each operation happens completely or leaves nothing behind."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Operations:
-    """Create and remove networks and endpoints. `routed` tells which subnets this host's own routes use."""
+    """Create and remove networks and endpoints. `routed` returns the subnets that this host has routes to."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Operations:
         self._creating = asyncio.Lock()
 
     async def create_network(self, request: NetworkCreate) -> Network:
-        """Make a network, for all hosts."""
+        """Create a network for all hosts and return it."""
         if self._mirror.lost_all is not None:
             raise UnavailableError(self._mirror.lost_all)
         kind = kind_of(request.driver)
@@ -67,12 +67,12 @@ class Operations:
         log.info("network %s removed", name)
 
     async def create_endpoint(self, request: EndpointCreate) -> Endpoint:
-        """Join a sandbox of this host to a network: addresses first, in the store, then the interface."""
+        """Join a sandbox of this host to a network: claim addresses in the store, then create the interface."""
         check_name(request.name)
         async with self._creating:
             where = await self._reconciler.kernel.run(netns.resolve, request.sandbox)
             self._check_free(where, request)
-            if request.network not in self._mirror.networks:  # it may have been made on another host just now
+            if request.network not in self._mirror.networks:  # another host may have created it just now
                 await caught_up(self._mirror, await self._registry.network_revision(request.network))
             identity = secrets.token_hex(8)
             request, avoid = await self._for_lan(request)
@@ -95,18 +95,18 @@ class Operations:
             self._reconciler.look_at_everything()  # which writes it once the store is back
             return ready
         if written is None:
-            raise ConflictError(f"endpoint {endpoint.id} was removed while it was made")
+            raise ConflictError(f"endpoint {endpoint.id} was removed while it was created")
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
 
     def _known_addresses(self, network: str) -> set[IPAddress] | None:
-        """Return those that endpoints have; None while the mirror may lag far behind."""
+        """Return the addresses of the network's endpoints; None while the mirror may lag far behind."""
         if not self._mirror.answering or not self._mirror.synced.is_set():
             return None
         return {address.ip for end in self._mirror.endpoints.get(network, {}).values() for address in end.addresses}
 
     async def _for_lan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
-        """In a LAN, hosts have addresses, which no endpoint may get; and a parent may have to lend its MAC address."""
+        """Return the request with the parent's MAC address if it needs that, and the hosts' addresses in the LAN."""
         network = self._mirror.networks.get(request.network)
         if network is None or not kind_of(network.driver).in_lan:
             return request, set()
@@ -119,7 +119,9 @@ class Operations:
         if endpoint.host != self._host:
             raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
         if endpoint.manager:
-            raise ConflictError(f"endpoint {endpoint.id} is a container's of Docker: docker network disconnect it")
+            raise ConflictError(
+                f"endpoint {endpoint.id} belongs to a Docker container: use `docker network disconnect`"
+            )
         await self._registry.set_state(endpoint, "leaving")  # the reconciler must not create its interface again
         await self._reconciler.remove_endpoint(endpoint)
         await self._delete(endpoint)
@@ -139,7 +141,7 @@ class Operations:
         if not found:
             raise NotFoundError(f"there is no endpoint {beginning}: see `fastpath endpoint ls`")
         if len(found) > 1:
-            raise UsageError(f"{len(found)} endpoints have an id that begins with {beginning}: give more of it")
+            raise UsageError(f"{len(found)} endpoints have an id that begins with {beginning}: type more of it")
         return found[0]
 
     def _check_free(self, where: Sandbox, request: EndpointCreate) -> None:
@@ -150,7 +152,7 @@ class Operations:
                 raise ConflictError(f"{request.sandbox} is in the network {request.network} already, as {endpoint.id}")
             if endpoint.ifname == request.name:
                 raise ConflictError(
-                    f"{request.name} in {request.sandbox} is its interface in {endpoint.network}: give another --name"
+                    f"{request.name} in {request.sandbox} is its interface in {endpoint.network}: choose another --name"
                 )
 
     async def _undo(self, endpoint: Endpoint) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a daemon tells of itself: networks, peers, FDB, and the one question, is all well."""
+"""What a daemon shows: networks, peers, FDB, and its health."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ PATIENCE = 3.0  # probe intervals without an answer after which a peer is called
 
 
 class Queries:
-    """Reads everything, changes nothing. `more` returns further problems."""
+    """Read the state of the daemon; change nothing. `more` returns the problems of other services."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class Queries:
         return self._underlay.host
 
     def networks(self) -> list[NetworkInfo]:
-        """All networks, by name."""
+        """Return all networks, by name."""
         return [self.info(network) for _, network in sorted(self._mirror.networks.items())]
 
     def network(self, name: str) -> NetworkDetail:
-        """One network with its endpoints. Raises NotFoundError."""
+        """Return one network with its endpoints. Raise NotFoundError."""
         network = self._mirror.networks.get(name)
         if network is None:
             raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
@@ -68,7 +68,7 @@ class Queries:
         return NetworkDetail(**dict(self.info(network)), members=tuple(members))
 
     def info(self, network: Network) -> NetworkInfo:
-        """One network."""
+        """Return one network, with its MTU and the number of its endpoints."""
         members = self._mirror.endpoints.get(network.name, {}).values()
         return NetworkInfo(
             network=network,
@@ -80,13 +80,13 @@ class Queries:
         )
 
     def endpoints(self, name: str | None) -> list[Endpoint]:
-        """The endpoints of one network or of all, by network and address. Raises NotFoundError."""
+        """Return the endpoints of one network or of all, by network and address. Raise NotFoundError."""
         if name is not None:
             return list(self.network(name).members)
         return [endpoint for network in sorted(self._mirror.networks) for endpoint in self.network(network).members]
 
     def peers(self) -> list[PeerInfo]:
-        """All other hosts, those that are missed too, by name."""
+        """Return all other hosts by name, also those that are gone but have endpoints."""
         now = time.monotonic()
         counts: dict[str, int] = {}
         for members in self._mirror.endpoints.values():
@@ -109,7 +109,7 @@ class Queries:
         )
 
     def segment(self, name: str) -> Segment:
-        """The segment of a network on this host. Raises NotFoundError, UsageError."""
+        """Return the segment of a network on this host. Raise NotFoundError, UsageError."""
         network = self._mirror.networks.get(name)
         if network is None:
             raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
@@ -119,7 +119,7 @@ class Queries:
         return segment
 
     def fdb(self, name: str | None) -> list[OverlayFdbLine]:
-        """The FDB of one network, or of all that have endpoints here. Raises NotFoundError."""
+        """Return the FDB of one network, or of all that have endpoints here. Raise NotFoundError."""
         if name is not None and name not in self._mirror.networks:
             raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
         lines = []
@@ -133,11 +133,13 @@ class Queries:
         return lines
 
     def open_capture(self, name: str) -> Callable[[CaptureRequest], Capture]:
-        """What begins a capture of a network, in any thread. Raises NotFoundError."""
+        """Return a function that begins a capture of a network, in any thread. Raise NotFoundError."""
         network = self.network(name).network
         segment = self._engine.segments.get(network.vni) if network.vni is not None else None
         if segment is None:
-            raise NotFoundError(f"the network {name} has no overlay endpoints on this host, so nothing passes here")
+            raise NotFoundError(
+                f"the network {name} has no overlay endpoints on this host, so there is nothing to capture"
+            )
         here = [each for each in self._mirror.endpoints.get(name, {}).values() if each.host == self._host]
         own_ports = network.layout == "direct"  # or else one for all of them
 
@@ -147,7 +149,7 @@ class Queries:
         return begin
 
     def status(self) -> Status:
-        """Is all well, and if not, what is not."""
+        """Return the health and the problems of this host."""
         peers = self.peers()
         stats = self._engine.stats()
         problems = self._problems(peers)
@@ -183,7 +185,7 @@ class Queries:
     def _problems(self, peers: list[PeerInfo]) -> list[Problem]:
         found = []
         if not self._mirror.synced.is_set():
-            why = "the store was not reached yet: this host acts on what it last knew"
+            why = "the store has not answered since the start: this host uses its last known state"
             found.append(Problem("store", "", "not-reached", why))
         if (trouble := self._mirror.trouble) is not None:
             found.append(Problem("store", "", "trouble", trouble))

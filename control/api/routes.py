@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's face: HTTP with JSON over its unix socket. messages.py lists the routes."""
+"""The daemon's HTTP API: JSON over a unix socket. docs/api.md documents it, model/requests.py has the models."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ def _status_of(error: FastpathError) -> int:
 
 @web.middleware
 async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Errors become one line in JSON."""
+    """Answer with errors as one line of JSON."""
     try:
         return await handler(request)
     except FastpathError as error:
@@ -48,7 +48,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response({"error": f"{request.method} {request.path}: {error.reason}"}, status=error.status)
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        return web.json_response({"error": "a mistake in fastpath: see the daemon's log"}, status=500)
+        return web.json_response({"error": "internal error: see the daemon's log"}, status=500)
 
 
 def _list(messages: Iterable[BaseModel]) -> web.Response:
@@ -60,7 +60,7 @@ def _one(message: BaseModel, status: int = 200) -> web.Response:
 
 
 class Routes:
-    """The routes, and what each calls."""
+    """The routes, and what each calls. The docstrings name the models of body and answer."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Routes:
         self._capture = capture
 
     def application(self) -> web.Application:
-        """What aiohttp serves."""
+        """Return the application that is served."""
         app = web.Application(middlewares=[explain])
         app.add_routes(
             [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A listening unix socket that only its owner can open, in place of one whose owner was killed."""
+"""A listening unix socket that only its owner can open; it replaces the one of a process that was killed."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ from fastpath.errors import ConflictError, RefusedError
 
 @contextlib.contextmanager
 def listening_socket(path: Path, option: str = "--socket") -> Iterator[socket.socket]:
-    """Listen there; at the end the socket is gone. Raises ConflictError where somebody listens already."""
+    """Listen on `path` and remove the socket at the end. Raise ConflictError if another process listens there."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise RefusedError(f"cannot create {path.parent}: {error.strerror}") from error
     if _answers(path):
-        raise ConflictError(f"somebody listens on {path} already, perhaps a fastpath daemon: give another {option}")
+        raise ConflictError(f"another process listens on {path}, perhaps a fastpath daemon: choose another {option}")
     sock = listen(path)
     try:
         yield sock
@@ -28,7 +28,7 @@ def listening_socket(path: Path, option: str = "--socket") -> Iterator[socket.so
 
 
 def listen(path: Path) -> socket.socket:
-    """A new socket, in place of one that may lie there. Raises RefusedError where something else does."""
+    """Return a new listening socket; it replaces an old one. Raise RefusedError if `path` is something else."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:

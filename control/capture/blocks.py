@@ -44,7 +44,7 @@ class Packet:
 
 
 def blocks(pieces: Iterable[bytes]) -> Iterator[Block]:
-    """Cut pieces of any size into blocks; what is left of one in the end is nothing. Raises RefusedError where
+    """Cut pieces of any size into blocks; what is left of one in the end is nothing. Raise RefusedError where
     that is no pcapng."""
     waiting = bytearray()
     first = True

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mirror's copy on disk: with it, a daemon that comes back while the store is away still knows what to do.
 
-It may lag behind; it is never ahead. One that cannot be read is thrown away: the store has it all. Nor does a daemon
-need one: where none can be kept, on a full disk, it goes without.
+It may lag behind; it is never ahead. A damaged one is replaced: the store has everything. A daemon that cannot keep
+one, e.g. on a full disk, works without.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL)
 
 
 class Cache:
-    """A file of its own for each store: `source` says which store it is a copy of."""
+    """A copy of one store, whose URL is `source`; a copy of another store is emptied."""
 
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
@@ -32,20 +32,20 @@ class Cache:
             self._db = self._open(path)
             self._db.execute("SELECT count(value) FROM item").fetchone()  # what is damaged shows when it is read
         except sqlite3.DatabaseError as error:
-            self._db = self._anew(error)
+            self._db = self._replaced(error)
 
-    def _anew(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
-        """In place of one that is damaged; in memory where no file can be had."""
+    def _replaced(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """Replace a damaged file; keep the copy in memory if there can be no file."""
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             log.warning("%s cannot be used (%s): nothing is kept for the next start", self._path, error)
             return self._open(":memory:")
-        log.warning("%s cannot be read (%s): it is made anew", self._path, error)
+        log.warning("%s is damaged (%s) and is replaced by a new one", self._path, error)
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         try:
             return self._open(self._path)
         except sqlite3.DatabaseError as another:
-            log.warning("%s cannot be made (%s): nothing is kept for the next start", self._path, another)
+            log.warning("%s cannot be created (%s): nothing is kept for the next start", self._path, another)
             return self._open(":memory:")
 
     def _open(self, path: Path | str) -> sqlite3.Connection:
@@ -64,12 +64,12 @@ class Cache:
         return db
 
     def load(self) -> Listing:
-        """What was last kept; revision 0 where nothing was."""
+        """Return what was last kept; revision 0 if nothing was."""
         try:
             return self._read()
         except sqlite3.DatabaseError as error:
             self._db.close()
-            self._db = self._anew(error)
+            self._db = self._replaced(error)
             return Listing(0, ())
 
     def _read(self) -> Listing:
@@ -78,7 +78,7 @@ class Cache:
         return Listing(found[0] if found else 0, tuple(Item(*row) for row in rows))
 
     def replace(self, listing: Listing) -> None:
-        """Keep this instead."""
+        """Replace the copy by this listing."""
         with self._transaction(listing.revision):
             self._db.execute("DELETE FROM item")
             self._db.executemany(
@@ -86,7 +86,7 @@ class Cache:
             )
 
     def apply(self, revision: int, events: Iterable[Event]) -> None:
-        """Keep what happened up to `revision`."""
+        """Apply what happened up to `revision`."""
         with self._transaction(revision):
             for event in events:
                 if event.value is None:

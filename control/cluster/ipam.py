@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which subnet, VNI and address to take next. Pure choices: registry.py makes them true by transactions."""
+"""Choose the next subnet, VNI and address. Nothing here writes: registry.py commits the choice."""
 
 import itertools
 import random
@@ -15,7 +15,7 @@ from fastpath.errors import ConflictError, UsageError
 
 @dataclass(frozen=True)
 class Pool:
-    """What subnets are cut from where none is asked for: 10.0.0.0/8 in /24s, as with Docker's overlay."""
+    """Where subnets come from if the user gives none: by default 10.0.0.0/8 in /24s, as in Docker's overlay."""
 
     network: IPv4Network | IPv6Network
     prefix: int
@@ -26,7 +26,7 @@ DEFAULT_POOL = Pool(IPv4Network("10.0.0.0/8"), 24)
 
 
 def choose_subnet(pool: Pool, taken: Iterable[IPNetwork]) -> IPNetwork:
-    """The first subnet of the pool that overlaps nothing taken. Raises ConflictError where there is none."""
+    """Return the first subnet of the pool that overlaps nothing in `taken`. Raise ConflictError if there is none."""
     spans = sorted(
         (int(net.network_address), int(net.broadcast_address))
         for net in taken
@@ -47,21 +47,21 @@ def choose_subnet(pool: Pool, taken: Iterable[IPNetwork]) -> IPNetwork:
 
 
 def check_subnet(subnet: IPNetwork, taken: Iterable[tuple[IPNetwork, str]]) -> None:
-    """Raises ConflictError where the subnet overlaps one of `taken`, pairs of a subnet and whose it is, and
-    UsageError where it cannot hold a gateway and an endpoint."""
+    """Raise ConflictError if the subnet overlaps one of `taken`, pairs of a subnet and its owner, and UsageError if
+    containers cannot use it."""
     if subnet.num_addresses < 4:
         raise UsageError(f"the subnet {subnet} is too small: it needs room for a gateway and an endpoint")
     if subnet.version == 6 and subnet.overlaps(_MAPPED):
-        raise UsageError(f"the subnet {subnet} is IPv4 in the shape of IPv6: write it as IPv4, as 10.1.0.0/24")
+        raise UsageError(f"the subnet {subnet} is IPv4 written as IPv6: write it as IPv4, e.g. 10.1.0.0/24")
     if subnet.is_multicast or subnet.is_loopback or subnet.is_link_local or subnet.is_unspecified:
-        raise UsageError(f"the subnet {subnet} cannot be one of containers: choose a private one, as 10.1.0.0/24")
+        raise UsageError(f"the subnet {subnet} cannot be used for containers: choose a private one, e.g. 10.1.0.0/24")
     for other, whose in taken:
         if other.version == subnet.version and other.overlaps(subnet):
             raise ConflictError(f"the subnet {subnet} overlaps {other} of {whose}: choose another one")
 
 
 def make_subnets(pools: Sequence[IPNetwork], gateways: Sequence[IPAddress]) -> tuple[Subnet, ...]:
-    """Each pool with the gateway that lies in it, or with its first address. Raises UsageError."""
+    """Return each pool with the gateway that lies in it, or with its first address. Raise UsageError."""
     left = list(gateways)
     subnets = []
     for pool in pools:
@@ -85,13 +85,13 @@ def make_subnets(pools: Sequence[IPNetwork], gateways: Sequence[IPAddress]) -> t
 
 
 def is_usable(pool: IPNetwork, address: IPAddress) -> bool:
-    """Whether an interface may have the address: not the network's own, nor IPv4's broadcast address."""
+    """Return whether an interface may have the address: neither the network's own nor IPv4's broadcast address."""
     last = pool.broadcast_address if pool.version == 4 else None
     return address in pool and address not in (pool.network_address, last)
 
 
 def choose_vni(taken: Collection[int]) -> int:
-    """The lowest free VNI. Raises ConflictError where there is none."""
+    """Return the lowest free VNI. Raise ConflictError if there is none."""
     for vni in range(MIN_VNI, MAX_VNI + 1):
         if vni not in taken:
             return vni
@@ -101,8 +101,8 @@ def choose_vni(taken: Collection[int]) -> int:
 def choose_address(
     subnet: Subnet, taken: Collection[IPAddress], *, spread: bool = False, within: IPNetwork | None = None
 ) -> IPInterface:
-    """The lowest free address, of the part `within` of the subnet; with `spread` a random one of the lower free ones,
-    for whoever lost a race several times. Raises ConflictError where the subnet, or that part, is full."""
+    """Return the lowest free address of the subnet, or of its part `within`; with `spread` a random one of the lower
+    free ones, for a caller that lost several races. Raise ConflictError if the subnet, or that part, is full."""
     pool = subnet.pool
     low, high = int(pool.network_address) + 1, int(pool.broadcast_address) - (1 if pool.version == 4 else 0)
     if within is not None and within.version == pool.version:
@@ -121,7 +121,7 @@ def choose_address(
 
 
 def ask_for_address(subnet: Subnet, address: IPAddress, taken: Collection[IPAddress]) -> IPInterface:
-    """The address that was asked for. Raises UsageError or ConflictError where it cannot be had."""
+    """Return `address` as an interface's. Raise UsageError or ConflictError if it cannot be given."""
     if not is_usable(subnet.pool, address):
         raise UsageError(
             f"{address} cannot be given: it is the network's own or the broadcast address of {subnet.pool}"
@@ -140,8 +140,8 @@ def _interface(pool: IPNetwork, number: int) -> IPInterface:
 
 
 def mac_for(addresses: Sequence[IPInterface], *, at_random: bool = False) -> str:
-    """02:42 and the IPv4 address, as Docker's overlay has it; 02:43 and the end of the IPv6 address where there is no
-    other; 02:44 and random bytes for whoever found that taken."""
+    """Return 02:42 and the IPv4 address, as Docker's overlay does; 02:43 and the end of the IPv6 address if there is no
+    IPv4 address; 02:44 and random bytes for a caller that found those taken."""
     first = addresses[0].ip
     if at_random:
         return (b"\x02\x44" + secrets.token_bytes(4)).hex(":")

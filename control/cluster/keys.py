@@ -2,7 +2,7 @@
 """The key layout, version 1; docs/store.md explains it.
 
 objects/  what every host mirrors: networks, endpoints, peers
-claims/   what makes two hosts unable to take one thing: an address or a MAC address of a network
+claims/   what one host only can have: an address or a MAC address of a network
 """
 
 from ipaddress import ip_address, ip_network
@@ -16,43 +16,43 @@ NETWORKS = OBJECTS + "networks/"
 ENDPOINTS = OBJECTS + "endpoints/"
 PEERS = OBJECTS + "peers/"
 CLAIMS = ROOT + "claims/"
-# Put by every commit that makes a network: so that of two at once, the second sees the first.
+# Put by every commit that creates a network: of two at once, the second sees the first.
 NETWORKS_GUARD = CLAIMS + "networks"
 POOLS = CLAIMS + "pools/"
 
 
 def network(name: str) -> str:
-    """Network, in JSON."""
+    """Return the key of a Network, in JSON."""
     return NETWORKS + name
 
 
 def endpoints(network_name: str) -> str:
-    """The prefix of a network's endpoints."""
+    """Return the prefix of a network's endpoints."""
     return f"{ENDPOINTS}{network_name}/"
 
 
 def endpoint(network_name: str, identity: str) -> str:
-    """Endpoint, in JSON."""
+    """Return the key of an Endpoint, in JSON."""
     return endpoints(network_name) + identity
 
 
 def peer(host: str) -> str:
-    """Peer, in JSON; with the host's lease."""
+    """Return the key of a Peer, in JSON; with the host's lease."""
     return PEERS + host
 
 
 def addresses(network_name: str) -> str:
-    """The prefix of a network's addresses that are taken."""
+    """Return the prefix of a network's taken addresses."""
     return f"{CLAIMS}addresses/{network_name}/"
 
 
 def address(network_name: str, ip: IPAddress) -> str:
-    """The id of the endpoint that has the address, or, with a lease, reservations.py's name of a host's Docker."""
+    """Return the key of an address. Its value is the endpoint's id or, with a lease, Reservations.owner."""
     return addresses(network_name) + str(ip)
 
 
 def address_of(key: str) -> IPAddress | None:
-    """Which address such a key is about; None where somebody wrote one that is about none."""
+    """Return the address in such a key; None if there is none in it."""
     try:
         return ip_address(key.rpartition("/")[2])
     except ValueError:
@@ -60,22 +60,22 @@ def address_of(key: str) -> IPAddress | None:
 
 
 def users(network_name: str) -> str:
-    """The prefix of the hosts whose Docker has the network."""
+    """Return the prefix of the hosts whose Docker has the network."""
     return f"{CLAIMS}users/{network_name}/"
 
 
 def user(network_name: str, host: str) -> str:
-    """The manager that has the network on this host."""
+    """Return the key of one such host. Its value is the manager."""
     return users(network_name) + host
 
 
 def pool(subnet: IPNetwork) -> str:
-    """Who was given this subnet for a network that does not exist yet; with a lease."""
+    """Return the key of a subnet that is reserved for a network that does not exist yet; with a lease."""
     return f"{POOLS}{subnet}"
 
 
 def pool_of(key: str) -> IPNetwork | None:
-    """Which subnet such a key is about; None where somebody wrote one that is about none."""
+    """Return the subnet in such a key; None if there is none in it."""
     try:
         return ip_network(key.removeprefix(POOLS))
     except ValueError:
@@ -83,5 +83,5 @@ def pool_of(key: str) -> IPNetwork | None:
 
 
 def mac(network_name: str, text: str) -> str:
-    """The id of the endpoint that has the MAC address."""
+    """Return the key of a MAC address. Its value is the endpoint's id."""
     return f"{CLAIMS}macs/{network_name}/{text}"

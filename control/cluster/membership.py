@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """This host's place among the peers: its key in the store, kept alive by a lease.
 
-A daemon that ends leaves the key: its containers' interfaces stay, and a successor takes over within the
-lease's time. One that does not come back vanishes everywhere when the lease ends.
+A daemon that ends leaves the key: its containers' interfaces stay, and a successor takes over before the lease ends.
+A host that does not come back vanishes everywhere when its lease ends.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ RETRY_S = 0.5
 
 
 class Membership:
-    """Keeps what `describe` returns in the store, for ever. `changed` says that it returns something else."""
+    """Keep what `describe` returns in the store."""
 
     def __init__(self, store: Store, ttl: int, describe: Callable[[], Peer]) -> None:
         self.problem: Problem | None = None
@@ -43,24 +43,23 @@ class Membership:
 
     @property
     def owns_name(self) -> bool:
-        """Whether this host has its name for itself, as far as is known: only then are the endpoints of that name its
-        own."""
+        """Whether no other host has this name, as far as is known: only then are its endpoints this host's."""
         return self.registered.is_set() and self.problem is None
 
     def changed(self) -> None:
-        """What `describe` returns is different now: write it soon."""
+        """Write soon: `describe` returns something else now."""
         self._changed.set()
 
     def seen(self, peer: Peer | None) -> None:
-        """What the store has under this host's name. Write it again where it is not ours: soon where there is none,
-        else with the next refresh, since two daemons of one name would outbid each other for ever."""
+        """Compare what the store has under this host's name, and write it again if it differs: soon if there is none,
+        else with the next refresh, since two daemons of one name would overwrite each other without end."""
         if peer != self._describe():
             self._written = None
             if peer is None:
                 self._changed.set()
 
     async def register(self) -> None:
-        """Write the key. Raises ConflictError where another host has the name or the VTEP, UnavailableError."""
+        """Write the key. Raise ConflictError where another host has the name or the VTEP, UnavailableError."""
         try:
             await transact(self._store, "this host", self._plan, lease_gone=self._lease_gone, attempts=10)
         except LostRaceError as error:
@@ -105,7 +104,7 @@ class Membership:
                 )
 
     async def run(self) -> None:
-        """Keep the key, whatever happens to the store."""
+        """Keep the key until cancelled, whatever happens to the store."""
         while True:
             self._changed.clear()  # first: what changes from here on is for the next turn
             wait = self._ttl / 3

@@ -42,7 +42,7 @@ LAG_S = 2.0  # for so long it is waited for what others committed before us
 
 @dataclass
 class Changes:
-    """What is not what it was: networks and peers by name, endpoints as (network, id)."""
+    """What changed: networks and peers by name, endpoints as (network, id)."""
 
     networks: set[str] = field(default_factory=set)
     endpoints: set[tuple[str, str]] = field(default_factory=set)
@@ -53,7 +53,7 @@ class Changes:
 
 
 class Mirror:
-    """Call `load` first, then let `run` run."""
+    """The store's objects on this host. Call `load` first, then let `run` run."""
 
     def __init__(self, cache: Cache | None) -> None:
         self.networks: dict[str, Network] = {}
@@ -61,7 +61,7 @@ class Mirror:
         self.peers: dict[str, Peer] = {}
         self.unreadable: dict[str, str] = {}
         self.revision = 0
-        self.lost_all: str | None = None  # the store has lost everything: nothing must be made in it, or we follow
+        self.lost_all: str | None = None  # what is wrong with a store that is empty: nothing may be created in it
         self._problem: Problem | None = None
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
@@ -80,7 +80,7 @@ class Mirror:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the store, in one line; None where nothing is."""
+        """What is wrong with the store, in one line, or None."""
         if self._problem is not None:
             return self._problem.text
         return self._store.problem if self._store is not None else None
@@ -90,8 +90,8 @@ class Mirror:
         self._listeners.append(listener)
 
     def load(self, host: str | None = None) -> None:
-        """Begin with what a predecessor kept on disk. With `host`, only with what concerns that host, which is sooner
-        done; call it again for the rest."""
+        """Load what a predecessor kept on disk. With `host`, load only what concerns that host, which takes less time;
+        call it again for the rest."""
         if self._cache is None:
             return
         listing = self._cache.load()
@@ -101,7 +101,7 @@ class Mirror:
             self.revision = self._heard = listing.revision
 
     def local_endpoints(self, host: str) -> list[Endpoint]:
-        """The endpoints of one host."""
+        """Return the endpoints of one host."""
         return [end for members in self.endpoints.values() for end in members.values() if end.host == host]
 
     async def reached(self, revision: int) -> None:
@@ -129,7 +129,7 @@ class Mirror:
         self._tell(self._take(own))
 
     async def run(self, store: Store) -> None:
-        """Follow the store, for ever."""
+        """Follow the store until cancelled."""
         self._store = store
         while True:
             try:
@@ -156,7 +156,7 @@ class Mirror:
             # registered there already.
             self.lost_all = (
                 "the store has lost all its data: everything here stays as it is; restore a backup, or remove "
-                "the state directory to begin anew"
+                "the state directory to start from scratch"
             )
             self._problem = Problem("store", "", "lost-all", self.lost_all)
             raise UnavailableError(self.lost_all)
@@ -222,7 +222,7 @@ class Mirror:
                 self._change(event, changes)
                 self.unreadable.pop(event.key, None)
             except ValueError as error:
-                # What was known under the key stays: a network must not go because of a slip of the pen.
+                # What was known under the key stays: a typing error must not remove a network.
                 self.unreadable[event.key] = _short(error)
                 log.error("the store's %s cannot be read and is ignored: %s", event.key, _short(error))
         return changes
@@ -261,7 +261,7 @@ class Mirror:
 
 def _check_named(by_value: str, by_key: str) -> None:
     if by_value != by_key:
-        raise ValueError("its value names another one than its key")
+        raise ValueError("its value has another name than its key")
 
 
 async def caught_up(mirror: Mirror, revision: int) -> None:
@@ -290,14 +290,14 @@ async def heard_others(mirror: Mirror, revision: int) -> None:
 
 
 def _about(host: str, items: Sequence[Item]) -> list[Item]:
-    """All but the endpoints of networks in which the host's name does not occur: to read those takes longest."""
+    """Leave out the endpoints of networks in which the host's name does not occur: they take longest to read."""
     name = host.encode()
     networks = {_network_of(item) for item in items if name in item.value}
     return [item for item in items if (network := _network_of(item)) is None or network in networks]
 
 
 def _network_of(item: Item) -> str | None:
-    """The network of an endpoint, None where it is none."""
+    """Return the network of an endpoint, None for other items."""
     if not item.key.startswith(keys.ENDPOINTS):
         return None
     return item.key.removeprefix(keys.ENDPOINTS).partition("/")[0]

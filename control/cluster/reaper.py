@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes back what a host that died had: its endpoints, with their addresses, once its lease has been over for the
-grace time. Every daemon does it; the store lets one succeed, and none while the host is registered."""
+"""Remove the endpoints of a dead host, with their addresses, once its lease has been over for the grace time. Every
+daemon tries; the store lets one succeed, and none while the host is registered."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ INTERVAL_S = 5.0
 
 
 class Reaper:
-    """`since` tells for how long each dead host has been missed, as time.monotonic's."""
+    """`since` has the time.monotonic() at which each dead host was first missed."""
 
     def __init__(self, host: str, mirror: Mirror, registry: Registry, grace: float) -> None:
         self.since: dict[str, float] = {}
@@ -26,22 +26,22 @@ class Reaper:
         self._grace = grace
 
     def forgotten_in(self, host: str) -> float | None:
-        """Seconds until the host's endpoints are taken back; None where it isn't missed."""
+        """Return the seconds until the host's endpoints are removed; None if it is not missed."""
         since = self.since.get(host)
         return max(0.0, since + self._grace - time.monotonic()) if since is not None else None
 
     async def run(self) -> None:
-        """Look at intervals, for ever."""
+        """Look at intervals until cancelled."""
         await self._mirror.synced.wait()
         while True:
             try:
                 await self.look()
             except FastpathError as error:
-                log.warning("endpoints of dead hosts are taken back later: %s", error)
+                log.warning("endpoints of dead hosts are removed later: %s", error)
             await asyncio.sleep(min(INTERVAL_S, max(0.1, self._grace / 4)))
 
     async def look(self) -> None:
-        """Note who is missing, and take back what is due."""
+        """Note which hosts are missing, and remove what is due."""
         endpoints = [e for members in self._mirror.endpoints.values() for e in members.values()]
         missing = {e.host for e in endpoints} - self._mirror.peers.keys() - {self._host}
         self.since = {host: self.since.get(host, time.monotonic()) for host in missing}

@@ -2,8 +2,8 @@
 """Networks and endpoints in the store. Every change is one transaction, so two hosts never get one address,
 MAC address, subnet or VNI, and a daemon that is killed leaves nothing half written.
 
-An endpoint's life: `joining` (claimed) → its interface is made → `ready` → `leaving` → its interface is removed
-→ the keys are deleted. Whoever finds one on the way, after a crash, goes on.
+An endpoint's life: `joining` (claimed) → its interface is created → `ready` → `leaving` → its interface is removed
+→ the keys are deleted. After a crash the next daemon continues from the state that it finds.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -28,7 +28,7 @@ SPREAD_AFTER = 3  # lost races after which addresses are chosen at random
 
 
 class Registry:
-    """Networks and endpoints, on behalf of one host."""
+    """Create, change and delete networks and endpoints on behalf of one host."""
 
     def __init__(self, store: Store, host: str, pool: Pool) -> None:
         self._store = store
@@ -39,8 +39,8 @@ class Registry:
     async def create_network(
         self, request: NetworkCreate, routed: Sequence[tuple[IPNetwork, str]] = (), **more: Any
     ) -> tuple[Network, int]:
-        """The network, and the revision it was written at. `routed` are subnets that are in use on this host, and
-        by whom, `more` fields of the network that nobody types. Raises UsageError, ConflictError."""
+        """Create a network; return it and its revision. `routed` are subnets that this host has routes to, each with
+        its owner; `more` are fields of the network that no user sets. Raise UsageError, ConflictError."""
 
         async def plan(view: ReadView) -> Planned[Network]:
             await view.get(keys.NETWORKS_GUARD)
@@ -50,21 +50,21 @@ class Registry:
             network = self._plan_network(request, others, [*routed, *reserved]).model_copy(update=more)
             key = keys.network(network.name)
             if any(item.key == key for item in items):
-                raise ConflictError(f"the store's {key} cannot be read: put it right, or choose another name")
+                raise ConflictError(f"the store's {key} cannot be read: correct it, or choose another name")
             return Planned(
                 network,
                 [Put(keys.NETWORKS_GUARD, network.name.encode()), Put(key, to_json(network))],
                 [Compare(key)],
-                unsure=f"the network {network.name} may have been made nevertheless: see `fastpath network ls`",
+                unsure=f"the network {network.name} may have been created nevertheless: see `fastpath network ls`",
             )
 
         return await transact(self._store, f"network {request.name}", plan)
 
     async def reserved_pools(self) -> list[tuple[IPNetwork, str]]:
-        """Subnets that were given to somebody for a network that does not exist yet."""
+        """Return the subnets that are reserved for networks that do not exist yet."""
         items = (await self._store.list(keys.POOLS)).items
         pools = [keys.pool_of(item.key) for item in items]
-        return [(pool, "a network that is being made") for pool in pools if pool is not None]
+        return [(pool, "a network that is being created") for pool in pools if pool is not None]
 
     def _plan_network(
         self, request: NetworkCreate, others: Sequence[Network], routed: Sequence[tuple[IPNetwork, str]]
@@ -100,7 +100,7 @@ class Registry:
         )
 
     async def remove_network(self, name: str) -> int:
-        """The revision at which it went. Raises NotFoundError, and ConflictError where it has endpoints."""
+        """Delete a network; return the revision. Raise NotFoundError, and ConflictError if it has endpoints."""
 
         async def plan(view: ReadView) -> Planned[tuple[Item, ...]]:
             item, _ = await self._network(view, name)
@@ -124,10 +124,10 @@ class Registry:
                 f"on {', '.join(hosts) or 'unknown hosts'}: remove them first, see `fastpath endpoint ls {name}`"
             )
         if await view.list(keys.addresses(name)):
-            raise ConflictError(f"Docker is about to use the network {name}, or was just now: try again in a while")
+            raise ConflictError(f"Docker uses the network {name}, or did so just now: try again in a few minutes")
 
     async def network_revision(self, name: str) -> int:
-        """The revision at which a network was written. Raises NotFoundError."""
+        """Return the revision at which a network was written. Raise NotFoundError."""
         item, _ = await self._network(self._store, name)
         return item.revision
 
@@ -139,10 +139,10 @@ class Registry:
         avoid: Collection[IPAddress] = (),
         known: Collection[IPAddress] | None = None,
     ) -> tuple[Endpoint, int]:
-        """Claim addresses, none of those in `avoid`, and a MAC address: the endpoint, `joining`, and the revision.
+        """Claim addresses, none of those in `avoid`, and a MAC address; return the new endpoint and the revision.
 
         `known`: addresses that are taken as far as this host knows. The first attempt goes by them rather than list
-        all that the store has, and the commit fails where one is taken nevertheless. Raises NotFoundError, UsageError,
+        all that the store has, and the commit fails where one is taken nevertheless. Raise NotFoundError, UsageError,
         ConflictError."""
 
         async def plan(view: ReadView) -> Planned[Endpoint] | None:
@@ -183,7 +183,7 @@ class Registry:
         return await transact(self._store, f"an endpoint in {request.network}", plan)
 
     async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
-        """Write the endpoint's new state, and where it is: the revision. None where the endpoint is no longer there."""
+        """Write the endpoint's new state and its sandbox; return the revision, None if the endpoint is gone."""
 
         def so(there: Endpoint) -> Endpoint:
             if there.state == state or (there.state == "leaving" and state == "ready"):
@@ -194,15 +194,15 @@ class Registry:
         return changed[1] if changed is not None else None
 
     async def set_names(self, endpoint: Endpoint, names: tuple[str, ...]) -> int | None:
-        """Write what the endpoint is called: the revision. None where it is no longer there."""
+        """Write the endpoint's names; return the revision, None if the endpoint is gone."""
         changed = await self.change_endpoint(endpoint, lambda there: there.model_copy(update={"names": names}))
         return changed[1] if changed is not None else None
 
     async def change_endpoint(
         self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint]
     ) -> tuple[Endpoint, int] | None:
-        """Write what `change` makes of the endpoint as the store has it, unless that is the same: what it is then, and
-        the revision. None where it is no longer there."""
+        """Apply `change` to the endpoint as the store has it, and write the result if it differs; return it and the
+        revision, None if the endpoint is gone."""
 
         async def plan(view: ReadView) -> Planned[Endpoint | None]:
             item = await view.get(_key(endpoint))
@@ -218,8 +218,8 @@ class Registry:
         return (changed, revision) if changed is not None else None
 
     async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
-        """Delete the endpoint and give back what it claimed: the revision. None where it was not there, or, with
-        `only_without_peer`, where its host is (again) registered."""
+        """Delete the endpoint and what it claimed; return the revision, None if it was gone already or, with
+        `only_without_peer`, if its host is registered (again)."""
 
         async def plan(view: ReadView) -> Planned[bool]:
             item = await view.get(_key(endpoint))
@@ -247,12 +247,12 @@ class Registry:
 
 
 def to_json(model: Network | Endpoint) -> bytes:
-    """As the store keeps it."""
+    """Return the value that the store keeps."""
     return model.model_dump_json().encode()
 
 
 def read_network(item: Item) -> Network | None:
-    """The network, or None where the value cannot be read, or is another network's."""
+    """Return the network, None if the value cannot be read or is another network's."""
     try:
         network = Network.model_validate_json(item.value)
     except ValidationError:
@@ -261,7 +261,7 @@ def read_network(item: Item) -> Network | None:
 
 
 def read_endpoint(item: Item) -> Endpoint | None:
-    """The endpoint, or None where the value cannot be read."""
+    """Return the endpoint, None if the value cannot be read."""
     try:
         return Endpoint.model_validate_json(item.value)
     except ValidationError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One transaction with the store: read, decide, commit if nothing changed meanwhile, and again where another host was
+"""One transaction with the store: read, decide, commit if nothing changed meanwhile; try again if another host was
 first."""
 
 import asyncio

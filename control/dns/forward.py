@@ -35,7 +35,7 @@ class Forwarder:
         self._waiting: dict[str, int] = {}
 
     async def ask(self, network: str, query: dns.message.Message) -> dns.message.Message | None:
-        """What a server answers; None where none does. Raises BusyError."""
+        """What a server answers; None where none does. Raise BusyError."""
         mine = self._waiting.get(network, 0)
         if mine >= PER_NETWORK or sum(self._waiting.values()) >= AT_ONCE:
             raise BusyError

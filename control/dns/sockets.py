@@ -57,7 +57,7 @@ class Sockets:
             return dict(self._opened)
 
     def ensure(self, network: Network, namespace: Sandbox) -> None:
-        """Listen in this namespace, unless that is so already. Raises RefusedError."""
+        """Listen in this namespace, unless that is so already. Raise RefusedError."""
         there = self._opened.get(network.name)
         if there is not None and (there.network, there.namespace) == (network, namespace):
             return

@@ -136,7 +136,7 @@ class Claims:
         avoid: Collection[IPAddress] = (),
     ) -> IPInterface:
         """An address of the subnet `pool` of a network, out of `within`, none of those in `avoid`, or the one that is
-        wished for: it is this host's Docker's now. Raises ConflictError where it is taken, or none is left."""
+        wished for: it is this host's Docker's now. Raise ConflictError where it is taken, or none is left."""
 
         async def plan(view: ReadView) -> Planned[IPInterface]:
             item = await view.get(keys.network(network))
@@ -211,7 +211,7 @@ class Claims:
         return there
 
     async def place(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[Endpoint, int]:
-        """The endpoint is in this sandbox now; its interface is to be made. Raises NotFoundError."""
+        """The endpoint is in this sandbox now; its interface is to be made. Raise NotFoundError."""
 
         def placed(there: Endpoint) -> Endpoint:
             if there.state == "leaving":

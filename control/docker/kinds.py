@@ -21,16 +21,16 @@ class Kind(Protocol):
     """OverlayKind and MacvlanKind."""
 
     def wanted(self, request: CreateNetwork) -> Wanted:
-        """What `docker network create` asks for. Raises UsageError."""
+        """What `docker network create` asks for. Raise UsageError."""
 
     async def check(self, want: Wanted) -> None:
-        """Whether this host can have the network. Raises FastpathError."""
+        """Whether this host can have the network. Raise FastpathError."""
 
     async def own_mac(self, network: Network) -> str | None:
         """What an endpoint gets where Docker asks for no MAC address; None: one that follows from its address."""
 
     async def check_addresses(self, network: Network, addresses: Collection[IPAddress]) -> None:
-        """Whether an endpoint can have them. Raises ConflictError."""
+        """Whether an endpoint can have them. Raise ConflictError."""
 
     def joined(self, network: Network, endpoint: Endpoint) -> Joined:
         """Which interface Docker is to take, and what leads out of the container."""

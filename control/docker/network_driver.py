@@ -218,7 +218,7 @@ class NetworkDriver:
             await self._claims.release_address(endpoint.network, address.ip)
 
     def _check_store(self) -> None:
-        """What removes things need not wait for a store that is known to be away. Raises UnavailableError."""
+        """What removes things need not wait for a store that is known to be away. Raise UnavailableError."""
         if not self._mirror.answering:
             raise UnavailableError(self._mirror.trouble or "the store does not answer")
 

@@ -49,7 +49,7 @@ class Wanted(Model):
         return self.name or f"docker-{pool.network_address}-{pool.prefixlen}".replace(":", "-")
 
     def request(self) -> NetworkCreate:
-        """To make it. Raises UsageError."""
+        """To make it. Raise UsageError."""
         request = NetworkCreate(
             name=self.new_name,
             driver=self.driver,
@@ -71,7 +71,7 @@ class Wanted(Model):
         return any(subnet.pool in pools for subnet in self.subnets)
 
     def check_same(self, network: Network) -> None:
-        """Raises ConflictError where the network is another than what is wanted, with both shown."""
+        """Raise ConflictError where the network is another than what is wanted, with both shown."""
         options = sorted(self.options)
         told = [
             (word, mine, theirs)
@@ -109,18 +109,18 @@ def _subnets(subnets: tuple[Subnet, ...]) -> str:
 
 
 def subnets(request: CreateNetwork) -> tuple[Subnet, ...]:
-    """Those of the request. Raises UsageError."""
+    """Those of the request. Raise UsageError."""
     return tuple(_subnet(each) for each in (*request.ipv4, *request.ipv6))
 
 
 def kept(request: CreateNetwork) -> tuple[IPAddress, ...]:
-    """What --aux-address says. Raises UsageError."""
+    """What --aux-address says. Raise UsageError."""
     data = (*request.ipv4, *request.ipv6)
     return tuple(_host(text) for each in data for _, text in sorted(each.auxiliary.items()))
 
 
 def check_options(words: Mapping[str, str], known: Sequence[str]) -> None:
-    """Raises UsageError where a word is none of them."""
+    """Raise UsageError where a word is none of them."""
     for word in words:
         if word not in known:
             close = difflib.get_close_matches(word, known, n=1)
@@ -138,7 +138,7 @@ def explained(error: ValidationError, words: Mapping[str, str], options: Mapping
 
 
 def number(words: Mapping[str, str], option: str, what: str) -> int | None:
-    """What the option says, if it is there. Raises UsageError: `what` tells what it should be."""
+    """What the option says, if it is there. Raise UsageError: `what` tells what it should be."""
     text = words.get(option)
     try:
         return int(text) if text is not None else None

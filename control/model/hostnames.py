@@ -9,7 +9,7 @@ MAX_NAMES = 32
 
 
 def hostname(text: str) -> str:
-    """In lower case. Raises ValueError."""
+    """In lower case. Raise ValueError."""
     lower = text.lower()
     if len(lower) > MAX_NAME or not text.isascii() or not re.fullmatch(rf"{LABEL}(?:\.{LABEL})*", lower):
         raise ValueError(

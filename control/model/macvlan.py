@@ -41,7 +41,7 @@ class MacvlanOptions(Model):
 
 
 def parse_options(options: Mapping[str, str]) -> MacvlanOptions:
-    """Raises UsageError: one line that names the option."""
+    """Raise UsageError: one line that names the option."""
     for name in options:
         if name not in NAMES:
             close = difflib.get_close_matches(name, NAMES, n=1)
@@ -61,7 +61,7 @@ def parse_options(options: Mapping[str, str]) -> MacvlanOptions:
 
 
 def options_of(network: Network) -> MacvlanOptions:
-    """Of a network in the store. Raises UsageError where somebody wrote there what cannot be."""
+    """Of a network in the store. Raise UsageError where somebody wrote there what cannot be."""
     return parse_options(network.options)
 
 
@@ -72,7 +72,7 @@ def range_of(network: Network) -> IPNetwork | None:
 
 
 def checked(request: NetworkCreate) -> NetworkCreate:
-    """The request with all that it left out. Raises UsageError."""
+    """The request with all that it left out. Raise UsageError."""
     options = parse_options(request.options)
     if request.vni is not None:
         raise UsageError("a macvlan network has no VNI: leave --vni out")
@@ -90,7 +90,7 @@ def checked(request: NetworkCreate) -> NetworkCreate:
 
 
 def check_parent_free(name: str, options: Mapping[str, str], others: Collection[Network]) -> None:
-    """A parent carries one network. Raises ConflictError where another one has it."""
+    """A parent carries one network. Raise ConflictError where another one has it."""
     parent = options.get("parent")
     for other in others:
         if parent is not None and other.driver == "macvlan" and other.options.get("parent") == parent:

@@ -198,7 +198,7 @@ _TYPES = {"bool_type": "true or false", "string_type": "text in quotes", "path_t
 
 def load_config(file: Path | None = None, options: Mapping[str, Any] | None = None) -> DaemonConfig:
     """What `file` says and what was typed, which has precedence; options that are None were not typed.
-    Raises UsageError: one line that names the file and the key, or the option."""
+    Raise UsageError: one line that names the file and the key, or the option."""
     typed = {key: value for key, value in (options or {}).items() if value is not None}
     values = _read(file) if file is not None else {}
     store = values.get("store")

@@ -119,7 +119,7 @@ class Store(Protocol):
 
     def watch(self, prefix: str, after: int) -> AsyncGenerator[Events, None]:
         """What happens under `prefix` after revision `after`, until the store is closed: an outage of the store only
-        makes it wait, and nothing is skipped. Raises CompactedError where a part is no longer known (also where the
+        makes it wait, and nothing is skipped. Raise CompactedError where a part is no longer known (also where the
         store's data was replaced by others, or has not reached `after`), UsageError where we may not watch; once it
         could watch, being refused is an outage, too. Close it with `aclose`."""
 

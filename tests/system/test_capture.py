@@ -45,7 +45,7 @@ def test_a_network_s_frames_are_captured(two: Site, layout: str, tmp_path: Path)
     assert found == [(here, 1, 8), ("192.0.2.2", 2, 8), ("192.0.2.2", 1, 0), (here, 2, 0)] * 3
 
     refused = {
-        "db": "the network db has no overlay endpoints on this host, so nothing passes here",
+        "db": "the network db has no overlay endpoints on this host, so there is nothing to capture",
         "nothing": "there is no network nothing: see `fastpath network ls`",
         "web port two": "there is no port two here: the ports are ",
     }

@@ -47,7 +47,7 @@ def state(daemon: HostDaemon) -> tuple[object, ...]:
         ("endpoint create nix --sandbox {c2}", "there is no network nix"),
         ("endpoint create web --sandbox nix", "no network namespace"),
         ("endpoint create web --sandbox {c1}", "is in the network web already"),
-        ("endpoint create db --sandbox {c1} --name eth0", "give another --name"),
+        ("endpoint create db --sandbox {c1} --name eth0", "choose another --name"),
         ("endpoint create db --sandbox {c1} --name lo", "lo"),
         ("endpoint create web --sandbox {c2} --ip 10.9.0.2", "the address 10.9.0.2 is taken"),
         ("endpoint create web --sandbox {c2} --ip 10.9.0.1", "is the gateway"),

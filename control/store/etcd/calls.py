@@ -42,7 +42,7 @@ class Calls:
     async def call(self, method: Callable[[Member], Any], request: Any, repeat: bool = True) -> Any:
         """The answer. `repeat`: it does no harm to be done twice.
 
-        Raises UnavailableError, UsageError, and AioRpcError for what depends on the question."""
+        Raise UnavailableError, UsageError, and AioRpcError for what depends on the question."""
         try:
             answer = await self._call(method, request, repeat)
         except (UnavailableError, UsageError) as error:

@@ -53,7 +53,7 @@ async def fail(request: web.Request) -> web.Response:
         ("/fail?what=taken", 409, "no"),
         ("/fail?what=away", 503, "no"),
         ("/fail?what=json", 400, "vni: Input should be greater than or equal to 256"),
-        ("/fail?what=mistake", 500, "a mistake in fastpath: see the daemon's log"),
+        ("/fail?what=mistake", 500, "internal error: see the daemon's log"),
         ("/nothing", 404, "GET /nothing: Not Found"),
     ],
 )

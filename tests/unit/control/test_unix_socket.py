@@ -25,7 +25,7 @@ def test_one_that_answers_is_not(tmp_path: Path) -> None:
     path = tmp_path / "d.sock"
     with (
         listening_socket(path),
-        pytest.raises(ConflictError, match="somebody listens on"),
+        pytest.raises(ConflictError, match="another process listens on"),
         listening_socket(path),
     ):
         pass
