@@ -45,7 +45,7 @@ class Pending:
 
 
 class Answers:
-    """For all networks of this host."""
+    """Answer the questions of all networks of this host."""
 
     def __init__(self, names: Names, forwarder: Forwarder, counts: Counts) -> None:
         self._names = names
@@ -53,12 +53,12 @@ class Answers:
         self._counts = counts
 
     async def answer(self, network: Network, wire: bytes, *, tcp: bool = False) -> bytes | None:
-        """The answer to any bytes; None: they deserve none."""
+        """Return the answer to a packet; None if it gets none."""
         found = self.at_once(network, wire, tcp=tcp)
         return await self.later(network, found) if isinstance(found, Pending) else found
 
     def at_once(self, network: Network, wire: bytes, *, tcp: bool = False) -> bytes | Pending | None:
-        """The same as far as nobody else has to be asked."""
+        """Return the answer, if no other server has to be asked."""
         try:
             query = dns.message.from_wire(wire)
         except (dns.exception.DNSException, ValueError):
@@ -77,7 +77,7 @@ class Answers:
         return _wire(_response(query, dns.rcode.REFUSED if refusal is None else refusal), limit)
 
     async def later(self, network: Network, pending: Pending) -> bytes | None:
-        """The answer to what was forwarded."""
+        """Forward a question and return the answer."""
         query = pending.query
         try:
             theirs = await self._forwarder.ask(network.name, query)
@@ -94,7 +94,7 @@ class Answers:
         return _wire(response, pending.limit)
 
     def _own(self, network: Network, query: dns.message.Message) -> dns.message.Message | None:
-        """What we say ourselves; None where the question is not about this network."""
+        """Return our own answer; None if the question is not about this network."""
         question = query.question[0]
         index = self._names.index(network)
         address = _address(question.name)
@@ -118,7 +118,7 @@ class Answers:
     def _say(
         self, query: dns.message.Message, records: dict[dns.rdatatype.RdataType, list[str]] | None
     ) -> dns.message.Message:
-        """An answer with authority. None: there is no such name."""
+        """Return an authoritative answer. None: there is no such name."""
         question = query.question[0]
         response = _response(query, dns.rcode.NXDOMAIN if records is None else dns.rcode.NOERROR)
         response.flags |= dns.flags.AA
@@ -135,7 +135,7 @@ class Answers:
 
 
 def _look_up(index: Index, network: Network, name: dns.name.Name) -> tuple[list[IPAddress] | None, bool]:
-    """The addresses of a name; and whether nobody but us could know it."""
+    """Return the addresses of a name, and whether no other server could know it."""
     text = name.to_text(omit_final_dot=True).lower()
     stem = text.removesuffix("." + network.name.lower())
     found = index.addresses.get(text)
@@ -145,7 +145,7 @@ def _look_up(index: Index, network: Network, name: dns.name.Name) -> tuple[list[
 
 
 def _address(name: dns.name.Name) -> IPAddress | None:
-    """What a name of in-addr.arpa or ip6.arpa stands for."""
+    """Return the address in a name of in-addr.arpa or ip6.arpa."""
     try:
         return ipaddress.ip_address(dns.reversename.to_address(name))
     except (dns.exception.DNSException, ValueError):
@@ -153,7 +153,7 @@ def _address(name: dns.name.Name) -> IPAddress | None:
 
 
 def _refusal(query: dns.message.Message) -> dns.rcode.Rcode | None:
-    """Why a question is answered by nobody."""
+    """Return why a question is refused."""
     if query.opcode() != dns.opcode.QUERY:
         return dns.rcode.NOTIMP
     if len(query.question) != 1:
@@ -176,7 +176,7 @@ def _udp_limit(query: dns.message.Message) -> int:
 
 
 def _wire(response: dns.message.Message, limit: int) -> bytes | None:
-    """Cut, and marked as cut, where it is too long."""
+    """Return the answer, truncated and marked as such if it is too long."""
     try:
         return response.to_wire(max_size=limit, prefer_truncation=True)
     except (dns.exception.DNSException, ValueError) as error:
@@ -185,7 +185,7 @@ def _wire(response: dns.message.Message, limit: int) -> bytes | None:
 
 
 def _format_error(wire: bytes) -> bytes | None:
-    """To what has a header, and is no answer itself."""
+    """Return FORMERR for a packet that has a header and is no answer itself."""
     if len(wire) < HEADER or wire[2] & 0x80:
         return None
     response = dns.message.Message(id=int.from_bytes(wire[:2], "big"))

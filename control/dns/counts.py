@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the questions that the resolvers were asked."""
+"""How the questions to the resolvers ended."""
 
 from collections import Counter
 
@@ -7,16 +7,16 @@ RESULTS = ("answered", "nodata", "nxdomain", "forwarded", "failed", "busy", "ref
 
 
 class Counts:
-    """How many questions ended how, of all networks; every result has a number from the start."""
+    """Count the questions of all networks by result; every result has a number from the start."""
 
     def __init__(self) -> None:
         self._counter: Counter[str] = Counter()
 
     def add(self, result: str) -> None:
-        """One more."""
-        assert result in RESULTS  # noqa: S101  # a slip of ours
+        """Count one question."""
+        assert result in RESULTS  # noqa: S101  # a mistake in the caller
         self._counter[result] += 1
 
     def as_dict(self) -> dict[str, int]:
-        """By result."""
+        """Return the numbers by result."""
         return {result: self._counter[result] for result in RESULTS}

@@ -23,11 +23,11 @@ Server = tuple[str, int]
 
 
 class BusyError(Exception):
-    """Too many questions wait already."""
+    """Too many questions are waiting."""
 
 
 class Forwarder:
-    """`servers` are asked one after the other."""
+    """Ask `servers` one after the other."""
 
     def __init__(self, servers: Callable[[], Sequence[Server]], *, timeout: float = TIMEOUT_S) -> None:
         self._servers = servers
@@ -35,7 +35,7 @@ class Forwarder:
         self._waiting: dict[str, int] = {}
 
     async def ask(self, network: str, query: dns.message.Message) -> dns.message.Message | None:
-        """What a server answers; None where none does. Raise BusyError."""
+        """Return the answer of a server, None if none answers. Raise BusyError."""
         mine = self._waiting.get(network, 0)
         if mine >= PER_NETWORK or sum(self._waiting.values()) >= AT_ONCE:
             raise BusyError
@@ -61,7 +61,7 @@ class Forwarder:
 
 
 def _ours(query: dns.message.Message) -> dns.message.Message:
-    """The same question with an id of ours, and without options that are between the asker and us."""
+    """Return the question with an id of ours and without the client's hop-by-hop options."""
     question = query.question[0]
     return dns.message.make_query(
         question.name,
@@ -75,7 +75,7 @@ def _ours(query: dns.message.Message) -> dns.message.Message:
 
 
 def host_servers(path: Path = RESOLV_CONF) -> Callable[[], list[Server]]:
-    """The servers of a resolv.conf, read again when it was changed."""
+    """Return a function that returns the servers of a resolv.conf; it reads the file again when that has changed."""
     known: tuple[object, list[Server]] = (None, [])
 
     def servers() -> list[Server]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is called what, by the store's mirror. An index of a network is made when somebody first asks for it."""
+"""The names of endpoints, from the mirror. A network's index is built when it is first needed."""
 
 from dataclasses import dataclass, field
 
@@ -10,26 +10,26 @@ from fastpath.control.model.objects import Network
 
 @dataclass
 class Index:
-    """One network's names, in lower case, and whose addresses are whose."""
+    """One network's names, in lower case, with their addresses, and addresses with their names."""
 
     addresses: dict[str, list[IPAddress]] = field(default_factory=dict)
     names: dict[IPAddress, str] = field(default_factory=dict)
 
 
 class Names:
-    """Names of all networks that the mirror has. For the event loop's thread."""
+    """The names of all networks. For the event loop's thread."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._indices: dict[str, Index] = {}
 
     def changed(self, changes: Changes) -> None:
-        """The mirror has something new."""
+        """Forget the indices of networks that changed."""
         for name in {*changes.networks, *(network for network, _ in changes.endpoints)}:
             self._indices.pop(name, None)
 
     def index(self, network: Network) -> Index:
-        """Of one network. An endpoint that is about to go has no name any more."""
+        """Return the index of a network. An endpoint that is leaving has no names."""
         found = self._indices.get(network.name)
         if found is None:
             found = self._indices[network.name] = self._make(network.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the resolvers together."""
+"""Build the resolvers."""
 
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.answer import Answers

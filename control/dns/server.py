@@ -18,7 +18,7 @@ TCP_IDLE_S = 10.0
 
 
 class Server:
-    """All networks' resolvers."""
+    """The resolvers of all networks."""
 
     def __init__(self, sockets: Sockets, answers: Answers) -> None:
         self._sockets = sockets
@@ -26,7 +26,7 @@ class Server:
         self._serving: dict[Opened, _Serving] = {}
 
     async def run(self) -> None:
-        """Serve what is open, as it comes and goes, for ever."""
+        """Serve the open sockets, as they come and go, until cancelled."""
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
 
@@ -54,7 +54,7 @@ class Server:
 
 
 class _Serving:
-    """One network's."""
+    """The resolver of one network."""
 
     def __init__(self, opened: Opened, answers: Answers) -> None:
         self._opened = opened
@@ -94,7 +94,7 @@ class _Serving:
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Question after question, each with its length in front (RFC 7766)."""
+        """Answer the questions of a connection, each preceded by its length (RFC 7766)."""
         while True:
             async with asyncio.timeout(TCP_IDLE_S):
                 (length,) = struct.unpack("!H", await reader.readexactly(2))
@@ -115,16 +115,16 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
+        """Keep the transport."""
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """It is closed."""
+        """Forget the transport."""
         for task in self._tasks:
             task.cancel()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """A question, or whatever somebody sent."""
+        """Answer a packet."""
         answer = self._answers.at_once(self._network, data)
         if isinstance(answer, Pending):
             task = asyncio.get_running_loop().create_task(self._later(answer, addr))
@@ -134,7 +134,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             self._send(answer, addr)
 
     def error_received(self, exc: Exception) -> None:
-        """The asker is gone."""
+        """Ignore that the client is gone."""
         log.debug("%s: %s", self._network.name, exc)
 
     async def _later(self, pending: Pending, addr: tuple[str, int]) -> None:

@@ -22,7 +22,7 @@ IPV6_FREEBIND = 78  # <linux/in6.h>; Python has no name for it
 
 @dataclass(eq=False)
 class Opened:
-    """One network's sockets. Who serves them closes them."""
+    """One network's sockets. What serves them closes them."""
 
     network: Network
     namespace: Sandbox
@@ -31,13 +31,13 @@ class Opened:
     served: bool = False
 
     def close(self) -> None:
-        """All of them."""
+        """Close all sockets."""
         for sock in (*self.udp, *self.tcp):
             sock.close()
 
 
 class Sockets:
-    """Those of all networks of this host, by network. `port` is another one only in tests."""
+    """The sockets of all networks of this host. `port` differs only in tests."""
 
     def __init__(self, port: int = PORT) -> None:
         self._port = port
@@ -46,18 +46,18 @@ class Sockets:
         self._on_change: Callable[[], None] = lambda: None
 
     def on_change(self, function: Callable[[], None]) -> None:
-        """Call it, in whichever thread, when `current` would return something else."""
+        """Call `function`, in any thread, when `current` would return something else."""
         self._on_change = function
 
     def current(self) -> dict[str, Opened]:
-        """What is open now. From here on it is the caller's to close, once it is returned no more."""
+        """Return what is open now. The caller closes what is not returned any more."""
         with self._lock:
             for opened in self._opened.values():
                 opened.served = True
             return dict(self._opened)
 
     def ensure(self, network: Network, namespace: Sandbox) -> None:
-        """Listen in this namespace, unless that is so already. Raise RefusedError."""
+        """Listen in this namespace, if not done yet. Raise RefusedError."""
         there = self._opened.get(network.name)
         if there is not None and (there.network, there.namespace) == (network, namespace):
             return
@@ -74,7 +74,7 @@ class Sockets:
         self._on_change()
 
     def remove(self, name: str) -> None:
-        """No more."""
+        """Stop listening in a network."""
         with self._lock:
             opened = self._opened.pop(name, None)
             if opened is not None and not opened.served:
@@ -83,7 +83,7 @@ class Sockets:
             self._on_change()
 
     def close(self) -> None:
-        """Remove all that is open."""
+        """Close everything."""
         for name in list(self._opened):
             self.remove(name)
 
@@ -99,7 +99,7 @@ def _bound(version: int, kind: socket.SocketKind, address: str, port: int) -> so
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
     try:
-        # The address may be away for as long as br0 is made anew.
+        # The address may be away for as long as br0 is being recreated.
         if version == 4:
             sock.setsockopt(socket.SOL_IP, 15, 1)  # IP_FREEBIND of <linux/in.h>
         else:

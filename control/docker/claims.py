@@ -3,7 +3,7 @@
 
 An address is Docker's before it is an endpoint's, and again afterwards (reservations.py). Only one thing makes it
 an endpoint's: `create_endpoint`, which takes it from this host's Docker, or if it is free, and from nobody else. So
-whatever was held for too long, or given back twice, two endpoints never have one address.
+whatever was reserved for too long, or given back twice, two endpoints never have one address.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ MANAGER: Final = "docker"
 
 
 class Claims:
-    """On behalf of one host's Docker."""
+    """Networks, subnets, addresses and endpoints on behalf of one host's Docker."""
 
     def __init__(self, store: Store, registry: Registry, host: str, pool: Pool) -> None:
         self._store = store
@@ -36,16 +36,16 @@ class Claims:
     # Networks.
 
     async def networks(self) -> list[Network]:
-        """All there are now."""
+        """Return all networks that the store has now."""
         items = (await self._store.list(keys.NETWORKS)).items
         return [network for item in items if (network := read_network(item)) is not None]
 
     async def meant(self, wanted: Wanted) -> Network | None:
-        """The one that is to be joined, if it fits."""
+        """Return the network that `wanted` is to join, None if there is none."""
         return next((network for network in await self.networks() if wanted.is_meant(network)), None)
 
     async def use_network(self, wanted: Wanted, routed: Sequence[tuple[IPNetwork, str]]) -> tuple[Network, int]:
-        """The network, made or joined, and its revision; this host's Docker is one of its users now."""
+        """Create or join the network, as one of its users; return it and its revision."""
 
         async def plan(view: ReadView) -> Planned[tuple[Network, int]] | None:
             there = await self.meant(wanted)
@@ -67,8 +67,8 @@ class Claims:
         return used
 
     async def leave_network(self, name: str) -> None:
-        """This host's Docker has the network no more. Made by Docker, it goes with the last host's. Raises
-        ConflictError where it would, but for endpoints that Docker has no more: try again."""
+        """Remove this host's Docker from the network's users. A network that Docker created is deleted with its last
+        user. Raise ConflictError if endpoints of Docker's are about to go: try again."""
         own = keys.user(name, self._host)
 
         async def plan(view: ReadView) -> Planned[None]:
@@ -83,7 +83,7 @@ class Claims:
                 if any(end is None or end.manager != MANAGER for end in ends):
                     return Planned(None, [Delete(own)])  # somebody uses it without Docker, and may go on
                 if ends:  # as after an outage: whose they are tells the store soon
-                    raise ConflictError(f"the network {name} has endpoints of Docker's that are about to go")
+                    raise ConflictError(f"the network {name} has endpoints of Docker's that are being removed")
             claimed = await view.list(keys.addresses(name))
             return Planned(
                 None,
@@ -101,7 +101,7 @@ class Claims:
     # Subnets.
 
     async def choose_pool(self, routed: Sequence[tuple[IPNetwork, str]]) -> IPNetwork:
-        """A subnet that is kept for this host until its network is made."""
+        """Reserve a subnet for this host until its network is created, and return it."""
 
         async def plan(view: ReadView) -> Planned[IPNetwork]:
             await view.get(keys.NETWORKS_GUARD)
@@ -120,7 +120,7 @@ class Claims:
         return pool
 
     async def release_pool(self, pool: IPNetwork) -> None:
-        """The subnet is kept no longer, if it was."""
+        """Delete the reservation of a subnet, if there is one."""
         item = await self._store.get(keys.pool(pool))
         if item is not None and item.value == self._reservations.owner:
             await self._store.commit([Compare(item.key, item.revision)], [Delete(item.key)])
@@ -135,15 +135,15 @@ class Claims:
         wish: IPAddress | None,
         avoid: Collection[IPAddress] = (),
     ) -> IPInterface:
-        """An address of the subnet `pool` of a network, out of `within`, none of those in `avoid`, or the one that is
-        wished for: it is this host's Docker's now. Raise ConflictError where it is taken, or none is left."""
+        """Reserve an address for this host's Docker and return it: `wish`, or one of the subnet `pool` that is in
+        `within` and not in `avoid`. Raise ConflictError if it is taken, or none is left."""
 
         async def plan(view: ReadView) -> Planned[IPInterface]:
             item = await view.get(keys.network(network))
             found = read_network(item) if item is not None else None
             subnet = next((s for s in found.subnets if s.pool == pool), None) if found is not None else None
             if found is None or subnet is None:
-                raise NotFoundError(f"there is no network {network} with the subnet {pool} any more: make it anew")
+                raise NotFoundError(f"there is no network {network} with the subnet {pool} any more: create it again")
             claims = await view.list(keys.addresses(network))
             taken = {address for claim in claims if (address := keys.address_of(claim.key)) is not None} | {*avoid}
             if wish is not None:
@@ -164,7 +164,7 @@ class Claims:
         return address
 
     async def release_address(self, network: str, address: IPAddress) -> None:
-        """Docker gives the address back. No error where it has it no more."""
+        """Delete the reservation of an address, if there is one."""
         item = await self._store.get(keys.address(network, address))
         if item is not None and item.value == self._reservations.owner:
             await self._store.commit([Compare(item.key, item.revision)], [Delete(item.key)])
@@ -174,14 +174,14 @@ class Claims:
     async def create_endpoint(
         self, network: str, identity: str, addresses: tuple[IPInterface, ...], mac: str | None
     ) -> tuple[Endpoint, int]:
-        """The endpoint, `joining`, nowhere as yet, and the revision. The same once more is no error."""
+        """Create an endpoint, `joining`, without a sandbox; return it and the revision. Repeating this is no error."""
 
         async def plan(view: ReadView) -> Planned[Endpoint]:
             there = await view.get(keys.endpoint(network, identity))
             if there is not None:
                 return Planned(self._same(read_endpoint(there), addresses, mac), revision=there.revision)
             if await view.get(keys.network(network)) is None:
-                raise NotFoundError(f"there is no network {network} in the cluster any more: make it anew")
+                raise NotFoundError(f"there is no network {network} in the cluster any more: create it again")
             endpoint = Endpoint(
                 id=identity,
                 network=network,
@@ -211,7 +211,7 @@ class Claims:
         return there
 
     async def place(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[Endpoint, int]:
-        """The endpoint is in this sandbox now; its interface is to be made. Raise NotFoundError."""
+        """Write the endpoint's sandbox; return the endpoint and the revision. Raise NotFoundError."""
 
         def placed(there: Endpoint) -> Endpoint:
             if there.state == "leaving":

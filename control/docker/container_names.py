@@ -31,7 +31,7 @@ MAX_EVENT = 1 << 20  # bytes of one line; labels are in it
 
 
 class _Docker(BaseModel):
-    """What Docker says: more than we know."""
+    """An answer of Docker's; it has more fields than are read here."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -58,8 +58,9 @@ class Container(_Docker):
     settings: _Networks = Field(alias="NetworkSettings")
 
     def names(self) -> dict[str, tuple[str, ...]]:
-        """By Docker's endpoints: the container's name first, aliases, short id and host name, as Docker's own DNS has
-        them; and each with the name of Docker's network behind it, which may not be the cluster's."""
+        """Return the names by Docker's endpoint ids: the container's name first, then aliases, short id and host name,
+        as in Docker's own DNS; each also followed by the name of Docker's network, which may differ from the cluster's.
+        """
         found = {}
         for network, attachment in (self.settings.networks or {}).items():
             first = usable([self.name.removeprefix("/"), *(attachment.aliases or ())])
@@ -70,7 +71,7 @@ class Container(_Docker):
 
 
 class ContainerNames:
-    """Writes them into the records of this host's endpoints."""
+    """Write the containers' names into this host's endpoints."""
 
     def __init__(self, socket: Path, host: str, mirror: Mirror, registry: Registry) -> None:
         self._socket = socket
@@ -79,7 +80,7 @@ class ContainerNames:
         self._registry = registry
 
     async def run(self) -> None:
-        """For ever."""
+        """Follow Docker until cancelled."""
         await self._mirror.synced.wait()
         said = ""
         while True:
@@ -139,7 +140,7 @@ async def _json(docker: aiohttp.ClientSession, path: str) -> Any:
 
 
 async def _containers(stream: aiohttp.StreamReader) -> AsyncIterator[str]:
-    """Of each event the container that it is about: a JSON object a line."""
+    """Yield the container of each event; events are JSON objects, one a line."""
     rest = b""
     async for data in stream.iter_any():
         *lines, rest = (rest + data).split(b"\n")

@@ -34,8 +34,8 @@ RoutedSubnets = Callable[[], Awaitable[Sequence[tuple[IPNetwork, str]]]]
 
 
 class IpamDriver:
-    """`routed` tells which subnets this host's own routes use; `restore` makes a network anew that vanished from the
-    store; `avoid` tells which addresses hosts have, in a LAN."""
+    """`routed` returns the subnets that this host has routes to; `restore` creates a network again that vanished from
+    the store; `avoid` returns the addresses of hosts in a LAN."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class IpamDriver:
         self._avoid = avoid
 
     async def capabilities(self, _: Nothing) -> IpamCapabilities:
-        """The store remembers: nothing needs to be asked again."""
+        """Return no capability: Docker need not repeat requests after a restart."""
         return IpamCapabilities()
 
     async def address_spaces(self, _: Nothing) -> AddressSpaces:
-        """One, by which CreateNetwork knows that the addresses are ours."""
+        """Return the address space by which CreateNetwork recognizes addresses of ours."""
         return AddressSpaces(local=ADDRESS_SPACE, everywhere=ADDRESS_SPACE)
 
     async def request_pool(self, request: RequestPool) -> PoolGiven:
-        """The subnet that was asked for, or that of a network in the cluster, or a free one."""
+        """Return the requested subnet, or that of a network in the cluster, or a free one."""
         if request.pool:
             pool = _subnet(request.pool, "--subnet")
         elif NAME in request.options:
@@ -75,14 +75,14 @@ class IpamDriver:
         return PoolGiven(id=str(pool) if part == pool else f"{pool}+{part}", pool=str(pool))
 
     async def release_pool(self, request: ReleasePool) -> Nothing:
-        """The subnet is no longer kept for a network to come."""
+        """Delete the reservation of a subnet."""
         pool, _ = _read_id(request.id)
         with contextlib.suppress(UnavailableError):  # its lease ends
             await self._claims.release_pool(pool)
         return Nothing()
 
     async def request_address(self, request: RequestAddress) -> AddressGiven:
-        """An address of a container, or of the network's gateway, which is the same on every host."""
+        """Return an address for a container, or for the network's gateway, which is the same on every host."""
         pool, part = _read_id(request.pool)
         wish = _address(request.address) if request.address else None
         entry = self._state.of_pool(pool)
@@ -100,7 +100,7 @@ class IpamDriver:
         return AddressGiven(address=str(given))
 
     async def release_address(self, request: ReleaseAddress) -> Nothing:
-        """Also such as nobody has."""
+        """Delete the reservation of an address, if there is one."""
         pool, _ = _read_id(request.pool)
         entry = self._state.of_pool(pool)
         if entry is not None and request.address:
@@ -124,7 +124,7 @@ class IpamDriver:
 
 
 def _read_id(text: str) -> tuple[IPNetwork, IPNetwork]:
-    """The subnet, and the part of it that addresses are taken from."""
+    """Return the subnet, and the part of it that addresses are taken from."""
     pool, _, part = text.partition("+")
     return _subnet(pool, "pool"), _subnet(part or pool, "pool")
 
@@ -133,11 +133,11 @@ def _subnet(text: str, what: str) -> IPNetwork:
     try:
         return ip_network(text)
     except ValueError as error:
-        raise UsageError(f"{what} {text} cannot be: {error}") from None
+        raise UsageError(f"invalid {what} {text}: {error}") from None
 
 
 def _address(text: str) -> IPAddress:
     try:
         return ip_address(text.partition("/")[0])
     except ValueError:
-        raise UsageError(f"{text} is no address") from None
+        raise UsageError(f"{text} is not an IP address") from None

@@ -18,22 +18,22 @@ from fastpath.errors import ConflictError, UsageError
 
 
 class Kind(Protocol):
-    """OverlayKind and MacvlanKind."""
+    """What OverlayKind and MacvlanKind do."""
 
     def wanted(self, request: CreateNetwork) -> Wanted:
-        """What `docker network create` asks for. Raise UsageError."""
+        """Return what `docker network create` asks for. Raise UsageError."""
 
     async def check(self, want: Wanted) -> None:
-        """Whether this host can have the network. Raise FastpathError."""
+        """Raise FastpathError if this host cannot have the network."""
 
     async def own_mac(self, network: Network) -> str | None:
-        """What an endpoint gets where Docker asks for no MAC address; None: one that follows from its address."""
+        """Return the MAC address of an endpoint if Docker asks for none; None: one that follows from its address."""
 
     async def check_addresses(self, network: Network, addresses: Collection[IPAddress]) -> None:
-        """Whether an endpoint can have them. Raise ConflictError."""
+        """Raise ConflictError if an endpoint cannot have the addresses."""
 
     def joined(self, network: Network, endpoint: Endpoint) -> Joined:
-        """Which interface Docker is to take, and what leads out of the container."""
+        """Return the interface that Docker is to move, and the container's gateways."""
 
 
 class OverlayKind:
@@ -47,18 +47,18 @@ class OverlayKind:
         return wanted_overlay.wanted(request, self._overhead)
 
     async def check(self, _: Wanted) -> None:
-        """Every host can."""
+        """Accept: every host can."""
 
     async def own_mac(self, _: Network) -> None:
-        """It follows from the address."""
+        """Return None: it follows from the address."""
 
     async def check_addresses(self, _: Network, addresses: Collection[IPAddress]) -> None:
-        """Our IPAM gave them."""
+        """Raise UsageError if there is no address."""
         if not addresses:
             raise UsageError("an endpoint needs an address: create the network with --ipam-driver fastpath")
 
     def joined(self, _: Network, endpoint: Endpoint) -> Joined:
-        """Without a gateway of ours Docker attaches its own gateway bridge, unless the network is internal."""
+        """Return the interface. Docker attaches its own gateway bridge, unless the network is internal."""
         return Joined(name=InterfaceName(source=naming.source_name(endpoint)))
 
 
@@ -76,7 +76,7 @@ class MacvlanKind:
         return wanted_macvlan.wanted(request)
 
     async def check(self, want: Wanted) -> None:
-        """By making an interface."""
+        """Create an interface, to see whether the kernel accepts it."""
         there = await self._claims.meant(want)
         if there is not None:
             want.check_same(there)
@@ -86,21 +86,21 @@ class MacvlanKind:
         await self._reconciler.check_network(there)
 
     async def own_mac(self, network: Network) -> str | None:
-        """The parent's, in the mode passthru."""
+        """Return the parent's in the mode passthru."""
         return await self._reconciler.own_mac(network)
 
     async def check_addresses(self, network: Network, addresses: Collection[IPAddress]) -> None:
-        """Docker's IPAM does not know which addresses hosts have."""
+        """Raise ConflictError for addresses of hosts, which Docker's IPAM does not know."""
         if not addresses:
             raise UsageError(f"an endpoint needs an address: docker network create {network.name} with a --subnet")
         for address in sorted({*addresses} & await lan.hosts_addresses(self._reconciler.kernel, self._mirror), key=str):
             raise ConflictError(
-                f"{address} is the address of a host: keep it from containers by --aux-address or --ip-range of "
+                f"{address} is the address of a host: exclude it with --aux-address or --ip-range of "
                 "docker network create, or use --ipam-driver fastpath"
             )
 
     def joined(self, network: Network, endpoint: Endpoint) -> Joined:
-        """The LAN's router leads out."""
+        """Return the interface, and the LAN's router as gateway."""
         families = {address.version for address in endpoint.addresses}
         gateways = {
             subnet.gateway.version: str(subnet.gateway)

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class NetworkDriver:
-    """What Docker calls one of its drivers."""
+    """Answer Docker's requests to one of its network drivers."""
 
     def __init__(
         self,
@@ -62,24 +62,24 @@ class NetworkDriver:
         self._routed = routed
 
     async def capabilities(self, _: Nothing) -> NetworkCapabilities:
-        """Docker may not replicate anything itself, but a network reaches other hosts."""
+        """Return the scopes: Docker replicates nothing itself, but a network reaches other hosts."""
         return NetworkCapabilities(scope="local", connectivity_scope="global")
 
     # Networks.
 
     async def create_network(self, request: CreateNetwork) -> Nothing:
-        """Make the network in the cluster, or join the one that is there."""
+        """Create the network in the cluster, or join the existing one."""
         want = self._kind.wanted(request)
         async with self._state.lock:
             await self._kind.check(want)
             network, revision = await self._claims.use_network(want, await self._routed())
             self._state.add(request.network, DockerNetwork(network=network.name, wanted=want))
         await self._shown(network, revision)
-        log.info("Docker has the network %s now, as %s", network.name, request.network[:12])
+        log.info("Docker created the network %s, as %s", network.name, request.network[:12])
         return Nothing()
 
     async def restore(self, name: str) -> None:
-        """Make a network that is no longer in the cluster as it was, if this host's Docker has it."""
+        """Create a network again that is no longer in the cluster, if this host's Docker has it."""
         entry = self._state.of_network(name)
         if entry is None:
             raise NotFoundError(f"there is no network {name}")
@@ -87,7 +87,7 @@ class NetworkDriver:
             again = entry.wanted.model_copy(update={"name": name})
             network, revision = await self._claims.use_network(again, await self._routed())
         await self._shown(network, revision)
-        log.warning("the network %s was missing in the cluster: it is made anew, since Docker has it", name)
+        log.warning("the network %s was missing in the cluster and is created again, since Docker has it", name)
 
     async def _shown(self, network: Network, revision: int) -> None:
         """Wait until the mirror shows the network, which another host may have created."""
@@ -95,7 +95,7 @@ class NetworkDriver:
             await caught_up(self._mirror, revision)
 
     async def delete_network(self, request: OneNetwork) -> Nothing:
-        """Always done, whatever the store says: what it has to be told it is told later."""
+        """Forget the network. It always succeeds; the store is told later if it does not answer."""
         entry = self._state.remove(request.network)
         if entry is None:
             return Nothing()
@@ -105,8 +105,8 @@ class NetworkDriver:
             try:
                 await self.strike_off(entry.network)
             except FastpathError as error:
-                log.warning("the store is told later that this host left the network %s: %s", entry.network, error)
-        log.info("Docker has the network %s no more", entry.network)
+                log.warning("this host leaves the network %s in the store later: %s", entry.network, error)
+        log.info("Docker removed the network %s", entry.network)
         return Nothing()
 
     async def strike_off(self, name: str) -> None:
@@ -149,11 +149,11 @@ class NetworkDriver:
     def _network(self, name: str) -> Network:
         network = self._mirror.networks.get(name)
         if network is None:
-            raise NotFoundError(f"there is no network {name} in the cluster any more: make it anew")
+            raise NotFoundError(f"there is no network {name} in the cluster any more: create it again")
         return network
 
     async def join(self, request: Join) -> Joined:
-        """Make the interface; Docker takes it from here into the sandbox."""
+        """Create the interface; Docker moves it into the sandbox."""
         endpoint = self._find(request)
         if endpoint is None:
             raise NotFoundError(
@@ -169,26 +169,26 @@ class NetworkDriver:
         return self._kind.joined(self._network(endpoint.network), endpoint)
 
     async def leave(self, _: OneEndpoint) -> Nothing:
-        """The interface is still in the sandbox, and Docker needs it there: it goes with DeleteEndpoint."""
+        """Do nothing: Docker still needs the interface in the sandbox; it is removed by DeleteEndpoint."""
         return Nothing()
 
     async def delete_endpoint(self, request: OneEndpoint) -> Nothing:
-        """Always done, like delete_network."""
+        """Remove the endpoint. Like delete_network it always succeeds."""
         endpoint = self._find(request)
         if endpoint is not None:
             await self._remove(endpoint)
         return Nothing()
 
     async def endpoint_info(self, _: OneEndpoint) -> OperationalInfo:
-        """Nothing that Docker could show."""
+        """Return nothing: there is nothing for Docker to show."""
         return OperationalInfo()
 
     async def nothing(self, _: Nothing) -> Nothing:
-        """For what needs nothing done."""
+        """Do nothing."""
         return Nothing()
 
     async def remove_orphan(self, endpoint: Endpoint) -> None:
-        """An endpoint that Docker forgot, unless its interface was placed after all."""
+        """Remove an endpoint that Docker forgot, unless its interface is in a sandbox after all."""
         place = await self._reconciler.kernel.run(managed.look_for, self._host, endpoint)
         if place is not None and place.within is not None:
             return
@@ -205,20 +205,20 @@ class NetworkDriver:
             else:
                 await gone(self._mirror, endpoint)
         except UnavailableError as error:
-            log.warning("the store is told later that the endpoint %s is gone: %s", endpoint.id, error)
+            log.warning("the endpoint %s is deleted from the store later: %s", endpoint.id, error)
             self._reconciler.look_at_everything()
         except FastpathError as error:
             log.error("the endpoint %s is removed at the next pass: %s", endpoint.id, error)
             self._reconciler.look_at_everything()
 
     async def _give_back(self, endpoint: Endpoint) -> None:
-        """What Docker's own IPAM gave it will not give back to us. (Where this is not done, a lease ends.)"""
+        """Delete the reservations of addresses that Docker's own IPAM gave. If this fails, a lease ends."""
         entry = self._state.of_network(endpoint.network)
         for address in endpoint.addresses if entry is not None and not entry.wanted.own_ipam else ():
             await self._claims.release_address(endpoint.network, address.ip)
 
     def _check_store(self) -> None:
-        """What removes things need not wait for a store that is known to be away. Raise UnavailableError."""
+        """Raise UnavailableError if the store is known to be away: removals need not wait for it."""
         if not self._mirror.answering:
             raise UnavailableError(self._mirror.trouble or "the store does not answer")
 
@@ -233,4 +233,4 @@ def _interface(text: str) -> IPInterface:
     try:
         return ip_interface(text)
     except ValueError:
-        raise UsageError(f"{text} is no address with a prefix") from None
+        raise UsageError(f"{text} is not an address with a prefix length") from None

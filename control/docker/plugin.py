@@ -22,7 +22,7 @@ Method = Callable[[Any], Awaitable[BaseModel]]
 
 
 class Plugin:
-    """Which request is whose. Without `addresses` it is no IPAM driver."""
+    """Dispatch Docker's requests. Without `addresses` the plugin is no IPAM driver."""
 
     def __init__(self, network: NetworkDriver, addresses: IpamDriver | None = None) -> None:
         self._methods: dict[str, tuple[type[protocol.Message], Method]] = {
@@ -53,19 +53,19 @@ class Plugin:
             }
 
     def application(self) -> web.Application:
-        """What aiohttp serves."""
+        """Return the application that is served."""
         app = web.Application()
         app.router.add_post("/{method}", self.handle)
         return app
 
     async def activate(self, _: protocol.Nothing) -> protocol.Activated:
-        """What this plugin is."""
+        """Return the interfaces that this plugin implements."""
         return protocol.Activated(
             implements=tuple(sorted({name.partition(".")[0] for name in self._methods} - {"Plugin"}))
         )
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Any request."""
+        """Answer a request."""
         name = request.match_info["method"]
         if name not in self._methods:
             return _answer({"Err": f"fastpath has no {name}"}, status=404)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the plugins together, and serves them: Docker calls a driver as its socket is named."""
+"""Build the plugins and serve them. Docker calls a driver by the name of its socket."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ async def serving_docker(
     registry: Registry,
     reconciler: Reconciler,
 ) -> AsyncIterator[None]:
-    """Answer Docker meanwhile, if it is wanted."""
+    """Answer Docker until the block ends, if the setting docker_plugin_dir is set."""
     if config.docker_plugin_dir is None:
         yield
         return
@@ -77,7 +77,7 @@ async def serving_docker(
         for name, plugin in plugins.items():
             await stack.enter_async_context(_serving_plugin(config.docker_plugin_dir / f"{name}.sock", plugin))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        # Of what is kept up, nothing differs between the drivers.
+        # One of each serves both drivers.
         names = ContainerNames(config.docker_socket, config.host, mirror, registry)
         running = [
             tasks.create_task(Upkeep(config.host, overlay, state, mirror).run(), name="docker"),

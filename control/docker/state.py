@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of Docker's networks is which of ours. Docker has ids of its own on each host, tells of a network once, and not
-again after a restart: so they are written down, in a file that is replaced as a whole."""
+"""Which network of Docker's stands for which network of the cluster. Docker has ids of its own on each host and tells
+of a network once, not again after a restart: they are kept in a file, which is replaced as a whole."""
 
 import asyncio
 import logging
@@ -17,21 +17,21 @@ log = logging.getLogger(__name__)
 
 
 class DockerNetwork(Model):
-    """A network of Docker's."""
+    """A network that Docker has on this host."""
 
     network: Name
     wanted: Wanted
 
 
 class StateFile(Model):
-    """The file. `left` are networks that Docker has no more, while the store does not know yet."""
+    """The file. `left` are networks that Docker removed and the store still has this host as a user of."""
 
     networks: dict[str, DockerNetwork] = Field(default_factory=dict)
     left: tuple[Name, ...] = ()
 
 
 class DockerState:
-    """Networks of this host's Docker, by its ids. `lock` is held while one is made or left."""
+    """The networks of this host's Docker, by its ids. `lock` is held while one is created or left."""
 
     def __init__(self, file: Path) -> None:
         self.lock = asyncio.Lock()
@@ -40,32 +40,32 @@ class DockerState:
 
     @property
     def networks(self) -> dict[str, DockerNetwork]:
-        """All of them."""
+        """Return all networks."""
         return self._content.networks
 
     @property
     def left(self) -> tuple[str, ...]:
-        """Networks that this host is to be struck off from, in the store."""
+        """Return the networks that this host still has to leave in the store."""
         return self._content.left
 
     def of_network(self, name: str) -> DockerNetwork | None:
-        """One of Docker's that stands for this network of the cluster."""
+        """Return a network of Docker's that stands for this network of the cluster."""
         return next((entry for entry in self.networks.values() if entry.network == name), None)
 
     def of_pool(self, pool: IPNetwork) -> DockerNetwork | None:
-        """The network that has the subnet."""
+        """Return the network that has the subnet."""
         for entry in self.networks.values():
             if any(subnet.pool == pool for subnet in entry.wanted.subnets):
                 return entry
         return None
 
     def add(self, identity: str, entry: DockerNetwork) -> None:
-        """Docker has the network from now on."""
+        """Add a network."""
         left = tuple(name for name in self.left if name != entry.network)
         self._write(StateFile(networks=self.networks | {identity: entry}, left=left))
 
     def remove(self, identity: str) -> DockerNetwork | None:
-        """Docker has it no more. Who has the last one of a network leaves that."""
+        """Remove a network. If it was the last one for its network of the cluster, that is to be left."""
         entry = self.networks.get(identity)
         if entry is None:
             return None
@@ -76,7 +76,7 @@ class DockerState:
         return entry
 
     def struck_off(self, network: str) -> None:
-        """The store knows that this host left the network."""
+        """Note that the store knows that this host left the network."""
         self._write(StateFile(networks=self.networks, left=tuple(name for name in self.left if name != network)))
 
     def _read(self) -> StateFile:
@@ -89,7 +89,7 @@ class DockerState:
         except ValidationError:
             aside = self._file.with_suffix(".broken")
             self._file.replace(aside)
-            log.error("%s cannot be read and is now %s: make Docker's networks anew", self._file, aside)
+            log.error("%s is damaged and is now %s: create Docker's networks again", self._file, aside)
             return StateFile()
 
     def _write(self, content: StateFile) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker forgot, and what the store could not be told at once."""
+"""Endpoints that Docker forgot, and changes that the store could not take at once."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ ORPHAN_S = 180.0  # Docker has an endpoint in its sandbox within seconds
 
 
 class Upkeep:
-    """Looks at intervals, for ever."""
+    """Look for them at intervals."""
 
     def __init__(self, host: str, driver: NetworkDriver, state: DockerState, mirror: Mirror) -> None:
         self._host = host
@@ -28,7 +28,7 @@ class Upkeep:
         self._since: dict[str, float] = {}
 
     async def run(self) -> None:
-        """For ever."""
+        """Look until cancelled."""
         await self._mirror.synced.wait()
         while True:
             try:
@@ -38,7 +38,7 @@ class Upkeep:
             await asyncio.sleep(INTERVAL_S)
 
     async def look(self) -> None:
-        """Once."""
+        """Look once."""
         for name in self._state.left:
             try:
                 await self._driver.strike_off(name)

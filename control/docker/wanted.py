@@ -28,7 +28,7 @@ NAME, MTU = "fastpath.network", "com.docker.network.driver.mtu"
 
 
 class Wanted(Model):
-    """A network as one host's Docker wants it. None, or no such option: as it is, or as it comes."""
+    """A network as one host's Docker wants it. What is None or left out may be anything."""
 
     name: Name | None = None
     driver: Driver = "overlay"
@@ -44,12 +44,12 @@ class Wanted(Model):
 
     @property
     def new_name(self) -> str:
-        """What it is called in the cluster, where nobody says."""
+        """Return its name in the cluster if the user gives none."""
         pool = self.subnets[0].pool
         return self.name or f"docker-{pool.network_address}-{pool.prefixlen}".replace(":", "-")
 
     def request(self) -> NetworkCreate:
-        """To make it. Raise UsageError."""
+        """Return the request that creates it. Raise UsageError."""
         request = NetworkCreate(
             name=self.new_name,
             driver=self.driver,
@@ -64,14 +64,14 @@ class Wanted(Model):
         return kind_of(self.driver).checked(request)
 
     def is_meant(self, network: Network) -> bool:
-        """Whether this is the one that is to be joined, if it fits."""
+        """Return whether this is the network to join."""
         if self.name is not None:
             return network.name == self.name
         pools = {subnet.pool for subnet in network.subnets}
         return any(subnet.pool in pools for subnet in self.subnets)
 
     def check_same(self, network: Network) -> None:
-        """Raise ConflictError where the network is another than what is wanted, with both shown."""
+        """Raise ConflictError, which shows both, if the network differs from what is wanted."""
         options = sorted(self.options)
         told = [
             (word, mine, theirs)
@@ -109,18 +109,18 @@ def _subnets(subnets: tuple[Subnet, ...]) -> str:
 
 
 def subnets(request: CreateNetwork) -> tuple[Subnet, ...]:
-    """Those of the request. Raise UsageError."""
+    """Return the subnets of the request. Raise UsageError."""
     return tuple(_subnet(each) for each in (*request.ipv4, *request.ipv6))
 
 
 def kept(request: CreateNetwork) -> tuple[IPAddress, ...]:
-    """What --aux-address says. Raise UsageError."""
+    """Return the addresses of --aux-address. Raise UsageError."""
     data = (*request.ipv4, *request.ipv6)
     return tuple(_host(text) for each in data for _, text in sorted(each.auxiliary.items()))
 
 
 def check_options(words: Mapping[str, str], known: Sequence[str]) -> None:
-    """Raise UsageError where a word is none of them."""
+    """Raise UsageError for an unknown option."""
     for word in words:
         if word not in known:
             close = difflib.get_close_matches(word, known, n=1)

@@ -24,7 +24,7 @@ COMMAND = "docker network create -d fastpath-macvlan --subnet 192.0.2.0/24 --gat
 
 
 def wanted(request: CreateNetwork) -> Wanted:
-    """What the request means. Raise UsageError."""
+    """Return what the request asks for. Raise UsageError."""
     data = [*request.ipv4, *request.ipv6]
     if not data or any(each.address_space == "null" for each in data):
         raise UsageError(f"a macvlan network needs the LAN's subnet, as in: {COMMAND}")

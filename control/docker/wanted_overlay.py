@@ -25,7 +25,7 @@ COMMAND = "docker network create -d fastpath --ipam-driver fastpath --subnet 10.
 
 
 def wanted(request: CreateNetwork, overhead: int) -> Wanted:
-    """What the request means. `overhead` is what the tunnel adds to a packet, in bytes. Raise UsageError."""
+    """Return what the request asks for. `overhead` is what the tunnel adds to a packet, in bytes. Raise UsageError."""
     data = [*request.ipv4, *request.ipv6]
     if not data or any(each.address_space != ADDRESS_SPACE for each in data):
         raise UsageError(

@@ -161,7 +161,7 @@ def test_hosts_addresses_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         async with plugged(hosts, tmp_path) as (docker,):
             await create(docker)
             said = await docker.refused("MacvlanDriver.CreateEndpoint", endpoint(1, 7, "192.0.2.1/24"))
-            assert "192.0.2.1 is the address of a host: keep it from containers by --aux-address" in said
+            assert "192.0.2.1 is the address of a host: exclude it with --aux-address" in said
             assert not docker.host.mirror.endpoints
 
     with_hosts(tmp_path / "db", 1, play)
