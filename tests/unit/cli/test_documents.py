@@ -135,6 +135,12 @@ def test_the_functions_of_the_map_exist() -> None:
         assert not owner or re.search(rf"\bclass {owner}\b", text), f"ARCHITECTURE.md names {step}"
 
 
+def test_the_index_has_every_document() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    for document in (ROOT / "docs").glob("*.md"):
+        assert document.name == "README.md" or f"]({document.name})" in index, f"docs/README.md lacks {document.name}"
+
+
 def test_the_reference_of_the_package_is_made_from_it() -> None:
     made = subprocess.run(
         [sys.executable, "docs/python_reference.py"], cwd=ROOT, capture_output=True, text=True, check=False
