@@ -285,6 +285,7 @@ cdef extern from "tables.h" nogil:
         fp_tally tally[1]  # one for each that counts
     struct fp_port:
         uint32_t index
+        uint64_t serial
         uint32_t mtu
         fp_segment *segment
         c_bool gone
@@ -370,7 +371,7 @@ cdef extern from "capture.h" nogil:
         uint64_t drops
         uint32_t ports
         uint32_t remotes
-        uint32_t port[FP_CAPTURE_TERMS]
+        uint64_t port[FP_CAPTURE_TERMS]
         uint8_t remote[FP_CAPTURE_TERMS][16]
         uint32_t snap
         fp_address local
@@ -381,6 +382,7 @@ cdef extern from "capture.h" nogil:
         uint32_t original
         uint32_t vni
         uint64_t time
+        uint64_t port
         fp_dest where
         fp_address remote
         uint8_t direction

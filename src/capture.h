@@ -42,7 +42,7 @@ struct fp_selection {
     uint32_t vni; // or FP_CAPTURE_ALL_VNIS
     uint64_t drops; // a bit for each reason: terms
     uint32_t ports, remotes; // how many of those are named: terms
-    uint32_t port[FP_CAPTURE_TERMS];
+    uint64_t port[FP_CAPTURE_TERMS]; // serials: a later port may get the index of a removed one
     uint8_t remote[FP_CAPTURE_TERMS][16]; // IP addresses, as fp_address has them
     uint32_t snap; // bytes that are kept of a frame, at most
     struct fp_address local; // this VTEP's, for outer headers
@@ -56,6 +56,7 @@ struct fp_captured {
     uint32_t length;
     uint32_t original; // the frame's own length
     uint32_t vni; // FP_CAPTURE_ALL_VNIS where there is none
+    uint64_t port; // its serial; 0: no port, or one that was removed at that moment
     fp_dest where; // a port with its index, or a remote, or nothing that is known
     struct fp_address remote; // of that kind
     uint8_t direction;

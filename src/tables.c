@@ -114,6 +114,8 @@ struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni)
 }
 
 void fp_port_publish(struct fp_tables *tables, uint32_t index, struct fp_port *port) {
+    if (port != NULL)
+        port->serial = ++tables->last_serial;
     atomic_store(&tables->port[index], port);
 }
 

@@ -61,6 +61,7 @@ struct fp_segment {
 
 struct fp_port {
     uint32_t index;
+    uint64_t serial; // no other port ever has it, unlike the index; given by fp_port_publish
     _Atomic uint32_t mtu; // bytes of the IP packet, as `ip link` counts; control may change it
     struct fp_segment *segment;
     _Atomic bool gone; // the interface was deleted; set by the worker that noticed
@@ -80,6 +81,7 @@ struct fp_tables {
     struct fp_directory *admitted; // (0, address) -> remote, see source.h
     _Atomic(const struct fp_captures *) captures; // NULL: nobody captures, see capture.h
     uint32_t counters; // how many count: the workers, and one more
+    uint64_t last_serial; // control's: how many ports were published so far
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now
     _Atomic bool clock_stands; // the machine's clock does not count
     const struct fp_sink *sink; // takes all that leaves (sink.h); NULL: TAPs and sockets do
@@ -118,6 +120,7 @@ void fp_port_free(struct fp_port *port);
 bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segment *segment);
 struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni);
 
+// Publish a port at its index, or withdraw the one that is there (NULL).
 void fp_port_publish(struct fp_tables *tables, uint32_t index, struct fp_port *port);
 
 // Each returns the list that it replaces, to be freed after fp_synchronize.

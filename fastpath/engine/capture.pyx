@@ -85,7 +85,7 @@ cdef class Capture:
         self.captures = captures
         self.find_port = find_port
         self.name_of = name_of if name_of is not None else attrgetter("name")
-        self.ports = {}
+        self.names = {}
         self.outer = outer
         self.snaplen = snaplen or SNAPLEN
         self.closed = True
@@ -114,12 +114,14 @@ cdef class Capture:
         self.selection.vni = FP_CAPTURE_ALL_VNIS if vni is None else vni
         self.selection.passing = not (ports or remotes or drops)
         self.selection.drops = drop_bits(drops if not self.selection.passing else [ANY], self.outer)
+        if not directions:
+            raise UsageError("a capture without a direction takes nothing: give in, out or both")
         for direction in directions:
             if direction not in DIRECTIONS:
                 raise UsageError(f'"{direction}" is no direction: take in, or out')
             self.selection.directions |= DIRECTIONS[direction]
-        for i, number in enumerate(ports):
-            self.selection.port[i] = number
+        for i, serial in enumerate(ports):
+            self.selection.port[i] = serial
         self.selection.ports = len(ports)
         for i, address in enumerate(remotes):
             packed = to_wire(parse_ip(address))
@@ -219,7 +221,7 @@ cdef class Capture:
 
     cdef object as_python(self, const fp_captured *entry):
         if fp_dest_kind(entry.where) == FP_DEST_PORT:
-            where = self.port_name(fp_dest_index(entry.where))
+            where = self.port_name(entry)
         else:
             packed = (<const char *>entry.remote.ip)[:16]
             where = str(from_wire(packed)) if packed != NO_REMOTE else UNKNOWN_PLACE
@@ -233,13 +235,14 @@ cdef class Capture:
             (<const char *>(entry + 1))[:entry.length],
         )
 
-    cdef str port_name(self, uint32_t number):
-        """What the port was called when it was first seen: to ask again takes a system call."""
-        port, name = self.ports.get(number, (None, None))
-        if port is None or port.removed:
-            port = self.find_port(number)
-            name = self.name_of(port) if port is not None else f"port {number}"
-            self.ports[number] = port, name
+    cdef str port_name(self, const fp_captured *entry):
+        """Return what the port was called when it was first seen: to ask again takes a system call."""
+        name = self.names.get(entry.port)
+        if name is None:
+            port = self.find_port(entry.port)
+            if port is None:
+                return f"port {fp_dest_index(entry.where)}"
+            name = self.names[entry.port] = self.name_of(port)
         return name
 
     def __iter__(self):

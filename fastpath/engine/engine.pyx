@@ -187,8 +187,8 @@ cdef class Engine:
             if segment is not None and port.vni != segment.vni:
                 raise UsageError(f"port {port.name} belongs to another segment")
         return Capture(
-            self.tables, self._captures, self._port_at, vni=segment.vni if segment is not None else None,
-            ports=[(<Port?>port).c.index for port in ports], remotes=remotes, drops=drops, directions=directions,
+            self.tables, self._captures, self._port_with, vni=segment.vni if segment is not None else None,
+            ports=[(<Port?>port).c.serial for port in ports], remotes=remotes, drops=drops, directions=directions,
             outer=outer, filter=filter, snaplen=snaplen, room=room, name_of=name_of, udp_port=self.udp_port,
             local=self.local if self.local is not None else from_wire(NOWHERE[self.tables.family]),
         )
@@ -359,13 +359,13 @@ cdef class Engine:
                 socket_overflows=self.underlay.overflows(),
             )
 
-    def _port_at(self, place):
-        """The port with this index, or None."""
+    def _port_with(self, serial):
+        """Return the port with this serial, or None."""
         with self.tables.lock:
             for segment in self._segments.values():
-                port = (<Segment>segment)._ports.get(place)
-                if port is not None:
-                    return port
+                for port in (<Segment>segment)._ports.values():
+                    if (<Port>port).c.serial == serial:
+                        return port
         return None
 
     def _stop_workers(self):
