@@ -39,6 +39,7 @@ DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
+FRUITLESS_TURNS = 16  # `poll` ends after so many in a row in which something was ready and nothing was read
 REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
@@ -272,8 +273,11 @@ cdef class Engine:
                 signal.signal(number, handler)
 
     def poll(self, timeout=0.0):
-        """Without `start`: serve what is ready, in this thread, until nothing is. `timeout` is how long
-        to wait for the first thing, in seconds. Returns whether there was anything to do."""
+        """Serve what is ready, in this thread, until nothing is. For an engine that was not started.
+
+        `timeout` is how long to wait for the first thing, in seconds. Return whether there was anything to do.
+        Return also after some turns in a row in which every read failed: what cannot be read stays ready.
+        """
         if self.threads:
             raise ConflictError("the engine's workers are running: poll is for an engine that was not started")
         self._check_open()
@@ -282,8 +286,14 @@ cdef class Engine:
             ready.register(worker.fileno(), select.POLLIN)
         ready.poll(timeout * 1000)
         busy = False
-        while sum([worker.poll() for worker in self.workers]) + sum([s.poll_forwarder() for s in self.segments.values()]):
+        fruitless = 0
+        while fruitless < FRUITLESS_TURNS:
+            turns = [worker.poll() for worker in self.workers]
+            decided = sum([segment.poll_forwarder() for segment in self.segments.values()])
+            if not decided and not any([served for served, _ in turns]):
+                break
             busy = True
+            fruitless = 0 if decided or any([handled for _, handled in turns]) else fruitless + 1
         return busy
 
     def close(self):

@@ -187,11 +187,15 @@ cdef class Worker:
         return self.epoll
 
     def poll(self):
-        """Take one turn in the calling thread, without waiting; how many sources had something to read."""
+        """Take one turn in the calling thread, without waiting.
+
+        Return how many sources were ready, and how many frames and messages they gave.
+        """
         cdef int served
+        self.handled = 0
         with nogil:
             served = self.turn(0)
-        return served
+        return served, self.handled
 
     cdef void failed(self, uint32_t event) noexcept nogil:
         """Count what belongs to no segment."""
