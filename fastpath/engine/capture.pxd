@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastpath.kernels cimport fp_capture, fp_captured, fp_ring, fp_selection
+from fastpath.kernels.capture cimport fp_capture, fp_captured, fp_selection
+from fastpath.kernels.ring cimport fp_ring
 from fastpath.engine.tables cimport Tables
 
 

@@ -8,14 +8,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastpath.kernels cimport (
+from fastpath.kernels.capture cimport (
+    FP_CAPTURES,
     FP_CAPTURE_ALL_VNIS,
     FP_CAPTURE_ROOM,
     FP_CAPTURE_TERMS,
-    FP_CAPTURES,
-    FP_DEST_PORT,
-    FP_DROP_COUNT,
-    FP_DROP_NONE,
     FP_IN,
     FP_OUT,
     fp_capture_free,
@@ -25,15 +22,12 @@ from fastpath.kernels cimport (
     fp_captured,
     fp_captures,
     fp_captures_publish,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_drop_name,
     fp_filter,
-    fp_ring,
-    fp_ring_first,
-    fp_ring_next,
-    fp_ring_release,
 )
+from fastpath.kernels.dest cimport FP_DEST_PORT, fp_dest_index, fp_dest_kind
+from fastpath.kernels.ring cimport fp_ring, fp_ring_first, fp_ring_next, fp_ring_release
+from fastpath.kernels.tables cimport fp_drop_name
+from fastpath.kernels.tally cimport FP_DROP_COUNT, FP_DROP_NONE
 from fastpath.engine.tables cimport Tables
 
 from fastpath.addresses import from_wire, parse_ip, to_wire

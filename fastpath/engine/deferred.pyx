@@ -16,27 +16,18 @@ from posix.unistd cimport close
 
 from fastpath.forwarder.burst cimport Burst
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport (
-    EFD_CLOEXEC,
-    EFD_NONBLOCK,
-    FP_DEFERRED_BURST,
+from fastpath.kernels.dest cimport (
     FP_DEST_DEFERRED,
     FP_DEST_DROP,
     FP_DEST_NONE,
-    FP_DEFERRED_SPARE,
-    FP_DROP_bad_super_frame,
-    FP_DROP_bad_target,
-    FP_DROP_forwarder_failed,
     FP_HEADROOM,
-    FP_DROP_OWN,
-    FP_DROP_undecided,
-    FP_EVENT_wait_failed,
-    FP_OWN,
-    POLLIN,
-    eventfd,
-    eventfd_read,
-    eventfd_write,
-    fp_count,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+)
+from fastpath.kernels.forward cimport (
+    FP_DEFERRED_BURST,
+    FP_DEFERRED_SPARE,
     fp_defer_forward,
     fp_deferral_awake,
     fp_deferral_doze,
@@ -45,25 +36,40 @@ from fastpath.kernels cimport (
     fp_deferral_release,
     fp_deferral_take,
     fp_deliver,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_drop,
     fp_forward_undecided,
-    fp_forwarder,
-    fp_frame,
-    fp_now,
-    fp_record_fill,
-    fp_rewrite_settle,
-    fp_room,
-    fp_segment,
-    fp_turn_begin,
-    fp_turn_end,
-    fp_uplink_flush,
+)
+from fastpath.kernels.rewrite cimport fp_record_fill, fp_rewrite_settle, fp_room
+from fastpath.kernels.system cimport (
+    EFD_CLOEXEC,
+    EFD_NONBLOCK,
+    POLLIN,
+    eventfd,
+    eventfd_read,
+    eventfd_write,
     poll,
     pollfd,
     pthread_mutex_lock,
     pthread_mutex_unlock,
+)
+from fastpath.kernels.tables cimport (
+    FP_DROP_OWN,
+    FP_OWN,
+    fp_drop,
+    fp_forwarder,
+    fp_frame,
+    fp_now,
+    fp_segment,
+    fp_turn_begin,
+    fp_turn_end,
+    fp_uplink_flush,
+)
+from fastpath.kernels.tally cimport (
+    FP_DROP_bad_super_frame,
+    FP_DROP_bad_target,
+    FP_DROP_forwarder_failed,
+    FP_DROP_undecided,
+    FP_EVENT_wait_failed,
+    fp_count,
 )
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink

@@ -8,16 +8,18 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastpath.kernels cimport (
+from fastpath.kernels.dest cimport (
     FP_DEST_GROUP,
     FP_DEST_PORT,
     FP_DEST_REMOTE,
-    FP_FDB_LOCAL,
-    FP_FDB_STATIC,
     fp_dest,
     fp_dest_index,
     fp_dest_kind,
     fp_dest_make,
+)
+from fastpath.kernels.fdb cimport (
+    FP_FDB_LOCAL,
+    FP_FDB_STATIC,
     fp_fdb_age,
     fp_fdb_entry,
     fp_fdb_key,
@@ -28,10 +30,8 @@ from fastpath.kernels cimport (
     fp_fdb_set,
     fp_fdb_share_of,
     fp_fdb_value,
-    fp_group_publish,
-    fp_list,
-    fp_now,
 )
+from fastpath.kernels.tables cimport fp_group_publish, fp_list, fp_now
 from fastpath.engine.port cimport Port
 from fastpath.engine.remote cimport Remote, remote_at
 from fastpath.engine.tables cimport Tables, new_list

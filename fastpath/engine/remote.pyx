@@ -7,10 +7,10 @@ import time
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
-from fastpath.kernels cimport (
-    FP_REMOTE_NONE,
+from fastpath.kernels.remote cimport (
     FP_REMOTES,
     FP_REMOTES_LIMIT,
+    FP_REMOTE_NONE,
     fp_address,
     fp_remote,
     fp_remotes_add,

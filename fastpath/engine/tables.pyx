@@ -8,31 +8,23 @@ import time
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 
-from fastpath.kernels cimport (
-    FP_DROP_COUNT,
-    FP_EVENT_COUNT,
-    FP_FDB_SEGMENTS,
+from fastpath.kernels.directory cimport fp_directory, fp_directory_reclaim, fp_directory_set, fp_directory_used
+from fastpath.kernels.fdb cimport FP_FDB_SEGMENTS, fp_fdb_reclaim
+from fastpath.kernels.system cimport c_bool
+from fastpath.kernels.tables cimport (
     FP_GROUPS,
     FP_PORTS,
     FP_WORKERS,
-    c_bool,
-    fp_counter_read,
-    fp_directory,
-    fp_directory_reclaim,
-    fp_directory_set,
-    fp_directory_used,
     fp_drop_name,
     fp_drop_sentence,
     fp_event_name,
     fp_event_sentence,
-    fp_fdb_reclaim,
     fp_list,
     fp_synchronize,
     fp_tables_free,
     fp_tables_new,
-    fp_tally,
-    fp_traffic,
 )
+from fastpath.kernels.tally cimport FP_DROP_COUNT, FP_EVENT_COUNT, fp_counter_read, fp_tally, fp_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.engine.stats import Tally, Traffic

@@ -7,7 +7,9 @@ import socket
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels cimport FP_UPLINK_MEMORY, aligned_alloc, fp_udp_out
+from fastpath.kernels.system cimport aligned_alloc
+from fastpath.kernels.tables cimport FP_UPLINK_MEMORY
+from fastpath.kernels.udp cimport fp_udp_out
 
 
 def udp_port_of(fd):

@@ -14,32 +14,35 @@ from libc.errno cimport EAGAIN, EBADFD, EINTR, ENODEV, ENOENT, ENXIO, EPIPE, err
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels cimport (
+from fastpath.kernels.arrival cimport fp_decap, fp_source_forget, fp_source_look, fp_source_mark, fp_train_unit
+from fastpath.kernels.capture cimport fp_capture_arrival
+from fastpath.kernels.dest cimport FP_BURST, FP_DEST_NONE, FP_DEST_PORT, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_make
+from fastpath.kernels.forward cimport fp_deliver, fp_forward
+from fastpath.kernels.merge cimport (
+    FP_SPARE_SIZE,
+    fp_burst,
+    fp_burst_clear,
+    fp_burst_end,
+    fp_burst_follow,
+    fp_burst_new_train,
+    fp_burst_take,
+)
+from fastpath.kernels.offload cimport fp_offload_measure
+from fastpath.kernels.pace cimport (
+    fp_pace_clock,
+    fp_pace_gather,
+    fp_pace_init,
+    fp_pace_look,
+    fp_pace_slept,
+    fp_pace_yielded,
+)
+from fastpath.kernels.system cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
+    EPOLLIN,
     EPOLL_CLOEXEC,
     EPOLL_CTL_ADD,
     EPOLL_CTL_DEL,
-    EPOLLIN,
-    FP_BURST,
-    FP_DEST_NONE,
-    FP_DEST_PORT,
-    FP_DROP_NONE,
-    FP_DROP_ambiguous_train,
-    FP_DROP_bad_super_frame,
-    FP_DROP_runt,
-    FP_DROP_unknown_vtep,
-    FP_ETHERNET_SIZE,
-    FP_EVENT_merged,
-    FP_EVENT_read_failed,
-    FP_EVENT_receive_failed,
-    FP_EVENT_trains_received,
-    FP_EVENT_wait_failed,
-    FP_FRAME_SIZE,
-    FP_HEADROOM,
-    FP_SPARE_SIZE,
-    FP_TAP_ROOM,
-    FP_VXLAN_SIZE,
     aligned_alloc,
     epoll_create1,
     epoll_ctl,
@@ -48,47 +51,38 @@ from fastpath.kernels cimport (
     eventfd,
     eventfd_read,
     eventfd_write,
-    fp_arrival,
-    fp_burst,
-    fp_burst_clear,
-    fp_burst_end,
-    fp_burst_follow,
-    fp_burst_new_train,
-    fp_burst_take,
-    fp_capture_arrival,
-    fp_count,
+    sched_yield,
+)
+from fastpath.kernels.tables cimport (
     fp_count_drop,
     fp_count_event,
     fp_count_in,
-    fp_decap,
-    fp_deliver,
-    fp_dest_make,
     fp_drop,
-    fp_forward,
     fp_forwarder,
     fp_frame,
     fp_now,
-    fp_offload_measure,
-    fp_pace_clock,
-    fp_pace_gather,
-    fp_pace_init,
-    fp_pace_look,
-    fp_pace_slept,
-    fp_pace_yielded,
     fp_port,
     fp_port_get,
-    fp_source_forget,
-    fp_source_look,
-    fp_source_mark,
-    fp_tap_read,
-    fp_train_unit,
     fp_turn_begin,
     fp_turn_end,
-    fp_udp_in,
-    fp_udp_receive,
     fp_uplink_flush,
-    sched_yield,
 )
+from fastpath.kernels.tally cimport (
+    FP_DROP_NONE,
+    FP_DROP_ambiguous_train,
+    FP_DROP_bad_super_frame,
+    FP_DROP_runt,
+    FP_DROP_unknown_vtep,
+    FP_EVENT_merged,
+    FP_EVENT_read_failed,
+    FP_EVENT_receive_failed,
+    FP_EVENT_trains_received,
+    FP_EVENT_wait_failed,
+    fp_count,
+)
+from fastpath.kernels.tap cimport FP_TAP_ROOM, fp_tap_read
+from fastpath.kernels.udp cimport fp_arrival, fp_udp_in, fp_udp_receive
+from fastpath.kernels.wire cimport FP_ETHERNET_SIZE, FP_VXLAN_SIZE
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink
 

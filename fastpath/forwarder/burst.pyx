@@ -3,16 +3,11 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastpath.kernels cimport (
-    FP_DEFERRED_BURST,
-    FP_DEST_DEFERRED,
-    FP_DEST_PORT,
-    FP_DEST_REMOTE,
+from fastpath.kernels.dest cimport FP_DEST_DEFERRED, FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_kind, fp_dest_make
+from fastpath.kernels.forward cimport FP_DEFERRED_BURST
+from fastpath.kernels.rewrite cimport (
     FP_SIDE_DESTINATION,
     FP_SIDE_SOURCE,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_frame,
     fp_record,
     fp_rewrite_ip,
     fp_rewrite_mac,
@@ -24,6 +19,7 @@ from fastpath.kernels cimport (
     fp_room,
     fp_side,
 )
+from fastpath.kernels.tables cimport fp_frame
 
 from fastpath.addresses import IPAddress, parse_host, parse_mac
 from fastpath.errors import UsageError

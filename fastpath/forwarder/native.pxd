@@ -4,36 +4,28 @@
 # directories. What is not inline comes from the module `native`, since nobody else can link the kernels.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels cimport (
+from fastpath.kernels.dest cimport (
     FP_BURST,
     FP_DEST_DROP,
     FP_DEST_GROUP,
     FP_DEST_PORT,
     FP_DEST_REMOTE,
+    fp_dest,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+)
+from fastpath.kernels.rewrite cimport FP_SIDE_DESTINATION, FP_SIDE_SOURCE, fp_record, fp_side
+from fastpath.kernels.tables cimport fp_context, fp_frame, fp_frame_at
+from fastpath.kernels.tally cimport (
     FP_DROP_bad_source_mac,
     FP_DROP_forwarder,
     FP_DROP_own_source,
     FP_DROP_same_port,
     FP_DROP_split_horizon,
     FP_DROP_static_source,
-    FP_MAC_SIZE,
-    FP_SIDE_DESTINATION,
-    FP_SIDE_SOURCE,
-    fp_context,
-    fp_dest,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_flow,
-    fp_frame,
-    fp_frame_at,
-    fp_load_be16,
-    fp_load_be32,
-    fp_load_mac,
-    fp_mac_is_multicast,
-    fp_record,
-    fp_side,
 )
+from fastpath.kernels.wire cimport FP_MAC_SIZE, fp_flow, fp_load_be16, fp_load_be32, fp_load_mac, fp_mac_is_multicast
 
 
 # Decisions, as Python knows them by the same names (forwarder.pyx).

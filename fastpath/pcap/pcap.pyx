@@ -8,14 +8,13 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels cimport (
-    FP_HEADROOM,
+from fastpath.kernels.dest cimport FP_HEADROOM
+from fastpath.kernels.pcap cimport (
     FP_PCAP_DAMAGED,
     FP_PCAP_END,
     FP_PCAP_MEMORY,
     FP_PCAP_MORE,
     FP_PCAP_RECORD,
-    aligned_alloc,
     fp_pcap,
     fp_pcap_added,
     fp_pcap_init,
@@ -24,6 +23,7 @@ from fastpath.kernels cimport (
     fp_pcap_record,
     fp_pcap_room,
 )
+from fastpath.kernels.system cimport aligned_alloc
 
 from fastpath.errors import UsageError
 

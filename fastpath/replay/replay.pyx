@@ -16,29 +16,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport (
-    AF_INET,
-    FP_BURST,
-    FP_DEST_PORT,
-    FP_ETHERNET_SIZE,
+from fastpath.kernels.arrival cimport fp_source_look, fp_source_mark
+from fastpath.kernels.dest cimport FP_BURST, FP_DEST_PORT, FP_FRAME_SIZE, fp_dest_index, fp_dest_kind, fp_dest_make
+from fastpath.kernels.fdb cimport (
     FP_FDB_STATIC,
-    FP_FRAME_SIZE,
-    FP_PCAP_DAMAGED,
-    FP_PCAP_DESCRIPTION,
-    FP_PCAP_END,
-    FP_PCAP_ETHERNET,
-    FP_PCAP_INTERFACES,
-    FP_PCAP_MORE,
-    FP_PCAP_NG,
-    FP_PCAP_RECORD,
-    FP_VXLAN_FLAG_I,
-    FP_VXLAN_SIZE,
-    fp_address,
-    fp_address_from,
-    fp_clock_set,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
     fp_fdb_age,
     fp_fdb_entries,
     fp_fdb_free,
@@ -49,23 +30,38 @@ from fastpath.kernels cimport (
     fp_fdb_set,
     fp_fdb_used,
     fp_fdb_value,
-    fp_flow_parse,
-    fp_frame,
-    fp_load_mac,
-    fp_outer,
-    fp_outer_knows,
-    fp_outer_parse,
-    fp_pace_clock,
-    fp_packet,
+)
+from fastpath.kernels.pace cimport fp_pace_clock
+from fastpath.kernels.pcap cimport (
+    FP_PCAP_DAMAGED,
+    FP_PCAP_DESCRIPTION,
+    FP_PCAP_END,
+    FP_PCAP_ETHERNET,
+    FP_PCAP_INTERFACES,
+    FP_PCAP_MORE,
+    FP_PCAP_NG,
+    FP_PCAP_RECORD,
     fp_pcap_next,
+)
+from fastpath.kernels.remote cimport fp_address, fp_address_from, fp_remote
+from fastpath.kernels.system cimport AF_INET
+from fastpath.kernels.tables cimport (
+    fp_clock_set,
+    fp_frame,
+    fp_packet,
     fp_port,
     fp_port_get,
-    fp_remote,
     fp_segment,
     fp_segment_find,
     fp_sink,
-    fp_source_look,
-    fp_source_mark,
+)
+from fastpath.kernels.udp cimport fp_outer, fp_outer_knows, fp_outer_parse
+from fastpath.kernels.wire cimport (
+    FP_ETHERNET_SIZE,
+    FP_VXLAN_FLAG_I,
+    FP_VXLAN_SIZE,
+    fp_flow_parse,
+    fp_load_mac,
     fp_vxlan_flags,
     fp_vxlan_vni,
 )

@@ -11,17 +11,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastpath.kernels cimport (
-    AF_INET,
-    FP_BURST,
-    FP_EVENT_COUNT,
-    FP_FRAME_SIZE,
-    FP_HEADROOM,
-    FP_SPARE_SIZE,
-    fp_burst,
-    fp_burst_clear,
-    fp_burst_end,
-    fp_burst_take,
+from fastpath.kernels.arrival cimport fp_decap, fp_train_unit
+from fastpath.kernels.checksum cimport (
     fp_checksum,
     fp_checksum_add,
     fp_checksum_by,
@@ -29,13 +20,9 @@ from fastpath.kernels cimport (
     fp_checksum_has,
     fp_checksum_pseudo,
     fp_checksum_replace,
-    fp_context,
-    fp_decap,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_drop_name,
-    fp_encap,
+)
+from fastpath.kernels.dest cimport FP_BURST, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_index, fp_dest_kind, fp_dest_make
+from fastpath.kernels.fdb cimport (
     fp_fdb,
     fp_fdb_age,
     fp_fdb_entry,
@@ -53,17 +40,19 @@ from fastpath.kernels cimport (
     fp_fdb_share_of,
     fp_fdb_used,
     fp_fdb_value,
-    fp_flow_parse,
-    fp_frame,
+)
+from fastpath.kernels.merge cimport FP_SPARE_SIZE, fp_burst, fp_burst_clear, fp_burst_end, fp_burst_take
+from fastpath.kernels.offload cimport (
     fp_offload_infer,
     fp_offload_measure,
-    fp_pace,
-    fp_pace_gather,
-    fp_pace_init,
-    fp_pace_look,
-    fp_pace_slept,
-    fp_pace_yielded,
-    fp_packet,
+    fp_split,
+    fp_split_begin,
+    fp_split_next,
+    fp_vnet_read,
+    fp_vnet_write,
+)
+from fastpath.kernels.pace cimport fp_pace, fp_pace_gather, fp_pace_init, fp_pace_look, fp_pace_slept, fp_pace_yielded
+from fastpath.kernels.ring cimport (
     fp_ring,
     fp_ring_empty,
     fp_ring_first,
@@ -73,19 +62,23 @@ from fastpath.kernels cimport (
     fp_ring_publish,
     fp_ring_release,
     fp_ring_reserve,
+)
+from fastpath.kernels.system cimport AF_INET
+from fastpath.kernels.tables cimport (
+    fp_context,
+    fp_drop_name,
+    fp_encap,
+    fp_frame,
+    fp_packet,
     fp_segment,
     fp_segment_new,
     fp_segment_publish,
-    fp_split,
-    fp_split_begin,
-    fp_split_next,
     fp_tables,
     fp_tables_free,
     fp_tables_new,
-    fp_train_unit,
-    fp_vnet_read,
-    fp_vnet_write,
 )
+from fastpath.kernels.tally cimport FP_EVENT_COUNT
+from fastpath.kernels.wire cimport fp_flow_parse
 
 VNET_SIZE = 12
 
