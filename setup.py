@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
 MODULES = [
     "engine.capture",
-    "engine.deferred",
+    "engine.forwarder_thread",
     "engine.engine",
     "engine.fdb",
     "engine.neighbours",

@@ -23,7 +23,7 @@ enum {
     FP_GROUPS = 1 << 12,
     FP_WORKERS = 64,
     // What counts: each worker, and behind them all threads of deferred forwarders together (defer.h),
-    // of which one at a time holds `deferred`.
+    // of which one at a time holds `threads_lock`.
     FP_COUNTERS = FP_WORKERS + 1,
     FP_OWN = 64, // reasons and counters that a forwarder may name
     FP_DROP_OWN =
@@ -91,7 +91,7 @@ struct fp_tables {
     struct {
         _Alignas(64) _Atomic uint64_t count; // odd: within a turn, even: at rest
     } turn[FP_COUNTERS];
-    _Alignas(64) pthread_mutex_t deferred; // on lines of its own: workers read what is above
+    _Alignas(64) pthread_mutex_t threads_lock; // on lines of its own: workers read what is above
     _Alignas(64) struct fp_tally tally[FP_COUNTERS]; // everything, by who counted it
 };
 
@@ -159,7 +159,7 @@ void fp_clock_advance(struct fp_tables *tables, uint32_t seconds);
 void fp_clock_set(struct fp_tables *tables, uint32_t seconds);
 
 // A worker's turn: between the two it may hold what the tables point to. The thread of a deferred forwarder
-// holds `deferred` as well.
+// holds `threads_lock` as well.
 void fp_turn_begin(struct fp_tables *tables, uint32_t worker);
 void fp_turn_end(struct fp_tables *tables, uint32_t worker);
 

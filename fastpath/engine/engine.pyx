@@ -33,7 +33,7 @@ from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.segment import DEFAULT_AGEING, end_service, named_remote_indices
 from fastpath.engine.stats import EngineStats
-from fastpath.engine.sockets import open_underlay
+from fastpath.engine.sockets import open_sockets
 
 log = logging.getLogger("fastpath")
 
@@ -96,12 +96,12 @@ cdef class Engine:
         self.offloads = offloads
         self.pin = pin
         self.cores = sorted(os.sched_getaffinity(0))
-        self.underlay = open_underlay(
+        self.sockets = open_sockets(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
             pool_size=max(1, source_port_count), ttl=ttl, gro=offloads.gro,
         )
         self.tables.uplink = Uplink(
-            [s.fileno() for s in self.underlay.send[0]], family=family, gso=offloads.gso,
+            [s.fileno() for s in self.sockets.send[0]], family=family, gso=offloads.gso,
         )
         self.workers = []
         self.threads = []
@@ -116,8 +116,8 @@ cdef class Engine:
         try:
             for i in range(workers):
                 self.workers.append(Worker(
-                    self.tables, i, receive=self.underlay.receive[i].fileno(),
-                    send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
+                    self.tables, i, receive=self.sockets.receive[i].fileno(),
+                    send=[s.fileno() for s in self.sockets.send[i]], family=family, strict=strict,
                     known_only=known_only, learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
                     merge=offloads.merge,
                 ))
@@ -132,7 +132,7 @@ cdef class Engine:
         self.close()
 
     def __del__(self):
-        if self.underlay is not None:
+        if self.sockets is not None:
             self.close()
 
     @property
@@ -305,15 +305,15 @@ cdef class Engine:
         with self.lifecycle:
             housekeeper = self._stop_workers()
             with self.tables.lock:
-                if self.underlay is not None:
+                if self.sockets is not None:
                     for capture in list(self._captures):
                         capture.close()
                     while self._segments:
                         _, segment = self._segments.popitem()
                         forwarders += segment.withdraw()
                     self.workers.clear()
-                    self.underlay.close()
-                    self.underlay = None
+                    self.sockets.close()
+                    self.sockets = None
                     for fd in (self.attention, self.stop_requested):
                         if fd >= 0:
                             os.close(fd)
@@ -331,7 +331,7 @@ cdef class Engine:
         """Age the FDB, forget remotes that nothing names, follow changes of interfaces. The engine does
         this by itself every ten seconds while it runs."""
         with self.tables.lock:
-            if self.underlay is None:
+            if self.sockets is None:
                 return
             fdb_module.age(self.tables)
             self.tables.reclaim()
@@ -368,7 +368,7 @@ cdef class Engine:
                 remotes=remote_module.remote_stats(self.tables),
                 fdb_entries=fp_fdb_used(self.tables.c.fdb),
                 fdb_limit=fp_fdb_entries(self.tables.c.fdb),
-                socket_overflows=self.underlay.overflows(),
+                socket_overflows=self.sockets.overflows(),
             )
 
     def _port_with(self, serial):
@@ -398,7 +398,7 @@ cdef class Engine:
         return housekeeper
 
     def _check_open(self):
-        if self.underlay is None:
+        if self.sockets is None:
             raise ConflictError("the engine was closed")
 
     def _vtep(self, address, udp_port):

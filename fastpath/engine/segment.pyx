@@ -7,7 +7,7 @@ from operator import index
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
-from fastpath.engine.deferred cimport Deferred
+from fastpath.engine.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
 from fastpath.kernels.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
@@ -126,12 +126,12 @@ cdef class Segment:
         if value is self._forwarder:
             return
         # Forwarders' own methods are not called under the lock: they may take a while, or need it elsewhere.
-        deferred = self.employ(value)
+        thread = self.employ(value)
         try:
             with self.tables.lock:
                 self.check()
                 former = self.service()
-                self.publish_forwarder(value, deferred)
+                self.publish_forwarder(value, thread)
         except BaseException:
             end_service(value, None, self._dismiss)
             raise
@@ -141,15 +141,15 @@ cdef class Segment:
 
     cdef tuple service(self):
         """(the forwarder, its thread or None, what to call when it has ended), for end_service."""
-        return self._forwarder, self.deferred, self._dismiss
+        return self._forwarder, self.forwarder_thread, self._dismiss
 
-    cdef Deferred employ(self, Forwarder forwarder):
+    cdef ForwarderThread employ(self, Forwarder forwarder):
         """Let a forwarder, or those of a chain, get ready for this segment. Returns its thread, or None
         where it needs none. What goes wrong changes nothing."""
         forwarder.usable()
         cdef list employed = [], started = []
         cdef Forwarder element
-        cdef Deferred deferred = None
+        cdef ForwarderThread thread = None
         try:
             for element in (forwarder, *elements_of(forwarder)):
                 if element in employed:
@@ -162,9 +162,9 @@ cdef class Segment:
                 element.start()
                 started.append(element)
             if forwarder.deferred or any(element.tick_interval is not None for element in elements_of(forwarder)):
-                deferred = Deferred(self.tables, forwarder)
-                deferred.segment, deferred.vni = self.c, self.vni
-                deferred.dismiss = self._dismiss
+                thread = ForwarderThread(self.tables, forwarder)
+                thread.segment, thread.vni = self.c, self.vni
+                thread.dismiss = self._dismiss
         except BaseException as error:
             for element in started:
                 stop_quietly(element)
@@ -172,7 +172,7 @@ cdef class Segment:
             if isinstance(error, FastpathError) or not isinstance(error, Exception):
                 raise
             raise RefusedError(f"{forwarder.name} could not start: {type(error).__name__}: {error}") from error
-        return deferred
+        return thread
 
     def _dismiss(self, *forwarders):
         for forwarder in forwarders:
@@ -180,13 +180,13 @@ cdef class Segment:
                 (<Forwarder>element).segment = None
                 self.held.pop(element, None)
 
-    cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1:
+    cdef int publish_forwarder(self, Forwarder forwarder, ForwarderThread thread) except -1:
         """Have the workers ask this one from now on; the former one decides on what it has still got."""
-        cdef Deferred former = self.deferred
-        if deferred is not None and self.tables.running:
-            deferred.start()
-        fp_segment_set_forwarder(self.c, deferred.usable() if deferred is not None else forwarder.usable())
-        self._forwarder, self.deferred = forwarder, deferred
+        cdef ForwarderThread former = self.forwarder_thread
+        if thread is not None and self.tables.running:
+            thread.start()
+        fp_segment_set_forwarder(self.c, thread.usable() if thread is not None else forwarder.usable())
+        self._forwarder, self.forwarder_thread = forwarder, thread
         self.tables.synchronize()  # the former one is in use until here
         self.ending = [other for other in self.ending if other.thread is not None and other.thread.is_alive()]
         if former is not None:
@@ -217,24 +217,25 @@ cdef class Segment:
 
     def start_forwarder(self):
         """The engine starts."""
-        if self.deferred is not None:
-            self.deferred.start()
+        if self.forwarder_thread is not None:
+            self.forwarder_thread.start()
 
     def halt_forwarder(self):
         """The engine stops."""
-        if self.deferred is not None:
-            self.deferred.halt()
-            self.deferred.join()
+        if self.forwarder_thread is not None:
+            self.forwarder_thread.halt()
+            self.forwarder_thread.join()
 
     def poll_forwarder(self):
         """Do what the forwarder's thread would do; whether there was anything."""
-        alone = self.deferred is not None and (self.deferred.thread is None or not self.deferred.thread.is_alive())
-        return alone and self.deferred.poll()
+        cdef ForwarderThread own = self.forwarder_thread
+        alone = own is not None and (own.thread is None or not own.thread.is_alive())
+        return alone and own.poll()
 
     def _forwarder_stats(self):
         failures, last_error = 0, None
-        if self.deferred is not None:
-            failures, last_error = self.deferred.failures, self.deferred.last_error
+        if self.forwarder_thread is not None:
+            failures, last_error = self.forwarder_thread.failures, self.forwarder_thread.last_error
         return ForwarderStats(self._forwarder.name, self._forwarder.deferred, self._forwarder.counters, failures, last_error)
 
     def stats(self):
@@ -323,7 +324,7 @@ cdef class Segment:
         """Remove all that the segment has, and free it: only its owner, an Engine or a Replayer, may call this, once it
         has taken the segment out of its own tables. Return what `end_service` has to be called with, by somebody who
         holds no lock."""
-        cdef Deferred deferred
+        cdef ForwarderThread thread
         with self.tables.lock:
             if self.c == NULL:
                 return []
@@ -331,10 +332,10 @@ cdef class Segment:
             for port in list(self._ports.values()):
                 self._detach(port)
             self.tables.synchronize()
-            for deferred in (self.deferred, *self.ending):
-                if deferred is not None:
+            for thread in (self.forwarder_thread, *self.ending):
+                if thread is not None:
                     with nogil:  # a forwarder that holds what this waits for may want the interpreter
-                        deferred.close()
+                        thread.close()
             self.fdb.closed = True
             self.fdb.retire(0, False)
             self.neighbours.close()
@@ -350,7 +351,7 @@ cdef class Segment:
             former = [(other.forwarder, other, self._dismiss) for other in self.ending]
             if self._forwarder is not None:
                 former.append(self.service())
-            self.deferred = None
+            self.forwarder_thread = None
             self.ending = []
             return former
 
@@ -427,10 +428,10 @@ cdef class Segment:
         return 0
 
 
-def end_service(Forwarder forwarder, deferred, dismiss):
+def end_service(Forwarder forwarder, thread, dismiss):
     """A forwarder serves no more: end its thread, or else tell it, then dismiss it."""
-    if deferred is not None:
-        deferred.end()
+    if thread is not None:
+        thread.end()
         return
     for element in elements_of(forwarder):
         stop_quietly(element)

@@ -27,8 +27,8 @@ SEND_BUFFER = 4 << 20
 
 
 @dataclass
-class Underlay:
-    """The sockets, by worker. Closing is the engine's duty."""
+class EngineSockets:
+    """The UDP sockets of an engine, by worker. The engine closes them."""
 
     family: socket.AddressFamily
     receive: list[socket.socket] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Underlay:
         return sum(_MEMINFO.unpack(raw)[8] for raw in info)
 
 
-def open_underlay(
+def open_sockets(
     local: IPAddress | None,
     family: socket.AddressFamily,
     udp_port: int,
@@ -55,27 +55,27 @@ def open_underlay(
     pool_size: int,
     ttl: int,
     gro: bool,
-) -> Underlay:
+) -> EngineSockets:
     """Bind everything, or nothing and raise.
 
     `local` None listens on all addresses of `family`. `source_ports` is an inclusive range, `pool_size`
     the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit, `gro` that
     packets may arrive in trains.
     """
-    underlay = Underlay(family)
+    sockets = EngineSockets(family)
     everything = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  # `local` None asks for it
     address = str(local) if local is not None else everything
     try:
         for _ in range(workers):
-            underlay.receive.append(_receiver(family, address, udp_port, underlay.receive, gro))
+            sockets.receive.append(_receiver(family, address, udp_port, sockets.receive, gro))
         ports = _candidates(source_ports, exclude=udp_port)
         for left in range(workers, 0, -1):
             fair = max(1, len(ports) // left)  # leave some for the other workers
-            underlay.send.append(_pool(family, address, ports, min(pool_size, fair), ttl))
+            sockets.send.append(_pool(family, address, ports, min(pool_size, fair), ttl))
     except BaseException:
-        underlay.close()
+        sockets.close()
         raise
-    return underlay
+    return sockets
 
 
 def _socket(family: socket.AddressFamily) -> socket.socket:

@@ -88,7 +88,7 @@ cdef extern from "tables.h" nogil:
         fp_directory *neighbours
         fp_directory *admitted
         uint32_t counters
-        pthread_mutex_t deferred
+        pthread_mutex_t threads_lock
         fp_tally tally[FP_COUNTERS]
     struct fp_context:
         fp_tables *tables

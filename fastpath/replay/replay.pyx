@@ -171,7 +171,7 @@ cdef class Replayer:
             ageing=DEFAULT_AGEING, max_entries=0, forwarder=forwarder,
         )
         self.segments[vni] = segment
-        if segment.deferred is not None:
+        if segment.forwarder_thread is not None:
             self.polled = True
         if not self.vxlan:
             self.segment = segment.c
@@ -180,7 +180,7 @@ cdef class Replayer:
     def set_forwarder(self, Segment segment not None, Forwarder forwarder not None):
         """Have this one decide, of which `start` finds the ports that were added until now."""
         segment.forwarder = forwarder
-        if segment.deferred is not None:
+        if segment.forwarder_thread is not None:
             self.polled = True
 
     def close(self):

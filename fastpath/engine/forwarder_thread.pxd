@@ -14,9 +14,9 @@ cdef class Rings:
     cdef int wake
 
 
-cdef class Deferred:
+cdef class ForwarderThread:
     cdef Tables tables
-    cdef fp_segment *segment  # NULL once it was closed; guarded by the tables' `deferred`
+    cdef fp_segment *segment  # NULL once it was closed; guarded by the tables' `threads_lock`
     cdef uint32_t vni
     cdef readonly Forwarder forwarder
     cdef tuple elements

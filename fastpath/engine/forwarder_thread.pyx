@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deferred forwarders: those that are written in Python, on a thread of their own.
+"""ForwarderThread forwarders: those that are written in Python, on a thread of their own.
 
 The workers put the frames of such a segment into rings and go on (src/defer.c). The thread takes bursts
 of them, has the forwarder decide on each, and delivers what it decided, as a worker would. However long a
@@ -119,9 +119,9 @@ def tell(what, error):
         log.error(what)
 
 
-cdef bint deliver_now(void *deferred, uint32_t place, uint32_t target, bint changed) noexcept:
+cdef bint deliver_now(void *thread, uint32_t place, uint32_t target, bint changed) noexcept:
     """For Burst.send; `changed`: the frame's bytes may be other ones now."""
-    cdef Deferred self = <Deferred>deferred
+    cdef ForwarderThread self = <ForwarderThread>thread
     cdef fp_frame *frame = &self.frames[place]
     if changed and not fp_rewrite_settle(frame):
         return False  # it will be discarded
@@ -131,7 +131,7 @@ cdef bint deliver_now(void *deferred, uint32_t place, uint32_t target, bint chan
     return True
 
 
-cdef class Deferred:
+cdef class ForwarderThread:
     """A forwarder, or a chain with one, that runs in Python on behalf of a segment. It has no thread before
     `start`; without one, `poll` does what the thread would do."""
 
@@ -167,19 +167,19 @@ cdef class Deferred:
 
     cdef void lock(self) noexcept nogil:
         """From here to `unlock`, this thread may hold what the tables point to, and may count."""
-        pthread_mutex_lock(&self.tables.c.deferred)
+        pthread_mutex_lock(&self.tables.c.threads_lock)
         fp_turn_begin(self.tables.c, self.context.worker)
         self.context.now = fp_now(self.tables.c)
 
     cdef void unlock(self) noexcept nogil:
         fp_turn_end(self.tables.c, self.context.worker)
-        pthread_mutex_unlock(&self.tables.c.deferred)
+        pthread_mutex_unlock(&self.tables.c.threads_lock)
 
     cdef void close(self) noexcept nogil:
         """The segment goes: from the return of this call on, nothing of it is touched."""
-        pthread_mutex_lock(&self.tables.c.deferred)
+        pthread_mutex_lock(&self.tables.c.threads_lock)
         self.segment = NULL
-        pthread_mutex_unlock(&self.tables.c.deferred)
+        pthread_mutex_unlock(&self.tables.c.threads_lock)
 
     cdef uint32_t take(self) noexcept nogil:
         """The next burst, nothing in it decided."""
