@@ -79,7 +79,7 @@ struct fp_tables {
     struct fp_remotes *remotes;
     struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
     struct fp_directory *admitted; // (0, address) -> remote, see source.h
-    _Atomic(const struct fp_captures *) captures; // NULL: nobody captures, see capture.h
+    _Atomic(const struct fp_captures *) captures; // NULL: no captures, see capture.h
     uint32_t counters; // how many count: the workers, and one more
     uint64_t last_serial; // control's: how many ports were published so far
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captures: what passes a port or a remote, or is dropped, while frames flow (src/capture.h)."""
+"""Captures: copies of frames that pass a port or a remote, or are dropped, while traffic flows (src/capture.h)."""
 
 import time
 from operator import attrgetter, index
@@ -48,7 +48,7 @@ DROP_NAMES = [None, *DROPS]
 
 
 def drop_bits(names, bint outer):
-    """A bit for each reason. Raises UsageError."""
+    """Return a bit for each reason. Raise UsageError for an unknown one."""
     bits = 0
     for name in names:
         if name == ANY:
@@ -63,7 +63,7 @@ def drop_bits(names, bint outer):
 
 
 cdef class Capture:
-    """Made by Engine.capture; it runs at once, until `close`. What it took before can be read after that, too.
+    """A capture, created by Engine.capture. It runs from then on until `close`, and can still be read after that.
 
     `read` may be called from one thread at a time, everything else from any.
     """
@@ -150,7 +150,7 @@ cdef class Capture:
         return 0
 
     cdef int publish(self) except -1:
-        """Tell the workers of the captures that there are now."""
+        """Publish the present list of captures to the workers."""
         cdef fp_captures *now = NULL
         cdef const fp_captures *stale
         cdef Capture capture
@@ -167,7 +167,7 @@ cdef class Capture:
         return 0
 
     def close(self):
-        """From the return of this call on, nothing more is taken. No error where it was closed before."""
+        """End the capture: nothing is captured after this call returns. Closing it again is no error."""
         with self.tables.lock:
             if not self.closed:
                 self.closed = True
@@ -182,17 +182,19 @@ cdef class Capture:
 
     @property
     def missed(self):
-        """How many frames were selected, but came faster than they were read."""
+        """The number of frames that were selected but lost, because they came faster than they were read."""
         return fp_capture_missed(self.c)
 
     @property
     def linktype(self):
-        """Of what the capture's data is: LINKTYPE_ETHERNET, or LINKTYPE_RAW (IP) if it is `outer`."""
+        """The link type of the data: LINKTYPE_ETHERNET, or LINKTYPE_RAW (IP) if the capture is `outer`."""
         return LINKTYPE_RAW if self.outer else LINKTYPE_ETHERNET
 
     def read(self, limit=READ_AT_ONCE):
-        """What was taken since the last call, in order: a list of Captured, of about `limit` bytes per worker
-        at most. It does not wait."""
+        """Return what was captured since the last call, in order, as a list of Captured. Do not wait.
+
+        `limit` is about how many bytes are returned for each worker.
+        """
         cdef uint64_t room = limit
         found = []
         for worker in range(self.tables.counters):
@@ -240,7 +242,7 @@ cdef class Capture:
         return name
 
     def __iter__(self):
-        """What is captured, as it comes, until the capture is closed."""
+        """Yield what is captured, as it comes, until the capture is closed."""
         while True:
             closed = self.closed  # before the last look: nothing is lost in between
             found = self.read()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ForwarderThread forwarders: those that are written in Python, on a thread of their own.
+"""The thread of a deferred forwarder: one that is written in Python, and so cannot run in the workers.
 
-The workers put the frames of such a segment into rings and go on (src/defer.c). The thread takes bursts
-of them, has the forwarder decide on each, and delivers what it decided, as a worker would. However long a
-forwarder takes, and whatever it raises, only its own segment is concerned.
+The workers put the frames of such a segment into rings and continue (src/defer.c). The thread takes bursts of them,
+asks the forwarder, and delivers the frames as a worker would. A forwarder that is slow or raises an exception affects
+only its own segment.
 """
 
 import logging
@@ -104,7 +104,7 @@ cdef class Rings:
 
 
 def text_of(error):
-    """What an exception says, even where it fails to."""
+    """Return the text of an exception, also if its own __str__ fails."""
     try:
         return str(error)
     except BaseException:
@@ -112,7 +112,7 @@ def text_of(error):
 
 
 def tell(what, error):
-    """Log it, with where it was raised."""
+    """Log an exception, with the place where it was raised."""
     try:
         log.error(what, exc_info=error)
     except BaseException:
@@ -120,7 +120,7 @@ def tell(what, error):
 
 
 cdef bint deliver_now(void *thread, uint32_t place, uint32_t target, bint changed) noexcept:
-    """For Burst.send; `changed`: the frame's bytes may be other ones now."""
+    """Deliver a frame for Burst.send. `changed`: the frame's bytes may have changed."""
     cdef ForwarderThread self = <ForwarderThread>thread
     cdef fp_frame *frame = &self.frames[place]
     if changed and not fp_rewrite_settle(frame):
@@ -132,8 +132,10 @@ cdef bint deliver_now(void *thread, uint32_t place, uint32_t target, bint change
 
 
 cdef class ForwarderThread:
-    """A forwarder, or a chain with one, that runs in Python on behalf of a segment. It has no thread before
-    `start`; without one, `poll` does what the thread would do."""
+    """Runs a forwarder, or a chain, that is written in Python, for a segment.
+
+    There is no thread before `start`; until then `poll` does the thread's work.
+    """
 
     def __cinit__(self, Tables tables not None, Forwarder forwarder not None):
         self.tables = tables
@@ -162,11 +164,11 @@ cdef class ForwarderThread:
         free(self.room)
 
     cdef const fp_forwarder *usable(self):
-        """What the workers call: the forwarder itself where none of it is in Python (it only ticks)."""
+        """Return what the workers call: the forwarder itself if it is not in Python, and only ticks."""
         return &self.c if self.forwarder.deferred else self.forwarder.usable()
 
     cdef void lock(self) noexcept nogil:
-        """From here to `unlock`, this thread may hold what the tables point to, and may count."""
+        """Begin a turn: until `unlock` this thread may hold what the tables point to, and may count."""
         pthread_mutex_lock(&self.tables.c.threads_lock)
         fp_turn_begin(self.tables.c, self.context.worker)
         self.context.now = fp_now(self.tables.c)
@@ -176,13 +178,13 @@ cdef class ForwarderThread:
         pthread_mutex_unlock(&self.tables.c.threads_lock)
 
     cdef void close(self) noexcept nogil:
-        """The segment goes: from the return of this call on, nothing of it is touched."""
+        """Let go of the segment, which is being removed: nothing of it is touched after this call returns."""
         pthread_mutex_lock(&self.tables.c.threads_lock)
         self.segment = NULL
         pthread_mutex_unlock(&self.tables.c.threads_lock)
 
     cdef uint32_t take(self) noexcept nogil:
-        """The next burst, nothing in it decided."""
+        """Take the next burst, with no decisions yet. Return the number of its frames."""
         cdef uint32_t i, count = fp_deferral_take(self.rings.c, self.frames, FP_DEFERRED_BURST)
         for i in range(count):
             self.frames[i].target = fp_dest_make(FP_DEST_NONE, 0)
@@ -197,7 +199,7 @@ cdef class ForwarderThread:
         self.unlock()
 
     cdef void ask(self, Forwarder element, uint32_t count):
-        """Have a forwarder in Python decide on the frames that are undecided."""
+        """Ask a forwarder in Python about the frames that are undecided."""
         cdef uint32_t i, decided, own, found = 0
         cdef fp_frame *frame
         for i in range(count):
@@ -234,7 +236,7 @@ cdef class ForwarderThread:
         self.burst.end()
 
     def _failed(self, element, error):
-        """Tell of an exception once: it may be raised for every burst."""
+        """Log an exception, but only once: it may be raised for every burst."""
         self.failures += 1
         self.last_error = f"{type(element).__name__}: {type(error).__name__}: {text_of(error)}"
         if self.failures == 1:
@@ -248,7 +250,7 @@ cdef class ForwarderThread:
         self.burst.copies.clear()
 
     cdef void deliver_one(self, fp_frame *frame, uint32_t target) noexcept nogil:
-        """Deliver a frame, whatever is decided about it."""
+        """Deliver a frame to a target, and keep the decision about it."""
         cdef uint32_t decided = frame.target
         frame.target = target
         self.lock()
@@ -272,7 +274,7 @@ cdef class ForwarderThread:
         self.unlock()
 
     def poll(self):
-        """Serve one burst, and what is due; whether there were frames."""
+        """Serve one burst, and the ticks that are due. Return whether there were frames."""
         cdef uint32_t count
         cdef Forwarder element
         cdef const fp_forwarder *c
@@ -318,7 +320,7 @@ cdef class ForwarderThread:
             tell(f"{what} of forwarder {type(element).__name__} of VNI {self.vni} failed", error)
 
     cdef void wait(self, int timeout_ms) noexcept nogil:
-        """Sleep until frames come, at most for so long (-1: no limit)."""
+        """Sleep until frames come, at most for `timeout_ms` (-1: no limit)."""
         cdef pollfd ready
         cdef uint64_t ignored
         cdef bint failed = False
@@ -372,13 +374,15 @@ cdef class ForwarderThread:
         self.thread.start()
 
     def halt(self):
-        """Stop the thread; frames in the rings stay there. It ends once its forwarder has returned."""
+        """Stop the thread. Frames stay in the rings. The thread ends when its forwarder has returned."""
         self.stopping = True
         eventfd_write(self.rings.wake, 1)
 
     def end(self):
-        """Stop for good: what is in the rings is decided on, then `stop` called. By the thread, if it runs, else
-        here: the caller holds no lock."""
+        """Stop for good: decide on the frames in the rings, then call the forwarder's `stop`.
+
+        The thread does this if it runs, otherwise this call does. The caller holds no lock.
+        """
         with self.gate:
             self.ending = True
             running = self.running
@@ -388,7 +392,7 @@ cdef class ForwarderThread:
             self._end()
 
     def join(self):
-        """Wait until the thread has ended, but no longer than PATIENCE_S. Returns whether it has."""
+        """Wait until the thread has ended, but no longer than PATIENCE_S. Return whether it has."""
         if self.thread is not None and self.thread is not threading.current_thread():
             self.thread.join(PATIENCE_S)
             return not self.thread.is_alive()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB, its neighbours."""
+"""Segments: the ports, flood list, FDB entries and neighbours of one VNI."""
 
 import logging
 from operator import index
@@ -43,7 +43,7 @@ MAX_VNI = (1 << 24) - 1
 
 
 cdef class Segment:
-    """Made by Engine.add_segment. Everything may be changed while frames flow."""
+    """A segment, created by Engine.add_segment. All of it may be changed while frames flow."""
 
     def __init__(self, Tables tables not None, list workers, offloads, local, int default_udp_port, vni, *,
                  bint learning, ageing, max_entries, Forwarder forwarder not None):
@@ -94,13 +94,13 @@ cdef class Segment:
 
     @property
     def ports(self):
-        """The segment's ports, in the order in which they came."""
+        """The segment's ports, in the order in which they were added."""
         self.check()
         return tuple(self._ports.values())
 
     @property
     def remotes(self):
-        """The flood list: who gets broadcast, unknown unicast and multicast frames."""
+        """The flood list: the remotes that get broadcast, unknown unicast and multicast frames."""
         self.check()
         return tuple(self._remotes)
 
@@ -116,7 +116,7 @@ cdef class Segment:
 
     @property
     def forwarder(self):
-        """The part that decides where frames go; replaceable while they flow."""
+        """The forwarder, which decides where frames go. It may be replaced while they flow."""
         self.check()
         return self._forwarder
 
@@ -140,12 +140,14 @@ cdef class Segment:
             former[1].join()
 
     cdef tuple service(self):
-        """(the forwarder, its thread or None, what to call when it has ended), for end_service."""
+        """Return (the forwarder, its thread or None, what to call when it has ended), for end_service."""
         return self._forwarder, self.forwarder_thread, self._dismiss
 
     cdef ForwarderThread employ(self, Forwarder forwarder):
-        """Let a forwarder, or those of a chain, get ready for this segment. Returns its thread, or None
-        where it needs none. What goes wrong changes nothing."""
+        """Prepare a forwarder, or those of a chain, for this segment. Return its thread, or None if it needs none.
+
+        A failure changes nothing.
+        """
         forwarder.usable()
         cdef list employed = [], started = []
         cdef Forwarder element
@@ -181,7 +183,7 @@ cdef class Segment:
                 self.held.pop(element, None)
 
     cdef int publish_forwarder(self, Forwarder forwarder, ForwarderThread thread) except -1:
-        """Have the workers ask this one from now on; the former one decides on what it has still got."""
+        """Have the workers ask this forwarder from now on. The former one decides on the frames that it still has."""
         cdef ForwarderThread former = self.forwarder_thread
         if thread is not None and self.tables.running:
             thread.start()
@@ -194,7 +196,7 @@ cdef class Segment:
         return 0
 
     def hold_remote(self, Forwarder forwarder, address, udp_port=None):
-        """The number by which a forwarder names a remote; see Forwarder.remote."""
+        """Return the number by which a forwarder names a remote; see Forwarder.remote."""
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
@@ -206,28 +208,31 @@ cdef class Segment:
             return fp_dest_make(FP_DEST_REMOTE, remote.ensure())
 
     def remote_numbers(self):
-        """Those of the flood list; see Forwarder.flood_list. Takes no lock: forwarders ask in the midst of bursts."""
+        """Return the numbers of the flood list; see Forwarder.flood_list.
+
+        No lock is taken: forwarders call this in the middle of a burst.
+        """
         found = [(<Remote>remote).find() for remote in tuple(self._remotes)]
         return [fp_dest_make(FP_DEST_REMOTE, place) for place in found if place != FP_REMOTE_NONE]
 
     @property
     def now(self):
-        """The time by which forwarders go; see Forwarder.now."""
+        """The clock of forwarders; see Forwarder.now."""
         return self.tables.clock()
 
     def start_forwarder(self):
-        """The engine starts."""
+        """Start the forwarder's thread, if it needs one: the engine starts."""
         if self.forwarder_thread is not None:
             self.forwarder_thread.start()
 
     def halt_forwarder(self):
-        """The engine stops."""
+        """Stop the forwarder's thread: the engine stops."""
         if self.forwarder_thread is not None:
             self.forwarder_thread.halt()
             self.forwarder_thread.join()
 
     def poll_forwarder(self):
-        """Do what the forwarder's thread would do; whether there was anything."""
+        """Do the work of the forwarder's thread if that does not run. Return whether there was any."""
         cdef ForwarderThread own = self.forwarder_thread
         alone = own is not None and (own.thread is None or not own.thread.is_alive())
         return alone and own.poll()
@@ -245,14 +250,14 @@ cdef class Segment:
             return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.counters), self._forwarder_stats())
 
     def remote(self, address, udp_port=None):
-        """A Remote to point FDB entries to; it joins no flood list."""
+        """Return a Remote for FDB entries. It is not added to the flood list."""
         found = Remote(self.tables, address, udp_port if udp_port is not None else self.default_udp_port)
         if found.address == self.local and found.udp_port == self.default_udp_port:
             raise UsageError(f"{found.address} is this VTEP itself: name the others only")
         return found
 
     def add_remote(self, address, udp_port=None):
-        """Add a VTEP to the flood list and return it. Raises ConflictError when it is there."""
+        """Add a VTEP to the flood list and return it. Raise ConflictError if it is there already."""
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
@@ -264,8 +269,10 @@ cdef class Segment:
         return remote
 
     def remove_remote(self, address, udp_port=None):
-        """Take a VTEP off the flood list and forget what was learned from it. Raises ConflictError
-        when it is not there."""
+        """Remove a VTEP from the flood list, and the entries that were learned from it.
+
+        Raise ConflictError if it is not there.
+        """
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
@@ -276,34 +283,38 @@ cdef class Segment:
             self.fdb.flush(remote)
 
     def add_tap(self, str name, *, mtu=1450, bint up=False):
-        """Create a TAP interface in the present network namespace and attach it; it may be moved to
-        another one, and renamed. `up` sets it up at once. Needs CAP_NET_ADMIN."""
+        """Create a TAP interface in the present network namespace and return its port.
+
+        The interface may be moved to another namespace and renamed. `up` sets it up. This needs CAP_NET_ADMIN.
+        """
         with self.tables.lock:
             self._check_port_name(name)
             return self._attach(TapPort(self.tables, name, mtu=mtu, up=up, offloads=self.offloads))
 
     def adopt_tap(self, str name):
-        """Take over a TAP that an earlier process left in the present network namespace (TapPort.persist):
-        with its MTU, addresses and connections. It keeps that namespace alive until the port is closed.
-        Raises ConflictError where it is no such TAP, or another process has it open."""
+        """Take over a TAP that an earlier process left in the present network namespace (TapPort.persist).
+
+        It keeps its MTU, addresses and connections. It keeps the namespace alive until the port is closed. Raise
+        ConflictError if it is no such TAP, or if another process has it open.
+        """
         with self.tables.lock:
             self.check()
             return self._attach(TapPort(self.tables, name, offloads=self.offloads, adopt=True))
 
     def add_memory_port(self, str name, *, int mtu=1450):
-        """Attach a port whose other side is in this process."""
+        """Add a port whose other end is in this process, and return it."""
         with self.tables.lock:
             self._check_port_name(name)
             return self._attach(MemoryPort(self.tables, name, mtu=mtu))
 
     def add_sink_port(self, str name):
-        """Attach a port of a replay."""
+        """Add a port of a replay and return it."""
         with self.tables.lock:
             self._check_port_name(name)
             return self._attach(SinkPort(self.tables, name))
 
     def remove_port(self, Port port not None):
-        """Detach and close a port; what was learned on it is forgotten."""
+        """Remove and close a port, and the entries that were learned on it."""
         with self.tables.lock:
             self.check()
             port.check()
@@ -313,7 +324,7 @@ cdef class Segment:
             self.tables.reclaim()
 
     def refresh(self):
-        """Follow changes that were made to the interfaces: their hardware addresses."""
+        """Update the FDB after changes of the interfaces' hardware addresses."""
         with self.tables.lock:
             self.check()
             for port in self._ports.values():
@@ -321,9 +332,11 @@ cdef class Segment:
                     self._refresh_mac(port)
 
     cdef list withdraw(self):
-        """Remove all that the segment has, and free it: only its owner, an Engine or a Replayer, may call this, once it
-        has taken the segment out of its own tables. Return what `end_service` has to be called with, by somebody who
-        holds no lock."""
+        """Remove all parts of the segment, and free it.
+
+        Only the owner, an Engine or a Replayer, may call this, after it removed the segment from its own dict. Return
+        the arguments for calls of `end_service`, which must be made without holding a lock.
+        """
         cdef ForwarderThread thread
         with self.tables.lock:
             if self.c == NULL:
@@ -429,7 +442,7 @@ cdef class Segment:
 
 
 def end_service(Forwarder forwarder, thread, dismiss):
-    """A forwarder serves no more: end its thread, or else tell it, then dismiss it."""
+    """End the service of a forwarder: end its thread, or call its `stop`, then dismiss it."""
     if thread is not None:
         thread.end()
         return
@@ -439,7 +452,7 @@ def end_service(Forwarder forwarder, thread, dismiss):
 
 
 def stop_quietly(forwarder):
-    """Call its `stop`; what that raises must not keep anything from going on."""
+    """Call the forwarder's `stop`. An exception is logged and goes no further."""
     try:
         forwarder.stop()
     except BaseException:
@@ -447,8 +460,7 @@ def stop_quietly(forwarder):
 
 
 def named_remote_indices(list segments):
-    """The indices of all remotes in flood lists and group addresses, as the workers see them, and of those
-    that forwarders hold."""
+    """Return the indices of all remotes in flood lists and group addresses, and of those that forwarders hold."""
     cdef Segment segment
     found = set()
     for segment in segments:

@@ -163,21 +163,21 @@ cdef class Worker:
             raise OSError(f"cannot watch file descriptor {fd}")
 
     def watch(self, int fd, uint32_t port):
-        """Read frames of the port with this index from `fd`, from now on."""
+        """Read frames of the port with this index from `fd`."""
         self.add(fd, port)
 
     def unwatch(self, int fd):
-        """Stop reading from `fd`. No error where it is not watched (any more)."""
+        """Stop reading from `fd`. It is no error if `fd` is not watched."""
         cdef epoll_event event
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
 
     def stop(self):
-        """Let `run` return after the present turn."""
+        """Make `run` return after the present turn."""
         self.stopping = True
         eventfd_write(self.wake, 1)
 
     def fileno(self):
-        """What to wait on for something to be served."""
+        """Return the file descriptor to wait on for work."""
         return self.epoll
 
     def poll(self):
@@ -192,7 +192,7 @@ cdef class Worker:
         return served, self.handled
 
     cdef void failed(self, uint32_t event) noexcept nogil:
-        """Count what belongs to no segment."""
+        """Count an event that belongs to no segment."""
         fp_count(&self.context.tables.tally[self.context.worker].events[event], 1)
 
     cdef void forget(self, fp_port *port) noexcept nogil:
@@ -201,14 +201,14 @@ cdef class Worker:
             self.failed(FP_EVENT_wait_failed)  # ENOENT: control was quicker
 
     cdef void lost_port(self, fp_port *port) noexcept nogil:
-        """The interface was deleted: stop reading from it, and tell control."""
+        """Stop reading from a port whose interface was deleted, and notify control."""
         port.gone = True
         self.forget(port)
         if eventfd_write(self.attention, 1) != 0 and errno != EAGAIN:  # EAGAIN: it is told already
             self.failed(FP_EVENT_wait_failed)
 
     cdef uint32_t decide(self, fp_frame *frames, uint32_t count) noexcept nogil:
-        """Ask the forwarder of the first run of frames of one forwarder; how many those are."""
+        """Ask the forwarder of the first frame about all frames up to one of another forwarder. Return their number."""
         cdef const fp_forwarder *forwarder = frames[0].segment.forwarder
         cdef uint32_t last = 1
         while last < count and frames[last].segment.forwarder == forwarder:
@@ -230,7 +230,7 @@ cdef class Worker:
         fp_uplink_flush(&self.context, self.context.uplink)
 
     cdef void end_burst(self) noexcept nogil:
-        """Pass on what was taken so far."""
+        """Forward the burst."""
         cdef fp_frame *frame
         cdef uint32_t i
         for i in range(self.burst.count):
@@ -242,7 +242,7 @@ cdef class Worker:
         fp_burst_clear(self.burst)
 
     cdef bint strip(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos) noexcept nogil:
-        """Make the next frame of what is in a packet. False: it was dropped."""
+        """Make the next frame of the content of a packet. Return False if it was dropped."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         cdef uint32_t reason
         frame.data = packet
@@ -258,7 +258,7 @@ cdef class Worker:
 
     cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
                    const uint8_t *room_end) noexcept nogil:
-        """One packet: check it, strip it, and merge it into the frame before or keep it as the next."""
+        """Check a packet, strip it, and merge its frame into the one before, or keep it as the next."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         if not self.strip(packet, length, super_size, tos):
             return
@@ -271,7 +271,7 @@ cdef class Worker:
             self.end_burst()
 
     cdef void refuse(self, const fp_arrival *arrival, uint32_t reason) noexcept nogil:
-        """Discard a whole message, without a look at its packets."""
+        """Discard a whole message, without reading its packets."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
         frame.segment = NULL
@@ -282,7 +282,7 @@ cdef class Worker:
         fp_count_drop(&self.context, frame, reason)
 
     cdef void arrive(self, fp_arrival *arrival) noexcept nogil:
-        """One message: a packet, or a train of packets. The buffer's end is room for merges."""
+        """Take a message: a packet, or a train of packets. The end of its buffer is room for merges."""
         cdef const uint8_t *room_end = arrival.data + FP_VXLAN_SIZE + FP_FRAME_SIZE
         cdef uint32_t unit = fp_train_unit(self.context.tables, arrival.data, arrival.length, arrival.size)
         cdef uint32_t length, at = 0
@@ -324,7 +324,7 @@ cdef class Worker:
         self.room = <uint32_t>max(1, min(<uint64_t>FP_BURST, READ_AT_ONCE * <uint64_t>count // (total + 1)))
 
     cdef bint enter(self, fp_frame *frame, const fp_port *port) noexcept nogil:
-        """Take a parsed frame that came from a port. False: it was dropped."""
+        """Take a parsed frame that came from a port. Return False if it was dropped."""
         frame.source = fp_dest_make(FP_DEST_PORT, port.index)
         frame.segment = port.segment
         frame.vni = 0
@@ -375,8 +375,10 @@ cdef class Worker:
             self.from_port(<uint32_t>what)
 
     cdef int turn(self, int timeout_ms) noexcept nogil:
-        """Sleep until something is ready or the time is up (-1: no limit), and serve it all. Between
-        turns the worker holds nothing that control may withdraw."""
+        """Sleep until something is ready or the time is up (-1: no limit), and serve all that is ready.
+
+        Between turns the worker holds nothing that control may withdraw.
+        """
         cdef int i, count = epoll_wait(self.epoll, self.events, READY, timeout_ms)
         if count < 0 and errno != EINTR:
             self.failed(FP_EVENT_wait_failed)
@@ -392,7 +394,7 @@ cdef class Worker:
         return count
 
     cdef uint64_t let_others(self, uint64_t now) noexcept nogil:
-        """Let others have this core for a moment; returns the time after it."""
+        """Yield this core for a moment. Return the time after that."""
         cdef uint64_t after
         sched_yield()
         after = fp_pace_clock()
@@ -400,7 +402,7 @@ cdef class Worker:
         return after
 
     cdef void loop(self) noexcept nogil:
-        """Turn, and look for work for a while before going to sleep: to be woken takes longer."""
+        """Turn until `stop`. Poll for work for a while before going to sleep: waking up takes longer."""
         cdef uint64_t now = fp_pace_clock(), since = now, until
         while not self.stopping:
             if self.turn(0) != 0:
@@ -419,7 +421,7 @@ cdef class Worker:
                 since = now
 
     def run(self, core=None):
-        """Turn until `stop` is called. The body of the worker's thread, which stays on `core`."""
+        """Turn until `stop` is called, on `core` if it is given. This is the body of the worker's thread."""
         if core is not None:
             os.sched_setaffinity(0, [core])  # of this thread
         with nogil:

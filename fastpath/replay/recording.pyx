@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What leaves a replay, as a pcapng file (src/pcap_out.h)."""
+"""The output of a replay, as a pcapng file (src/pcap_out.h)."""
 
 import os
 
@@ -23,8 +23,10 @@ cdef uint32_t describe_remote(fp_pcap_out *self, const fp_remote *remote) noexce
 
 
 cdef class Recording:
-    """Writes to `file`, which is open for writing bytes, has a file descriptor and no buffer of its own. Each
-    port is an interface with frames, each remote one with packets from `local` (unspecified: 0.0.0.0 or ::)."""
+    """Writes to `file`, which is open for writing bytes, unbuffered, and has a file descriptor.
+
+    Each port is an interface with frames, and each remote one with packets from `local` (unspecified: 0.0.0.0 or ::).
+    """
 
     def __cinit__(self, file, local=None):
         cdef bytes source = bytes(16) if local is None else to_wire(local)
@@ -60,7 +62,7 @@ cdef class Recording:
         return 0
 
     cdef uint32_t describe(self, const fp_remote *remote) noexcept with gil:
-        """The first packet to a remote: 1 + the number of its interface; 0 where it cannot be described."""
+        """Describe a remote before its first packet. Return 1 + the number of its interface, or 0 after an error."""
         if self.failure is not None:
             return 0
         try:
@@ -72,7 +74,7 @@ cdef class Recording:
             return 0
 
     def flush(self):
-        """Write what waits. Raises OSError for whatever could not be written up to now."""
+        """Write the buffered data. Raise OSError if anything could not be written up to now."""
         if self.failure is not None:
             raise self.failure
         error = fp_pcap_out_flush(self.c)
