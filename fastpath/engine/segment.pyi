@@ -3,8 +3,8 @@ from collections.abc import Callable
 from typing import Final
 
 from fastpath.addresses import IPAddress
-from fastpath.engine.forwarder_thread import ForwarderThread
 from fastpath.engine.fdb import Fdb
+from fastpath.engine.forwarder_thread import ForwarderThread
 from fastpath.engine.neighbours import Neighbours
 from fastpath.engine.offloads import Offloads
 from fastpath.engine.port import MemoryPort, Port, SinkPort, TapPort
