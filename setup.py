@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
 MODULES = [
     "engine.capture",
-    "engine.deferred",
+    "engine.forwarder_thread",
     "engine.engine",
     "engine.fdb",
     "engine.neighbours",
@@ -40,7 +40,7 @@ MODULES = [
 
 
 def wanted(name: str) -> bool:
-    """Whether the environment variable is set to anything but 0."""
+    """Return whether the environment variable is set to anything but 0."""
     return os.environ.get(name, "") not in ("", "0")
 
 
@@ -67,7 +67,7 @@ kernels = (
 
 
 def extension(name: str, source: str, *more: str) -> Extension:
-    """A Cython module that is linked with the kernels, and with more C files if it has any of its own."""
+    """Return a Cython module that is linked with the kernels, and with its own C files if it has any."""
     return Extension(
         name,
         [source, *more],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MAC and IP addresses between text and numbers."""
+"""Convert MAC and IP addresses between text and numbers."""
 
 import ipaddress
 import re
@@ -17,7 +17,7 @@ _MAC = re.compile(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){5}|[0-9a-fA-F]{2}(-[0-9a
 
 
 def parse_mac(mac: MacAddress) -> int:
-    """Return the 48-bit number of a MAC address. Raise UsageError for anything that is none."""
+    """Return the 48-bit number of a MAC address. Raise UsageError for anything else."""
     if isinstance(mac, str) and _MAC.fullmatch(mac):
         return int.from_bytes(bytes(int(part, 16) for part in re.split("[:-]", mac)), "big")
     if isinstance(mac, bytes | bytearray | memoryview) and len(mac) == 6:
@@ -31,7 +31,7 @@ def parse_mac(mac: MacAddress) -> int:
 
 
 def _as_number(value: SupportsIndex) -> int | None:
-    """Return the number, or None where there is none after all (an array of numpy)."""
+    """Return the number, or None if the value has none (a numpy array)."""
     try:
         return value.__index__()
     except TypeError:
@@ -39,17 +39,17 @@ def _as_number(value: SupportsIndex) -> int | None:
 
 
 def format_mac(mac: int) -> str:
-    """aa:bb:cc:dd:ee:ff"""
+    """Return the address as aa:bb:cc:dd:ee:ff."""
     return mac.to_bytes(6, "big").hex(":")
 
 
 def is_group(mac: int) -> bool:
-    """Whether the address is a multicast or broadcast address (IEEE 802, I/G bit)."""
+    """Return whether the address is a multicast or broadcast address (IEEE 802, I/G bit)."""
     return bool(mac >> 40 & 1)
 
 
 def _read_ip(text: str | IPAddress, examples: str) -> IPAddress:
-    """Return the address that is written there. Raise UsageError, also for a number: it may mean anything."""
+    """Return the address. Raise UsageError, also for a number, which may mean anything."""
     if isinstance(text, ipaddress.IPv4Interface | ipaddress.IPv6Interface):
         return text.ip
     if isinstance(text, IPAddress):
@@ -99,18 +99,18 @@ def parse_ip4(text: str | IPAddress) -> int:
 
 
 def family_of(address: IPAddress) -> socket.AddressFamily:
-    """AF_INET or AF_INET6."""
+    """Return AF_INET or AF_INET6."""
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
 
 
 def to_wire(address: IPAddress) -> bytes:
-    """The 16 bytes by which the engine knows the address: IPv4 as ::ffff:a.b.c.d."""
+    """Return the 16 bytes that stand for the address in the engine. IPv4 becomes ::ffff:a.b.c.d."""
     if address.version == 4:
         return bytes(10) + b"\xff\xff" + address.packed
     return address.packed
 
 
 def from_wire(packed: bytes) -> IPAddress:
-    """The inverse of to_wire."""
+    """Return the address that `to_wire` made these bytes of."""
     address = ipaddress.IPv6Address(packed)
     return address.ipv4_mapped or address

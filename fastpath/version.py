@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place that says which version this is."""
+"""The version."""
 
 VERSION = "0.2.0"

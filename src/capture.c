@@ -33,6 +33,7 @@ struct sight {
     uint32_t length;
     uint32_t vni;
     fp_dest where;
+    uint64_t port; // its serial; 0: none
     const struct fp_address *remote; // NULL: not known
     uint8_t direction;
     uint32_t reason;
@@ -89,6 +90,7 @@ static void put(struct fp_capture *capture, struct lane *lane, const struct sigh
         .length = kept,
         .original = sight->length,
         .vni = sight->vni,
+        .port = sight->port,
         .where = sight->where,
         .direction = sight->direction,
         .reason = (uint8_t)sight->reason,
@@ -110,9 +112,9 @@ uint64_t fp_capture_missed(const struct fp_capture *capture) {
     return missed;
 }
 
-static bool names_port(const struct fp_selection *selection, uint32_t index) {
+static bool names_port(const struct fp_selection *selection, uint64_t serial) {
     for (uint32_t i = 0; i < selection->ports; i++)
-        if (selection->port[i] == index)
+        if (selection->port[i] == serial)
             return true;
     return false;
 }
@@ -133,7 +135,7 @@ static bool wants(const struct fp_selection *selection, const struct sight *sigh
     if (selection->passing)
         return true;
     if (fp_dest_kind(sight->where) == FP_DEST_PORT)
-        return names_port(selection, fp_dest_index(sight->where));
+        return names_port(selection, sight->port);
     return sight->remote != NULL && names_remote(selection, sight->remote);
 }
 
@@ -163,7 +165,10 @@ void fp_capture_frame_now(const struct fp_context *context, const struct fp_fram
                           .remote = remote,
                           .direction = (uint8_t)direction,
                           .reason = reason};
-    if (fp_dest_kind(where) == FP_DEST_REMOTE && remote == NULL) {
+    if (fp_dest_kind(where) == FP_DEST_PORT) {
+        const struct fp_port *port = fp_port_get(context->tables, fp_dest_index(where));
+        sight.port = port != NULL ? port->serial : 0;
+    } else if (fp_dest_kind(where) == FP_DEST_REMOTE && remote == NULL) {
         const struct fp_remote *known =
             fp_remotes_get(context->tables->remotes, fp_dest_index(where));
         sight.remote = known != NULL ? &known->address : NULL;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Captures: copies of what passes, for people who want to see it.
+// Captures: copies of frames and packets for inspection.
 //
 // A capture is a selection and a ring for each that counts (tables.h), a worker in short: it copies what is
-// selected into its ring, whoever reads the capture takes it out. A worker never waits for a reader; what
-// finds no room is counted as missed. While nobody captures, all of this costs the load of a pointer, and a
+// selected into its ring, and the reader takes it out. A worker never waits for a reader; a frame that
+// finds no room is counted as missed. Without captures all of this costs the load of a pointer and a
 // branch.
 //
 // Owner: control makes captures, publishes the list of them, withdraws it and, after fp_synchronize, frees.
@@ -29,8 +29,8 @@ enum {
 
 enum fp_direction { FP_IN = 1, FP_OUT = 2 }; // seen from the engine; a bit set in a selection
 
-// bpf_filter of libpcap: not 0 if the program takes the `present` bytes at `packet`, of which there were
-// `length` once. It reads no others.
+// bpf_filter of libpcap: not 0 if the program accepts the packet of `length` bytes, whose first `present` bytes are at
+// `packet`. It reads no others.
 typedef unsigned int fp_filter(const void *program, const uint8_t *packet, unsigned int length,
                                unsigned int present);
 
@@ -42,7 +42,7 @@ struct fp_selection {
     uint32_t vni; // or FP_CAPTURE_ALL_VNIS
     uint64_t drops; // a bit for each reason: terms
     uint32_t ports, remotes; // how many of those are named: terms
-    uint32_t port[FP_CAPTURE_TERMS];
+    uint64_t port[FP_CAPTURE_TERMS]; // serials: a later port may get the index of a removed one
     uint8_t remote[FP_CAPTURE_TERMS][16]; // IP addresses, as fp_address has them
     uint32_t snap; // bytes that are kept of a frame, at most
     struct fp_address local; // this VTEP's, for outer headers
@@ -56,6 +56,7 @@ struct fp_captured {
     uint32_t length;
     uint32_t original; // the frame's own length
     uint32_t vni; // FP_CAPTURE_ALL_VNIS where there is none
+    uint64_t port; // its serial; 0: no port, or one that was removed at that moment
     fp_dest where; // a port with its index, or a remote, or nothing that is known
     struct fp_address remote; // of that kind
     uint8_t direction;

@@ -136,7 +136,7 @@ bool fp_offload_infer(struct fp_frame *frame) {
                                                flow->protocol, flow->end - flow->transport);
     if (fp_checksum_fold(pseudo) != checksum)
         return false;
-    // Whoever finishes the checksum sums to the end of the frame: zero padding is not in the way.
+    // The checksum is finished up to the end of the frame, so zero padding does no harm.
     for (uint32_t i = flow->end; i < frame->length; i++)
         if (frame->data[i] != 0)
             return false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The packet around a VXLAN header, for those who see it whole: in a capture, not from a socket. Both ways.
+// The packet around a VXLAN header, as captures have it, and sockets do not: read and written.
 #ifndef FP_OUTER_H
 #define FP_OUTER_H
 

@@ -116,7 +116,7 @@ static void fill(struct fp_remotes *remotes, uint32_t index, const struct fp_add
     atomic_store_explicit(&remote->state, FP_REMOTE_READY, memory_order_release);
 }
 
-// Claim a place for an address that was not there a moment ago. Whoever comes second with the same
+// Claim a place for an address that was not there a moment ago. The second one with the same
 // address meets the first one's place on its way, claimed or ready: so no address is added twice.
 static uint32_t claim(struct fp_remotes *remotes, const struct fp_address *address) {
     const uint32_t place = place_of(remotes, address);

@@ -31,7 +31,7 @@ struct fp_address {
 enum fp_remote_state {
     FP_REMOTE_UNUSED = 0, // never used: a look-up stops here
     FP_REMOTE_FREED, // was used: a look-up goes on, but the place may be claimed
-    FP_REMOTE_CLAIMED, // being filled in; whoever sees it goes on as if it were not there
+    FP_REMOTE_CLAIMED, // being filled in; readers treat it as absent
     FP_REMOTE_READY,
     FP_REMOTE_RETIRED,
 };
@@ -49,7 +49,7 @@ struct fp_remote {
 struct fp_remotes;
 
 // A table for one address family (AF_INET or AF_INET6), whose remotes so many count (tables.h). `seed` should be random,
-// so that nobody outside can aim for one neighbourhood of the table. NULL: no memory.
+// so that a sender cannot aim for one neighbourhood of the table. NULL: no memory.
 struct fp_remotes *fp_remotes_new(int family, uint32_t counters, uint64_t seed);
 void fp_remotes_free(struct fp_remotes *remotes);
 

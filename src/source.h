@@ -13,7 +13,7 @@
 
 struct fp_source {
     bool known_only; // refuse what comes from anybody but the admitted remotes
-    uint16_t udp_port; // where a remote is taken to listen that nobody told us of
+    uint16_t udp_port; // the port of remotes that are learned, not configured
     struct fp_address from; // of the last message, with the port that it was sent from
     bool valid; // the rest is of this turn
     struct fp_address address; // of the last message, with the port where that remote listens

@@ -30,7 +30,7 @@ struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint6
     if (tables == NULL)
         return NULL;
     tables->counters = workers + 1;
-    pthread_mutex_init(&tables->deferred, NULL);
+    pthread_mutex_init(&tables->threads_lock, NULL);
     tables->fdb = fp_fdb_new(fdb_entries, seed);
     tables->remotes = fp_remotes_new(family, tables->counters, ~seed);
     tables->neighbours = fp_directory_new(neighbours, seed);
@@ -52,7 +52,7 @@ void fp_tables_free(struct fp_tables *tables) {
     fp_remotes_free(tables->remotes);
     fp_directory_free(tables->neighbours);
     fp_directory_free(tables->admitted);
-    pthread_mutex_destroy(&tables->deferred);
+    pthread_mutex_destroy(&tables->threads_lock);
     free(tables);
 }
 
@@ -114,6 +114,8 @@ struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni)
 }
 
 void fp_port_publish(struct fp_tables *tables, uint32_t index, struct fp_port *port) {
+    if (port != NULL)
+        port->serial = ++tables->last_serial;
     atomic_store(&tables->port[index], port);
 }
 

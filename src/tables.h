@@ -23,7 +23,7 @@ enum {
     FP_GROUPS = 1 << 12,
     FP_WORKERS = 64,
     // What counts: each worker, and behind them all threads of deferred forwarders together (defer.h),
-    // of which one at a time holds `deferred`.
+    // of which one at a time holds `threads_lock`.
     FP_COUNTERS = FP_WORKERS + 1,
     FP_OWN = 64, // reasons and counters that a forwarder may name
     FP_DROP_OWN =
@@ -61,6 +61,7 @@ struct fp_segment {
 
 struct fp_port {
     uint32_t index;
+    uint64_t serial; // no other port ever has it, unlike the index; given by fp_port_publish
     _Atomic uint32_t mtu; // bytes of the IP packet, as `ip link` counts; control may change it
     struct fp_segment *segment;
     _Atomic bool gone; // the interface was deleted; set by the worker that noticed
@@ -78,8 +79,9 @@ struct fp_tables {
     struct fp_remotes *remotes;
     struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
     struct fp_directory *admitted; // (0, address) -> remote, see source.h
-    _Atomic(const struct fp_captures *) captures; // NULL: nobody captures, see capture.h
+    _Atomic(const struct fp_captures *) captures; // NULL: no captures, see capture.h
     uint32_t counters; // how many count: the workers, and one more
+    uint64_t last_serial; // control's: how many ports were published so far
     _Atomic uint32_t clock_offset; // added to the clock, see fp_now
     _Atomic bool clock_stands; // the machine's clock does not count
     const struct fp_sink *sink; // takes all that leaves (sink.h); NULL: TAPs and sockets do
@@ -89,7 +91,7 @@ struct fp_tables {
     struct {
         _Alignas(64) _Atomic uint64_t count; // odd: within a turn, even: at rest
     } turn[FP_COUNTERS];
-    _Alignas(64) pthread_mutex_t deferred; // on lines of its own: workers read what is above
+    _Alignas(64) pthread_mutex_t threads_lock; // on lines of its own: workers read what is above
     _Alignas(64) struct fp_tally tally[FP_COUNTERS]; // everything, by who counted it
 };
 
@@ -118,6 +120,7 @@ void fp_port_free(struct fp_port *port);
 bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segment *segment);
 struct fp_segment *fp_segment_find(const struct fp_tables *tables, uint32_t vni);
 
+// Publish a port at its index, or withdraw the one that is there (NULL).
 void fp_port_publish(struct fp_tables *tables, uint32_t index, struct fp_port *port);
 
 // Each returns the list that it replaces, to be freed after fp_synchronize.
@@ -156,7 +159,7 @@ void fp_clock_advance(struct fp_tables *tables, uint32_t seconds);
 void fp_clock_set(struct fp_tables *tables, uint32_t seconds);
 
 // A worker's turn: between the two it may hold what the tables point to. The thread of a deferred forwarder
-// holds `deferred` as well.
+// holds `threads_lock` as well.
 void fp_turn_begin(struct fp_tables *tables, uint32_t worker);
 void fp_turn_end(struct fp_tables *tables, uint32_t worker);
 

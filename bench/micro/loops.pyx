@@ -10,49 +10,35 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from fastpath.forwarder cimport Forwarder
-from fastpath.kernels cimport (
-    AF_INET,
-    FP_BURST,
-    FP_DEST_PORT,
-    FP_DEST_REMOTE,
-    FP_HEADROOM,
+from fastpath.kernels.arrival cimport fp_decap
+from fastpath.kernels.checksum cimport fp_checksum_add
+from fastpath.kernels.dest cimport FP_BURST, FP_DEST_PORT, FP_DEST_REMOTE, FP_HEADROOM, fp_dest_make
+from fastpath.kernels.fdb cimport fp_fdb, fp_fdb_free, fp_fdb_key, fp_fdb_learn, fp_fdb_lookup, fp_fdb_new, fp_fdb_value
+from fastpath.kernels.forward cimport fp_forward
+from fastpath.kernels.merge cimport (
     FP_SPARE_SIZE,
-    FP_VXLAN_SIZE,
     fp_burst,
     fp_burst_clear,
     fp_burst_end,
     fp_burst_follow,
     fp_burst_take,
-    fp_checksum_add,
+)
+from fastpath.kernels.offload cimport fp_offload_measure, fp_split, fp_split_begin, fp_split_next, fp_vnet_read
+from fastpath.kernels.system cimport AF_INET
+from fastpath.kernels.tables cimport (
     fp_context,
-    fp_decap,
-    fp_dest_make,
     fp_encap,
-    fp_fdb,
-    fp_fdb_free,
-    fp_fdb_key,
-    fp_fdb_learn,
-    fp_fdb_lookup,
-    fp_fdb_new,
-    fp_fdb_value,
-    fp_flow_parse,
-    fp_forward,
     fp_forwarder,
     fp_frame,
-    fp_offload_measure,
     fp_packet,
     fp_segment,
     fp_segment_new,
     fp_segment_publish,
-    fp_split,
-    fp_split_begin,
-    fp_split_next,
     fp_tables,
     fp_tables_free,
     fp_tables_new,
-    fp_vnet_read,
-    fp_vxlan_write,
 )
+from fastpath.kernels.wire cimport FP_VXLAN_SIZE, fp_flow_parse, fp_vxlan_write
 
 BURST = FP_BURST
 

@@ -49,7 +49,7 @@ class MatchAction(Forwarder):
         return Match(match), [self.action(*words.split()) for words in actions]
 
     def action(self, name: str, *words: str) -> tuple[Callable[..., Mask], list[int]]:
-        """What the words for an action mean."""
+        """Return the function of an action, and its values, from words."""
         if name not in self.actions or len(words) != (name not in ("pop_vlan", "decrement_ttl")):
             raise UsageError(f'"{name}" with {len(words)} values is no action: there are {", ".join(self.actions)}')
         does, read = self.actions[name]

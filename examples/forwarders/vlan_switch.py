@@ -12,7 +12,7 @@ GROUP = 1 << 40  # set in addresses of many
 
 
 class VlanSwitch(Forwarder):
-    """`access` are PORT=VLAN. Learns `capacity` addresses, each until it was silent for `ageing` seconds."""
+    """`access` are PORT=VLAN. The switch learns `capacity` addresses, each until it was silent for `ageing` seconds."""
 
     rewrites, tick_interval = True, 10.0
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastpath.kernels cimport fp_capture, fp_captured, fp_ring, fp_selection
+from fastpath.kernels.capture cimport fp_capture, fp_captured, fp_selection
+from fastpath.kernels.ring cimport fp_ring
 from fastpath.engine.tables cimport Tables
 
 
@@ -10,9 +11,9 @@ cdef class Capture:
     cdef fp_capture *c
     cdef fp_selection selection
     cdef bytes program  # keeps alive what selection.program points to
-    cdef object find_port  # index -> Port or None
+    cdef object find_port  # serial -> Port or None
     cdef object name_of  # Port -> str
-    cdef dict ports  # index -> (Port, its name)
+    cdef dict names  # of ports, by serial
     cdef list captures  # the engine's: those that are published
     cdef readonly bint outer
     cdef readonly int snaplen
@@ -24,4 +25,4 @@ cdef class Capture:
     cdef int publish(self) except -1
     cdef int read_ring(self, fp_ring *ring, uint64_t limit, list found) except -1
     cdef object as_python(self, const fp_captured *entry)
-    cdef str port_name(self, uint32_t number)
+    cdef str port_name(self, const fp_captured *entry)

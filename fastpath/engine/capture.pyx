@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captures: what passes a port or a remote, or is dropped, while frames flow (src/capture.h)."""
+"""Captures: copies of frames that pass a port or a remote, or are dropped, while traffic flows (src/capture.h)."""
 
 import time
 from operator import attrgetter, index
@@ -8,14 +8,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastpath.kernels cimport (
+from fastpath.kernels.capture cimport (
+    FP_CAPTURES,
     FP_CAPTURE_ALL_VNIS,
     FP_CAPTURE_ROOM,
     FP_CAPTURE_TERMS,
-    FP_CAPTURES,
-    FP_DEST_PORT,
-    FP_DROP_COUNT,
-    FP_DROP_NONE,
     FP_IN,
     FP_OUT,
     fp_capture_free,
@@ -25,15 +22,12 @@ from fastpath.kernels cimport (
     fp_captured,
     fp_captures,
     fp_captures_publish,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_drop_name,
     fp_filter,
-    fp_ring,
-    fp_ring_first,
-    fp_ring_next,
-    fp_ring_release,
 )
+from fastpath.kernels.dest cimport FP_DEST_PORT, fp_dest_index, fp_dest_kind
+from fastpath.kernels.ring cimport fp_ring, fp_ring_first, fp_ring_next, fp_ring_release
+from fastpath.kernels.tables cimport fp_drop_name
+from fastpath.kernels.tally cimport FP_DROP_COUNT, FP_DROP_NONE
 from fastpath.engine.tables cimport Tables
 
 from fastpath.addresses import from_wire, parse_ip, to_wire
@@ -54,7 +48,7 @@ DROP_NAMES = [None, *DROPS]
 
 
 def drop_bits(names, bint outer):
-    """A bit for each reason. Raises UsageError."""
+    """Return a bit for each reason. Raise UsageError for an unknown one."""
     bits = 0
     for name in names:
         if name == ANY:
@@ -69,7 +63,7 @@ def drop_bits(names, bint outer):
 
 
 cdef class Capture:
-    """Made by Engine.capture; it runs at once, until `close`. What it took before can be read after that, too.
+    """A capture, created by Engine.capture. It runs from then on until `close`, and can still be read after that.
 
     `read` may be called from one thread at a time, everything else from any.
     """
@@ -85,7 +79,7 @@ cdef class Capture:
         self.captures = captures
         self.find_port = find_port
         self.name_of = name_of if name_of is not None else attrgetter("name")
-        self.ports = {}
+        self.names = {}
         self.outer = outer
         self.snaplen = snaplen or SNAPLEN
         self.closed = True
@@ -114,12 +108,14 @@ cdef class Capture:
         self.selection.vni = FP_CAPTURE_ALL_VNIS if vni is None else vni
         self.selection.passing = not (ports or remotes or drops)
         self.selection.drops = drop_bits(drops if not self.selection.passing else [ANY], self.outer)
+        if not directions:
+            raise UsageError("a capture without a direction takes nothing: give in, out or both")
         for direction in directions:
             if direction not in DIRECTIONS:
                 raise UsageError(f'"{direction}" is no direction: take in, or out')
             self.selection.directions |= DIRECTIONS[direction]
-        for i, number in enumerate(ports):
-            self.selection.port[i] = number
+        for i, serial in enumerate(ports):
+            self.selection.port[i] = serial
         self.selection.ports = len(ports)
         for i, address in enumerate(remotes):
             packed = to_wire(parse_ip(address))
@@ -154,7 +150,7 @@ cdef class Capture:
         return 0
 
     cdef int publish(self) except -1:
-        """Tell the workers of the captures that there are now."""
+        """Publish the present list of captures to the workers."""
         cdef fp_captures *now = NULL
         cdef const fp_captures *stale
         cdef Capture capture
@@ -171,7 +167,7 @@ cdef class Capture:
         return 0
 
     def close(self):
-        """From the return of this call on, nothing more is taken. No error where it was closed before."""
+        """End the capture: nothing is captured after this call returns. Closing it again is no error."""
         with self.tables.lock:
             if not self.closed:
                 self.closed = True
@@ -186,17 +182,19 @@ cdef class Capture:
 
     @property
     def missed(self):
-        """How many frames were selected, but came faster than they were read."""
+        """The number of frames that were selected but lost, because they came faster than they were read."""
         return fp_capture_missed(self.c)
 
     @property
     def linktype(self):
-        """Of what the capture's data is: LINKTYPE_ETHERNET, or LINKTYPE_RAW (IP) if it is `outer`."""
+        """The link type of the data: LINKTYPE_ETHERNET, or LINKTYPE_RAW (IP) if the capture is `outer`."""
         return LINKTYPE_RAW if self.outer else LINKTYPE_ETHERNET
 
     def read(self, limit=READ_AT_ONCE):
-        """What was taken since the last call, in order: a list of Captured, of about `limit` bytes per worker
-        at most. It does not wait."""
+        """Return what was captured since the last call, in order, as a list of Captured. Do not wait.
+
+        `limit` is about how many bytes are returned for each worker.
+        """
         cdef uint64_t room = limit
         found = []
         for worker in range(self.tables.counters):
@@ -219,7 +217,7 @@ cdef class Capture:
 
     cdef object as_python(self, const fp_captured *entry):
         if fp_dest_kind(entry.where) == FP_DEST_PORT:
-            where = self.port_name(fp_dest_index(entry.where))
+            where = self.port_name(entry)
         else:
             packed = (<const char *>entry.remote.ip)[:16]
             where = str(from_wire(packed)) if packed != NO_REMOTE else UNKNOWN_PLACE
@@ -233,17 +231,18 @@ cdef class Capture:
             (<const char *>(entry + 1))[:entry.length],
         )
 
-    cdef str port_name(self, uint32_t number):
-        """What the port was called when it was first seen: to ask again takes a system call."""
-        port, name = self.ports.get(number, (None, None))
-        if port is None or port.removed:
-            port = self.find_port(number)
-            name = self.name_of(port) if port is not None else f"port {number}"
-            self.ports[number] = port, name
+    cdef str port_name(self, const fp_captured *entry):
+        """Return what the port was called when it was first seen: to ask again takes a system call."""
+        name = self.names.get(entry.port)
+        if name is None:
+            port = self.find_port(entry.port)
+            if port is None:
+                return f"port {fp_dest_index(entry.where)}"
+            name = self.names[entry.port] = self.name_of(port)
         return name
 
     def __iter__(self):
-        """What is captured, as it comes, until the capture is closed."""
+        """Yield what is captured, as it comes, until the capture is closed."""
         while True:
             closed = self.closed  # before the last look: nothing is lost in between
             found = self.read()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a capture gives: frames or packets as they passed."""
+"""The frames and packets that a capture returns."""
 
 from typing import NamedTuple
 

@@ -9,7 +9,7 @@ cdef class Engine:
     cdef readonly bint known_only
     cdef dict _admitted  # address -> [Remote]
     cdef object lifecycle  # held to start, stop and close; the housekeeper is joined without it
-    cdef object underlay
+    cdef object sockets
     cdef readonly object offloads
     cdef bint pin
     cdef list cores  # that this process may use

@@ -14,7 +14,9 @@ from libc.stdint cimport uint8_t
 from fastpath.engine import fdb as fdb_module
 from fastpath.engine import remote as remote_module
 from fastpath.engine.capture cimport Capture
-from fastpath.kernels cimport fp_clock_advance, fp_directory_delete, fp_fdb_entries, fp_fdb_used
+from fastpath.kernels.directory cimport fp_directory_delete
+from fastpath.kernels.fdb cimport fp_fdb_entries, fp_fdb_used
+from fastpath.kernels.tables cimport fp_clock_advance
 from fastpath.engine.port cimport Port
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.segment cimport Segment
@@ -31,7 +33,7 @@ from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.segment import DEFAULT_AGEING, end_service, named_remote_indices
 from fastpath.engine.stats import EngineStats
-from fastpath.engine.sockets import open_underlay
+from fastpath.engine.sockets import open_sockets
 
 log = logging.getLogger("fastpath")
 
@@ -39,6 +41,7 @@ DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
+FRUITLESS_TURNS = 16  # `poll` ends after so many in a row in which something was ready and nothing was read
 REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
@@ -52,7 +55,7 @@ def drain(int fd):
 
 
 cdef class Engine:
-    """A VTEP: binds its UDP sockets at once, moves frames between `start` and `stop`.
+    """A VTEP. It binds its UDP sockets when it is created, and moves frames between `start` and `stop`.
 
     `local` is an address of this host; None listens on all addresses of one family, IPv4 unless `ipv6`.
     `workers` threads share the load; each sends from `source_port_count` UDP ports out of the inclusive
@@ -60,8 +63,8 @@ cdef class Engine:
     the neighbours of all segments.
     `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
     `known_only` drops packets from all VTEPs but those that `admit` was called for.
-    `spin` is for how many microseconds a worker looks for work before it sleeps (0: not at all); `pin` keeps
-    each worker on a core of its own; `offloads` says what is left to the kernel (offloads.Offloads).
+    `spin` is the time in microseconds that a worker polls for work before it sleeps (0: not at all). `pin` keeps
+    each worker on its own core. `offloads` selects the work that is left to the kernel (offloads.Offloads).
 
     Methods may be called from any thread. Errors are FastpathError, with one line for the user.
     """
@@ -80,7 +83,7 @@ cdef class Engine:
         if not 0 <= spin <= MAX_SPIN_US:
             raise UsageError(f"spin {spin}: it must be between 0 and {MAX_SPIN_US} microseconds")
         if not 0 <= ttl <= 255:
-            raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or 0 for the route's")
+            raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or 0 for the value of the route")
         family = family_of(self.local) if local is not None else (socket.AF_INET6 if ipv6 else socket.AF_INET)
         self.udp_port = udp_port
         self.attention = self.stop_requested = -1
@@ -93,12 +96,12 @@ cdef class Engine:
         self.offloads = offloads
         self.pin = pin
         self.cores = sorted(os.sched_getaffinity(0))
-        self.underlay = open_underlay(
+        self.sockets = open_sockets(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
             pool_size=max(1, source_port_count), ttl=ttl, gro=offloads.gro,
         )
         self.tables.uplink = Uplink(
-            [s.fileno() for s in self.underlay.send[0]], family=family, gso=offloads.gso,
+            [s.fileno() for s in self.sockets.send[0]], family=family, gso=offloads.gso,
         )
         self.workers = []
         self.threads = []
@@ -113,8 +116,8 @@ cdef class Engine:
         try:
             for i in range(workers):
                 self.workers.append(Worker(
-                    self.tables, i, receive=self.underlay.receive[i].fileno(),
-                    send=[s.fileno() for s in self.underlay.send[i]], family=family, strict=strict,
+                    self.tables, i, receive=self.sockets.receive[i].fileno(),
+                    send=[s.fileno() for s in self.sockets.send[i]], family=family, strict=strict,
                     known_only=known_only, learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
                     merge=offloads.merge,
                 ))
@@ -129,7 +132,7 @@ cdef class Engine:
         self.close()
 
     def __del__(self):
-        if self.underlay is not None:
+        if self.sockets is not None:
             self.close()
 
     @property
@@ -170,15 +173,15 @@ cdef class Engine:
 
     def capture(self, Segment segment=None, *, ports=(), remotes=(), drops=(), directions=("in", "out"), bint outer=False,
                 filter=None, snaplen=0, room=DEFAULT_ROOM, name_of=None):
-        """Capture what passes: a Capture, which is read, and closed when it is no longer wanted.
+        """Start a capture and return it. The caller reads it, and closes it.
 
-        Taken is what passes one of `ports` (Port) or `remotes` (addresses), or is dropped for one of the reasons
-        `drops` ("any": for whichever); all of that where none of them is given. `segment` and `directions` (in to
-        the engine, out of it) limit it, and `filter`, which is tcpdump's (pcap-filter(7), needs libpcap). `outer`
-        takes packets as they are on the underlay, with IP and UDP headers that are made anew. At most `snaplen`
-        bytes of each are kept (0: all), at most `room` bytes for each worker until they are read. `name_of` says
-        what a Port is called in it, by default as its interface is.
-        Raises FastpathError.
+        A capture takes frames that pass one of `ports` (Port) or `remotes` (addresses), and frames that are dropped for
+        one of the reasons `drops` ("any": for any reason). Without these three it takes all frames. `segment`,
+        `directions` ("in" to the engine, "out" of it) and `filter`, in tcpdump's syntax (pcap-filter(7), needs
+        libpcap), restrict it. `outer` captures packets as on the underlay, with reconstructed IP and UDP headers. At
+        most `snaplen` bytes of each frame are kept (0: all), and at most `room` bytes for each worker until they are
+        read. `name_of` returns the name of a Port in the capture; the default is the name of its interface. Raise
+        FastpathError.
         """
         self._check_open()
         ports = list(ports)
@@ -187,20 +190,22 @@ cdef class Engine:
             if segment is not None and port.vni != segment.vni:
                 raise UsageError(f"port {port.name} belongs to another segment")
         return Capture(
-            self.tables, self._captures, self._port_at, vni=segment.vni if segment is not None else None,
-            ports=[(<Port?>port).c.index for port in ports], remotes=remotes, drops=drops, directions=directions,
+            self.tables, self._captures, self._port_with, vni=segment.vni if segment is not None else None,
+            ports=[(<Port?>port).c.serial for port in ports], remotes=remotes, drops=drops, directions=directions,
             outer=outer, filter=filter, snaplen=snaplen, room=room, name_of=name_of, udp_port=self.udp_port,
             local=self.local if self.local is not None else from_wire(NOWHERE[self.tables.family]),
         )
 
     @property
     def admitted(self):
-        """The VTEPs that may send to us, where the engine is `known_only`."""
+        """The VTEPs whose packets are accepted, if the engine is `known_only`."""
         return tuple(remote for remotes in self._admitted.values() for remote in remotes)
 
     def admit(self, address, udp_port=None):
-        """Take packets from this VTEP, wherever it sends them from; it listens on `udp_port`, the engine's
-        by default. Returns its Remote. Raises ConflictError when it is admitted already."""
+        """Accept packets from this VTEP, from any source port, and return its Remote.
+
+        The VTEP listens on `udp_port`, by default the engine's. Raise ConflictError if it is admitted already.
+        """
         cdef Remote remote = self._vtep(address, udp_port)
         with self.tables.lock:
             others = self._admitted.get(remote.address, [])
@@ -210,8 +215,11 @@ cdef class Engine:
         return remote
 
     def dismiss(self, address, udp_port=None):
-        """From the return of this call on, take no packets from this VTEP. What was learned from it is
-        forgotten; flood lists and static entries stay. Raises ConflictError when it is not admitted."""
+        """Accept no packets from this VTEP after this call returns.
+
+        Entries that were learned from it are removed; flood lists and static entries stay. Raise ConflictError if it is
+        not admitted.
+        """
         cdef Remote remote = self._vtep(address, udp_port)
         with self.tables.lock:
             others = self._admitted.get(remote.address, [])
@@ -223,7 +231,7 @@ cdef class Engine:
                 segment.fdb.flush(remote)
 
     def start(self):
-        """Start the workers, and a thread that ages FDB entries and looks after interfaces."""
+        """Start the workers, and a thread that ages FDB entries and follows changes of interfaces."""
         with self.lifecycle:
             self._check_open()
             if self.threads:
@@ -248,15 +256,17 @@ cdef class Engine:
                 raise
 
     def stop(self):
-        """Stop the workers; ports and sockets stay. No error where they do not run."""
+        """Stop the workers. Ports and sockets stay. It is no error if the workers do not run."""
         with self.lifecycle:
             housekeeper = self._stop_workers()
         if housekeeper is not None:
             housekeeper.stop()
 
     def run(self):
-        """Move frames until SIGINT or SIGTERM, or until `stop` is called from another thread. The
-        handlers of the signals are ours only meanwhile, and only in the main thread."""
+        """Move frames until SIGINT or SIGTERM, or until `stop` is called from another thread.
+
+        The signals have the engine's handlers only while this runs, and only in the main thread.
+        """
         self.start()
         previous = {}
         try:
@@ -272,8 +282,11 @@ cdef class Engine:
                 signal.signal(number, handler)
 
     def poll(self, timeout=0.0):
-        """Without `start`: serve what is ready, in this thread, until nothing is. `timeout` is how long
-        to wait for the first thing, in seconds. Returns whether there was anything to do."""
+        """Serve what is ready, in this thread, until nothing is. For an engine that was not started.
+
+        `timeout` is how long to wait for the first thing, in seconds. Return whether there was anything to do.
+        Return also after some turns in a row in which every read failed: what cannot be read stays ready.
+        """
         if self.threads:
             raise ConflictError("the engine's workers are running: poll is for an engine that was not started")
         self._check_open()
@@ -282,26 +295,32 @@ cdef class Engine:
             ready.register(worker.fileno(), select.POLLIN)
         ready.poll(timeout * 1000)
         busy = False
-        while sum([worker.poll() for worker in self.workers]) + sum([s.poll_forwarder() for s in self.segments.values()]):
+        fruitless = 0
+        while fruitless < FRUITLESS_TURNS:
+            turns = [worker.poll() for worker in self.workers]
+            decided = sum([segment.poll_forwarder() for segment in self.segments.values()])
+            if not decided and not any([served for served, _ in turns]):
+                break
             busy = True
+            fruitless = 0 if decided or any([handled for _, handled in turns]) else fruitless + 1
         return busy
 
     def close(self):
-        """Stop, and remove everything: segments, interfaces, sockets."""
+        """Stop, and remove all segments, interfaces and sockets."""
         cdef Segment segment
         forwarders = []
         with self.lifecycle:
             housekeeper = self._stop_workers()
             with self.tables.lock:
-                if self.underlay is not None:
+                if self.sockets is not None:
                     for capture in list(self._captures):
                         capture.close()
                     while self._segments:
                         _, segment = self._segments.popitem()
                         forwarders += segment.withdraw()
                     self.workers.clear()
-                    self.underlay.close()
-                    self.underlay = None
+                    self.sockets.close()
+                    self.sockets = None
                     for fd in (self.attention, self.stop_requested):
                         if fd >= 0:
                             os.close(fd)
@@ -311,15 +330,19 @@ cdef class Engine:
             housekeeper.stop()
 
     def on_port_gone(self, callback):
-        """Have `callback(port)` called, in a thread of the engine, when somebody deletes a port's
-        interface. The port stays until it is removed."""
+        """Call `callback(port)`, in a thread of the engine, when a port's interface was deleted.
+
+        The port stays until it is removed.
+        """
         self.port_gone = callback
 
     def tidy(self):
-        """Age the FDB, forget remotes that nothing names, follow changes of interfaces. The engine does
-        this by itself every ten seconds while it runs."""
+        """Age the FDB, remove unused remotes, and follow changes of interfaces.
+
+        A running engine does this every ten seconds.
+        """
         with self.tables.lock:
-            if self.underlay is None:
+            if self.sockets is None:
                 return
             fdb_module.age(self.tables)
             self.tables.reclaim()
@@ -338,13 +361,15 @@ cdef class Engine:
                     log.exception("the callback for a port that is gone failed")
 
     def advance_clock(self, int seconds):
-        """Let time pass for the FDB and for forwarders: for tests, which cannot wait. From the first call on, the
-        clock of forwarders stands still in between."""
+        """Advance the clock of the FDB and of forwarders, for tests.
+
+        After the first call the clock of forwarders moves by this method alone.
+        """
         fp_clock_advance(self.tables.c, seconds)
         self.tables.clock.advance(seconds)
 
     def stats(self):
-        """All counters, as a stats.EngineStats."""
+        """Return all counters, as a stats.EngineStats."""
         with self.tables.lock:
             self._check_open()
             segments = sorted(self._segments.values(), key=lambda s: s.vni)
@@ -356,20 +381,20 @@ cdef class Engine:
                 remotes=remote_module.remote_stats(self.tables),
                 fdb_entries=fp_fdb_used(self.tables.c.fdb),
                 fdb_limit=fp_fdb_entries(self.tables.c.fdb),
-                socket_overflows=self.underlay.overflows(),
+                socket_overflows=self.sockets.overflows(),
             )
 
-    def _port_at(self, place):
-        """The port with this index, or None."""
+    def _port_with(self, serial):
+        """Return the port with this serial, or None."""
         with self.tables.lock:
             for segment in self._segments.values():
-                port = (<Segment>segment)._ports.get(place)
-                if port is not None:
-                    return port
+                for port in (<Segment>segment)._ports.values():
+                    if (<Port>port).c.serial == serial:
+                        return port
         return None
 
     def _stop_workers(self):
-        """Stop the workers; what is left is to stop the housekeeper, without holding `lifecycle`."""
+        """Stop the workers. Return the housekeeper, which the caller stops without holding `lifecycle`."""
         threads, self.threads = self.threads, []
         housekeeper, self.housekeeper = self.housekeeper, None
         for worker in self.workers if threads else []:
@@ -386,11 +411,11 @@ cdef class Engine:
         return housekeeper
 
     def _check_open(self):
-        if self.underlay is None:
+        if self.sockets is None:
             raise ConflictError("the engine was closed")
 
     def _vtep(self, address, udp_port):
-        """The Remote that `admit` or `dismiss` is about."""
+        """Return the Remote for `admit` and `dismiss`."""
         self._check_open()
         if not self.known_only:
             raise ConflictError("this engine takes packets from everybody: make it with known_only=True")
@@ -400,8 +425,11 @@ cdef class Engine:
         return remote
 
     def _publish_admitted(self, address, list remotes):
-        """Tell the workers which of these remotes stands for their address. The source port of a packet
-        says nothing, so it is the one with the engine's UDP port, or else the first."""
+        """Publish which of these remotes stands for their address.
+
+        The source port of a packet does not tell them apart: take the one with the engine's UDP port, or else the
+        first.
+        """
         cdef bytes ip = to_wire(address)
         cdef Remote chosen
         if remotes:
@@ -415,8 +443,10 @@ cdef class Engine:
             del self._admitted[address]
 
     def _forget_unused_remotes(self):
-        """Remove remotes that are not admitted and that no flood list and no FDB entry named, now and the
-        last time: a worker may have just added one that it is about to learn from."""
+        """Remove remotes that are not admitted, and that no flood list and no FDB entry named, twice in a row.
+
+        A worker may just have added a remote that it is about to learn from, so once is not enough.
+        """
         named = fdb_module.remote_indices(self.tables) | named_remote_indices(list(self._segments.values()))
         named |= {(<Remote>remote).ensure() for remote in self.admitted}
         named |= self._remembered()
@@ -431,8 +461,10 @@ cdef class Engine:
         self.unused_remotes = unused - doomed
 
     def _remembered(self):
-        """Remotes that sent something lately, where a forwarder in Python may have noted their numbers: unlike
-        the bridge with its FDB, it tells nobody."""
+        """Return the remotes that sent something lately, if a forwarder is written in Python.
+
+        Such a forwarder may keep their numbers without the engine's knowledge; the bridge keeps them in the FDB.
+        """
         if not any(segment.forwarder.deferred for segment in self._segments.values()):
             self.heard = {}
             return set()

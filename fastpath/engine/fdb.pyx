@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A segment's view of the forwarding database (the table itself: src/fdb.h)."""
+"""The entries of one segment in the forwarding database (src/fdb.h)."""
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -8,16 +8,18 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastpath.kernels cimport (
+from fastpath.kernels.dest cimport (
     FP_DEST_GROUP,
     FP_DEST_PORT,
     FP_DEST_REMOTE,
-    FP_FDB_LOCAL,
-    FP_FDB_STATIC,
     fp_dest,
     fp_dest_index,
     fp_dest_kind,
     fp_dest_make,
+)
+from fastpath.kernels.fdb cimport (
+    FP_FDB_LOCAL,
+    FP_FDB_STATIC,
     fp_fdb_age,
     fp_fdb_entry,
     fp_fdb_key,
@@ -28,10 +30,8 @@ from fastpath.kernels cimport (
     fp_fdb_set,
     fp_fdb_share_of,
     fp_fdb_value,
-    fp_group_publish,
-    fp_list,
-    fp_now,
 )
+from fastpath.kernels.tables cimport fp_group_publish, fp_list, fp_now
 from fastpath.engine.port cimport Port
 from fastpath.engine.remote cimport Remote, remote_at
 from fastpath.engine.tables cimport Tables, new_list
@@ -42,8 +42,11 @@ from fastpath.errors import ConflictError, NotFoundError, UsageError
 
 @dataclass(frozen=True)
 class FdbEntry:
-    """One address: `to` lists where it is (several remotes for a group address), `age` the seconds
-    since a frame last came from there. `static` entries were set by hand, `local` ones are a port's own."""
+    """The entry of one address.
+
+    `to` lists its destinations (several remotes for a group address). `age` is the time in seconds since a frame last
+    came from the address. `static` entries were set, not learned; `local` entries are addresses of ports.
+    """
 
     mac: str
     to: tuple
@@ -55,8 +58,8 @@ class FdbEntry:
 cdef class Fdb:
     """The entries of one segment: a MutableMapping of MAC addresses, as `bridge fdb` writes them, to FdbEntry.
 
-    A MAC address is given as text, with colons or dashes, as a number, or as 6 bytes. What is assigned to it is a Port, a
-    Remote, or an FdbEntry that was read before. Workers learn and forget entries all the time: `keys`, `values` and
+    A MAC address is given as text, with colons or dashes, as a number, or as 6 bytes. What is assigned to it is a Port,
+    a Remote, or an FdbEntry that was read before. Workers learn and forget entries all the time: `keys`, `values` and
     `items` return what is there at this moment.
     """
 
@@ -72,9 +75,11 @@ cdef class Fdb:
         return 0
 
     def set(self, mac, to, *, bint static=True):
-        """Make an entry that points to a Port or a Remote, in place of any other; one that is not
-        `static` ages and moves like a learned one. Raise ConflictError when the FDB or the segment's
-        share of it is full."""
+        """Set the entry of an address to a Port or a Remote.
+
+        An entry that is not `static` ages and moves like a learned one. Raise ConflictError if the FDB, or the
+        segment's share of it, is full.
+        """
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
             self.check()
@@ -83,7 +88,7 @@ cdef class Fdb:
             self.drop_group(number)
 
     def append(self, mac, Remote remote not None):
-        """Add a remote to a group address: frames for it go to every one of them."""
+        """Add a remote to a group address. Frames for the address go to all of its remotes."""
         cdef uint64_t number = self._address(mac)
         if not is_group(number):
             raise UsageError(f"{mac} is not a group address: only those can have several destinations")
@@ -98,8 +103,7 @@ cdef class Fdb:
             self._set_group(number, [*remotes, remote])
 
     def delete(self, mac, to=None):
-        """Remove an entry, or one destination of a group address. Raises ConflictError when there is
-        no such entry."""
+        """Remove an entry, or one destination of a group address. Raise ConflictError if there is none."""
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
             self.check()
@@ -118,8 +122,10 @@ cdef class Fdb:
             self.drop_group(number)
 
     def flush(self, to=None, *, bint learned=True, bint static=False):
-        """Remove the `learned` entries, or the `static` ones, or both (a port's own address stays);
-        only those that point to `to` where it is given. Returns how many went."""
+        """Remove `learned` entries, `static` entries, or both, and return their number.
+
+        With `to`, remove only entries that point to it. The addresses of ports stay.
+        """
         cdef fp_dest dest
         with self.tables.lock:
             self.check()
@@ -296,7 +302,7 @@ cdef class Fdb:
         free(<void *>stale)
 
     cdef int drop_group(self, uint64_t mac) except -1:
-        """Free the address's list of destinations, if it has one; no entry points to it any more."""
+        """Free the list of destinations of an address, if there is one. The caller removed the entry."""
         cdef const fp_list *stale
         if mac not in self.groups:
             return 0
@@ -331,7 +337,7 @@ cdef class Fdb:
         return fp_fdb_retire(self.tables.c.fdb, &match)
 
     cdef int retire(self, fp_dest dest, bint learned_only) except -1:
-        """Retire the segment's entries that point to `dest` (0: anywhere); reclaiming is the caller's."""
+        """Retire the segment's entries that point to `dest` (0: all). The caller reclaims them."""
         cdef fp_fdb_match match
         memset(&match, 0, sizeof(match))
         match.segment = self.segment
@@ -366,7 +372,7 @@ def retire_remotes(Tables tables, set doomed):
 
 
 def remote_indices(Tables tables):
-    """The indices of all remotes that FDB entries point to."""
+    """Return the indices of all remotes that FDB entries point to."""
     cdef fp_fdb_entry entry
     cdef uint64_t cursor = 0
     found = set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's own slow timer."""
+"""The timer of an engine."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ class Housekeeper(threading.Thread):
         self._closing = threading.Lock()
 
     def run(self) -> None:
-        """The thread's body."""
+        """Run until `stop`."""
         poll = select.poll()
         poll.register(self._attention, select.POLLIN)
         try:
@@ -44,7 +44,7 @@ class Housekeeper(threading.Thread):
             log.exception("housekeeping failed")
 
     def stop(self) -> None:
-        """Return when the thread has ended. Safe to call from the thread itself (by a callback)."""
+        """End the thread and wait for that. Safe to call from the thread itself (by a callback)."""
         self._stopping = True
         with self._closing:
             if self._attention >= 0:

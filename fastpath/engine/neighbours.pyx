@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is answered for: the IP addresses in a segment whose MAC address control knows (src/respond.h)."""
+"""Neighbours: IP addresses in a segment for which the engine answers ARP and neighbour discovery (src/respond.h)."""
 
 from collections.abc import Mapping, MutableMapping
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels cimport (
+from fastpath.kernels.directory cimport (
     FP_NEIGHBOUR_ROUTER,
     fp_directory_delete,
     fp_directory_entry,
     fp_directory_get,
     fp_directory_next,
-    fp_segment,
 )
+from fastpath.kernels.tables cimport fp_segment
 from fastpath.engine.tables cimport Tables
 
 from fastpath.addresses import format_mac, from_wire, is_group, parse_host, parse_mac, to_wire
@@ -35,9 +35,11 @@ cdef class Neighbours:
         return 0
 
     def set(self, address, mac, *, bint router=False):
-        """Answer questions after `address` with `mac`, as soon as the FDB knows where that is; in place of
-        any other answer. `router` says that it forwards packets for others, which IPv6 wants to be told.
-        Raises ConflictError when the engine has as many neighbours as it may have."""
+        """Answer requests for `address` with `mac`, if the FDB has an entry for that.
+
+        This replaces an earlier answer. `router` marks a router, for IPv6. Raise ConflictError if the engine has as
+        many neighbours as it may have.
+        """
         cdef bytes ip = to_wire(parse_host(address))
         cdef uint64_t number = parse_mac(mac)
         if number == 0 or is_group(number):
@@ -50,7 +52,7 @@ cdef class Neighbours:
                 self.segment.neighbours = self.segment.neighbours + 1
 
     def delete(self, address):
-        """Give no answer any more. Raises ConflictError when there was none."""
+        """Stop answering for `address`. Raise ConflictError if it is no neighbour."""
         cdef bytes ip = to_wire(parse_host(address))
         with self.tables.lock:
             self.check()
@@ -108,8 +110,8 @@ cdef class Neighbours:
         return self._snapshot().items()
 
     def pop(self, address, *default):
-        """Remove a neighbour and return its MAC address. Without `default`, raise NotFoundError (a KeyError) where there
-        is none."""
+        """Remove a neighbour and return its MAC address. Without `default`, raise NotFoundError (a KeyError) where
+        there is none."""
         with self.tables.lock:
             found = self.get(address, *default) if default else self[address]
             if address in self:
@@ -143,7 +145,7 @@ cdef class Neighbours:
         return found
 
     cdef int close(self) except -1:
-        """Remove all of them; the segment is being removed."""
+        """Remove all neighbours of the segment, which is being removed."""
         cdef bytes ip
         if self.segment == NULL:
             return 0

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be left to the kernel, each with a switch: to find out which one is to blame, and for kernels
-that get one of them wrong."""
+"""The work that may be left to the kernel. Each offload has a switch, for diagnosis and for kernels with defects."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Offloads:
-    """All are on by default; what a kernel does not have is not used."""
+    """All are on by default. Offloads that the kernel lacks are not used."""
 
     tso: bool = True
     """Ports hand over TCP super-frames, which are split here (TUN_F_TSO4, TUN_F_TSO6)."""

@@ -14,7 +14,8 @@ from libc.stdint cimport uint64_t
 
 import pytun
 
-from fastpath.kernels cimport FP_DEST_PORT, fp_dest_make, fp_tap_mac, fp_tap_name, fp_tap_setup
+from fastpath.kernels.dest cimport FP_DEST_PORT, fp_dest_make
+from fastpath.kernels.tap cimport fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.engine.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
@@ -35,7 +36,7 @@ MIN_MTU, MAX_MTU = 68, 65521  # RFC 791; the largest that <linux/if_ether.h> let
 
 
 cdef class Port:
-    """Common to all ports. `name` is unique within a segment, `mtu` counts IP packets, in bytes."""
+    """The base of all ports. `name` is unique within a segment; `mtu` is the largest IP packet, in bytes."""
 
     cdef int check(self) except -1:
         if self.c == NULL:
@@ -44,28 +45,28 @@ cdef class Port:
 
     @property
     def name(self):
-        """What the port is called."""
+        """The name of the port."""
         raise NotImplementedError
 
     @property
     def gone(self):
-        """Whether the interface behind the port was deleted by somebody else."""
+        """Whether the interface of the port was deleted by somebody else."""
         return self.c == NULL or bool(self.c.gone)
 
     @property
     def number(self):
-        """What names the port in a forwarder's `burst.port` and `burst.out`."""
+        """The number of the port in a forwarder's `burst.port` and `burst.out`."""
         self.check()
         return fp_dest_make(FP_DEST_PORT, self.c.index)
 
     @property
     def traffic(self):
-        """What passed, and what was dropped, as a stats.Traffic."""
+        """The counters of passed and dropped frames, as a stats.Traffic."""
         self.check()
         return sum_traffic(self.c.traffic, self.tables.counters)
 
     def stats(self):
-        """Return the counters, and what the port is, as a stats.PortStats."""
+        """Return the counters and properties of the port, as a stats.PortStats."""
         return PortStats(self.name, self.vni, self.mtu, self.gone, self.traffic)
 
     @property
@@ -73,7 +74,7 @@ cdef class Port:
         return self.c == NULL
 
     cdef int shut(self) except -1:
-        """Close what is behind the port; the segment calls it after it withdrew the port."""
+        """Close the interface or socket of the port. The segment calls this after it withdrew the port."""
         raise NotImplementedError
 
     def __repr__(self):
@@ -81,7 +82,7 @@ cdef class Port:
 
 
 def check_mtu(mtu):
-    """The MTU as a whole number of bytes. Raises UsageError where no interface can have it."""
+    """Return the MTU as a whole number of bytes. Raise UsageError if no interface can have it."""
     mtu = index(mtu)
     if not MIN_MTU <= mtu <= MAX_MTU:
         raise UsageError(f"mtu {mtu}: it must be between {MIN_MTU} and {MAX_MTU} bytes")
@@ -100,7 +101,7 @@ def explain_tap_error(error, name):
 
 
 def check_free(name):
-    """Raises ConflictError where there is an interface of that name."""
+    """Raise ConflictError if there is an interface of that name."""
     try:
         socket.if_nametoindex(name)
     except OSError:
@@ -113,8 +114,10 @@ def in_use(name):
 
 
 def check_adoptable(name):
-    """Raises ConflictError unless `name` is a TAP such as a TapPort leaves behind, and nobody has it open: a
-    TAP of several queues would give one to whoever asks, and each would get a part of the frames."""
+    """Raise ConflictError unless `name` is a TAP that a TapPort left behind, and nobody has it open.
+
+    A TAP with several queues gives one to every process that opens it, and each process gets a part of the frames.
+    """
     info = tun_info(name)
     if info is None or not info.tap:
         raise ConflictError(f"the interface {name} is no TAP: it cannot be taken over")
@@ -127,9 +130,11 @@ def check_adoptable(name):
 
 
 cdef class TapPort(Port):
-    """A TAP interface, one queue for each worker. It is made in the present network namespace, stays
-    ours wherever it is moved and however it is renamed, and vanishes when the port is closed, unless it
-    is `persist`ent. `adopt` takes over a persistent one, which is there already."""
+    """A TAP interface with one queue for each worker.
+
+    It is created in the present network namespace. It may be moved to another namespace and renamed. It is deleted when
+    the port is closed, unless it is `persist`ent. `adopt` takes over an existing persistent TAP.
+    """
 
     def __cinit__(self, Tables tables not None, str name not None, *, mtu=None, bint up=False,
                   offloads=DEFAULT_OFFLOADS, bint adopt=False, int txqueuelen=DEFAULT_TXQUEUELEN):
@@ -175,8 +180,7 @@ cdef class TapPort(Port):
                 raise RefusedError(f"cannot set up the interface {name}: {os.strerror(-failed)}")
 
     def _check_alone(self, name):
-        """That what was taken over is what was looked at before: not deleted meanwhile, and thereby made
-        anew; not opened by another process as well."""
+        """Raise ConflictError if the TAP was deleted after it was checked, or if another process opened it too."""
         info = tun_info(name)
         if info is None or not info.persistent:
             raise ConflictError(f"the interface {name} was deleted meanwhile")
@@ -185,8 +189,10 @@ cdef class TapPort(Port):
 
     @property
     def persist(self):
-        """Whether the interface stays when the port is closed, or its process ends (TUNSETPERSIST). To
-        remove it for good, set this to False, then remove the port."""
+        """Whether the interface stays when the port is closed or the process ends (TUNSETPERSIST).
+
+        To delete the interface, set this to False, then remove the port.
+        """
         return self.persistent
 
     @persist.setter
@@ -199,28 +205,28 @@ cdef class TapPort(Port):
         self.persistent = value
 
     def mtu_changed(self, mtu):
-        """Somebody gave the interface this MTU; it cannot be asked from another namespace."""
+        """Take note of the MTU that the interface was given. It cannot be read from another namespace."""
         self.check()
         self.mtu = check_mtu(mtu)
         self.c.mtu = self.mtu
 
     @property
     def name(self):
-        """The interface's present name; the last known one where it is gone."""
+        """The present name of the interface, or its last known name if it is gone."""
         cdef char name[16]
         if self.queues and fp_tap_name(self.queues[0].fileno(), name) == 0:
             self.first_name = os.fsdecode(name)
         return self.first_name
 
     def read_mac(self):
-        """The interface's present hardware address, as a number; None where it is gone."""
+        """Return the present hardware address of the interface as a number, or None if it is gone."""
         cdef uint64_t mac = 0
         if self.queues and fp_tap_mac(self.queues[0].fileno(), &mac) == 0:
             return mac
         return None
 
     cdef int shut(self) except -1:
-        """With the last queue the interface vanishes, unless it is persistent."""
+        """Close all queues. With the last one the interface is deleted, unless it is persistent."""
         for queue in self.queues:
             queue.close()
         self.queues.clear()
@@ -228,7 +234,7 @@ cdef class TapPort(Port):
 
 
 cdef class SinkPort(Port):
-    """A port of a replay: nothing is read from it, and what leaves by it is the tables' sink's (src/sink.h)."""
+    """A port of a replay: nothing is read from it, and the tables' sink takes what is sent to it (src/sink.h)."""
 
     def __cinit__(self, Tables tables not None, str name not None):
         self.tables = tables
@@ -238,7 +244,7 @@ cdef class SinkPort(Port):
 
     @property
     def name(self):
-        """What it was named."""
+        """The name that it was given."""
         return self.given_name
 
     cdef int shut(self) except -1:
@@ -246,7 +252,7 @@ cdef class SinkPort(Port):
 
 
 cdef class MemoryPort(Port):
-    """A port whose other side is in this process: for tests, and to try things without privilege.
+    """A port whose other end is in this process, for tests and experiments without privileges.
 
     It moves frames through a socket pair just as a TAP moves them through its file descriptor, vnet
     header included, so the worker does the same for both.
@@ -264,29 +270,31 @@ cdef class MemoryPort(Port):
 
     @property
     def name(self):
-        """What it was named."""
+        """The name that it was given."""
         return self.given_name
 
     def send(self, frame, *, vnet=bytes(VNET_SIZE)):
-        """Hand a frame (bytes, from the Ethernet header) to the engine, `vnet` being the 12 bytes of
-        its virtio-net header. Raises BlockingIOError when the engine is behind."""
+        """Send a frame (bytes, from the Ethernet header) to the engine.
+
+        `vnet` has the 12 bytes of its virtio-net header. Raise BlockingIOError if the engine is behind.
+        """
         self.check()
         if len(vnet) != VNET_SIZE:
             raise UsageError(f"a virtio-net header has {VNET_SIZE} bytes, not {len(vnet)}")
         self.outer.send(bytes(vnet) + bytes(frame))
 
     def fileno(self):
-        """What to wait on for a frame to be received."""
+        """Return the file descriptor to wait on for a frame."""
         self.check()
         return self.outer.fileno()
 
     def receive(self):
-        """The next frame that the engine sent to this port, or None."""
+        """Return the next frame that the engine sent to this port, or None."""
         received = self.receive_with_header()
         return None if received is None else received[1]
 
     def receive_with_header(self):
-        """The next frame as (virtio-net header, frame), or None."""
+        """Return the next frame as (virtio-net header, frame), or None."""
         self.check()
         try:
             data = self.outer.recv(1 << 17)

@@ -7,10 +7,10 @@ import time
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
-from fastpath.kernels cimport (
-    FP_REMOTE_NONE,
+from fastpath.kernels.remote cimport (
     FP_REMOTES,
     FP_REMOTES_LIMIT,
+    FP_REMOTE_NONE,
     fp_address,
     fp_remote,
     fp_remotes_add,
@@ -35,8 +35,11 @@ cdef fp_address as_c(Remote remote):
 
 
 cdef class Remote:
-    """A VTEP's address and UDP port. It is in the engine's table while a flood list or an FDB entry
-    names it; two Remotes with the same address and port are equal."""
+    """The address and UDP port of a VTEP.
+
+    It is in the engine's table while a flood list or an FDB entry names it. Two Remotes with the same address and port
+    are equal.
+    """
 
     def __init__(self, Tables tables not None, address, int udp_port):
         self.tables = tables
@@ -54,7 +57,7 @@ cdef class Remote:
         return fp_remotes_find(self.tables.c.remotes, &address)
 
     cdef uint32_t ensure(self) except 0:
-        """The remote's index; it is added to the table if it is not there."""
+        """Return the remote's index, and add it to the table if it is not there."""
         cdef fp_address address = as_c(self)
         cdef uint32_t index = FP_REMOTE_NONE
         for _ in range(100):
@@ -66,14 +69,14 @@ cdef class Remote:
 
     @property
     def traffic(self):
-        """What passed, and what was dropped, as a stats.Traffic; nothing where the engine does not know the remote."""
+        """The counters of passed and dropped frames, as a stats.Traffic; zeros if the engine does not know the remote."""
         cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, self.find())
         if remote == NULL:
             return Traffic()
         return sum_traffic(remote.traffic, self.tables.counters)
 
     def stats(self):
-        """Return the counters, and what the remote is, as a stats.RemoteStats."""
+        """Return the counters and properties of the remote, as a stats.RemoteStats."""
         return RemoteStats(str(self.address), self.udp_port, self.traffic)
 
     def __eq__(self, other):
@@ -89,11 +92,11 @@ cdef class Remote:
 
 
 cdef Remote remote_at(Tables tables, uint32_t index):
-    """The remote with this index, or None."""
+    """Return the remote with this index, or None."""
     cdef fp_remote *remote = fp_remotes_get(tables.c.remotes, index)
     if remote == NULL:
         return None
-    cdef Remote found = Remote.__new__(Remote)  # packets come from addresses that nobody could name, too
+    cdef Remote found = Remote.__new__(Remote)  # not by __init__: packets also come from addresses that it refuses
     found.tables = tables
     found.address = from_wire((<char *>remote.address.ip)[:16])
     found.udp_port = remote.address.udp_port
@@ -101,20 +104,20 @@ cdef Remote remote_at(Tables tables, uint32_t index):
 
 
 def remote_stats(Tables tables):
-    """A stats.RemoteStats for every remote, by address."""
+    """Return a stats.RemoteStats for every remote, by address."""
     found = [remote_at(tables, index) for index in indices(tables)]
     found.sort(key=lambda remote: (remote.address.packed, remote.udp_port))
     return [remote.stats() for remote in found]
 
 
 def indices(Tables tables):
-    """The indices of all remotes in the table."""
+    """Return the indices of all remotes in the table."""
     cdef uint32_t index
     return {index for index in range(1, FP_REMOTES) if fp_remotes_get(tables.c.remotes, index) != NULL}
 
 
 def received(Tables tables):
-    """{index: frames that came from it} of all remotes."""
+    """Return {index: number of frames that came from it} of all remotes."""
     cdef uint32_t index
     return {
         index: sum_traffic(fp_remotes_get(tables.c.remotes, index).traffic, tables.counters).rx_frames
@@ -123,14 +126,14 @@ def received(Tables tables):
 
 
 def retire(Tables tables, doomed):
-    """Take remotes out of service: workers that begin a turn from now on no longer find them."""
+    """Remove remotes from the table. Workers that begin a turn after this no longer find them."""
     cdef uint32_t index
     for index in doomed:
         fp_remotes_retire(tables.c.remotes, index)
 
 
 def reclaim(Tables tables, doomed):
-    """Let the places of retired remotes be used again; nothing may name them any more."""
+    """Free the indices of retired remotes. Nothing may name them any more."""
     cdef uint32_t index
     for index in doomed:
         fp_remotes_reclaim(tables.c.remotes, index)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-from fastpath.engine.deferred cimport Deferred
+from fastpath.engine.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport fp_segment
+from fastpath.kernels.tables cimport fp_segment
 from fastpath.engine.neighbours cimport Neighbours
 from fastpath.engine.port cimport Port
 from fastpath.engine.tables cimport Tables
@@ -15,7 +15,7 @@ cdef class Segment:
     cdef readonly Fdb fdb
     cdef readonly Neighbours neighbours
     cdef Forwarder _forwarder
-    cdef Deferred deferred  # the forwarder's thread, or None
+    cdef ForwarderThread forwarder_thread  # the forwarder's thread, or None
     cdef list ending  # threads of former forwarders
     cdef dict held  # Forwarder -> remotes that it asked for
     cdef dict _ports
@@ -27,7 +27,7 @@ cdef class Segment:
     cdef int check(self) except -1
     cdef int publish_ports(self) except -1
     cdef int publish_remotes(self) except -1
-    cdef Deferred employ(self, Forwarder forwarder)
+    cdef ForwarderThread employ(self, Forwarder forwarder)
     cdef tuple service(self)
     cdef list withdraw(self)
-    cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1
+    cdef int publish_forwarder(self, Forwarder forwarder, ForwarderThread thread) except -1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segments: what belongs to one VNI, its ports, its flood list, its share of the FDB, its neighbours."""
+"""Segments: the ports, flood list, FDB entries and neighbours of one VNI."""
 
 import logging
 from operator import index
@@ -7,16 +7,13 @@ from operator import index
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
-from fastpath.engine.deferred cimport Deferred
+from fastpath.engine.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport (
-    FP_DEST_PORT,
-    FP_DEST_REMOTE,
-    FP_REMOTE_NONE,
-    fp_dest_make,
-    fp_fdb_share,
-    fp_fdb_share_of,
+from fastpath.kernels.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
+from fastpath.kernels.fdb cimport fp_fdb_share, fp_fdb_share_of
+from fastpath.kernels.remote cimport FP_REMOTE_NONE
+from fastpath.kernels.tables cimport (
     fp_group_get,
     fp_list,
     fp_port_free,
@@ -47,7 +44,7 @@ MAX_VNI = (1 << 24) - 1
 
 
 cdef class Segment:
-    """Made by Engine.add_segment. Everything may be changed while frames flow."""
+    """A segment, created by Engine.add_segment. All of it may be changed while frames flow."""
 
     def __init__(self, Tables tables not None, list workers, offloads, local, int default_udp_port, vni, *,
                  bint learning, ageing, max_entries, Forwarder forwarder not None):
@@ -98,13 +95,13 @@ cdef class Segment:
 
     @property
     def ports(self):
-        """The segment's ports, in the order in which they came."""
+        """The segment's ports, in the order in which they were added."""
         self.check()
         return tuple(self._ports.values())
 
     @property
     def remotes(self):
-        """The flood list: who gets broadcast, unknown unicast and multicast frames."""
+        """The flood list: the remotes that get broadcast, unknown unicast and multicast frames."""
         self.check()
         return tuple(self._remotes)
 
@@ -120,7 +117,7 @@ cdef class Segment:
 
     @property
     def forwarder(self):
-        """The part that decides where frames go; replaceable while they flow."""
+        """The forwarder, which decides where frames go. It may be replaced while they flow."""
         self.check()
         return self._forwarder
 
@@ -130,12 +127,12 @@ cdef class Segment:
         if value is self._forwarder:
             return
         # Forwarders' own methods are not called under the lock: they may take a while, or need it elsewhere.
-        deferred = self.employ(value)
+        thread = self.employ(value)
         try:
             with self.tables.lock:
                 self.check()
                 former = self.service()
-                self.publish_forwarder(value, deferred)
+                self.publish_forwarder(value, thread)
         except BaseException:
             end_service(value, None, self._dismiss)
             raise
@@ -144,16 +141,18 @@ cdef class Segment:
             former[1].join()
 
     cdef tuple service(self):
-        """(the forwarder, its thread or None, what to call when it has ended), for end_service."""
-        return self._forwarder, self.deferred, self._dismiss
+        """Return (the forwarder, its thread or None, what to call when it has ended), for end_service."""
+        return self._forwarder, self.forwarder_thread, self._dismiss
 
-    cdef Deferred employ(self, Forwarder forwarder):
-        """Let a forwarder, or those of a chain, get ready for this segment. Returns its thread, or None
-        where it needs none. What goes wrong changes nothing."""
+    cdef ForwarderThread employ(self, Forwarder forwarder):
+        """Prepare a forwarder, or those of a chain, for this segment. Return its thread, or None if it needs none.
+
+        A failure changes nothing.
+        """
         forwarder.usable()
         cdef list employed = [], started = []
         cdef Forwarder element
-        cdef Deferred deferred = None
+        cdef ForwarderThread thread = None
         try:
             for element in (forwarder, *elements_of(forwarder)):
                 if element in employed:
@@ -166,9 +165,9 @@ cdef class Segment:
                 element.start()
                 started.append(element)
             if forwarder.deferred or any(element.tick_interval is not None for element in elements_of(forwarder)):
-                deferred = Deferred(self.tables, forwarder)
-                deferred.segment, deferred.vni = self.c, self.vni
-                deferred.dismiss = self._dismiss
+                thread = ForwarderThread(self.tables, forwarder)
+                thread.segment, thread.vni = self.c, self.vni
+                thread.dismiss = self._dismiss
         except BaseException as error:
             for element in started:
                 stop_quietly(element)
@@ -176,7 +175,7 @@ cdef class Segment:
             if isinstance(error, FastpathError) or not isinstance(error, Exception):
                 raise
             raise RefusedError(f"{forwarder.name} could not start: {type(error).__name__}: {error}") from error
-        return deferred
+        return thread
 
     def _dismiss(self, *forwarders):
         for forwarder in forwarders:
@@ -184,13 +183,13 @@ cdef class Segment:
                 (<Forwarder>element).segment = None
                 self.held.pop(element, None)
 
-    cdef int publish_forwarder(self, Forwarder forwarder, Deferred deferred) except -1:
-        """Have the workers ask this one from now on; the former one decides on what it has still got."""
-        cdef Deferred former = self.deferred
-        if deferred is not None and self.tables.running:
-            deferred.start()
-        fp_segment_set_forwarder(self.c, deferred.usable() if deferred is not None else forwarder.usable())
-        self._forwarder, self.deferred = forwarder, deferred
+    cdef int publish_forwarder(self, Forwarder forwarder, ForwarderThread thread) except -1:
+        """Have the workers ask this forwarder from now on. The former one decides on the frames that it still has."""
+        cdef ForwarderThread former = self.forwarder_thread
+        if thread is not None and self.tables.running:
+            thread.start()
+        fp_segment_set_forwarder(self.c, thread.usable() if thread is not None else forwarder.usable())
+        self._forwarder, self.forwarder_thread = forwarder, thread
         self.tables.synchronize()  # the former one is in use until here
         self.ending = [other for other in self.ending if other.thread is not None and other.thread.is_alive()]
         if former is not None:
@@ -198,7 +197,7 @@ cdef class Segment:
         return 0
 
     def hold_remote(self, Forwarder forwarder, address, udp_port=None):
-        """The number by which a forwarder names a remote; see Forwarder.remote."""
+        """Return the number by which a forwarder names a remote; see Forwarder.remote."""
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
@@ -210,35 +209,39 @@ cdef class Segment:
             return fp_dest_make(FP_DEST_REMOTE, remote.ensure())
 
     def remote_numbers(self):
-        """Those of the flood list; see Forwarder.flood_list. Takes no lock: forwarders ask in the midst of bursts."""
+        """Return the numbers of the flood list; see Forwarder.flood_list.
+
+        No lock is taken: forwarders call this in the middle of a burst.
+        """
         found = [(<Remote>remote).find() for remote in tuple(self._remotes)]
         return [fp_dest_make(FP_DEST_REMOTE, place) for place in found if place != FP_REMOTE_NONE]
 
     @property
     def now(self):
-        """The time by which forwarders go; see Forwarder.now."""
+        """The clock of forwarders; see Forwarder.now."""
         return self.tables.clock()
 
     def start_forwarder(self):
-        """The engine starts."""
-        if self.deferred is not None:
-            self.deferred.start()
+        """Start the forwarder's thread, if it needs one: the engine starts."""
+        if self.forwarder_thread is not None:
+            self.forwarder_thread.start()
 
     def halt_forwarder(self):
-        """The engine stops."""
-        if self.deferred is not None:
-            self.deferred.halt()
-            self.deferred.join()
+        """Stop the forwarder's thread: the engine stops."""
+        if self.forwarder_thread is not None:
+            self.forwarder_thread.halt()
+            self.forwarder_thread.join()
 
     def poll_forwarder(self):
-        """Do what the forwarder's thread would do; whether there was anything."""
-        alone = self.deferred is not None and (self.deferred.thread is None or not self.deferred.thread.is_alive())
-        return alone and self.deferred.poll()
+        """Do the work of the forwarder's thread if that does not run. Return whether there was any."""
+        cdef ForwarderThread own = self.forwarder_thread
+        alone = own is not None and (own.thread is None or not own.thread.is_alive())
+        return alone and own.poll()
 
     def _forwarder_stats(self):
         failures, last_error = 0, None
-        if self.deferred is not None:
-            failures, last_error = self.deferred.failures, self.deferred.last_error
+        if self.forwarder_thread is not None:
+            failures, last_error = self.forwarder_thread.failures, self.forwarder_thread.last_error
         return ForwarderStats(self._forwarder.name, self._forwarder.deferred, self._forwarder.counters, failures, last_error)
 
     def stats(self):
@@ -248,14 +251,14 @@ cdef class Segment:
             return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.counters), self._forwarder_stats())
 
     def remote(self, address, udp_port=None):
-        """A Remote to point FDB entries to; it joins no flood list."""
+        """Return a Remote for FDB entries. It is not added to the flood list."""
         found = Remote(self.tables, address, udp_port if udp_port is not None else self.default_udp_port)
         if found.address == self.local and found.udp_port == self.default_udp_port:
             raise UsageError(f"{found.address} is this VTEP itself: name the others only")
         return found
 
     def add_remote(self, address, udp_port=None):
-        """Add a VTEP to the flood list and return it. Raises ConflictError when it is there."""
+        """Add a VTEP to the flood list and return it. Raise ConflictError if it is there already."""
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
@@ -267,8 +270,10 @@ cdef class Segment:
         return remote
 
     def remove_remote(self, address, udp_port=None):
-        """Take a VTEP off the flood list and forget what was learned from it. Raises ConflictError
-        when it is not there."""
+        """Remove a VTEP from the flood list, and the entries that were learned from it.
+
+        Raise ConflictError if it is not there.
+        """
         cdef Remote remote = self.remote(address, udp_port)
         with self.tables.lock:
             self.check()
@@ -279,36 +284,40 @@ cdef class Segment:
             self.fdb.flush(remote)
 
     def add_tap(self, str name, *, mtu=1450, bint up=False, int txqueuelen=DEFAULT_TXQUEUELEN):
-        """Create a TAP interface in the present network namespace and attach it; it may be moved to
-        another one, and renamed. `up` sets it up at once. `txqueuelen` is the number of frames that each of
-        its queues keeps for a worker. Needs CAP_NET_ADMIN."""
+        """Create a TAP interface in the present network namespace and return its port.
+
+        The interface may be moved to another namespace and renamed. `up` sets it up. `txqueuelen` is the number of
+        frames that each of its queues keeps for a worker. This needs CAP_NET_ADMIN.
+        """
         with self.tables.lock:
             self._check_port_name(name)
             return self._attach(TapPort(self.tables, name, mtu=mtu, up=up, offloads=self.offloads,
                                         txqueuelen=txqueuelen))
 
     def adopt_tap(self, str name):
-        """Take over a TAP that an earlier process left in the present network namespace (TapPort.persist):
-        with its MTU, addresses and connections. It keeps that namespace alive until the port is closed.
-        Raises ConflictError where it is no such TAP, or another process has it open."""
+        """Take over a TAP that an earlier process left in the present network namespace (TapPort.persist).
+
+        It keeps its MTU, addresses and connections. It keeps the namespace alive until the port is closed. Raise
+        ConflictError if it is no such TAP, or if another process has it open.
+        """
         with self.tables.lock:
             self.check()
             return self._attach(TapPort(self.tables, name, offloads=self.offloads, adopt=True))
 
     def add_memory_port(self, str name, *, int mtu=1450):
-        """Attach a port whose other side is in this process."""
+        """Add a port whose other end is in this process, and return it."""
         with self.tables.lock:
             self._check_port_name(name)
             return self._attach(MemoryPort(self.tables, name, mtu=mtu))
 
     def add_sink_port(self, str name):
-        """Attach a port of a replay."""
+        """Add a port of a replay and return it."""
         with self.tables.lock:
             self._check_port_name(name)
             return self._attach(SinkPort(self.tables, name))
 
     def remove_port(self, Port port not None):
-        """Detach and close a port; what was learned on it is forgotten."""
+        """Remove and close a port, and the entries that were learned on it."""
         with self.tables.lock:
             self.check()
             port.check()
@@ -318,7 +327,7 @@ cdef class Segment:
             self.tables.reclaim()
 
     def refresh(self):
-        """Follow changes that were made to the interfaces: their hardware addresses."""
+        """Update the FDB after changes of the interfaces' hardware addresses."""
         with self.tables.lock:
             self.check()
             for port in self._ports.values():
@@ -326,10 +335,12 @@ cdef class Segment:
                     self._refresh_mac(port)
 
     cdef list withdraw(self):
-        """Remove all that the segment has, and free it: only its owner, an Engine or a Replayer, may call this, once it
-        has taken the segment out of its own tables. Return what `end_service` has to be called with, by somebody who
-        holds no lock."""
-        cdef Deferred deferred
+        """Remove all parts of the segment, and free it.
+
+        Only the owner, an Engine or a Replayer, may call this, after it removed the segment from its own dict. Return
+        the arguments for calls of `end_service`, which must be made without holding a lock.
+        """
+        cdef ForwarderThread thread
         with self.tables.lock:
             if self.c == NULL:
                 return []
@@ -337,10 +348,10 @@ cdef class Segment:
             for port in list(self._ports.values()):
                 self._detach(port)
             self.tables.synchronize()
-            for deferred in (self.deferred, *self.ending):
-                if deferred is not None:
+            for thread in (self.forwarder_thread, *self.ending):
+                if thread is not None:
                     with nogil:  # a forwarder that holds what this waits for may want the interpreter
-                        deferred.close()
+                        thread.close()
             self.fdb.closed = True
             self.fdb.retire(0, False)
             self.neighbours.close()
@@ -356,7 +367,7 @@ cdef class Segment:
             former = [(other.forwarder, other, self._dismiss) for other in self.ending]
             if self._forwarder is not None:
                 former.append(self.service())
-            self.deferred = None
+            self.forwarder_thread = None
             self.ending = []
             return former
 
@@ -433,10 +444,10 @@ cdef class Segment:
         return 0
 
 
-def end_service(Forwarder forwarder, deferred, dismiss):
-    """A forwarder serves no more: end its thread, or else tell it, then dismiss it."""
-    if deferred is not None:
-        deferred.end()
+def end_service(Forwarder forwarder, thread, dismiss):
+    """End the service of a forwarder: end its thread, or call its `stop`, then dismiss it."""
+    if thread is not None:
+        thread.end()
         return
     for element in elements_of(forwarder):
         stop_quietly(element)
@@ -444,7 +455,7 @@ def end_service(Forwarder forwarder, deferred, dismiss):
 
 
 def stop_quietly(forwarder):
-    """Call its `stop`; what that raises must not keep anything from going on."""
+    """Call the forwarder's `stop`. An exception is logged and goes no further."""
     try:
         forwarder.stop()
     except BaseException:
@@ -452,8 +463,7 @@ def stop_quietly(forwarder):
 
 
 def named_remote_indices(list segments):
-    """The indices of all remotes in flood lists and group addresses, as the workers see them, and of those
-    that forwarders hold."""
+    """Return the indices of all remotes in flood lists and group addresses, and of those that forwarders hold."""
     cdef Segment segment
     found = set()
     for segment in segments:

@@ -27,8 +27,8 @@ SEND_BUFFER = 4 << 20
 
 
 @dataclass
-class Underlay:
-    """The sockets, by worker. Closing is the engine's duty."""
+class EngineSockets:
+    """The UDP sockets of an engine, by worker. The engine closes them."""
 
     family: socket.AddressFamily
     receive: list[socket.socket] = field(default_factory=list)
@@ -40,12 +40,12 @@ class Underlay:
             sock.close()
 
     def overflows(self) -> int:
-        """Packets that the kernel discarded because a receive buffer was full."""
+        """Return the number of packets that the kernel discarded because a receive buffer was full."""
         info = (s.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size) for s in self.receive)
         return sum(_MEMINFO.unpack(raw)[8] for raw in info)
 
 
-def open_underlay(
+def open_sockets(
     local: IPAddress | None,
     family: socket.AddressFamily,
     udp_port: int,
@@ -55,27 +55,27 @@ def open_underlay(
     pool_size: int,
     ttl: int,
     gro: bool,
-) -> Underlay:
-    """Bind everything, or nothing and raise.
+) -> EngineSockets:
+    """Open and bind all sockets, or raise and leave none open.
 
     `local` None listens on all addresses of `family`. `source_ports` is an inclusive range, `pool_size`
     the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit, `gro` that
     packets may arrive in trains.
     """
-    underlay = Underlay(family)
+    sockets = EngineSockets(family)
     everything = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  # `local` None asks for it
     address = str(local) if local is not None else everything
     try:
         for _ in range(workers):
-            underlay.receive.append(_receiver(family, address, udp_port, underlay.receive, gro))
+            sockets.receive.append(_receiver(family, address, udp_port, sockets.receive, gro))
         ports = _candidates(source_ports, exclude=udp_port)
         for left in range(workers, 0, -1):
             fair = max(1, len(ports) // left)  # leave some for the other workers
-            underlay.send.append(_pool(family, address, ports, min(pool_size, fair), ttl))
+            sockets.send.append(_pool(family, address, ports, min(pool_size, fair), ttl))
     except BaseException:
-        underlay.close()
+        sockets.close()
         raise
-    return underlay
+    return sockets
 
 
 def _socket(family: socket.AddressFamily) -> socket.socket:
@@ -95,8 +95,11 @@ def _set_buffer(sock: socket.socket, forced: int, plain: int, size: int) -> None
 def _receiver(
     family: socket.AddressFamily, address: str, port: int, before: list[socket.socket], gro: bool
 ) -> socket.socket:
-    """A receiving socket. The first one is bound without SO_REUSEPORT, so that a port which somebody
-    else uses, perhaps another fastpath, is noticed; the others then join it."""
+    """Return a socket that receives.
+
+    The first one is bound without SO_REUSEPORT, so that binding fails if another process uses the port; the others then
+    join it.
+    """
     sock = _socket(family)
     try:
         _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -140,7 +143,7 @@ def _candidates(source_ports: tuple[int, int], exclude: int) -> list[int]:
 
 
 def _pool(family: socket.AddressFamily, address: str, ports: list[int], size: int, ttl: int) -> list[socket.socket]:
-    """Up to `size` sending sockets on ports taken from the end of `ports`; at least one."""
+    """Return at least one and up to `size` sending sockets, on ports taken from the end of `ports`."""
     pool: list[socket.socket] = []
     try:
         while ports and len(pool) < size:
@@ -165,7 +168,7 @@ def _pool(family: socket.AddressFamily, address: str, ports: list[int], size: in
 def _sender(family: socket.AddressFamily, ttl: int) -> socket.socket:
     sock = _socket(family)
     _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # nobody should answer here; keep nothing
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # no answers are expected here; keep nothing
     # VTEPs must not fragment (RFC 7348 section 4.3).
     if family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DO)

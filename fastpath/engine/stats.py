@@ -52,8 +52,11 @@ class RemoteStats:
 
 @dataclass(frozen=True)
 class ForwarderStats:
-    """What decides in a segment: its name, whether it has a thread of its own, being written in Python, its own
-    reasons and counters, and how often it raised an exception."""
+    """A segment's forwarder.
+
+    `deferred`: it is written in Python and runs on its own thread. `counters` are its own reasons and counters.
+    `failures` is how often it raised an exception.
+    """
 
     name: str = "LearningBridge"
     deferred: bool = False
@@ -74,11 +77,11 @@ class SegmentStats:
 
 @dataclass(frozen=True)
 class EngineStats:
-    """Everything, at one moment."""
+    """All counters of an engine, at one moment."""
 
     workers: list[Tally]
     deferred: Tally
-    """What forwarders on threads of their own counted."""
+    """Counted by the threads of deferred forwarders."""
     segments: list[SegmentStats]
     ports: list[PortStats]
     remotes: list[RemoteStats]
@@ -89,9 +92,9 @@ class EngineStats:
 
     @property
     def tallies(self) -> list[Tally]:
-        """Of all that count: their sum is everything."""
+        """The tallies of the workers and the deferred forwarders. Their sum is the engine's total."""
         return [*self.workers, self.deferred]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists, for JSON."""
+        """Return plain dicts and lists, for JSON."""
         return asdict(self)

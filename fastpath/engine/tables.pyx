@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The owner of what the workers share (src/tables.h), and of the numbers that name things there."""
+"""The owner of the tables that the workers share (src/tables.h), and of the indices in them."""
 
 import secrets
 import threading
@@ -8,31 +8,23 @@ import time
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 
-from fastpath.kernels cimport (
-    FP_DROP_COUNT,
-    FP_EVENT_COUNT,
-    FP_FDB_SEGMENTS,
+from fastpath.kernels.directory cimport fp_directory, fp_directory_reclaim, fp_directory_set, fp_directory_used
+from fastpath.kernels.fdb cimport FP_FDB_SEGMENTS, fp_fdb_reclaim
+from fastpath.kernels.system cimport c_bool
+from fastpath.kernels.tables cimport (
     FP_GROUPS,
     FP_PORTS,
     FP_WORKERS,
-    c_bool,
-    fp_counter_read,
-    fp_directory,
-    fp_directory_reclaim,
-    fp_directory_set,
-    fp_directory_used,
     fp_drop_name,
     fp_drop_sentence,
     fp_event_name,
     fp_event_sentence,
-    fp_fdb_reclaim,
     fp_list,
     fp_synchronize,
     fp_tables_free,
     fp_tables_new,
-    fp_tally,
-    fp_traffic,
 )
+from fastpath.kernels.tally cimport FP_DROP_COUNT, FP_EVENT_COUNT, fp_counter_read, fp_tally, fp_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.engine.stats import Tally, Traffic
@@ -46,8 +38,10 @@ EVENT_SENTENCES = {
 
 
 class Clock:
-    """Seconds of the machine's monotonic clock. From the first `advance` on it moves by that alone: what a test
-    sees does not depend on how fast the machine is."""
+    """Returns the time of the machine's monotonic clock, in seconds.
+
+    After the first `advance` it moves by `advance` alone, so that tests do not depend on the speed of the machine.
+    """
 
     stands_at = None
 
@@ -59,7 +53,7 @@ class Clock:
 
 
 class Indices:
-    """Numbers from 1 to `last`, the lowest free one first, so that tables stay dense."""
+    """Numbers from 1 to `last`. Those that were given back are used again first, so that tables stay dense."""
 
     def __init__(self, last, what):
         self._last = last
@@ -68,7 +62,7 @@ class Indices:
         self._free = []
 
     def take(self):
-        """A number that is not in use. Raises ConflictError when there is none."""
+        """Return a number that is not in use. Raise ConflictError if there is none."""
         if self._free:
             return self._free.pop()
         if self._next > self._last:
@@ -81,9 +75,12 @@ class Indices:
 
 
 cdef class Tables:
-    """The shared tables of one engine. `lock` is control's: workers never take it. `seed`, 64 bits, is for
-    what must come out the same every time: it lets whoever knows it aim for one place of a table.
-    `family` AF_UNSPEC: remotes of both, to which nothing is sent."""
+    """The shared tables of one engine.
+
+    `lock` is for control: workers never take it. `seed`, 64 bits, makes results reproducible; the default is random,
+    because a sender who knows it can aim for one bucket of a table. `family` AF_UNSPEC allows remotes of both families,
+    to which nothing is sent.
+    """
 
     def __cinit__(self, *, fdb_entries, neighbour_entries, int family, int workers, seed=None):
         if not 1 <= workers <= FP_WORKERS:
@@ -116,7 +113,7 @@ cdef class Tables:
         return 0
 
     cdef int reclaim(self) except -1:
-        """Make what was taken out of the FDB and the directories before this call usable again."""
+        """Free the slots that were retired in the FDB and the directories before this call."""
         with nogil:
             fp_synchronize(self.c)
             fp_fdb_reclaim(self.c.fdb)
@@ -125,7 +122,7 @@ cdef class Tables:
         return 0
 
     cdef bint enter(self, fp_directory *directory, uint32_t segment, bytes ip, uint64_t number) except -1:
-        """Add or change an entry of a directory; whether it is new. `ip` is as addresses.to_wire has it."""
+        """Set an entry of a directory. Return whether it is new. `ip` has the form of addresses.to_wire."""
         cdef c_bool added = False
         for _ in range(2):
             if fp_directory_set(directory, segment, <const uint8_t *><const char *>ip, number, &added):
@@ -135,7 +132,7 @@ cdef class Tables:
 
 
 cdef fp_list *new_list(items) except NULL:
-    """An immutable list of indices, to be freed by whoever withdraws it."""
+    """Return an immutable list of indices. The caller that withdraws it frees it."""
     cdef uint32_t count = len(items)
     cdef fp_list *result = <fp_list *>malloc(sizeof(uint32_t) * (1 + <size_t>count))
     if result == NULL:
@@ -151,7 +148,7 @@ cdef list list_items(const fp_list *items):
 
 
 cdef object sum_traffic(const fp_traffic *traffic, int counters):
-    """A stats.Traffic from the counters of each that counts."""
+    """Return the sum of so many counters, as a stats.Traffic."""
     rx_frames = rx_bytes = tx_frames = tx_bytes = drops = 0
     for i in range(counters):
         rx_frames += fp_counter_read(&traffic[i].rx_frames)
@@ -163,7 +160,7 @@ cdef object sum_traffic(const fp_traffic *traffic, int counters):
 
 
 cdef object sum_tallies(const fp_tally *tally, int counters):
-    """A stats.Tally from so many tallies that follow each other."""
+    """Return the sum of so many tallies, as a stats.Tally."""
     drops, events = {}, {}
     rx_frames = rx_bytes = tx_frames = tx_bytes = dropped = 0
     for i in range(counters):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel says of a TUN/TAP interface by name: the one question that its ioctls do not answer is how many
-queues of it are open, by whatever process. Plain rtnetlink, so that the engine needs no library for it."""
+"""Properties of a TUN/TAP interface, read by rtnetlink.
+
+The ioctls of the interface do not tell how many of its queues are open in all processes. The messages are encoded here,
+so that the engine needs no library.
+"""
 
 import errno
 import os
@@ -24,7 +27,7 @@ _TYPE_TAP = 2  # IFF_TAP
 
 @dataclass(frozen=True)
 class TunInfo:
-    """An interface that the tun driver made."""
+    """An interface of the tun driver."""
 
     tap: bool
     packet_information: bool
@@ -32,12 +35,15 @@ class TunInfo:
     multi_queue: bool
     persistent: bool
     queues: int
-    """How many are open, in all processes together."""
+    """The number of open queues, in all processes together."""
 
 
 def tun_info(name: str) -> TunInfo | None:
-    """Of the interface `name` in the present network namespace; None where it is no TUN or TAP (or where the kernel
-    is older than 4.16 and does not say). Raises RefusedError where there is no such interface."""
+    """Return the properties of the interface `name` in the present network namespace.
+
+    Return None if it is no TUN or TAP, or if the kernel is older than 4.16. Raise RefusedError if there is no such
+    interface.
+    """
     packed = os.fsencode(name) + b"\0"
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _IFLA_IFNAME) + packed.ljust(
         -len(packed) // 4 * -4, b"\0"
@@ -67,7 +73,7 @@ def tun_info(name: str) -> TunInfo | None:
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and value of each attribute."""
+    """Yield type and value of each attribute."""
     while len(data) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data)
         if length < _ATTRIBUTE.size:

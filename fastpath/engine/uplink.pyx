@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory of a way to the remotes (src/uplink.h)."""
+"""The sending side of a worker (src/uplink.h)."""
 
 import os
 import socket
@@ -7,18 +7,22 @@ import socket
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels cimport FP_UPLINK_MEMORY, aligned_alloc, fp_udp_out
+from fastpath.kernels.system cimport aligned_alloc
+from fastpath.kernels.tables cimport FP_UPLINK_MEMORY
+from fastpath.kernels.udp cimport fp_udp_out
 
 
 def udp_port_of(fd):
-    """The UDP port that a socket is bound to."""
+    """Return the UDP port that a socket is bound to."""
     with socket.socket(fileno=os.dup(fd)) as copy:
         return copy.getsockname()[1]
 
 
 cdef class Uplink:
-    """Sends by these sockets (file descriptors), which are not ours to close. `gso` says that packets may be
-    sent in trains. Used by one thread at a time."""
+    """Sends by these sockets (file descriptors), which the caller closes. `gso` allows trains of packets.
+
+    One thread at a time may use it.
+    """
 
     def __cinit__(self, list send, *, int family, bint gso):
         self.c.outlets = len(send)

@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels cimport (
-    epoll_event,
-    fp_arrival,
-    fp_burst,
-    fp_context,
-    fp_frame,
-    fp_pace,
-    fp_port,
-    fp_source,
-    fp_udp_in,
-)
+from fastpath.kernels.arrival cimport fp_source
+from fastpath.kernels.merge cimport fp_burst
+from fastpath.kernels.pace cimport fp_pace
+from fastpath.kernels.system cimport epoll_event
+from fastpath.kernels.tables cimport fp_context, fp_frame, fp_port
+from fastpath.kernels.udp cimport fp_arrival, fp_udp_in
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink
 

@@ -14,32 +14,35 @@ from libc.errno cimport EAGAIN, EBADFD, EINTR, ENODEV, ENOENT, ENXIO, EPIPE, err
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels cimport (
+from fastpath.kernels.arrival cimport fp_decap, fp_source_forget, fp_source_look, fp_source_mark, fp_train_unit
+from fastpath.kernels.capture cimport fp_capture_arrival
+from fastpath.kernels.dest cimport FP_BURST, FP_DEST_NONE, FP_DEST_PORT, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_make
+from fastpath.kernels.forward cimport fp_deliver, fp_forward
+from fastpath.kernels.merge cimport (
+    FP_SPARE_SIZE,
+    fp_burst,
+    fp_burst_clear,
+    fp_burst_end,
+    fp_burst_follow,
+    fp_burst_new_train,
+    fp_burst_take,
+)
+from fastpath.kernels.offload cimport fp_offload_measure
+from fastpath.kernels.pace cimport (
+    fp_pace_clock,
+    fp_pace_gather,
+    fp_pace_init,
+    fp_pace_look,
+    fp_pace_slept,
+    fp_pace_yielded,
+)
+from fastpath.kernels.system cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
+    EPOLLIN,
     EPOLL_CLOEXEC,
     EPOLL_CTL_ADD,
     EPOLL_CTL_DEL,
-    EPOLLIN,
-    FP_BURST,
-    FP_DEST_NONE,
-    FP_DEST_PORT,
-    FP_DROP_NONE,
-    FP_DROP_ambiguous_train,
-    FP_DROP_bad_super_frame,
-    FP_DROP_runt,
-    FP_DROP_unknown_vtep,
-    FP_ETHERNET_SIZE,
-    FP_EVENT_merged,
-    FP_EVENT_read_failed,
-    FP_EVENT_receive_failed,
-    FP_EVENT_trains_received,
-    FP_EVENT_wait_failed,
-    FP_FRAME_SIZE,
-    FP_HEADROOM,
-    FP_SPARE_SIZE,
-    FP_TAP_ROOM,
-    FP_VXLAN_SIZE,
     aligned_alloc,
     epoll_create1,
     epoll_ctl,
@@ -48,47 +51,38 @@ from fastpath.kernels cimport (
     eventfd,
     eventfd_read,
     eventfd_write,
-    fp_arrival,
-    fp_burst,
-    fp_burst_clear,
-    fp_burst_end,
-    fp_burst_follow,
-    fp_burst_new_train,
-    fp_burst_take,
-    fp_capture_arrival,
-    fp_count,
+    sched_yield,
+)
+from fastpath.kernels.tables cimport (
     fp_count_drop,
     fp_count_event,
     fp_count_in,
-    fp_decap,
-    fp_deliver,
-    fp_dest_make,
     fp_drop,
-    fp_forward,
     fp_forwarder,
     fp_frame,
     fp_now,
-    fp_offload_measure,
-    fp_pace_clock,
-    fp_pace_gather,
-    fp_pace_init,
-    fp_pace_look,
-    fp_pace_slept,
-    fp_pace_yielded,
     fp_port,
     fp_port_get,
-    fp_source_forget,
-    fp_source_look,
-    fp_source_mark,
-    fp_tap_read,
-    fp_train_unit,
     fp_turn_begin,
     fp_turn_end,
-    fp_udp_in,
-    fp_udp_receive,
     fp_uplink_flush,
-    sched_yield,
 )
+from fastpath.kernels.tally cimport (
+    FP_DROP_NONE,
+    FP_DROP_ambiguous_train,
+    FP_DROP_bad_super_frame,
+    FP_DROP_runt,
+    FP_DROP_unknown_vtep,
+    FP_EVENT_merged,
+    FP_EVENT_read_failed,
+    FP_EVENT_receive_failed,
+    FP_EVENT_trains_received,
+    FP_EVENT_wait_failed,
+    fp_count,
+)
+from fastpath.kernels.tap cimport FP_TAP_ROOM, fp_tap_read
+from fastpath.kernels.udp cimport fp_arrival, fp_udp_in, fp_udp_receive
+from fastpath.kernels.wire cimport FP_ETHERNET_SIZE, FP_VXLAN_SIZE
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink
 
@@ -169,32 +163,36 @@ cdef class Worker:
             raise OSError(f"cannot watch file descriptor {fd}")
 
     def watch(self, int fd, uint32_t port):
-        """Read frames of the port with this index from `fd`, from now on."""
+        """Read frames of the port with this index from `fd`."""
         self.add(fd, port)
 
     def unwatch(self, int fd):
-        """Stop reading from `fd`. No error where it is not watched (any more)."""
+        """Stop reading from `fd`. It is no error if `fd` is not watched."""
         cdef epoll_event event
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
 
     def stop(self):
-        """Let `run` return after the present turn."""
+        """Make `run` return after the present turn."""
         self.stopping = True
         eventfd_write(self.wake, 1)
 
     def fileno(self):
-        """What to wait on for something to be served."""
+        """Return the file descriptor to wait on for work."""
         return self.epoll
 
     def poll(self):
-        """Take one turn in the calling thread, without waiting; how many sources had something to read."""
+        """Take one turn in the calling thread, without waiting.
+
+        Return how many sources were ready, and how many frames and messages they gave.
+        """
         cdef int served
+        self.handled = 0
         with nogil:
             served = self.turn(0)
-        return served
+        return served, self.handled
 
     cdef void failed(self, uint32_t event) noexcept nogil:
-        """Count what belongs to no segment."""
+        """Count an event that belongs to no segment."""
         fp_count(&self.context.tables.tally[self.context.worker].events[event], 1)
 
     cdef void forget(self, fp_port *port) noexcept nogil:
@@ -203,14 +201,14 @@ cdef class Worker:
             self.failed(FP_EVENT_wait_failed)  # ENOENT: control was quicker
 
     cdef void lost_port(self, fp_port *port) noexcept nogil:
-        """The interface was deleted: stop reading from it, and tell control."""
+        """Stop reading from a port whose interface was deleted, and notify control."""
         port.gone = True
         self.forget(port)
         if eventfd_write(self.attention, 1) != 0 and errno != EAGAIN:  # EAGAIN: it is told already
             self.failed(FP_EVENT_wait_failed)
 
     cdef uint32_t decide(self, fp_frame *frames, uint32_t count) noexcept nogil:
-        """Ask the forwarder of the first run of frames of one forwarder; how many those are."""
+        """Ask the forwarder of the first frame about all frames up to one of another forwarder. Return their number."""
         cdef const fp_forwarder *forwarder = frames[0].segment.forwarder
         cdef uint32_t last = 1
         while last < count and frames[last].segment.forwarder == forwarder:
@@ -232,7 +230,7 @@ cdef class Worker:
         fp_uplink_flush(&self.context, self.context.uplink)
 
     cdef void end_burst(self) noexcept nogil:
-        """Pass on what was taken so far."""
+        """Forward the burst."""
         cdef fp_frame *frame
         cdef uint32_t i
         for i in range(self.burst.count):
@@ -244,7 +242,7 @@ cdef class Worker:
         fp_burst_clear(self.burst)
 
     cdef bint strip(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos) noexcept nogil:
-        """Make the next frame of what is in a packet. False: it was dropped."""
+        """Make the next frame of the content of a packet. Return False if it was dropped."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         cdef uint32_t reason
         frame.data = packet
@@ -260,7 +258,7 @@ cdef class Worker:
 
     cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
                    const uint8_t *room_end) noexcept nogil:
-        """One packet: check it, strip it, and merge it into the frame before or keep it as the next."""
+        """Check a packet, strip it, and merge its frame into the one before, or keep it as the next."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         if not self.strip(packet, length, super_size, tos):
             return
@@ -273,7 +271,7 @@ cdef class Worker:
             self.end_burst()
 
     cdef void refuse(self, const fp_arrival *arrival, uint32_t reason) noexcept nogil:
-        """Discard a whole message, without a look at its packets."""
+        """Discard a whole message, without reading its packets."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
         frame.segment = NULL
@@ -284,7 +282,7 @@ cdef class Worker:
         fp_count_drop(&self.context, frame, reason)
 
     cdef void arrive(self, fp_arrival *arrival) noexcept nogil:
-        """One message: a packet, or a train of packets. The buffer's end is room for merges."""
+        """Take a message: a packet, or a train of packets. The end of its buffer is room for merges."""
         cdef const uint8_t *room_end = arrival.data + FP_VXLAN_SIZE + FP_FRAME_SIZE
         cdef uint32_t unit = fp_train_unit(self.context.tables, arrival.data, arrival.length, arrival.size)
         cdef uint32_t length, at = 0
@@ -326,7 +324,7 @@ cdef class Worker:
         self.room = <uint32_t>max(1, min(<uint64_t>FP_BURST, READ_AT_ONCE * <uint64_t>count // (total + 1)))
 
     cdef bint enter(self, fp_frame *frame, const fp_port *port) noexcept nogil:
-        """Take a parsed frame that came from a port. False: it was dropped."""
+        """Take a parsed frame that came from a port. Return False if it was dropped."""
         frame.source = fp_dest_make(FP_DEST_PORT, port.index)
         frame.segment = port.segment
         frame.vni = 0
@@ -377,8 +375,10 @@ cdef class Worker:
             self.from_port(<uint32_t>what)
 
     cdef int turn(self, int timeout_ms) noexcept nogil:
-        """Sleep until something is ready or the time is up (-1: no limit), and serve it all. Between
-        turns the worker holds nothing that control may withdraw."""
+        """Sleep until something is ready or the time is up (-1: no limit), and serve all that is ready.
+
+        Between turns the worker holds nothing that control may withdraw.
+        """
         cdef int i, count = epoll_wait(self.epoll, self.events, READY, timeout_ms)
         if count < 0 and errno != EINTR:
             self.failed(FP_EVENT_wait_failed)
@@ -394,7 +394,7 @@ cdef class Worker:
         return count
 
     cdef uint64_t let_others(self, uint64_t now) noexcept nogil:
-        """Let others have this core for a moment; returns the time after it."""
+        """Yield this core for a moment. Return the time after that."""
         cdef uint64_t after
         sched_yield()
         after = fp_pace_clock()
@@ -402,7 +402,7 @@ cdef class Worker:
         return after
 
     cdef void loop(self) noexcept nogil:
-        """Turn, and look for work for a while before going to sleep: to be woken takes longer."""
+        """Turn until `stop`. Poll for work for a while before going to sleep: waking up takes longer."""
         cdef uint64_t now = fp_pace_clock(), since = now, until
         while not self.stopping:
             if self.turn(0) != 0:
@@ -421,7 +421,7 @@ cdef class Worker:
                 since = now
 
     def run(self, core=None):
-        """Turn until `stop` is called. The body of the worker's thread, which stays on `core`."""
+        """Turn until `stop` is called, on `core` if it is given. This is the body of the worker's thread."""
         if core is not None:
             os.sched_setaffinity(0, [core])  # of this thread
         with nogil:

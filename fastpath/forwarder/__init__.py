@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What decides where frames go."""
+"""Forwarders: they decide where frames go."""

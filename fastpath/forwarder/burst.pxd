@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t
 
-from fastpath.kernels cimport fp_frame, fp_record, fp_room
+from fastpath.kernels.rewrite cimport fp_record, fp_room
+from fastpath.kernels.tables cimport fp_frame
 
 
 # Deliver the frame at a place now; whether that could be.

@@ -3,16 +3,11 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastpath.kernels cimport (
-    FP_DEFERRED_BURST,
-    FP_DEST_DEFERRED,
-    FP_DEST_PORT,
-    FP_DEST_REMOTE,
+from fastpath.kernels.dest cimport FP_DEST_DEFERRED, FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_kind, fp_dest_make
+from fastpath.kernels.forward cimport FP_DEFERRED_BURST
+from fastpath.kernels.rewrite cimport (
     FP_SIDE_DESTINATION,
     FP_SIDE_SOURCE,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_frame,
     fp_record,
     fp_rewrite_ip,
     fp_rewrite_mac,
@@ -24,6 +19,7 @@ from fastpath.kernels cimport (
     fp_room,
     fp_side,
 )
+from fastpath.kernels.tables cimport fp_frame
 
 from fastpath.addresses import IPAddress, parse_host, parse_mac
 from fastpath.errors import UsageError
@@ -46,7 +42,7 @@ cdef int load() except -1:
 
 
 cdef class FrameBytes:
-    """The buffer behind a memoryview of a frame. It keeps the memory alive, not what stands in it."""
+    """The buffer behind a memoryview of a frame. It keeps the memory alive, but not its content."""
 
     cdef uint8_t *data
     cdef Py_ssize_t shape[1]
@@ -71,9 +67,10 @@ cdef class FrameBytes:
 
 
 cdef class Burst:
-    """Up to 256 frames on which a forwarder has to decide. Every column of `record.RECORD` is an attribute,
-    an array with an element for each frame; `out` is to be filled in. What is seen through it stays
-    valid until `forward` returns. `now` is the time in seconds, from any beginning.
+    """Up to 256 frames for a forwarder to decide on.
+
+    Every column of `record.RECORD` is an attribute: an array with an element for each frame. The forwarder fills in
+    `out`. All arrays and views are valid until `forward` returns. `now` is a time in seconds.
     """
 
     def __cinit__(self, owner):
@@ -99,7 +96,7 @@ cdef class Burst:
         self.writable, self.now = writable, now
 
     cdef void end(self):
-        """What was handed out to be written to must not be from now on: the memory will be another frame's."""
+        """Make the arrays that were handed out read-only: their memory is for other frames from now on."""
         self.count = 0
         self.present = {}
         for view in self.views:
@@ -114,7 +111,7 @@ cdef class Burst:
 
     @property
     def records(self):
-        """All columns, as one structured array that may not be written to."""
+        """All columns, as one structured array, read-only."""
         view = self.array[: self.count]
         view.flags.writeable = False
         return view
@@ -129,8 +126,11 @@ cdef class Burst:
 
     @property
     def out(self):
-        """Where each frame goes: a port's or remote's number, FLOOD, DROP, a reason of one's own, or PASS
-        (the default): the next forwarder of the chain decides."""
+        """Where each frame goes: the number of a port or remote, FLOOD, DROP, one of the forwarder's own reasons, or
+        PASS.
+
+        PASS is the default: the next forwarder of the chain decides.
+        """
         return self.__getattr__("out")
 
     @out.setter
@@ -153,7 +153,7 @@ cdef class Burst:
         return self.out >> FROM == FP_DEST_REMOTE
 
     cdef list where(self, which):
-        """The indices that a mask, an array of indices or one index stands for. Raises IndexError."""
+        """Return the indices that a mask, an array of indices or one index stands for. Raise IndexError."""
         cdef Py_ssize_t i
         found = np.atleast_1d(np.asarray(which))
         if found.dtype == np.bool_:
@@ -170,8 +170,11 @@ cdef class Burst:
         return &self.frames[self.place[i]]
 
     def frame(self, Py_ssize_t i):
-        """The bytes of frame `i` from its Ethernet header on, as a memoryview; it can be written to if the
-        forwarder `rewrites`. A checksum may be unfinished, and a frame stand for many (`segments`)."""
+        """Return the bytes of frame `i` from its Ethernet header on, as a memoryview.
+
+        It is writable if the forwarder `rewrites`. A checksum may be unfinished, and a super-frame stands for many
+        frames (`segments`).
+        """
         cdef FrameBytes result
         cdef fp_frame *frame
         if not 0 <= i < self.count:
@@ -189,14 +192,16 @@ cdef class Burst:
         return view
 
     def copy(self, which, to):
-        """Send copies of frames to a port or remote besides. They show the frame as it leaves the forwarder."""
+        """Send also copies of frames to a port or remote. They show the frame as it leaves the forwarder."""
         cdef uint32_t target = to
         for i in self.where(which):
             self.copies.append((self.place[i], target))
 
     def send(self, which, to):
-        """Send frames to a port or remote at once, as they are now, and set `out` to SENT. So one frame can go to
-        several in several forms: change it and send it again."""
+        """Send frames to a port or remote at once, as they are now, and set `out` to SENT.
+
+        So one frame can be sent several times in different forms: change it and send it again.
+        """
         cdef Py_ssize_t i
         cdef uint32_t target = to
         if fp_dest_kind(target) not in (FP_DEST_PORT, FP_DEST_REMOTE):
@@ -211,7 +216,7 @@ cdef class Burst:
         return 0
 
     cdef object change(self, operation change_one, which, values, dtype, int side=0, tuple shape=()):
-        """Change frames, each to its value or all to one; a mask of those that could be."""
+        """Change frames, each to its value or all to one value. Return a mask of the frames that were changed."""
         cdef Py_ssize_t i
         self.check_writable()
         indices = self.where(which)
@@ -222,9 +227,11 @@ cdef class Burst:
         return done
 
     def set_src_mac(self, which, mac):
-        """Write other source addresses: numbers, or one address in any form. As with all that follows, `which` is a mask, indices or one index, the
-        value one for all or one for each; the result is a mask of the frames that were changed. The columns
-        go on showing the frames as they came."""
+        """Write other source addresses: numbers, or one address in any form.
+
+        As in the methods that follow, `which` is a mask, indices or one index, and the value is one for all frames or
+        one for each. Return a mask of the frames that were changed. The columns still show the frames as they came.
+        """
         return self.change(set_mac, which, mac_values(mac), np.uint64, FP_SIDE_SOURCE)
 
     def set_dst_mac(self, which, mac):
@@ -240,11 +247,13 @@ cdef class Burst:
         return self.change(set_ip, which, ip_values(ip, 4), np.uint32, FP_SIDE_DESTINATION)
 
     def set_src_ip6(self, which, ip):
-        """Write other IPv6 source addresses (upper and lower half, or one as text) into IPv6 packets that are no fragments."""
+        """Write other IPv6 source addresses (upper and lower half, or one as text) into IPv6 packets that are no
+        fragments."""
         return self.change(set_ip6, which, ip_values(ip, 6), np.uint64, FP_SIDE_SOURCE, (2,))
 
     def set_dst_ip6(self, which, ip):
-        """Write other IPv6 destination addresses (upper and lower half, or one as text) into IPv6 packets that are no fragments."""
+        """Write other IPv6 destination addresses (upper and lower half, or one as text) into IPv6 packets that are no
+        fragments."""
         return self.change(set_ip6, which, ip_values(ip, 6), np.uint64, FP_SIDE_DESTINATION, (2,))
 
     def set_src_port(self, which, udp_or_tcp_port):
@@ -256,7 +265,7 @@ cdef class Burst:
         return self.change(set_port, which, udp_or_tcp_port, np.uint16, FP_SIDE_DESTINATION)
 
     def decrement_ttl(self, which):
-        """One less in TTL or hop limit; not changed are those where nothing would be left."""
+        """Decrement TTL or hop limit, except where it would become 0."""
         return self.change(take_one_from_ttl, which, 0, np.uint8)
 
     def push_vlan(self, which, vlan):
@@ -264,12 +273,12 @@ cdef class Burst:
         return self.change(push_tag, which, vlan, np.uint16)
 
     def pop_vlan(self, which):
-        """Take the outer VLAN tag off."""
+        """Remove the outer VLAN tag."""
         return self.change(pop_tag, which, 0, np.uint8)
 
     def replace(self, Py_ssize_t i, data):
-        """Put another frame in the place of frame `i`: 14 bytes at least, at most 64 more than it has. Returns
-        whether it was."""
+        """Replace frame `i` by another one of at least 14 bytes, and at most 64 more than it has. Return whether it
+        was."""
         cdef bytes wanted = bytes(data)
         self.check_writable()
         self.where(i)
@@ -277,12 +286,12 @@ cdef class Burst:
 
 
 def mac_values(mac):
-    """Return what numpy makes numbers of. Raise UsageError for text or bytes that are no MAC address."""
+    """Return a value that numpy can convert to numbers. Raise UsageError for text or bytes that are no MAC address."""
     return parse_mac(mac) if isinstance(mac, str | bytes | bytearray | memoryview) else mac
 
 
 def ip_values(ip, version):
-    """Return what numpy makes numbers of. Raise UsageError for what is not an address of that version."""
+    """Return a value that numpy can convert to numbers. Raise UsageError if it is no address of that version."""
     if not isinstance(ip, str | IPAddress):
         return ip
     address = parse_host(ip)

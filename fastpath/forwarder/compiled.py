@@ -58,12 +58,12 @@ class Program:
                 raise self.error(f"nothing is declared for its parameter {name}: there are {', '.join(declared)}")
 
     def error(self, what: str) -> UsageError:
-        """One line that says where the function is."""
+        """Return an error whose one line tells where the function is."""
         return UsageError(f"{self.where}: {self.function.__name__}: {what}")
 
     @property
     def address(self) -> int:
-        """Of the compiled function, as the workers call it. Raises UsageError where it cannot be compiled."""
+        """Return the address of the compiled function. Raise UsageError if it cannot be compiled."""
         with self._lock:
             if self._compiled is None:
                 self._compiled = self._compile()
@@ -81,7 +81,7 @@ class Program:
 
     def _compile(self) -> Any:
         try:
-            import numba  # noqa: PLC0415 – heavy, and needed only by whoever compiles
+            import numba  # noqa: PLC0415 – heavy, and needed only to compile
             from numba import types  # noqa: PLC0415
         except ImportError as error:
             raise self.error(f"it is compiled by numba, which is not installed ({error}): pip install numba") from error
@@ -102,7 +102,7 @@ class Program:
 
 
 def reason(error: Exception, function: Function) -> str:
-    """The gist of numba's many lines: what is wrong, and in which line of the function's file."""
+    """Return the essence of numba's many lines: what is wrong, and in which line of the function's file."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if line and not line.startswith(("Failed in", "- ", "During", "Traceback"))]
@@ -111,7 +111,7 @@ def reason(error: Exception, function: Function) -> str:
 
 
 class Compiled(CompiledForwarder):
-    """What `compiled` makes subclasses of. Keywords fill the declared arrays: `limiter(rate=1000)`."""
+    """The base class of what `compiled` returns. Keywords fill the declared arrays: `limiter(rate=1000)`."""
 
     program: Program
 
@@ -162,7 +162,7 @@ def compiled(
     bounds_checked: bool = True,
     **arrays: Array,
 ) -> type[Compiled] | Callable[[Function], type[Compiled]]:
-    """Make a forwarder class of a function over a burst, an array of `record.RECORD`: docs/forwarders-numba.md.
+    """Return a forwarder class for a function over a burst, an array of `record.RECORD` (docs/forwarders-numba.md).
 
     Its first parameter is the burst; the others have the names of declared arrays (memory of the forwarder's, which
     starts with these contents), reasons (decisions to discard a frame), counters (arrays of one number), or `now` and

@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A forwarder that is one compiled function, called within the workers (src/compiled.h)."""
+"""A forwarder that is one compiled function, called by the workers (src/compiled.h)."""
 
 from libc.stddef cimport size_t
 from libc.stdlib cimport calloc, free
 
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport (
-    FP_DEST_DROP,
-    FP_DROP_OWN,
-    fp_compiled,
-    fp_compiled_forward,
-    fp_compiled_function,
-    fp_dest_make,
-    fp_forwarder,
-)
+from fastpath.kernels.dest cimport FP_DEST_DROP, fp_dest_make
+from fastpath.kernels.forward cimport fp_compiled, fp_compiled_forward, fp_compiled_function
+from fastpath.kernels.tables cimport FP_DROP_OWN, fp_forwarder
 
 from fastpath.errors import UsageError
 
@@ -21,7 +15,7 @@ FIRST_REASON = fp_dest_make(FP_DEST_DROP, FP_DROP_OWN)  # the number of a forwar
 
 
 cdef class CompiledForwarder(Forwarder):
-    """The base of what `compiled` makes."""
+    """The base class of compiled forwarders."""
 
     cdef fp_compiled compiled
     cdef object kept
@@ -34,8 +28,11 @@ cdef class CompiledForwarder(Forwarder):
         free(self.compiled.arrays)
 
     def install(self, size_t address, list arrays, reasons, counters):
-        """Call the function at `address`, of type fp_compiled_function, with the addresses of these arrays of numpy.
-        Once only, and before anything else names a reason or a counter. The caller keeps the function alive."""
+        """Set the function to call: the address of an fp_compiled_function, which gets the addresses of these numpy
+        arrays.
+
+        Call this once, and before anything else names a reason or a counter. The caller keeps the function alive.
+        """
         if self.compiled.function != NULL or self.own_names:
             raise UsageError(f"{self.name} has its function already")
         self.kept = arrays

@@ -3,32 +3,16 @@
 
 A forwarder is a C function over a burst (struct fp_forwarder in src/tables.h). It runs in every worker
 at once, without the GIL, and sets each frame's target. Whatever it sets, delivery checks. One that is
-written in Python runs on a thread of its own instead: fastpath/engine/deferred.pyx.
+written in Python runs on a thread of its own instead: fastpath/engine/forwarder_thread.pyx.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels cimport (
-    FP_CHAIN,
-    FP_COUNTERS,
-    FP_DEST_DEFERRED,
-    FP_DEST_DROP,
-    FP_DEST_FLOOD,
-    FP_DEST_NONE,
-    FP_DROP_OWN,
-    FP_DROP_forwarder,
-    FP_OWN,
-    fp_bridge_forward,
-    fp_chain_forward,
-    fp_context,
-    fp_count,
-    fp_counter,
-    fp_counter_read,
-    fp_dest_make,
-    fp_forwarder,
-    fp_frame,
-)
+from fastpath.kernels.dest cimport FP_DEST_DEFERRED, FP_DEST_DROP, FP_DEST_FLOOD, FP_DEST_NONE, fp_dest_make
+from fastpath.kernels.forward cimport FP_CHAIN, fp_bridge_forward, fp_chain_forward
+from fastpath.kernels.tables cimport FP_COUNTERS, FP_DROP_OWN, FP_OWN, fp_context, fp_forwarder, fp_frame
+from fastpath.kernels.tally cimport FP_DROP_forwarder, fp_count, fp_counter, fp_counter_read
 
 from fastpath.errors import ConflictError, UsageError
 
@@ -51,9 +35,11 @@ cdef void call_method(const fp_forwarder *self, const fp_context *context,
 
 
 cdef class Forwarder:
-    """The base class. Subclasses in Python define `forward(self, burst)`, those in Cython override the C method
-    of that name. `start` is called when a segment takes the forwarder, before its first frame; `stop` after
-    its last; `tick` every `tick_interval` seconds, if that is set. One forwarder serves one segment at a time.
+    """The base class of forwarders.
+
+    Subclasses in Python define `forward(self, burst)`; those in Cython override the C method of that name. `start` is
+    called when a segment takes the forwarder, before the first frame; `stop` after the last one; `tick` every
+    `tick_interval` seconds, if that is set. One forwarder serves one segment at a time.
     """
 
     tick_interval = None  # seconds
@@ -69,54 +55,61 @@ cdef class Forwarder:
         free(self.own)
 
     def start(self):
-        """Get ready; `segment`, `port` and `remote` can be used from now on. What it raises keeps the
-        segment's present forwarder in place."""
+        """Get ready. `segment`, `port` and `remote` can be used from now on.
+
+        If this raises an exception, the segment keeps its present forwarder.
+        """
 
     def stop(self):
-        """Tidy up. What it raises is logged."""
+        """Clean up. An exception is logged."""
 
     def tick(self):
-        """Do what has to be done from time to time. What it raises is logged."""
+        """Do periodic work. An exception is logged."""
 
     def __or__(self, other):
-        """`acl | bridge`: each sees what those before it left undecided (PASS)."""
+        """Return a chain, `acl | bridge`: each sees the frames that those before it left undecided (PASS)."""
         return Chain(*elements_of(self), *elements_of(other)) if isinstance(other, Forwarder) else NotImplemented
 
     @property
     def name(self):
-        """What it is called in lists."""
+        """The name of the forwarder in lists."""
         return type(self).__name__
 
     @property
     def deferred(self):
-        """Whether it runs on a thread of its own, being written in Python."""
+        """Whether the forwarder is written in Python, and so runs on its own thread."""
         return hasattr(type(self), "forward")
 
     def port(self, str name):
-        """The number by which frames name a port of the segment, in `burst.port` and `burst.out`. Raises
-        ConflictError where there is none of that name."""
+        """Return the number of a port of the segment, as in `burst.port` and `burst.out`.
+
+        Raise ConflictError if there is no port of that name.
+        """
         for port in self.segment.ports:
             if port.name == name:
                 return port.number
         raise ConflictError(f"VNI {self.segment.vni} has no port named {name}")
 
     def remote(self, address, udp_port=None):
-        """The number of a remote, which it keeps while the segment has this forwarder. Numbers of remotes that frames
-        came from, in `burst.port`, are good for ten minutes after the last such frame (engine.REMEMBERED_S)."""
+        """Return the number of a remote, which it keeps while the segment has this forwarder.
+
+        The number of a remote in `burst.port` is valid for ten minutes after the last frame from there
+        (engine.REMEMBERED_S).
+        """
         return self.segment.hold_remote(self, address, udp_port)
 
     @property
     def flood_list(self):
-        """The numbers of all remotes on the segment's flood list at this moment."""
+        """Return the numbers of all remotes on the segment's flood list at this moment."""
         return self.segment.remote_numbers()
 
     @property
     def now(self):
-        """The time in seconds, from any beginning; the same clock as `burst.now`."""
+        """The time in seconds, on the same clock as `burst.now`."""
         return self.segment.now
 
     def counter(self, str name):
-        """The index of a counter of one's own, which `fastpath stats` shows by this name."""
+        """Return the index of a counter of the forwarder, which `fastpath stats` shows by this name."""
         if name in self.own_names:
             return self.own_names.index(name)
         if len(self.own_names) == FP_OWN:
@@ -130,19 +123,19 @@ cdef class Forwarder:
         return len(self.own_names) - 1
 
     def reason(self, str name):
-        """A decision to discard a frame, counted by this name (and as `forwarder` with all others)."""
+        """Return a decision to discard a frame, counted by this name, and as `forwarder` with all others."""
         cdef uint32_t index = self.counter(name)
         self.c.reasons = True
         return fp_dest_make(FP_DEST_DROP, FP_DROP_OWN + index)
 
     def count(self, str name, by=1):
-        """Add to a counter of one's own, from `forward` or `tick` in Python."""
+        """Add to a counter of the forwarder, from `forward` or `tick` in Python."""
         cdef uint32_t index = self.counter(name)
         fp_count(&self.own[(FP_COUNTERS - 1) * FP_OWN + index], by)
 
     @property
     def counters(self):
-        """{name: number} of all reasons and counters of one's own."""
+        """{name: number} of all reasons and counters of the forwarder."""
         cdef uint32_t i, index
         cdef uint64_t total
         result = {}
@@ -166,22 +159,24 @@ cdef class Forwarder:
 
 
 cdef class LearningBridge(Forwarder):
-    """Learns source addresses, sends to where the destination was learned, floods the rest, and never
-    sends from remote to remote (src/bridge.h). The default."""
+    """The default: learns source addresses, sends frames to where their destination was learned, and floods the rest.
+
+    It never sends from remote to remote (src/bridge.h).
+    """
 
     def __cinit__(self):
         self.c.forward = fp_bridge_forward
 
 
 cdef class Hub(Forwarder):
-    """Floods every frame and learns nothing. Useful to see what the bridge is good for."""
+    """Floods every frame and learns nothing, for comparison with the bridge."""
 
     def __cinit__(self):
         self.c.forward = hub_forward
 
 
 cdef class Chain(Forwarder):
-    """Forwarders that are asked one after the other, until a frame is decided on."""
+    """Forwarders that are asked one after the other, until a frame has a decision."""
 
     def __cinit__(self, *elements):
         cdef Forwarder element
@@ -216,5 +211,5 @@ cdef class Chain(Forwarder):
 
 
 def elements_of(Forwarder forwarder not None):
-    """Those of a chain, or the forwarder itself."""
+    """Return the forwarders of a chain, or the forwarder itself."""
     return forwarder.elements if isinstance(forwarder, Chain) else (forwarder,)

@@ -21,7 +21,7 @@ MAX_CAPACITY = 1 << 26
 
 
 cdef inline uint64_t mix(uint64_t key) noexcept nogil:
-    """The finaliser of MurmurHash3: every bit of the key decides about every bit of the result."""
+    """Return a hash of the key. This is the finaliser of MurmurHash3: every bit of the key affects every bit of it."""
     key ^= key >> 33
     key *= 0xFF51AFD7ED558CCDULL
     key ^= key >> 33
@@ -30,12 +30,11 @@ cdef inline uint64_t mix(uint64_t key) noexcept nogil:
 
 
 cdef class Table:
-    """From keys (64-bit numbers) to rows of columns, of which there are `capacity`.
+    """A map from keys (64-bit numbers) to the `capacity` rows of columns.
 
-    A column is an array with two more elements. The first of them, row `capacity`, keeps the column's
-    default: it is what a key that is not there is said to be in, so never write to what `find` returned
-    unless it is a row below `capacity`. The other one is for keys that found no room: it may be
-    written to, and nobody reads it. Rows that were removed have the defaults again.
+    A column is an array with two more elements. Row `capacity` keeps the column's default. `find` returns it for keys
+    that are not there, so write only to rows below `capacity`. Row `capacity` + 1 is for keys that found no room: it
+    may be written to, and nobody reads it. Rows that were removed have the defaults again.
     """
 
     cdef readonly int64_t capacity
@@ -55,7 +54,7 @@ cdef class Table:
         self.capacity = capacity
         slots = 1 << (2 * capacity - 1).bit_length()  # half full at most
         self.mask = slots - 1
-        self.seed = secrets.randbits(64)  # so that nobody outside can aim for one neighbourhood
+        self.seed = secrets.randbits(64)  # so that a sender cannot aim for one neighbourhood
         self.keys_array = np.zeros(capacity + 2, np.uint64)
         self.key_of_row = self.keys_array
         self.slots_array = np.empty(slots, np.uint32)
@@ -83,20 +82,20 @@ cdef class Table:
         return np.flatnonzero(self.used_array)
 
     def column(self, dtype, default=0):
-        """A new column: an array of `capacity` + 2 elements, `default` in all of them."""
+        """Return a new column: an array of `capacity` + 2 elements, all of them `default`."""
         array = np.full(self.capacity + 2, default, dtype)
         self.columns.append((array, default))
         return array
 
     cdef uint64_t place(self, uint64_t key) noexcept nogil:
-        """The slot that has the key, or the empty one where it belongs."""
+        """Return the slot that has the key, or the empty one where it belongs."""
         cdef uint64_t at = mix(key ^ self.seed) & self.mask
         while self.slot[at] != EMPTY and self.key_of_row[self.slot[at]] != key:
             at = (at + 1) & self.mask
         return at
 
     def find(self, keys):
-        """The row of each key, `capacity` for those that are not there."""
+        """Return the row of each key, and `capacity` for keys that are not there."""
         cdef const uint64_t[::1] wanted = np.ascontiguousarray(keys, np.uint64)
         cdef Py_ssize_t i, count = wanted.shape[0]
         result = np.empty(count, np.int64)
@@ -108,7 +107,7 @@ cdef class Table:
         return result
 
     def add(self, keys):
-        """The row of each key, of which the new ones take free rows; `capacity` + 1 where none is left."""
+        """Return the row of each key. New keys take free rows; without a free row it is `capacity` + 1."""
         cdef const uint64_t[::1] wanted = np.ascontiguousarray(keys, np.uint64)
         cdef Py_ssize_t i, count = wanted.shape[0]
         result = np.empty(count, np.int64)
@@ -128,7 +127,7 @@ cdef class Table:
         return result
 
     def remove(self, rows):
-        """Free these rows; those that are not in use are passed over."""
+        """Free these rows. Rows that are not in use are ignored."""
         cdef int64_t row
         doomed = np.unique(np.asarray(rows, np.int64))
         doomed = doomed[(doomed >= 0) & (doomed < self.capacity)]
@@ -143,7 +142,7 @@ cdef class Table:
             array[doomed] = default
 
     cdef void vacate(self, uint64_t hole) noexcept nogil:
-        """Empty a slot, and move up what could not be found behind it any more (Knuth 6.4, algorithm R)."""
+        """Empty a slot, and move up entries that could not be found behind it any more (Knuth 6.4, algorithm R)."""
         cdef uint64_t at = hole, home
         while True:
             at = (at + 1) & self.mask

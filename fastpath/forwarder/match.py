@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters over bursts, from words: what rules in a file or on a command line are made of.
+"""Filters over bursts, for rules in a file or on a command line.
 
 web = Match({"dst_ip": "10.0.0.0/8", "protocol": "tcp", "dst_port": [80, 443, "8000-8999"]})
 burst.out[web(burst)] = DROP
@@ -55,7 +55,7 @@ class Match:
         self.tests = [any_of(column, value) for column, value in wanted.items()]
 
     def __call__(self, burst: Burst) -> Mask:
-        """A mask over the frames of the burst."""
+        """Return a mask over the frames of the burst."""
         result = np.ones(len(burst), np.bool_)
         for test in self.tests:
             result &= test(burst)
@@ -63,7 +63,7 @@ class Match:
 
     @classmethod
     def parse(cls, words: Iterable[str]) -> "Match":
-        """From words such as `dst_port=443`; a word that comes again is another value that will do."""
+        """Return the filter for words such as `dst_port=443`. A repeated word is an alternative value."""
         wanted: dict[str, list[str]] = {}
         for word in words:
             column, equals, value = word.partition("=")
@@ -74,7 +74,7 @@ class Match:
 
 
 def any_of(column: str, value: object) -> Test:
-    """The test for one property."""
+    """Return the test for one property."""
     if column not in WORDS:
         raise UsageError(f'nothing can be matched by "{column}": there are {", ".join(WORDS)}')
     tests = [single(column, one) for one in (value if isinstance(value, list) else [value])]
@@ -82,7 +82,7 @@ def any_of(column: str, value: object) -> Test:
 
 
 def single(column: str, value: object) -> Test:
-    """The test for one value of a property."""
+    """Return the test for one value of a property."""
     text = str(value)
     if column == "from":
         return side(text)
@@ -94,14 +94,14 @@ def single(column: str, value: object) -> Test:
 
 
 def side(text: str) -> Test:
-    """Which way a frame came."""
+    """Return the test for where a frame came from, a port or a remote."""
     if text not in ("port", "remote"):
         raise UsageError(f'"{text}" is not where a frame comes from: write port or remote')
     return lambda burst: burst.from_port if text == "port" else burst.from_remote
 
 
 def mac(column: str, text: str) -> Test:
-    """A MAC address, or those that are equal to it in the bits of a mask."""
+    """Return the test for a MAC address, or for addresses that are equal to it in the bits of a mask."""
     address, slash, mask_text = text.partition("/")
     mask = parse_mac(mask_text) if slash else (1 << 48) - 1
     wanted = parse_mac(address) & mask
@@ -109,7 +109,7 @@ def mac(column: str, text: str) -> Test:
 
 
 def network(column: str, text: str) -> Test:
-    """An IPv4 or IPv6 prefix."""
+    """Return the test for an IPv4 or IPv6 prefix."""
     try:
         prefix = ipaddress.ip_network(text)
     except ValueError as error:
@@ -122,18 +122,18 @@ def network(column: str, text: str) -> Test:
 
 
 def halves(address: ipaddress.IPv6Address) -> NDArray[np.uint64]:
-    """An IPv6 address as the columns have it."""
+    """Return an IPv6 address in the form of the columns."""
     return np.array(divmod(int(address), 1 << 64), np.uint64)
 
 
 def number(column: str, text: str) -> Test:
-    """A number, a range, or a name."""
+    """Return the test for a number, a range, or a name."""
     low, high = bounds(column, text)
     return lambda burst: (getattr(burst, column) >= low) & (getattr(burst, column) <= high)
 
 
 def bounds(column: str, text: str) -> tuple[Any, Any]:
-    """The lowest and the highest number that will do, of the column's type."""
+    """Return the lowest and the highest number that match, in the column's type."""
     kind = RECORD[column].type
     first, dash, last = text.partition("-")
     try:

@@ -1,39 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-# What forwarders that are written in Cython are made of, beside Forwarder itself (forwarder.pxd): see
-# docs/forwarders-cython.md. Whoever compiles against it needs fastpath.get_include() among the include
-# directories. What is not inline comes from the module `native`, since nobody else can link the kernels.
+# The functions for forwarders in Cython, in addition to Forwarder itself (forwarder.pxd): see
+# docs/forwarders-cython.md. Compiling against this needs fastpath.get_include() among the include directories.
+# Functions that are not inline are in the module `native`, since other projects cannot link the kernels.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels cimport (
+from fastpath.kernels.dest cimport (
     FP_BURST,
     FP_DEST_DROP,
     FP_DEST_GROUP,
     FP_DEST_PORT,
     FP_DEST_REMOTE,
+    fp_dest,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+)
+from fastpath.kernels.rewrite cimport FP_SIDE_DESTINATION, FP_SIDE_SOURCE, fp_record, fp_side
+from fastpath.kernels.tables cimport fp_context, fp_frame, fp_frame_at
+from fastpath.kernels.tally cimport (
     FP_DROP_bad_source_mac,
     FP_DROP_forwarder,
     FP_DROP_own_source,
     FP_DROP_same_port,
     FP_DROP_split_horizon,
     FP_DROP_static_source,
-    FP_MAC_SIZE,
-    FP_SIDE_DESTINATION,
-    FP_SIDE_SOURCE,
-    fp_context,
-    fp_dest,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_flow,
-    fp_frame,
-    fp_frame_at,
-    fp_load_be16,
-    fp_load_be32,
-    fp_load_mac,
-    fp_mac_is_multicast,
-    fp_record,
-    fp_side,
 )
+from fastpath.kernels.wire cimport FP_MAC_SIZE, fp_flow, fp_load_be16, fp_load_be32, fp_load_mac, fp_mac_is_multicast
 
 
 # Decisions, as Python knows them by the same names (forwarder.pyx).
@@ -43,7 +35,7 @@ cdef enum:
 
 
 cdef inline fp_dest drop(uint32_t reason) noexcept nogil:
-    """The decision to discard a frame for a standard reason, FP_DROP_…; Forwarder.reason makes others."""
+    """Return the decision to discard a frame for a standard reason, FP_DROP_…; Forwarder.reason makes others."""
     return fp_dest_make(FP_DEST_DROP, reason)
 
 
@@ -52,7 +44,7 @@ cdef inline bint is_port(fp_dest dest) noexcept nogil:
 
 
 cdef inline bint is_remote(fp_dest dest) noexcept nogil:
-    """Whether it is a remote, or several (the entry of a group address)."""
+    """Return whether it is a remote, or several (the entry of a group address)."""
     return fp_dest_kind(dest) == FP_DEST_REMOTE or fp_dest_kind(dest) == FP_DEST_GROUP
 
 
@@ -61,7 +53,7 @@ cdef inline bint is_remote(fp_dest dest) noexcept nogil:
 # Learn the source addresses. Frames that a switch must not pass on are dropped; those that are decided on
 # (target != PASS) are left alone.
 cdef void learn(const fp_context *context, fp_frame *frames, uint32_t count) noexcept nogil
-# Where the destinations are: found[i] is a port, a remote or a group, or PASS where nobody knows.
+# Where the destinations are: found[i] is a port, a remote or a group, or PASS if it is unknown.
 cdef void lookup(const fp_context *context, const fp_frame *frames, uint32_t count, fp_dest *found) noexcept nogil
 # Both, faster than one after the other; and answer ARP and neighbour discovery for the neighbours that control
 # told of: such a frame becomes the answer.

@@ -3,13 +3,9 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels cimport (
-    fp_bridge_learn,
-    fp_bridge_learn_and_lookup,
-    fp_bridge_lookup,
-    fp_context,
-    fp_dest,
-    fp_frame,
+from fastpath.kernels.dest cimport fp_dest
+from fastpath.kernels.forward cimport fp_bridge_learn, fp_bridge_learn_and_lookup, fp_bridge_lookup
+from fastpath.kernels.rewrite cimport (
     fp_record,
     fp_record_fill,
     fp_rewrite_ip,
@@ -18,6 +14,7 @@ from fastpath.kernels cimport (
     fp_rewrite_ttl,
     fp_side,
 )
+from fastpath.kernels.tables cimport fp_context, fp_frame
 
 from fastpath.forwarder import forwarder
 

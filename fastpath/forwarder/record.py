@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What forwarders in Python see of a frame: struct fp_record of src/record.h, in numpy's words."""
+"""The columns of a burst: struct fp_record of src/record.h, as a numpy type."""
 
 import numpy as np
 

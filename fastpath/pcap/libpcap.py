@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tcpdump's filter language, by the library that tcpdump has it from (pcap-filter(7)).
+"""Capture filters in tcpdump's language (pcap-filter(7)), compiled by libpcap.
 
-libpcap is loaded when the first filter is compiled: who does not filter does not need it.
+libpcap is loaded when the first filter is compiled; without filters it is not needed.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ class Filter:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """libpcap. Raises RefusedError where it is not installed."""
+    """Return libpcap. Raise RefusedError if it is not installed."""
     for name in _NAMES:
         try:
             library = ctypes.CDLL(name)
@@ -62,8 +62,10 @@ def _library() -> ctypes.CDLL:
 
 
 def compile_filter(expression: str, dlt: int, snaplen: int) -> Filter:
-    """Compile tcpdump's `expression` for packets of this DLT_ type. It may ask the resolver for names. Raises
-    UsageError with libpcap's own words, RefusedError where there is no libpcap."""
+    """Compile tcpdump's `expression` for packets of this DLT_ type. libpcap may resolve names.
+
+    Raise UsageError with libpcap's message, and RefusedError if libpcap is not installed.
+    """
     if "\0" in expression or len(expression) > _MAX_LENGTH:
         raise UsageError(f"a filter is text of at most {_MAX_LENGTH} characters")
     library = _library()
@@ -86,7 +88,7 @@ def compile_filter(expression: str, dlt: int, snaplen: int) -> Filter:
 
 
 def _check(program: bytes, expression: str) -> None:
-    """That running it takes a bounded, short time: frames wait meanwhile."""
+    """Raise UsageError unless the program runs in a bounded, short time: frames wait meanwhile."""
     if len(program) > _MAX_INSTRUCTIONS * _INSTRUCTION.size:
         raise UsageError(f"a filter of {len(expression)} characters is too long: it became too many instructions")
     for code, _, _, operand in _INSTRUCTION.iter_unpack(program):

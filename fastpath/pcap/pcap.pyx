@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Capture files, read piece by piece (src/pcap.h)."""
+"""A reader of capture files, piece by piece (src/pcap.h)."""
 
 from collections import namedtuple
 
@@ -8,14 +8,13 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels cimport (
-    FP_HEADROOM,
+from fastpath.kernels.dest cimport FP_HEADROOM
+from fastpath.kernels.pcap cimport (
     FP_PCAP_DAMAGED,
     FP_PCAP_END,
     FP_PCAP_MEMORY,
     FP_PCAP_MORE,
     FP_PCAP_RECORD,
-    aligned_alloc,
     fp_pcap,
     fp_pcap_added,
     fp_pcap_init,
@@ -24,6 +23,7 @@ from fastpath.kernels cimport (
     fp_pcap_record,
     fp_pcap_room,
 )
+from fastpath.kernels.system cimport aligned_alloc
 
 from fastpath.errors import UsageError
 
@@ -35,11 +35,13 @@ Record = namedtuple("Record", "interface linktype time_ns data original outbound
 
 
 cdef class CaptureReader:
-    """A pcap or pcapng file, or a pipe that brings one. `file` is open for reading bytes, without a buffer of
-    its own; `name` is what errors call it. `memory` bytes are held of it, and `piece` read at once.
+    """Reads a pcap or pcapng file or pipe.
 
-    Iterating yields its Records: for tests and for people; a replay takes them out without Python. Raises
-    UsageError, one line with the place, where it is no such file or is damaged.
+    `file` is open for reading bytes, unbuffered; `name` is its name in errors. Up to `memory` bytes are kept, and
+    `piece` bytes are read at once.
+
+    Iterating yields Records, for tests and inspection; a replay reads them without Python. Raise UsageError, with one
+    line that has the position, if it is no capture file or is damaged.
     """
 
     def __cinit__(self, file, str name not None, *, uint32_t piece=PIECE, uint32_t memory=FP_PCAP_MEMORY):
@@ -60,19 +62,19 @@ cdef class CaptureReader:
 
     @property
     def offset(self):
-        """How many bytes of the file were looked at."""
+        """The number of bytes that were read from the file and parsed."""
         return self.c.offset
 
     @property
     def cut(self):
-        """Whether the file ended within a record, as that of a capture does that was killed."""
+        """Whether the file ended within a record, as it does when a capture was killed."""
         return bool(self.c.cut)
 
     cdef object damage(self):
         return UsageError(f"{self.name}: {self.c.problem.decode()} (byte {self.c.offset})")
 
     def fill(self):
-        """Read the next piece; frames that were taken out of the last one are gone."""
+        """Read the next piece. Frames of the last one are no longer valid."""
         cdef uint32_t room, got, done = 0
         cdef uint8_t *to = fp_pcap_room(self.c, &room)
         room = min(room, self.piece)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing pcapng, the file format of tcpdump and Wireshark (draft-ietf-opsawg-pcapng).
+"""A writer of pcapng, the file format of tcpdump and Wireshark (draft-ietf-opsawg-pcapng).
 
 One section, little-endian, time stamps in nanoseconds. An interface may be described at any time before its
 first packet, so that a capture need not know beforehand what it will see.
 
-Replays write packets by the million: they have this describe the interfaces, and src/pcap_out.c write the same packet
-blocks.
+Replays write millions of packets: this module describes their interfaces, and src/pcap_out.c writes the packet blocks.
 """
 
 import struct
@@ -31,25 +30,25 @@ def _padded(data: bytes) -> bytes:
 
 
 def _options(*options: tuple[int, bytes]) -> bytes:
-    """Those that are not empty, with the end mark if there are any."""
+    """Return the encoded options that are not empty, and the end mark if there are any."""
     encoded = b"".join(struct.pack("<HH", code, len(value)) + _padded(value) for code, value in options if value)
     return encoded + struct.pack("<HH", _END_OF_OPTIONS, 0) if encoded else b""
 
 
 def _text(text: str | None) -> bytes:
-    """UTF-8, cut to what an option can hold."""
+    """Return UTF-8, cut to the size of an option."""
     return (text or "").encode(errors="replace")[:0xFFFF].decode(errors="ignore").encode()
 
 
 class Output(Protocol):
-    """What can be written to."""
+    """A file that can be written to."""
 
     def write(self, data: bytes, /) -> object:
-        """Write it all."""
+        """Write all of the data."""
 
 
 class PcapngWriter:
-    """Writes a section to `file`, which is open for writing bytes and stays the caller's to flush and close.
+    """Writes a section to `file`, which is open for writing bytes. The caller flushes and closes it.
 
     `snaplen` is the most bytes of a packet that are written; 0: all. Errors are those of `file.write`.
     """
@@ -62,8 +61,10 @@ class PcapngWriter:
         self._block(_SECTION_HEADER, header + _options((_USER_APPLICATION, _text(f"fastpath {VERSION}"))))
 
     def interface(self, name: str, linktype: int = LINKTYPE_ETHERNET) -> int:
-        """Describe an interface; the number by which packets name it. `linktype` is one of the LINKTYPE_
-        numbers of tcpdump.org."""
+        """Describe an interface. Return the number by which packets name it.
+
+        `linktype` is one of the LINKTYPE_ numbers of tcpdump.org.
+        """
         options = _options((_NAME, _text(name)), (_RESOLUTION, _NANOSECONDS))
         self._block(_INTERFACE_DESCRIPTION, struct.pack("<HHI", linktype, 0, self._snaplen) + options)
         self._interfaces += 1
@@ -79,9 +80,11 @@ class PcapngWriter:
         direction: Direction | None = None,
         comment: str | None = None,
     ) -> None:
-        """Write one packet, seen `timestamp_ns` nanoseconds after the epoch. `original_length` is what it was
-        before somebody cut it, by default the length of `data`. `direction` is seen from us. Raises IndexError for
-        an interface that was not described."""
+        """Write one packet, captured `timestamp_ns` nanoseconds after the epoch.
+
+        `original_length` is its length before it was cut, by default the length of `data`. `direction` is seen from
+        this host. Raise IndexError for an interface that was not described.
+        """
         if not 0 <= interface < self._interfaces:
             raise IndexError(f"there is no interface {interface}")
         length = len(data) if original_length is None else original_length
@@ -92,11 +95,11 @@ class PcapngWriter:
         self._block(_ENHANCED_PACKET, head + _padded(data) + _options((_COMMENT, _text(comment)), (_FLAGS, flags)))
 
     def statistics(self, interface: int, timestamp_ns: int, *, dropped: int) -> None:
-        """Say how many packets were not captured so far, for want of room (isb_ifdrop)."""
+        """Write how many packets were lost so far for lack of room (isb_ifdrop)."""
         head = struct.pack("<III", interface, timestamp_ns >> 32, timestamp_ns & 0xFFFFFFFF)
         self._block(_INTERFACE_STATISTICS, head + _options((_DROPPED, struct.pack("<Q", dropped))))
 
     def _block(self, kind: int, body: bytes) -> None:
-        """One block, in one write: a reader of a pipe sees whole blocks."""
+        """Write one block, in one write: a reader of a pipe sees whole blocks."""
         size = struct.pack("<I", len(body) + 12)
         self._file.write(struct.pack("<I", kind) + size + body + size)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An engine that is fed from a capture file."""
+"""An engine whose input is a capture file."""

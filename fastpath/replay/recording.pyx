@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What leaves a replay, as a pcapng file (src/pcap_out.h)."""
+"""The output of a replay, as a pcapng file (src/pcap_out.h)."""
 
 import os
 
@@ -7,16 +7,9 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastpath.kernels cimport (
-    FP_PCAP_OUT_MEMORY,
-    FP_PORTS,
-    FP_REMOTES,
-    fp_pcap_out,
-    fp_pcap_out_flush,
-    fp_pcap_out_init,
-    fp_remote,
-    fp_sink,
-)
+from fastpath.kernels.pcap cimport FP_PCAP_OUT_MEMORY, fp_pcap_out, fp_pcap_out_flush, fp_pcap_out_init
+from fastpath.kernels.remote cimport FP_REMOTES, fp_remote
+from fastpath.kernels.tables cimport FP_PORTS, fp_sink
 from fastpath.engine.port cimport Port
 
 from fastpath.addresses import from_wire, to_wire
@@ -30,8 +23,10 @@ cdef uint32_t describe_remote(fp_pcap_out *self, const fp_remote *remote) noexce
 
 
 cdef class Recording:
-    """Writes to `file`, which is open for writing bytes, has a file descriptor and no buffer of its own. Each
-    port is an interface with frames, each remote one with packets from `local` (unspecified: 0.0.0.0 or ::)."""
+    """Writes to `file`, which is open for writing bytes, unbuffered, and has a file descriptor.
+
+    Each port is an interface with frames, and each remote one with packets from `local` (unspecified: 0.0.0.0 or ::).
+    """
 
     def __cinit__(self, file, local=None):
         cdef bytes source = bytes(16) if local is None else to_wire(local)
@@ -67,7 +62,7 @@ cdef class Recording:
         return 0
 
     cdef uint32_t describe(self, const fp_remote *remote) noexcept with gil:
-        """The first packet to a remote: 1 + the number of its interface; 0 where it cannot be described."""
+        """Describe a remote before its first packet. Return 1 + the number of its interface, or 0 after an error."""
         if self.failure is not None:
             return 0
         try:
@@ -79,7 +74,7 @@ cdef class Recording:
             return 0
 
     def flush(self):
-        """Write what waits. Raises OSError for whatever could not be written up to now."""
+        """Write the buffered data. Raise OSError if anything could not be written up to now."""
         if self.failure is not None:
             raise self.failure
         error = fp_pcap_out_flush(self.c)

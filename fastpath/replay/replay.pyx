@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replays: a capture goes through the engine, and nothing to the network.
+"""Replays: a capture goes through the engine, and nothing goes to the network.
 
-A Replayer has the tables of an engine and one worker without sockets, whose methods it calls; what leaves is
-a sink's (src/sink.h). Read it from the bottom up: `step` does all until Python is needed, `admit` takes a
-record, `admit_frame` and `admit_packet` make a frame of it as a worker does of what it reads.
+A Replayer has the tables of an engine, and one worker without sockets, whose methods it calls. A sink takes the output
+(src/sink.h). Read the code from the bottom up: `step` runs until Python is needed, `admit` takes a record,
+`admit_frame` and `admit_packet` make a frame of it as a worker does.
 
-The same capture gives the same result: one thread, no clock but the capture's, no random seed, and bursts
-that end where the capture says.
+The same capture gives the same result: there is one thread, the clock is the capture's, there is no random seed, and
+the capture determines where bursts end.
 """
 
 import socket
@@ -16,29 +16,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport (
-    AF_INET,
-    FP_BURST,
-    FP_DEST_PORT,
-    FP_ETHERNET_SIZE,
+from fastpath.kernels.arrival cimport fp_source_look, fp_source_mark
+from fastpath.kernels.dest cimport FP_BURST, FP_DEST_PORT, FP_FRAME_SIZE, fp_dest_index, fp_dest_kind, fp_dest_make
+from fastpath.kernels.fdb cimport (
     FP_FDB_STATIC,
-    FP_FRAME_SIZE,
-    FP_PCAP_DAMAGED,
-    FP_PCAP_DESCRIPTION,
-    FP_PCAP_END,
-    FP_PCAP_ETHERNET,
-    FP_PCAP_INTERFACES,
-    FP_PCAP_MORE,
-    FP_PCAP_NG,
-    FP_PCAP_RECORD,
-    FP_VXLAN_FLAG_I,
-    FP_VXLAN_SIZE,
-    fp_address,
-    fp_address_from,
-    fp_clock_set,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
     fp_fdb_age,
     fp_fdb_entries,
     fp_fdb_free,
@@ -49,23 +30,38 @@ from fastpath.kernels cimport (
     fp_fdb_set,
     fp_fdb_used,
     fp_fdb_value,
-    fp_flow_parse,
-    fp_frame,
-    fp_load_mac,
-    fp_outer,
-    fp_outer_knows,
-    fp_outer_parse,
-    fp_pace_clock,
-    fp_packet,
+)
+from fastpath.kernels.pace cimport fp_pace_clock
+from fastpath.kernels.pcap cimport (
+    FP_PCAP_DAMAGED,
+    FP_PCAP_DESCRIPTION,
+    FP_PCAP_END,
+    FP_PCAP_ETHERNET,
+    FP_PCAP_INTERFACES,
+    FP_PCAP_MORE,
+    FP_PCAP_NG,
+    FP_PCAP_RECORD,
     fp_pcap_next,
+)
+from fastpath.kernels.remote cimport fp_address, fp_address_from, fp_remote
+from fastpath.kernels.system cimport AF_INET
+from fastpath.kernels.tables cimport (
+    fp_clock_set,
+    fp_frame,
+    fp_packet,
     fp_port,
     fp_port_get,
-    fp_remote,
     fp_segment,
     fp_segment_find,
     fp_sink,
-    fp_source_look,
-    fp_source_mark,
+)
+from fastpath.kernels.udp cimport fp_outer, fp_outer_knows, fp_outer_parse
+from fastpath.kernels.wire cimport (
+    FP_ETHERNET_SIZE,
+    FP_VXLAN_FLAG_I,
+    FP_VXLAN_SIZE,
+    fp_flow_parse,
+    fp_load_mac,
     fp_vxlan_flags,
     fp_vxlan_vni,
 )
@@ -161,7 +157,7 @@ cdef class Replayer:
         free(self.store)
 
     def _now(self):
-        """The engine's clock, in seconds."""
+        """Return the engine's clock, in seconds."""
         return self.record.time_ns / SECOND_NS
 
     def add_segment(self, vni, Forwarder forwarder not None):
@@ -175,20 +171,20 @@ cdef class Replayer:
             ageing=DEFAULT_AGEING, max_entries=0, forwarder=forwarder,
         )
         self.segments[vni] = segment
-        if segment.deferred is not None:
+        if segment.forwarder_thread is not None:
             self.polled = True
         if not self.vxlan:
             self.segment = segment.c
         return segment
 
     def set_forwarder(self, Segment segment not None, Forwarder forwarder not None):
-        """Have this one decide, of which `start` finds the ports that were added until now."""
+        """Set the forwarder of a segment. Its `start` finds the ports that were added until now."""
         segment.forwarder = forwarder
-        if segment.deferred is not None:
+        if segment.forwarder_thread is not None:
             self.polled = True
 
     def close(self):
-        """Remove the segments; their forwarders are told to stop. Nothing can be replayed from then on."""
+        """Remove the segments and stop their forwarders. Nothing can be replayed after that."""
         cdef Segment segment
         self.closed = True
         while self.segments:
@@ -202,20 +198,21 @@ cdef class Replayer:
         return 0
 
     def refuse_segments(self):
-        """Ask for no more segments: packets of another VNI are dropped and counted."""
+        """Stop asking for segments: packets of other VNIs are dropped and counted."""
         self.full = True
 
     def add_port(self, Segment segment not None, str name not None):
-        """Add a port. Where several segments have one of that name, the recording's interfaces are told apart
-        by their VNI."""
+        """Add a port. With `vxlan` the VNI is part of the name of its interface in the recording."""
         cdef Port port = segment.add_sink_port(name)
         if self.recording is not None:
             self.recording.add_port(port, f"{name}@{segment.vni}" if self.vxlan else name)
         return port
 
     def enter_at(self, Port port not None, mac=None):
-        """Frames with this source address enter at the port, if no interface says otherwise; None: all those
-        that no address says it of. The others are counted as no_port."""
+        """Let frames with this source address enter at the port, unless their interface has one.
+
+        `mac` None: all frames whose source address has no port. Other frames are counted as no_port.
+        """
         port.check()
         cdef uint64_t key = fp_fdb_key(port.c.segment.index, ANYBODY if mac is None else parse_mac(mac))
         if not fp_fdb_set(self.places, key, fp_dest_make(FP_DEST_PORT, port.c.index), FP_FDB_STATIC, 0):
@@ -225,7 +222,7 @@ cdef class Replayer:
 
     @property
     def interfaces(self):
-        """The names of the interfaces of a pcapng file's present section; none of a pcap file."""
+        """The names of the interfaces in the present section of a pcapng file; a pcap file has none."""
         if self.reader.c.format != FP_PCAP_NG:
             return []
         cdef uint32_t i
@@ -235,7 +232,7 @@ cdef class Replayer:
         ]
 
     def enter_by_interface(self, int interface, Port port):
-        """Frames of that interface of the present section enter at the port; None: where their addresses say."""
+        """Let frames of that interface of the present section enter at the port. None: their addresses decide."""
         if not 0 <= interface < FP_PCAP_INTERFACES:
             raise ValueError(f"there is no interface {interface}")
         if port is not None:
@@ -243,31 +240,31 @@ cdef class Replayer:
         self.interface[interface] = 0 if port is None else port.c.index
 
     def wait_before(self, bint timed):
-        """Whether `step` says WAIT before each record that is later than `waited` was told."""
+        """Set whether `step` returns WAIT before each record that is later than the last one waited for."""
         self.timed = timed
 
     def waited(self):
-        """The time of the record that was waited for has come."""
+        """Continue after WAIT: the time of the record has come."""
         self.until_ns = self.record.time_ns
 
     @property
     def time_ns(self):
-        """When the last record was captured, in nanoseconds since the epoch."""
+        """The time at which the last record was captured, in nanoseconds since the epoch."""
         return self.record.time_ns
 
     @property
     def offset(self):
-        """How many bytes of the capture were looked at."""
+        """The number of bytes of the capture that were read and parsed."""
         return self.reader.c.offset
 
     @property
     def counted(self):
-        """How many records there were, and of how many no frame was made, by reason."""
+        """The number of records, and of those that became no frame, by reason."""
         cdef dict counted = self.counts
         return counted
 
     def stats(self):
-        """All counters, as a stats.EngineStats."""
+        """Return all counters, as a stats.EngineStats."""
         segments = sorted(self.segments.values(), key=lambda segment: segment.vni)
         return EngineStats(
             workers=[sum_tallies(&self.tables.c.tally[0], 1)],
@@ -281,7 +278,7 @@ cdef class Replayer:
         )
 
     cdef fp_port *place(self, const fp_frame *frame, const fp_segment *segment) noexcept nogil:
-        """Where a frame enters a segment; NULL: nowhere."""
+        """Return the port where a frame enters a segment, or NULL."""
         cdef fp_fdb_value values[2]
         cdef uint64_t keys[2]
         keys[0] = keys[1] = fp_fdb_key(segment.index, ANYBODY)
@@ -299,7 +296,7 @@ cdef class Replayer:
             self.worker.burst.count = 0
 
     cdef void pass_time(self, uint64_t second) noexcept nogil:
-        """A second, or more, has passed."""
+        """Advance the clock: a second, or more, has passed."""
         self.end_burst()
         if self.second == 0:
             self.aged = second
@@ -312,7 +309,7 @@ cdef class Replayer:
             fp_fdb_reclaim(self.tables.c.fdb)
 
     cdef int keep(self) noexcept nogil:
-        """The frame that was set up behind the burst's last one belongs to it."""
+        """Add the frame that was set up behind the last one of the burst to the burst."""
         self.worker.burst.count += 1
         if self.worker.burst.count < self.burst_size:
             return FP_PCAP_RECORD
@@ -384,7 +381,7 @@ cdef class Replayer:
         return self.keep()
 
     cdef int admit(self) noexcept nogil:
-        """Take the record; FP_PCAP_RECORD, or what is wanted first (then it is not taken), or after it."""
+        """Take the record. Return FP_PCAP_RECORD, or what is needed before it (then it is not taken) or after it."""
         cdef uint64_t second = self.record.time_ns // SECOND_NS
         if not self.begun:
             self.begun = True
@@ -428,7 +425,7 @@ cdef class Replayer:
             return status
 
     def step(self):
-        """Go on until Python is needed; the reason. Raises UsageError where the capture is damaged."""
+        """Replay until Python is needed, and return the reason. Raise UsageError if the capture is damaged."""
         cdef int status
         self.check()
         with nogil:
@@ -446,14 +443,16 @@ cdef class Replayer:
         return REASONS[status]
 
     def _poll(self):
-        """Have the forwarders that are written in Python decide on what they were given."""
+        """Let the forwarders that are written in Python decide on their frames."""
         busy = True
         while busy:
             busy = any([segment.poll_forwarder() for segment in self.segments.values()])
 
     def begin_store(self, uint32_t frames):
-        """From now on keep bursts of up to so many frames, instead of forwarding them; `step` says STORED when
-        there is no more room, and leaves it to `fill` to read on after MORE."""
+        """Store bursts of up to so many frames instead of forwarding them.
+
+        `step` returns STORED when there is no more room. After MORE, `fill` reads on.
+        """
         if frames < 4 * FP_BURST or self.store != NULL:
             raise ValueError("too little room, or a second time")
         self.store = <fp_frame *>calloc(frames, sizeof(fp_frame))
@@ -462,8 +461,10 @@ cdef class Replayer:
         self.store_size = frames
 
     def time_forwarder(self):
-        """Ask the forwarder of every stored burst; how long that took, in nanoseconds. One that is written in
-        Python delivers as well."""
+        """Ask the forwarder about every stored burst. Return how long that took, in nanoseconds.
+
+        A forwarder in Python also delivers the frames.
+        """
         cdef uint64_t since, after
         cdef uint32_t at = 0
         self.check()
@@ -481,7 +482,7 @@ cdef class Replayer:
         return after - since
 
     def time_parser(self):
-        """Parse the headers of every stored frame once more; how long that took, in nanoseconds."""
+        """Parse the headers of every stored frame once more. Return how long that took, in nanoseconds."""
         cdef uint64_t since, after
         cdef uint32_t i
         with nogil:
@@ -492,12 +493,12 @@ cdef class Replayer:
         return after - since
 
     def fill(self):
-        """Forget what is stored, and read on."""
+        """Drop the stored frames, and read on."""
         self.stored = 0
         self.reader.fill()
 
     def forget_stored(self):
-        """Make room for more frames of what was read."""
+        """Drop the stored frames, to make room for more."""
         self.stored = 0
 
 

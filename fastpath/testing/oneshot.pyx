@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C kernels on single buffers: bytes in, plain values out.
 
-For tests that compare the kernels with slow oracles, and for people who want to look at one packet.
+It is for tests that compare the kernels with slow oracles, and for the inspection of single packets.
 Nothing in the data path uses this module.
 """
 
@@ -11,17 +11,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastpath.kernels cimport (
-    AF_INET,
-    FP_BURST,
-    FP_EVENT_COUNT,
-    FP_FRAME_SIZE,
-    FP_HEADROOM,
-    FP_SPARE_SIZE,
-    fp_burst,
-    fp_burst_clear,
-    fp_burst_end,
-    fp_burst_take,
+from fastpath.kernels.arrival cimport fp_decap, fp_train_unit
+from fastpath.kernels.checksum cimport (
     fp_checksum,
     fp_checksum_add,
     fp_checksum_by,
@@ -29,13 +20,9 @@ from fastpath.kernels cimport (
     fp_checksum_has,
     fp_checksum_pseudo,
     fp_checksum_replace,
-    fp_context,
-    fp_decap,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_drop_name,
-    fp_encap,
+)
+from fastpath.kernels.dest cimport FP_BURST, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_index, fp_dest_kind, fp_dest_make
+from fastpath.kernels.fdb cimport (
     fp_fdb,
     fp_fdb_age,
     fp_fdb_entry,
@@ -53,17 +40,19 @@ from fastpath.kernels cimport (
     fp_fdb_share_of,
     fp_fdb_used,
     fp_fdb_value,
-    fp_flow_parse,
-    fp_frame,
+)
+from fastpath.kernels.merge cimport FP_SPARE_SIZE, fp_burst, fp_burst_clear, fp_burst_end, fp_burst_take
+from fastpath.kernels.offload cimport (
     fp_offload_infer,
     fp_offload_measure,
-    fp_pace,
-    fp_pace_gather,
-    fp_pace_init,
-    fp_pace_look,
-    fp_pace_slept,
-    fp_pace_yielded,
-    fp_packet,
+    fp_split,
+    fp_split_begin,
+    fp_split_next,
+    fp_vnet_read,
+    fp_vnet_write,
+)
+from fastpath.kernels.pace cimport fp_pace, fp_pace_gather, fp_pace_init, fp_pace_look, fp_pace_slept, fp_pace_yielded
+from fastpath.kernels.ring cimport (
     fp_ring,
     fp_ring_empty,
     fp_ring_first,
@@ -73,19 +62,23 @@ from fastpath.kernels cimport (
     fp_ring_publish,
     fp_ring_release,
     fp_ring_reserve,
+)
+from fastpath.kernels.system cimport AF_INET
+from fastpath.kernels.tables cimport (
+    fp_context,
+    fp_drop_name,
+    fp_encap,
+    fp_frame,
+    fp_packet,
     fp_segment,
     fp_segment_new,
     fp_segment_publish,
-    fp_split,
-    fp_split_begin,
-    fp_split_next,
     fp_tables,
     fp_tables_free,
     fp_tables_new,
-    fp_train_unit,
-    fp_vnet_read,
-    fp_vnet_write,
 )
+from fastpath.kernels.tally cimport FP_EVENT_COUNT
+from fastpath.kernels.wire cimport fp_flow_parse
 
 VNET_SIZE = 12
 
@@ -123,13 +116,13 @@ cdef class _Buffer:
 
 
 def checksum(bytes data):
-    """The internet checksum (RFC 1071) as the two bytes that go into a header."""
+    """Return the internet checksum (RFC 1071) as the two bytes of a header."""
     cdef uint16_t result = fp_checksum(<const uint8_t *><const char *>data, len(data))
     return (<char *>&result)[:2]
 
 
 def checksum_in_pieces(list pieces):
-    """The same over pieces that follow each other; all but the last have an even size."""
+    """Return the checksum over pieces that follow each other. All but the last have an even size."""
     cdef uint64_t total = 0
     cdef uint16_t result
     for piece in pieces:
@@ -139,12 +132,12 @@ def checksum_in_pieces(list pieces):
 
 
 def checksum_ways():
-    """The numbers of the ways in which this processor can sum (enum fp_checksum_way)."""
+    """Return the numbers of the ways in which this processor can sum (enum fp_checksum_way)."""
     return [way for way in range(3) if fp_checksum_has(way)]
 
 
 def checksum_move(int way, bytes data, uint32_t shift):
-    """Sum the data by one way while it is moved `shift` bytes to the front: (checksum, moved data)."""
+    """Sum the data by one way and move it `shift` bytes to the front. Return (checksum, moved data)."""
     cdef uint8_t *memory = <uint8_t *>malloc(shift + len(data) + 1)
     cdef uint16_t result
     if memory == NULL:
@@ -158,7 +151,7 @@ def checksum_move(int way, bytes data, uint32_t shift):
 
 
 def checksum_pseudo(bytes ip, int version, int protocol, uint32_t length):
-    """The folded sum of the pseudo-header that belongs to the IP header `ip`, as two bytes."""
+    """Return the folded sum of the pseudo-header of the IP header `ip`, as two bytes."""
     if len(ip) < (20 if version == 4 else 40):
         raise ValueError("not a whole IP header")
     cdef uint16_t result = fp_checksum_fold(
@@ -168,7 +161,7 @@ def checksum_pseudo(bytes ip, int version, int protocol, uint32_t length):
 
 
 def checksum_replace(bytes stored, bytes before, bytes after):
-    """The repaired checksum after one 16-bit word changed (RFC 1624); all are two bytes."""
+    """Return the repaired checksum after one 16-bit word changed (RFC 1624). All are two bytes."""
     if not len(stored) == len(before) == len(after) == 2:
         raise ValueError("each of the three is two bytes")
     cdef uint16_t old_word, new_word
@@ -181,7 +174,7 @@ def checksum_replace(bytes stored, bytes before, bytes after):
 
 
 def parse(bytes frame):
-    """The Flow of a frame of any content."""
+    """Return the Flow of a frame with any content."""
     cdef _Buffer buffer = _Buffer(frame, 0)
     fp_flow_parse(buffer.frame.data, buffer.frame.length, &buffer.frame.flow)
     flow = buffer.frame.flow
@@ -210,7 +203,7 @@ def encap(bytes frame, uint32_t vni, bytes vnet=bytes(VNET_SIZE)):
 
 
 def split(bytes frame, bytes vnet):
-    """The segments of a super-frame; None where the virtio-net header contradicts it."""
+    """Return the segments of a super-frame, or None if the virtio-net header contradicts it."""
     cdef _Buffer buffer = _from_tap(frame, vnet)
     cdef fp_split state
     cdef uint8_t *segment
@@ -235,8 +228,10 @@ def split(bytes frame, bytes vnet):
 
 
 def merge(list frames, int gap=8):
-    """Merge frames of one remote that arrived together, `gap` bytes apart: (virtio-net header, frame, how
-    many frames it stands for), in the order in which a port gets them. At most FP_BURST of them."""
+    """Merge at most FP_BURST frames of one remote that arrived together, `gap` bytes apart.
+
+    Return (virtio-net header, frame, number of frames it stands for) of each, in the order in which a port gets them.
+    """
     cdef fp_burst *burst = <fp_burst *>malloc(sizeof(fp_burst))
     cdef size_t size = FP_HEADROOM + sum(gap + len(f) for f in frames)
     cdef uint8_t *memory = <uint8_t *>malloc(size)
@@ -276,8 +271,7 @@ def merge(list frames, int gap=8):
 
 
 def vnet_for_port(bytes frame, int mtu):
-    """The virtio-net header with which a port of this MTU gets the frame; and whether it became a
-    super-frame."""
+    """Return the virtio-net header with which a port of this MTU gets the frame, and whether it became a super-frame."""
     cdef _Buffer buffer = _Buffer(frame)
     cdef uint8_t header[12]
     fp_flow_parse(buffer.frame.data, buffer.frame.length, &buffer.frame.flow)
@@ -287,7 +281,7 @@ def vnet_for_port(bytes frame, int mtu):
 
 
 cdef class Decapsulator:
-    """fp_decap with a table of segments of its own."""
+    """fp_decap with its own segments."""
 
     cdef fp_tables *tables
     cdef fp_context context
@@ -312,7 +306,7 @@ cdef class Decapsulator:
         fp_tables_free(self.tables)
 
     def train_unit(self, bytes payload, uint32_t size):
-        """The size of the packets in a train, see fp_train_unit."""
+        """Return the size of the packets in a train, see fp_train_unit."""
         cdef _Buffer buffer = _Buffer(payload, 0)
         return fp_train_unit(self.tables, buffer.frame.data, buffer.frame.length, size)
 
@@ -333,7 +327,7 @@ cdef class Decapsulator:
 
 
 cdef class Pace:
-    """How a worker shares its core. All times are nanoseconds."""
+    """The pace of a worker (src/pace.h). All times are in nanoseconds."""
 
     cdef fp_pace c
 
@@ -344,7 +338,7 @@ cdef class Pace:
         return fp_pace_look(&self.c, since, now)
 
     def gather(self, uint64_t since, uint64_t now, uint32_t frames):
-        """For how long frames may gather."""
+        """Return for how long frames may gather."""
         return fp_pace_gather(&self.c, since, now, frames) - now
 
     def yielded(self, uint64_t since, uint64_t now):
@@ -376,14 +370,14 @@ cdef class FdbTable:
         share.ageing = ageing
 
     def learn(self, uint32_t segment, uint64_t mac, uint32_t kind, uint32_t index, uint32_t now):
-        """One of OUTCOMES."""
+        """Learn an address. Return one of OUTCOMES."""
         return OUTCOMES[fp_fdb_learn(self.fdb, fp_fdb_key(segment, mac), fp_dest_make(kind, index), now)]
 
     def set(self, uint32_t segment, uint64_t mac, uint32_t kind, uint32_t index, uint8_t flags, uint32_t now):
         return bool(fp_fdb_set(self.fdb, fp_fdb_key(segment, mac), fp_dest_make(kind, index), flags, now))
 
     def lookup(self, uint32_t segment, uint64_t mac):
-        """An FdbValue, or None."""
+        """Return an FdbValue, or None."""
         cdef uint64_t key = fp_fdb_key(segment, mac)
         cdef fp_fdb_value value
         fp_fdb_lookup(self.fdb, &key, 1, &value)
@@ -392,7 +386,7 @@ cdef class FdbTable:
         return FdbValue(fp_dest_kind(value.dest), fp_dest_index(value.dest), value.seen, value.flags)
 
     def retire(self, uint32_t segment=0, mac=None, dest=None, bint learned_only=False):
-        """`dest` is a (kind, index) pair."""
+        """Retire the matching entries and return their number. `dest` is a (kind, index) pair."""
         cdef fp_fdb_match match
         memset(&match, 0, sizeof(match))
         match.segment = segment
@@ -409,7 +403,7 @@ cdef class FdbTable:
         fp_fdb_reclaim(self.fdb)
 
     def entries(self):
-        """{(segment, mac): FdbValue}"""
+        """Return {(segment, mac): FdbValue}."""
         cdef fp_fdb_entry entry
         cdef uint64_t cursor = 0
         result = {}
@@ -439,7 +433,7 @@ cdef class Ring:
         return bool(fp_ring_empty(self.ring))
 
     def reserve(self, bytes data):
-        """Whether there was room for it."""
+        """Put a copy into the ring. Return whether there was room for it."""
         cdef void *entry = fp_ring_reserve(self.ring, len(data))
         if entry != NULL:
             memcpy(entry, <const char *>data, len(data))
@@ -449,7 +443,7 @@ cdef class Ring:
         fp_ring_publish(self.ring)
 
     def take(self, room):
-        """Up to `room` entries, which are released."""
+        """Take up to `room` entries out of the ring and return them."""
         cdef uint64_t position = fp_ring_first(self.ring)
         cdef uint32_t size
         cdef char *entry

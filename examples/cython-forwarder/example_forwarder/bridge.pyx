@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learning bridge as one reads it in a book: the same as fastpath's own (src/bridge.c), with a counter more."""
+"""A learning bridge as in a textbook: the same as fastpath's own (src/bridge.c), with one more counter."""
 
 from libc.stdint cimport uint32_t
 
@@ -21,17 +21,17 @@ from fastpath.forwarder.native cimport (
 
 
 cdef inline fp_dest decide(const fp_frame *frame, fp_dest found) noexcept nogil:
-    """Where a frame goes whose destination is at `found`."""
+    """Return the decision for a frame whose destination is at `found`."""
     if is_port(found):
         return drop(FP_DROP_same_port) if found == frame.source else found
     if is_remote(found):
-        # Every host of a segment reaches every other one directly: nobody needs us in between.
+        # Every host of a segment reaches every other one directly.
         return found if is_port(frame.source) else drop(FP_DROP_split_horizon)
     return FLOOD
 
 
 cdef class Bridge(Forwarder):
-    """Learns where addresses are, sends frames there, and floods those for addresses that it does not know."""
+    """Learns where addresses are, sends frames there, and floods frames for unknown addresses."""
 
     cdef uint32_t flooded
 

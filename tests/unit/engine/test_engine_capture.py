@@ -112,6 +112,25 @@ def test_direction_and_segment_limit_what_is_seen(here: Place) -> None:
     ]
 
 
+def test_a_port_is_named_and_not_its_place_in_the_tables(here: Place) -> None:
+    """A later port may get the place of one that was removed: it is neither selected by it nor named after it."""
+    lab, segment, one, two, _ = here
+    with lab.engine.capture(ports=[two]) as named, lab.engine.capture(directions=["out"]) as everything:
+        lab.send(one, frame(BROADCAST, A))
+        lab.poll()
+        number = two.number
+        segment.remove_port(two)
+        later = segment.add_memory_port("later")
+        assert later.number == number
+        lab.send(one, frame(BROADCAST, A))
+        lab.poll()
+        assert drain(later) == [frame(BROADCAST, A)]
+        index = number & (1 << 28) - 1
+        assert [record[:2] for record in brief(named)] == [("out", f"port {index}")]
+        places = [record[1] for record in brief(everything) if "." not in record[1]]
+    assert places == [f"port {index}", "later"]
+
+
 def test_the_snap_length_cuts_and_tells(here: Place) -> None:
     lab, _, one, _, _ = here
     data = frame(BROADCAST, A) + bytes(range(200))
@@ -331,6 +350,7 @@ def test_several_at_once_and_not_too_many(here: Place) -> None:
         ({"remotes": ["nonsense"]}, "not an IP address"),
         ({"remotes": [f"192.0.2.{n}" for n in range(1, 66)]}, "at most 64 ports"),
         ({"directions": ["sideways"]}, "no direction"),
+        ({"directions": ()}, "without a direction"),
         ({"snaplen": -1}, "snaplen -1"),
         ({"snaplen": 262145}, "snaplen 262145"),
         ({"room": 12345}, "power of two"),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from fastpath import Burst, Forwarder
 from tests.support.engine.frames import BROADCAST, frame, mac
-from tests.support.engine.lab import Lab, receive, wait_until
+from tests.support.engine.lab import DEADLINE_S, Lab, receive, wait_until
 from tests.support.ports import free_port
 
 A = mac(0xA)
@@ -99,6 +99,19 @@ def test_a_read_from_the_underlay_that_fails(lab: Lab) -> None:
     lab.engine.stop()
     assert lab.events()["receive_failed"] == 1
     assert lab.drops() == {}
+
+
+def test_poll_returns_though_every_read_fails(lab: Lab) -> None:
+    """The socket stays ready, since what waits there is never taken."""
+    segment, far = lab.engine.add_segment(1), lab.far(2)
+    port = segment.add_memory_port("one")
+    fd = descriptor(receives(lab))
+    far.send(1, frame(BROADCAST, A))
+    with refusing(fd):
+        assert lab.engine.poll(DEADLINE_S)
+    assert 1 <= lab.events()["receive_failed"] <= 100
+    assert lab.engine.poll(DEADLINE_S)
+    assert receive(port, 1) == [frame(BROADCAST, A)]
 
 
 def test_waits_that_fail() -> None:

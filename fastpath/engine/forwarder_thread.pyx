@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deferred forwarders: those that are written in Python, on a thread of their own.
+"""The thread of a deferred forwarder: one that is written in Python, and so cannot run in the workers.
 
-The workers put the frames of such a segment into rings and go on (src/defer.c). The thread takes bursts
-of them, has the forwarder decide on each, and delivers what it decided, as a worker would. However long a
-forwarder takes, and whatever it raises, only its own segment is concerned.
+The workers put the frames of such a segment into rings and continue (src/defer.c). The thread takes bursts of them,
+asks the forwarder, and delivers the frames as a worker would. A forwarder that is slow or raises an exception affects
+only its own segment.
 """
 
 import logging
@@ -16,27 +16,18 @@ from posix.unistd cimport close
 
 from fastpath.forwarder.burst cimport Burst
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport (
-    EFD_CLOEXEC,
-    EFD_NONBLOCK,
-    FP_DEFERRED_BURST,
+from fastpath.kernels.dest cimport (
     FP_DEST_DEFERRED,
     FP_DEST_DROP,
     FP_DEST_NONE,
-    FP_DEFERRED_SPARE,
-    FP_DROP_bad_super_frame,
-    FP_DROP_bad_target,
-    FP_DROP_forwarder_failed,
     FP_HEADROOM,
-    FP_DROP_OWN,
-    FP_DROP_undecided,
-    FP_EVENT_wait_failed,
-    FP_OWN,
-    POLLIN,
-    eventfd,
-    eventfd_read,
-    eventfd_write,
-    fp_count,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+)
+from fastpath.kernels.forward cimport (
+    FP_DEFERRED_BURST,
+    FP_DEFERRED_SPARE,
     fp_defer_forward,
     fp_deferral_awake,
     fp_deferral_doze,
@@ -45,25 +36,40 @@ from fastpath.kernels cimport (
     fp_deferral_release,
     fp_deferral_take,
     fp_deliver,
-    fp_dest_index,
-    fp_dest_kind,
-    fp_dest_make,
-    fp_drop,
     fp_forward_undecided,
-    fp_forwarder,
-    fp_frame,
-    fp_now,
-    fp_record_fill,
-    fp_rewrite_settle,
-    fp_room,
-    fp_segment,
-    fp_turn_begin,
-    fp_turn_end,
-    fp_uplink_flush,
+)
+from fastpath.kernels.rewrite cimport fp_record_fill, fp_rewrite_settle, fp_room
+from fastpath.kernels.system cimport (
+    EFD_CLOEXEC,
+    EFD_NONBLOCK,
+    POLLIN,
+    eventfd,
+    eventfd_read,
+    eventfd_write,
     poll,
     pollfd,
     pthread_mutex_lock,
     pthread_mutex_unlock,
+)
+from fastpath.kernels.tables cimport (
+    FP_DROP_OWN,
+    FP_OWN,
+    fp_drop,
+    fp_forwarder,
+    fp_frame,
+    fp_now,
+    fp_segment,
+    fp_turn_begin,
+    fp_turn_end,
+    fp_uplink_flush,
+)
+from fastpath.kernels.tally cimport (
+    FP_DROP_bad_super_frame,
+    FP_DROP_bad_target,
+    FP_DROP_forwarder_failed,
+    FP_DROP_undecided,
+    FP_EVENT_wait_failed,
+    fp_count,
 )
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink
@@ -98,7 +104,7 @@ cdef class Rings:
 
 
 def text_of(error):
-    """What an exception says, even where it fails to."""
+    """Return the text of an exception, also if its own __str__ fails."""
     try:
         return str(error)
     except BaseException:
@@ -106,16 +112,16 @@ def text_of(error):
 
 
 def tell(what, error):
-    """Log it, with where it was raised."""
+    """Log an exception, with the place where it was raised."""
     try:
         log.error(what, exc_info=error)
     except BaseException:
         log.error(what)
 
 
-cdef bint deliver_now(void *deferred, uint32_t place, uint32_t target, bint changed) noexcept:
-    """For Burst.send; `changed`: the frame's bytes may be other ones now."""
-    cdef Deferred self = <Deferred>deferred
+cdef bint deliver_now(void *thread, uint32_t place, uint32_t target, bint changed) noexcept:
+    """Deliver a frame for Burst.send. `changed`: the frame's bytes may have changed."""
+    cdef ForwarderThread self = <ForwarderThread>thread
     cdef fp_frame *frame = &self.frames[place]
     if changed and not fp_rewrite_settle(frame):
         return False  # it will be discarded
@@ -125,9 +131,11 @@ cdef bint deliver_now(void *deferred, uint32_t place, uint32_t target, bint chan
     return True
 
 
-cdef class Deferred:
-    """A forwarder, or a chain with one, that runs in Python on behalf of a segment. It has no thread before
-    `start`; without one, `poll` does what the thread would do."""
+cdef class ForwarderThread:
+    """Runs a forwarder, or a chain, that is written in Python, for a segment.
+
+    There is no thread before `start`; until then `poll` does the thread's work.
+    """
 
     def __cinit__(self, Tables tables not None, Forwarder forwarder not None):
         self.tables = tables
@@ -156,27 +164,27 @@ cdef class Deferred:
         free(self.room)
 
     cdef const fp_forwarder *usable(self):
-        """What the workers call: the forwarder itself where none of it is in Python (it only ticks)."""
+        """Return what the workers call: the forwarder itself if it is not in Python, and only ticks."""
         return &self.c if self.forwarder.deferred else self.forwarder.usable()
 
     cdef void lock(self) noexcept nogil:
-        """From here to `unlock`, this thread may hold what the tables point to, and may count."""
-        pthread_mutex_lock(&self.tables.c.deferred)
+        """Begin a turn: until `unlock` this thread may hold what the tables point to, and may count."""
+        pthread_mutex_lock(&self.tables.c.threads_lock)
         fp_turn_begin(self.tables.c, self.context.worker)
         self.context.now = fp_now(self.tables.c)
 
     cdef void unlock(self) noexcept nogil:
         fp_turn_end(self.tables.c, self.context.worker)
-        pthread_mutex_unlock(&self.tables.c.deferred)
+        pthread_mutex_unlock(&self.tables.c.threads_lock)
 
     cdef void close(self) noexcept nogil:
-        """The segment goes: from the return of this call on, nothing of it is touched."""
-        pthread_mutex_lock(&self.tables.c.deferred)
+        """Let go of the segment, which is being removed: nothing of it is touched after this call returns."""
+        pthread_mutex_lock(&self.tables.c.threads_lock)
         self.segment = NULL
-        pthread_mutex_unlock(&self.tables.c.deferred)
+        pthread_mutex_unlock(&self.tables.c.threads_lock)
 
     cdef uint32_t take(self) noexcept nogil:
-        """The next burst, nothing in it decided."""
+        """Take the next burst, with no decisions yet. Return the number of its frames."""
         cdef uint32_t i, count = fp_deferral_take(self.rings.c, self.frames, FP_DEFERRED_BURST)
         for i in range(count):
             self.frames[i].target = fp_dest_make(FP_DEST_NONE, 0)
@@ -191,7 +199,7 @@ cdef class Deferred:
         self.unlock()
 
     cdef void ask(self, Forwarder element, uint32_t count):
-        """Have a forwarder in Python decide on the frames that are undecided."""
+        """Ask a forwarder in Python about the frames that are undecided."""
         cdef uint32_t i, decided, own, found = 0
         cdef fp_frame *frame
         for i in range(count):
@@ -228,7 +236,7 @@ cdef class Deferred:
         self.burst.end()
 
     def _failed(self, element, error):
-        """Tell of an exception once: it may be raised for every burst."""
+        """Log an exception, but only once: it may be raised for every burst."""
         self.failures += 1
         self.last_error = f"{type(element).__name__}: {type(error).__name__}: {text_of(error)}"
         if self.failures == 1:
@@ -242,7 +250,7 @@ cdef class Deferred:
         self.burst.copies.clear()
 
     cdef void deliver_one(self, fp_frame *frame, uint32_t target) noexcept nogil:
-        """Deliver a frame, whatever is decided about it."""
+        """Deliver a frame to a target, and keep the decision about it."""
         cdef uint32_t decided = frame.target
         frame.target = target
         self.lock()
@@ -266,7 +274,7 @@ cdef class Deferred:
         self.unlock()
 
     def poll(self):
-        """Serve one burst, and what is due; whether there were frames."""
+        """Serve one burst, and the ticks that are due. Return whether there were frames."""
         cdef uint32_t count
         cdef Forwarder element
         cdef const fp_forwarder *c
@@ -312,7 +320,7 @@ cdef class Deferred:
             tell(f"{what} of forwarder {type(element).__name__} of VNI {self.vni} failed", error)
 
     cdef void wait(self, int timeout_ms) noexcept nogil:
-        """Sleep until frames come, at most for so long (-1: no limit)."""
+        """Sleep until frames come, at most for `timeout_ms` (-1: no limit)."""
         cdef pollfd ready
         cdef uint64_t ignored
         cdef bint failed = False
@@ -366,13 +374,15 @@ cdef class Deferred:
         self.thread.start()
 
     def halt(self):
-        """Stop the thread; frames in the rings stay there. It ends once its forwarder has returned."""
+        """Stop the thread. Frames stay in the rings. The thread ends when its forwarder has returned."""
         self.stopping = True
         eventfd_write(self.rings.wake, 1)
 
     def end(self):
-        """Stop for good: what is in the rings is decided on, then `stop` called. By the thread, if it runs, else
-        here: the caller holds no lock."""
+        """Stop for good: decide on the frames in the rings, then call the forwarder's `stop`.
+
+        The thread does this if it runs, otherwise this call does. The caller holds no lock.
+        """
         with self.gate:
             self.ending = True
             running = self.running
@@ -382,7 +392,7 @@ cdef class Deferred:
             self._end()
 
     def join(self):
-        """Wait until the thread has ended, but no longer than PATIENCE_S. Returns whether it has."""
+        """Wait until the thread has ended, but no longer than PATIENCE_S. Return whether it has."""
         if self.thread is not None and self.thread is not threading.current_thread():
             self.thread.join(PATIENCE_S)
             return not self.thread.is_alive()

@@ -3,7 +3,9 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from fastpath.forwarder.burst cimport Burst
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels cimport fp_context, fp_deferral, fp_forwarder, fp_frame, fp_room, fp_segment
+from fastpath.kernels.forward cimport fp_deferral
+from fastpath.kernels.rewrite cimport fp_room
+from fastpath.kernels.tables cimport fp_context, fp_forwarder, fp_frame, fp_segment
 from fastpath.engine.tables cimport Tables
 
 
@@ -12,9 +14,9 @@ cdef class Rings:
     cdef int wake
 
 
-cdef class Deferred:
+cdef class ForwarderThread:
     cdef Tables tables
-    cdef fp_segment *segment  # NULL once it was closed; guarded by the tables' `deferred`
+    cdef fp_segment *segment  # NULL once it was closed; guarded by the tables' `threads_lock`
     cdef uint32_t vni
     cdef readonly Forwarder forwarder
     cdef tuple elements

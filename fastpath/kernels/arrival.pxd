@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Packets that arrived: their source, and their frames.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+from fastpath.kernels.remote cimport fp_address
+from fastpath.kernels.system cimport c_bool, sockaddr_storage
+from fastpath.kernels.tables cimport fp_context, fp_frame, fp_tables
+
+
+cdef extern from "source.h" nogil:
+    struct fp_source:
+        c_bool known_only
+        uint16_t udp_port
+        fp_address from_ "from"
+    void fp_source_forget(fp_source *source)
+    c_bool fp_source_look(const fp_context *context, fp_source *source, const sockaddr_storage *from_)
+    void fp_source_mark(const fp_context *context, fp_source *source, fp_frame *frame)
+
+
+cdef extern from "decap.h" nogil:
+    uint32_t fp_train_unit(const fp_tables *tables, const uint8_t *data, uint32_t length, uint32_t size)
+    uint32_t fp_decap(const fp_context *context, fp_frame *frame, c_bool strict)
