@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath capture`: from a running engine, over its control socket, to a file or a terminal."""
+"""Captures from a running engine, over its control socket, to a file or a terminal."""

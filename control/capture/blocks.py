@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The blocks of a capture on its way here, whole, so that a file of them is whole whenever it ends.
+"""Read a capture as whole blocks, so that a file of them is complete whenever the capture ends.
 
-Reads what serve.py writes: one section, little-endian (draft-ietf-opsawg-pcapng, section 3).
+It reads what stream.py writes: one section, little-endian (draft-ietf-opsawg-pcapng, section 3).
 """
 
 import struct
@@ -26,7 +26,7 @@ class Block(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """What lies between the two lengths."""
+        """Return what lies between the two lengths."""
         return self.data[8:-4]
 
 
@@ -44,8 +44,7 @@ class Packet:
 
 
 def blocks(pieces: Iterable[bytes]) -> Iterator[Block]:
-    """Cut pieces of any size into blocks; what is left of one in the end is nothing. Raise RefusedError where
-    that is no pcapng."""
+    """Cut pieces of any size into blocks; drop an incomplete last one. Raise RefusedError if that is not pcapng."""
     waiting = bytearray()
     first = True
     for piece in pieces:
@@ -64,7 +63,7 @@ def blocks(pieces: Iterable[bytes]) -> Iterator[Block]:
 
 
 def options(data: bytes) -> dict[int, bytes]:
-    """The options at the end of a block, by their code."""
+    """Return the options at the end of a block, by their code."""
     found, at = {}, 0
     while at + 4 <= len(data):
         code, size = struct.unpack_from("<HH", data, at)
@@ -76,12 +75,12 @@ def options(data: bytes) -> dict[int, bytes]:
 
 
 def dropped(block: Block) -> int:
-    """What an Interface Statistics Block says was missed."""
+    """Return how many frames were missed, by an Interface Statistics Block."""
     return int.from_bytes(options(block.body[12:]).get(DROPPED, b""), "little")
 
 
 def packets(found: Iterable[Block]) -> Iterator[Packet]:
-    """The packets among the blocks."""
+    """Yield the packets among the blocks."""
     interfaces: list[tuple[str, int]] = []
     for block in found:
         body = block.body

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what was asked for to a capture that runs."""
+"""Begin a capture as requested."""
 
 from collections.abc import Iterable
 
@@ -40,7 +40,7 @@ def _ports_of(segment: Segment, name: str, names: dict[str, Port]) -> list[Port]
 
 
 def endpoint_ports(segment: Segment, endpoints: Iterable[Endpoint]) -> dict[str, Port]:
-    """The ports of this host's endpoints by whatever these are called: host names, addresses, ids, in this order."""
+    """Return the ports of this host's endpoints by their host names, addresses and ids, in this order."""
     names: dict[str, Port] = {}
     for endpoint in endpoints:
         entry = segment.fdb.get(endpoint.mac)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a control socket is asked for. The answer is pcapng, for as long as the capture lasts."""
+"""The request for a capture. The answer is pcapng, for as long as the capture lasts."""
 
 from typing import Annotated
 
@@ -10,8 +10,8 @@ from fastpath.pcap.pcapng import Direction
 
 
 class CaptureRequest(BaseModel):
-    """What to capture, in the words of Engine.capture, and when to end: after `count` frames, after `duration`
-    seconds, or when the caller goes away."""
+    """What to capture, as for Engine.capture, and when to end: after `count` frames, after `duration` seconds, or when
+    the caller closes the connection."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

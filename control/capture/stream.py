@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine's side of `fastpath capture`: a capture as pcapng over HTTP.
 
-A caller who reads slowly holds up nobody: what the engine's rings do not hold meanwhile is missed, and told so.
+A slow caller delays nobody: what does not fit into the engine's rings meanwhile is missed and counted.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ AT_ONCE = 1 << 18  # bytes of frames, for each worker, that are on their way to 
 
 
 class Encoder:
-    """A capture's records as blocks of pcapng: `take` says which are new. Each place is an interface."""
+    """Encode a capture's records as blocks of pcapng. Each place is an interface."""
 
     def __init__(self, capture: Capture, count: int | None) -> None:
         self._capture = capture
@@ -33,16 +33,16 @@ class Encoder:
         self._missed = 0
 
     def write(self, block: bytes) -> None:
-        """What the writer writes to."""
+        """Keep a block for the next `take`."""
         self._blocks.append(block)
 
     @property
     def complete(self) -> bool:
-        """Whether as many frames were taken as were asked for."""
+        """Return whether `count` frames were taken."""
         return self._left == 0
 
     def take(self) -> bytes:
-        """The next blocks, or nothing."""
+        """Return the next blocks, or nothing."""
         for record in self._capture.read(AT_ONCE)[: self._left]:
             self._put(record)
             if self._left is not None:
@@ -65,7 +65,7 @@ class Encoder:
 
 
 async def answer(request: web.Request, begin: Callable[[CaptureRequest], Capture]) -> web.StreamResponse:
-    """Answer a request for a capture, which `begin` begins, in a thread. It ends when the caller goes away."""
+    """Answer a request for a capture; `begin` begins it, in a thread. It ends when the caller closes the connection."""
     wanted = CaptureRequest.model_validate_json(await request.read())
     capture = await asyncio.to_thread(begin, wanted)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A captured frame in one line, for people; who wants to know more pipes it into tcpdump or Wireshark."""
+"""Show a captured frame in one line; tcpdump and Wireshark show more."""
 
 import time
 from ipaddress import IPv4Address, IPv6Address
@@ -15,7 +15,7 @@ ARP_WORDS = {1: "who-has", 2: "is-at"}
 
 
 def line(packet: Packet) -> str:
-    """Time, direction, place, the reason if it was dropped, and what it is."""
+    """Return time, direction, place, the reason if it was dropped, and a summary of the frame."""
     seconds, nanoseconds = divmod(packet.time_ns, 1_000_000_000)
     clock = time.strftime("%H:%M:%S", time.localtime(seconds))
     reason = f" {packet.comment.split(':')[0]}:" if packet.comment else ":"

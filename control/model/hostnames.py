@@ -9,7 +9,7 @@ MAX_NAMES = 32
 
 
 def hostname(text: str) -> str:
-    """In lower case. Raise ValueError."""
+    """Return the name in lower case. Raise ValueError."""
     lower = text.lower()
     if len(lower) > MAX_NAME or not text.isascii() or not re.fullmatch(rf"{LABEL}(?:\.{LABEL})*", lower):
         raise ValueError(
@@ -22,7 +22,7 @@ def hostname(text: str) -> str:
 
 
 def usable(texts: list[str]) -> tuple[str, ...]:
-    """Those that can be host names, each once, not too many."""
+    """Return those that can be host names, each once, MAX_NAMES at most."""
     found: dict[str, None] = {}
     for text in texts:
         try:
@@ -33,5 +33,5 @@ def usable(texts: list[str]) -> tuple[str, ...]:
 
 
 def of_sandbox(name_or_path: str) -> tuple[str, ...]:
-    """What a sandbox is called unless somebody says otherwise: as in `ip netns`, if that can be a host name."""
+    """Return the default names of a sandbox: its name in `ip netns`, if that can be a host name."""
     return usable([name_or_path]) if "/" not in name_or_path and "." not in name_or_path else ()

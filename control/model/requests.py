@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the daemon's socket takes and gives: JSON over HTTP on a unix socket.
+"""Requests and answers of the daemon's HTTP API (docs/api.md).
 
     GET    /v1/status                          Status
     GET    /v1/networks                        [NetworkInfo]
@@ -9,7 +9,7 @@
     GET    /v1/networks/NAME/forwarder         ForwarderInfo
     PUT    /v1/networks/NAME/forwarder ForwarderSet ForwarderInfo
     DELETE /v1/networks/NAME/forwarder         ForwarderInfo  (the default one again)
-    POST   /v1/networks/NAME/capture           pcapng, while it lasts (capture/messages.py, CaptureRequest)
+    POST   /v1/networks/NAME/capture           pcapng, while it lasts (capture/request.py, CaptureRequest)
     GET    /v1/endpoints      ?network=NAME    [Endpoint]
     POST   /v1/endpoints      EndpointCreate   Endpoint
     DELETE /v1/endpoints/ID                    {}             (or the beginning of an id, if only one has it)
@@ -44,8 +44,8 @@ from fastpath.control.model.objects import (
 
 
 class NetworkCreate(Model):
-    """A network to make. Without subnets one is cut from the default pool, without a VNI a free one is chosen;
-    gateways belong to the subnets that hold them, the first address where none does."""
+    """A network to create. Without subnets one is cut from the default pool, without a VNI a free one is chosen; a
+    gateway belongs to the subnet that it lies in; a subnet without one gets its first address."""
 
     name: Name
     driver: Driver = "overlay"
@@ -59,7 +59,7 @@ class NetworkCreate(Model):
 
 
 class NetworkInfo(Model):
-    """A network as it is: `mtu` in effect on this host (None: that of its parent on each host), how many endpoints on
+    """A network: `mtu` in effect on this host (None: that of its parent on each host), how many endpoints on
     all hosts and on this one."""
 
     network: Network
@@ -69,13 +69,13 @@ class NetworkInfo(Model):
 
 
 class NetworkDetail(NetworkInfo):
-    """With its endpoints."""
+    """A network with its endpoints."""
 
     members: tuple[Endpoint, ...]
 
 
 class ForwarderElement(Model):
-    """A forwarder by the words that were typed: see forwarders.load. `directory` is where it was typed."""
+    """A forwarder as it was typed: see forwarders.load. `directory` is where it was typed."""
 
     spec: str
     parameters: dict[str, str] = Field(default_factory=dict)
@@ -83,13 +83,13 @@ class ForwarderElement(Model):
 
 
 class ForwarderSet(Model):
-    """What decides from now on: one forwarder, or several after each other."""
+    """The forwarder to set: one, or several that are asked one after the other."""
 
     elements: tuple[ForwarderElement, ...] = Field(min_length=1)
 
 
 class ForwarderInfo(Model):
-    """stats.ForwarderStats"""
+    """The forwarder of a network, and its counters (stats.ForwarderStats)."""
 
     name: str
     deferred: bool
@@ -99,8 +99,8 @@ class ForwarderInfo(Model):
 
 
 class EndpointCreate(Model):
-    """An endpoint to make on this host. `sandbox` is a name as in `ip netns` or a path; addresses that are not
-    asked for are chosen, one of each subnet. Without hostnames it is called as the sandbox is, if that is a name."""
+    """An endpoint to create on this host. `sandbox` is a name as in `ip netns` or a path; without `addresses` one of
+    each subnet is chosen. Without `hostnames` it has the sandbox's name, if that can be a host name."""
 
     network: Name
     sandbox: str
@@ -136,7 +136,7 @@ class OverlayFdbLine(Model):
 
 
 class Status(Model):
-    """Is all well, and if not, what is not. `problems` are sentences."""
+    """The health of this host. `problems` are sentences."""
 
     healthy: bool
     problems: tuple[str, ...]
@@ -160,5 +160,5 @@ class Status(Model):
     tx_frames: int
     dropped: int
     flooded: int
-    unknown_unicast: int = Field(description="of those flooded: for one interface, and nobody knew where that is")
-    answered: int = Field(description="ARP and neighbour questions answered here")
+    unknown_unicast: int = Field(description="of those flooded: for one interface whose place was unknown")
+    answered: int = Field(description="ARP and neighbour requests that the engine answered")

@@ -60,7 +60,7 @@ def _vtep(text: str) -> str:
 
 
 def _no_number(value: object) -> object:
-    """ipaddress would take a number for an address."""
+    """Refuse numbers, which ipaddress accepts as addresses."""
     if isinstance(value, int):
         raise ValueError("text in quotes")
     return value
@@ -71,7 +71,7 @@ def _store_url(url: str) -> str:
 
 
 def _dns_server(value: object) -> object:
-    """An address, as in resolv.conf."""
+    """Read an address, as in resolv.conf."""
     if not isinstance(value, str):
         raise ValueError("text in quotes")
     return parse_ip(value)
@@ -86,7 +86,7 @@ Seconds = Annotated[float, Strict(), Field(gt=0, le=86400)]
 
 
 class StoreSettings(Model):
-    """Where the store is, and who we are to it. Without `url` it is an SQLite file in the state directory."""
+    """Where the store is, and the credentials for it. Without `url` it is an SQLite file in the state directory."""
 
     url: Annotated[str, AfterValidator(_store_url)] | None = None
     ca: AbsolutePath | None = None
@@ -111,7 +111,7 @@ class StoreSettings(Model):
         return self
 
     def credentials(self) -> dict[str, Any]:
-        """What was given beside the URL: the arguments of StoreOptions."""
+        """Return what was given beside the URL: the arguments of StoreOptions."""
         return self.model_dump(exclude={"url"}, exclude_none=True)
 
 
@@ -126,7 +126,7 @@ class OffloadSettings(Model):
 
 
 class DaemonConfig(Model):
-    """All that the daemon is told. Times are in seconds."""
+    """The settings of the daemon. Times are in seconds."""
 
     host: Name = Field(default_factory=socket.gethostname, validate_default=True)
     vtep: Annotated[str, AfterValidator(_vtep)] | None = None
@@ -154,7 +154,7 @@ class DaemonConfig(Model):
     docker_socket: AbsolutePath = Path("/var/run/docker.sock")
     dns: Switch = True
     dns_servers: tuple[DnsServer, ...] | None = None
-    """Who is asked what is not about containers; None: those of /etc/resolv.conf."""
+    """Servers for questions that are not about containers; None: those of /etc/resolv.conf."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -170,12 +170,12 @@ class DaemonConfig(Model):
 
     @property
     def store_url(self) -> str:
-        """Where the store is."""
+        """Return the URL of the store."""
         return self.store.url or str(StoreUrl(path=self.state_dir / "store.db"))
 
     @property
     def engine_offloads(self) -> Offloads:
-        """The switches as the engine takes them."""
+        """Return the switches as the engine takes them."""
         return Offloads(**self.offloads.model_dump())
 
 
@@ -197,8 +197,8 @@ _TYPES = {"bool_type": "true or false", "string_type": "text in quotes", "path_t
 
 
 def load_config(file: Path | None = None, options: Mapping[str, Any] | None = None) -> DaemonConfig:
-    """What `file` says and what was typed, which has precedence; options that are None were not typed.
-    Raise UsageError: one line that names the file and the key, or the option."""
+    """Return the settings of `file` and of the typed options, which have precedence; None means not typed. Raise
+    UsageError: one line that names the file and the key, or the option."""
     typed = {key: value for key, value in (options or {}).items() if value is not None}
     values = _read(file) if file is not None else {}
     store = values.get("store")

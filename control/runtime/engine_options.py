@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of an engine that a VXLAN device and a daemon both have, with what each may be."""
+"""The engine's options that a VXLAN device and a daemon share, with their limits."""
 
 import os
 from typing import Annotated

@@ -17,7 +17,7 @@ async def serving(
     app: web.Application, where: socket.socket | Address, *, shutdown_timeout: float
 ) -> AsyncIterator[None]:
     """Serve `app` until the block ends; requests that run then have `shutdown_timeout` seconds to end. `where` is a
-    listening socket, or the address of a new one. Raise OSError where that address cannot be listened on."""
+    listening socket, or the address of a new one. Raise OSError if that address cannot be listened on."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout)
     await runner.setup()
     try:

@@ -18,7 +18,7 @@ class JournalFormatter(logging.Formatter):
         super().__init__("%(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as lines of the journal."""
+        """Return the record as lines of the journal."""
         priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
@@ -51,7 +51,7 @@ def _json_formatter() -> logging.Formatter:
 
 
 def goes_to_journal(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether stderr is connected to journald, which says so in JOURNAL_STREAM (systemd.exec(5))."""
+    """Return whether stderr is connected to journald, which says so in JOURNAL_STREAM (systemd.exec(5))."""
     device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
     try:
         found = os.fstat(sys.stderr.fileno())
@@ -61,8 +61,8 @@ def goes_to_journal(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def set_up_logs(log_format: str, log_level: str) -> None:
-    """From now on fastpath logs from `log_level` up, and the libraries from warnings up, in the given format.
-    Calling it again replaces what was set up."""
+    """Log fastpath's records from `log_level` up, and other libraries' from warnings up, in the given format. Calling
+    it again replaces what was set up."""
     handler = logging.StreamHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(_json_formatter())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the daemon is found, unless it is told otherwise."""
+"""The default paths of the daemon."""
 
 from pathlib import Path
 

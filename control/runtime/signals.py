@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signals that end a device's process: noticed at any moment, acted on when nothing is half made."""
+"""Signals that end a process: noticed at any moment, acted on when nothing is incomplete."""
 
 import signal
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's directory: who we are, a lock so that there is one of us, the copy of the store."""
+"""The daemon's state directory: this host's id, a lock against a second daemon, the copy of the store."""
 
 import contextlib
 import fcntl
@@ -44,11 +44,11 @@ class StateDir:
 
     @property
     def cache(self) -> Path:
-        """The file of the mirror's copy."""
+        """Return the file of the mirror's copy."""
         return self.path / "mirror.db"
 
     def _read_host_id(self) -> str:
-        """A name for this installation, made once: it tells two hosts of one name apart."""
+        """Return the id of this installation, created once: it distinguishes two hosts of one name."""
         file = self.path / "host-id"
         with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
             if text := file.read_text(encoding="ascii").strip():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the daemon tells systemd: sd_notify(3). Where nobody asked for it, nothing is sent."""
+"""Notify systemd, as sd_notify(3) does, if it asks for that."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """`address` is the socket that takes what we tell, None: none does. `watchdog` is after how many seconds of
-    silence we are restarted, None: never."""
+    """`address` is the socket to notify, or None. `watchdog` is after how many seconds of silence systemd restarts the
+    daemon, or None."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self.address: str | None = None
@@ -24,20 +24,19 @@ class Notifier:
             self.watchdog = int(microseconds) / 1e6
 
     def ready(self, status: str) -> None:
-        """Everything is set up: who waits for us may go on."""
+        """Notify that the daemon is ready, so that units that wait for it start."""
         self._send("READY=1", _status(status))
 
     def status(self, status: str) -> None:
-        """A line for `systemctl status`."""
+        """Set the line of `systemctl status`."""
         self._send(_status(status))
 
     def stopping(self, status: str = "stopping") -> None:
-        """We are about to end."""
+        """Notify that the daemon is ending."""
         self._send("STOPPING=1", _status(status))
 
     async def beat(self) -> None:
-        """Say that we live, at twice the pace that the watchdog asks for, until this is cancelled; for an event
-        loop that hangs, nobody says it."""
+        """Notify the watchdog twice in its interval, until cancelled; an event loop that hangs does not."""
         if self.address is None or self.watchdog is None:
             return
         while True:

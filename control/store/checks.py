@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every store refuses in the same way, so that what works with one works with the other."""
+"""The checks of every store, so that what works with one works with the other."""
 
 import sys
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ def check_commit(compares: Sequence[Compare], changes: Sequence[Put | Delete]) -
 
 
 def check_key(key: str) -> None:
-    """Raise ValueError for what is no key, and no prefix of any."""
+    """Raise ValueError for what is neither a key nor a prefix."""
     if not key.startswith("/") or "\0" in key:
         raise ValueError(f'a key begins with "/" and has no NUL: {key!r}')
 
 
 def prefix_end(prefix: str) -> str:
-    """The first text, in the order of UTF-8's bytes, that is beyond all those that begin with `prefix`."""
+    """Return the first text, in the order of UTF-8's bytes, after all those that begin with `prefix`."""
     head, last = prefix[:-1], ord(prefix[-1])
     if last == sys.maxunicode:
         return prefix_end(head)

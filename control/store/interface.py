@@ -86,7 +86,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How to prove who we are, and how the store has to: etcd's only. `ca`, `cert` and `key` are PEM files; any of
+    """Credentials for etcd, and how to check its identity. `ca`, `cert` and `key` are PEM files; any of
     them means TLS."""
 
     ca: Path | None = None
@@ -98,36 +98,36 @@ class StoreOptions:
 
 
 class Store(Protocol):
-    """Every method but `watch` raises UnavailableError where the store does not answer within a few
+    """Every method but `watch` raises UnavailableError if the store does not answer within a few
     seconds, or was closed, and UsageError where it refuses us (password, certificate, permission, a file that
     is no store). Nothing is opened before the first call."""
 
     @property
     def problem(self) -> str | None:
-        """One line on why the store does not answer at present, or None."""
+        """Why the store does not answer at present, in one line, or None."""
 
     async def get(self, key: str) -> Item | None:
-        """The present value."""
+        """Return the present value, None if there is none."""
 
     async def list(self, prefix: str) -> Listing:
-        """All items whose keys begin with `prefix`, from one snapshot, however many they are."""
+        """Return all items whose keys begin with `prefix`, from one snapshot, however many they are."""
 
     async def commit(self, compares: Sequence[Compare], changes: Sequence[Put | Delete]) -> int | None:
-        """Do all changes at once if all conditions hold: the revision. None, and nothing is done, where one
+        """Do all changes at once if all conditions hold; return the revision. Do nothing and return None if one
         does not hold. Each key may be changed once. What changes nothing takes no new revision. A put with a
         lease that is gone raises LeaseGoneError."""
 
     def watch(self, prefix: str, after: int) -> AsyncGenerator[Events, None]:
-        """What happens under `prefix` after revision `after`, until the store is closed: an outage of the store only
-        makes it wait, and nothing is skipped. Raise CompactedError where a part is no longer known (also where the
+        """Yield what happens under `prefix` after revision `after`, until the store is closed: an outage only makes it
+        wait, and nothing is skipped. Raise CompactedError where a part is no longer known (also where the
         store's data was replaced by others, or has not reached `after`), UsageError where we may not watch; once it
         could watch, being refused is an outage, too. Close it with `aclose`."""
 
     async def grant(self, ttl: int) -> int:
-        """A new lease of so many seconds: its number, never 0."""
+        """Create a lease of `ttl` seconds; return its number, never 0."""
 
     async def keep_alive(self, lease: int) -> bool:
-        """Start the lease's time anew. False: it is gone, and so are its keys."""
+        """Restart the lease's time. Return False if it is gone, with its keys."""
 
     async def revoke(self, lease: int) -> None:
         """End the lease, and delete its keys."""

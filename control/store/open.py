@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the URL of a store to the store."""
+"""Open the store that a URL names."""
 
 import os
 
@@ -30,7 +30,7 @@ def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # no
 
 
 def _quiet_grpc() -> None:
-    """Before gRPC is imported. It tells its own troubles on stderr otherwise; ours say the same in one line. And no
-    handler of its shall run at a fork: what a daemon forks becomes another program at once."""
+    """Silence gRPC's messages on stderr, which our errors repeat in one line, and its handlers at a fork: what a daemon
+    forks becomes another program at once. Call it before gRPC is imported."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -185,7 +185,3 @@ class _Glance:
             self._db.close()
         self._db = None
         self._seen = ()
-
-
-def _only_to_read(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", 0, isolation_level=None, uri=True)
