@@ -2,6 +2,7 @@
 """An interface, as RTM_NEWLINK describes it (<linux/if_link.h>)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOWER_UP, IFF_PROMISC, IFF_UP
 
@@ -42,23 +43,29 @@ class Link:
 
 def parse_link(message: Message) -> Link:
     """Return the interface that a message describes."""
-    kind = message.get(("linkinfo", "kind")) or ""
-    flags, lower = message["flags"], message.get("link") or 0
+    found = {each[0]: each for each in message["attrs"]}  # message.get goes through all of them, for each
+
+    def value(attribute: str, default: Any) -> Any:
+        return (found[attribute][1] if attribute in found else None) or default
+
+    information = value("IFLA_LINKINFO", None)
+    kind = (information.get("kind") or "") if information is not None else ""
+    flags, lower = message["flags"], value("IFLA_LINK", 0)
     return Link(
         index=message["index"],
-        name=message.get("ifname") or "",
+        name=value("IFLA_IFNAME", ""),
         kind=kind,
-        alias=message.get("ifalias") or "",
-        mac=message.get("address") or "",
-        mtu=message.get("mtu") or 0,
+        alias=value("IFLA_IFALIAS", ""),
+        mac=value("IFLA_ADDRESS", ""),
+        mtu=value("IFLA_MTU", 0),
         up=bool(flags & IFF_UP),
-        master=message.get("master") or 0,
+        master=value("IFLA_MASTER", 0),
         peer=lower if kind == "veth" else 0,
-        gso_max_size=message.get("gso_max_size") or 0,
-        queues=(message.get(("linkinfo", "data", "tun_num_queues")) or 0) if kind == "tun" else 0,
-        isolated=bool(message.get(("linkinfo", "slave_data", "isolated"))),
+        gso_max_size=value("IFLA_GSO_MAX_SIZE", 0),
+        queues=(information.get(("data", "tun_num_queues")) or 0) if kind == "tun" else 0,
+        isolated=bool(information.get(("slave_data", "isolated"))) if information is not None else False,
         lower=lower,
-        mode=(message.get(("linkinfo", "data", "macvlan_mode")) or "") if kind == "macvlan" else "",
+        mode=(information.get(("data", "macvlan_mode")) or "") if kind == "macvlan" else "",
         promiscuous=bool(flags & IFF_PROMISC),
         carrier=bool(flags & IFF_LOWER_UP),
         ethernet=message["ifi_type"] == ARPHRD_ETHER,
