@@ -13,7 +13,7 @@ from fastpath.bench.docker import hosts, table
 from fastpath.bench.docker.hosts import OURS, THEIRS, Hosts
 from fastpath.bench.docker.results import About, Measurement, Results
 from fastpath.bench.docker.scenarios import SCENARIOS, UNDERLAYS
-from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.errors import RefusedError
 
 PROGRAMS = ("docker", "dockerd", "etcd", "ethtool", "iperf3", "nsenter")

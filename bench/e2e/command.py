@@ -9,7 +9,7 @@ import click
 from fastpath.bench.common.command import FILE, ended_by_signals, json_option, rounds_option
 from fastpath.bench.common.progress import progress
 from fastpath.bench.e2e import congestion, names
-from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.errors import RefusedError, UsageError
 
 

@@ -18,7 +18,7 @@ from fastpath.bench.common.example import build
 from fastpath.bench.common.results import AboutRun, about_run
 from fastpath.bench.forwarders import table
 from fastpath.bench.forwarders.results import Case, Results
-from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.errors import RefusedError
 from fastpath.pcap.pcapng import PcapngWriter
 

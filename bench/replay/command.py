@@ -15,7 +15,7 @@ from fastpath.bench.common.command import json_option, rounds_option, show
 from fastpath.bench.common.results import about_run
 from fastpath.bench.replay import table
 from fastpath.bench.replay.results import About, Case, Results
-from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.errors import RefusedError
 
 FRAME, HOSTS, AT_ONCE = 64, 1000, 1 << 18

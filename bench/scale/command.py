@@ -17,7 +17,7 @@ from fastpath.bench.scale import bed, joining, restart, start, table
 from fastpath.bench.scale.bed import STORES, Bed
 from fastpath.bench.scale.content import VARIANTS
 from fastpath.bench.scale.results import About, Measurement, Results
-from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.errors import FastpathError
 
 JOIN, RESTART = ("wide", "many100"), ("few", "many100")

@@ -16,11 +16,11 @@ from fastpath.control.api.unix_http import AbsentError, Stream
 from fastpath.control.capture.blocks import PACKET, STATISTICS, Block, blocks, dropped, packets
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.capture.text import line
-from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import socket_option
-from fastpath.control.cli.requests import build
-from fastpath.control.cli.words import Word, read_words
+from fastpath.control.cli.common.click_ext import Words
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import socket_option
+from fastpath.control.cli.common.requests import build
+from fastpath.control.cli.common.words import Word, read_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
 from fastpath.engine.captured import SNAPLEN

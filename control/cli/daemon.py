@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 import click
 
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import PATH
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import PATH
 from fastpath.control.runtime.config import DaemonConfig, load_config
 from fastpath.control.runtime.paths import SOCKET, STATE_DIR
 

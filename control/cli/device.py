@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import json_option
-from fastpath.control.cli.render import print_json
-from fastpath.control.cli.vxlan_words import vxlan_config
+from fastpath.control.cli.common.click_ext import Words
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import json_option
+from fastpath.control.cli.common.render import print_json
+from fastpath.control.cli.syntax.vxlan import vxlan_config
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
 from fastpath.control.device.requests import DeviceInfo

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastpath.control.api.json_client import JsonClient
-from fastpath.control.cli.each import remove_each
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import json_option, socket_option
-from fastpath.control.cli.render import print_json, print_list, understood
+from fastpath.control.cli.common.each import remove_each
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import json_option, socket_option
+from fastpath.control.cli.common.render import print_json, print_list, understood
 from fastpath.engine.limits import check_name
 from fastpath.errors import UsageError
 
@@ -75,7 +75,7 @@ def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **
       fastpath endpoint create blue --sandbox c2 --hostname web
     """
     from fastpath.control.api.client import DaemonClient  # noqa: PLC0415  # pydantic, which the others do without
-    from fastpath.control.cli.requests import build  # noqa: PLC0415
+    from fastpath.control.cli.common.requests import build  # noqa: PLC0415
     from fastpath.control.model.requests import EndpointCreate  # noqa: PLC0415
 
     check_name(name)

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from fastpath.control.api.json_client import JsonClient
-from fastpath.control.cli import fdb_words
-from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import json_option, socket_option, unless_absent
-from fastpath.control.cli.render import print_json, understood
+from fastpath.control.cli.common.click_ext import Words
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import json_option, socket_option, unless_absent
+from fastpath.control.cli.common.render import print_json, understood
+from fastpath.control.cli.syntax import fdb as fdb_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
 from fastpath.control.device.requests import FdbLine, FdbVerb

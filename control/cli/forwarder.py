@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from fastpath.control.api.client import DaemonClient
-from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.forwarder_words import parse
-from fastpath.control.cli.options import json_option, socket_option
-from fastpath.control.cli.render import print_json
+from fastpath.control.cli.common.click_ext import Words
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import json_option, socket_option
+from fastpath.control.cli.common.render import print_json
+from fastpath.control.cli.syntax.forwarder import parse
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
 from fastpath.control.model.requests import ForwarderInfo, ForwarderSet

@@ -3,7 +3,7 @@
 
 import click
 
-from fastpath.control.cli.click_ext import LazyGroup
+from fastpath.control.cli.common.click_ext import LazyGroup
 from fastpath.version import VERSION
 
 # The module of each command, which is loaded when the command is called, and its line in the list.

@@ -8,10 +8,10 @@ from typing import Any, get_args
 import click
 
 from fastpath.control.api.json_client import JsonClient
-from fastpath.control.cli.each import for_each, remove_each
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import json_option, socket_option
-from fastpath.control.cli.render import print_json, print_list, understood
+from fastpath.control.cli.common.each import for_each, remove_each
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import json_option, socket_option
+from fastpath.control.cli.common.render import print_json, print_list, understood
 from fastpath.control.model.choices import Driver, Layout
 from fastpath.errors import UsageError
 
@@ -90,7 +90,7 @@ def create(
       fastpath network create lan --driver macvlan --subnet 192.0.2.0/24 --gateway 192.0.2.254 -o parent=eth0
     """
     from fastpath.control.api.client import DaemonClient  # noqa: PLC0415  # pydantic, which the others do without
-    from fastpath.control.cli.requests import build  # noqa: PLC0415
+    from fastpath.control.cli.common.requests import build  # noqa: PLC0415
     from fastpath.control.model.requests import NetworkCreate  # noqa: PLC0415
 
     for subnet in subnets:

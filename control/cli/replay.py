@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from fastpath.addresses import parse_ip
-from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.forwarder_words import parse, split
-from fastpath.control.cli.options import PATH, json_option
+from fastpath.control.cli.common.click_ext import Words
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import PATH, json_option
+from fastpath.control.cli.syntax.forwarder import parse, split
 from fastpath.control.replay.bench import Bench, bench
 from fastpath.control.replay.files import STANDARD_INPUT, open_capture, open_output, size_of
 from fastpath.control.replay.ports import PortMap

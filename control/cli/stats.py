@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from fastpath.control.api.json_client import JsonClient
-from fastpath.control.cli.click_ext import Words
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import json_option, socket_option, unless_absent
+from fastpath.control.cli.common.click_ext import Words
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import json_option, socket_option, unless_absent
 from fastpath.control.device.control_socket import device_names
 
 DAEMON = "overlay daemon"  # no device has a name with a space

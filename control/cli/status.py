@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from fastpath.control.api.json_client import JsonClient
-from fastpath.control.cli.errors import one_line_errors
-from fastpath.control.cli.options import json_option, socket_option
-from fastpath.control.cli.render import print_json, print_list, understood
+from fastpath.control.cli.common.errors import one_line_errors
+from fastpath.control.cli.common.options import json_option, socket_option
+from fastpath.control.cli.common.render import print_json, print_list, understood
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from fastpath.control.cli.click_ext import LazyGroup
+from fastpath.control.cli.common.click_ext import LazyGroup
 from fastpath.control.cli.main import COMMANDS, main
 from tests.support.control import fake_daemon as fake
 from tests.support.control.fake_daemon import FakeDaemon

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner
 
 from fastpath.control.api.routes import explain
-from fastpath.control.cli.errors import one_line_errors
+from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.model.problem import Problem, code_of, problem_of
 from fastpath.errors import ConflictError, FastpathError, RefusedError
 

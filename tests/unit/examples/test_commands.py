@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import Forwarder
-from fastpath.control.cli.forwarder_words import parse
+from fastpath.control.cli.syntax.forwarder import parse
 from fastpath.control.host.forwarders import load_all
 from fastpath.forwarder.forwarder import elements_of
 

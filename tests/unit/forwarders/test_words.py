@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import Chain, Hub, LearningBridge
-from fastpath.control.cli.forwarder_words import parse
+from fastpath.control.cli.syntax.forwarder import parse
 from fastpath.control.host.forwarders import load, load_all, set_forwarder
 from fastpath.control.model.requests import ForwarderElement, ForwarderSet
 from fastpath.errors import FastpathError, UsageError

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from fastpath.control.api.unix_http import AbsentError
-from fastpath.control.cli.errors import fail
+from fastpath.control.cli.common.errors import fail
 from fastpath.errors import FastpathError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fastpath.control.cli.words import Word, read_words
+from fastpath.control.cli.common.words import Word, read_words
 from fastpath.control.device.config import VxlanConfig
 from fastpath.engine.limits import check_name
 from fastpath.engine.tx_queue import MAX_TXQUEUELEN

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastpath.addresses import format_mac, parse_mac
-from fastpath.control.cli.words import Word, read_words
+from fastpath.control.cli.common.words import Word, read_words
 from fastpath.control.device.requests import FdbChange, FdbFlush, FdbLine, FdbState, FdbVerb
 from fastpath.errors import UsageError
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The syntax of `ip link`, `bridge fdb` and forwarders, from words to checked values."""
