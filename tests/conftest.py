@@ -8,15 +8,15 @@ import pytest
 # Files whose tests share what runs, or have names that are there only once: one process runs all of a group. There are
 # two groups with Docker, so that not more than two pairs of dockerds run at a time.
 GROUPS = {
-    "tests/system/test_demos.py": "demos",
-    "tests/system/test_docker.py": "docker",
-    "tests/system/test_docker_names.py": "docker",
-    "tests/system/test_docker_macvlan.py": "docker again",
-    "tests/system/test_docker_restart.py": "docker again",
-    "tests/system/test_macvlan_errors.py": "macvlan errors",
-    "tests/system/test_overlay_errors.py": "overlay errors",
-    "tests/system/test_package.py": "package",
-    "tests/system/test_store_etcd_access.py": "etcd access",
+    "tests/system/install/test_demos.py": "demos",
+    "tests/system/docker/test_docker.py": "docker",
+    "tests/system/docker/test_docker_names.py": "docker",
+    "tests/system/docker/test_docker_macvlan.py": "docker again",
+    "tests/system/docker/test_docker_restart.py": "docker again",
+    "tests/system/macvlan/test_macvlan_errors.py": "macvlan errors",
+    "tests/system/overlay/test_overlay_errors.py": "overlay errors",
+    "tests/system/install/test_package.py": "package",
+    "tests/system/store/test_store_etcd_access.py": "etcd access",
     "tests/unit/forwarders/test_cython.py": "cython",
 }
 

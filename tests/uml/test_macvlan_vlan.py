@@ -8,7 +8,7 @@ import pytest
 
 from fastpath import ConflictError, RefusedError
 from fastpath.control.model.objects import Endpoint, Network
-from tests.netns.test_macvlan_crashes import (
+from tests.netns.macvlan.test_macvlan_crashes import (
     Body,
     check,
     ensure,
@@ -18,7 +18,7 @@ from tests.netns.test_macvlan_crashes import (
     then_remove,
     then_strays,
 )
-from tests.netns.test_overlay_crashes import CRASHED, ENDED
+from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED
 from tests.support.hosts.hosts import Lab, reaches, wait_for
 from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, untouched
 from tests.support.servers.site import links, pinged, site

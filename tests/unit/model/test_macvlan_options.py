@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of macvlan networks. What cannot be is in tests/system/test_macvlan_errors.py, as it is typed."""
+"""The options of macvlan networks. What cannot be is in tests/system/macvlan/test_macvlan_errors.py, as it is typed."""
 
 import pytest
 

@@ -118,7 +118,9 @@ def test_what_cannot_be_a_parent_is_told_in_one_line(two: Lab, what: str) -> Non
         c1 = two.containers[0]
         two.hosts[0].ip(words)
         if _kernel_has(two.hosts[0], what):
-            pytest.skip("this kernel has what the reference kernel lacks: tests/system/test_macvlan_vlan.py tests it")
+            pytest.skip(
+                "this kernel has what the reference kernel lacks: tests/system/macvlan/test_macvlan_vlan.py tests it"
+            )
         before = two.hosts[0].links(), c1.links(), h1.promiscuity()
         for call in (lambda: h1.driver.check(net), lambda: h1.driver.ensure_endpoint(net, h1.endpoint(c1, 11, net), 0)):
             with pytest.raises(FastpathError, match=message) as raised:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.hosts.hosts import wait_for
 from tests.support.servers.site import Site, pinged, site
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "forwarders"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "forwarders"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Delete, Put
 from tests.support.control.sites import Host, ids, until, with_hosts
 from tests.support.ports import free_port
-from tests.unit.control.test_host_state import SANDBOX, MemoryDriver
+from tests.unit.host.test_host_state import SANDBOX, MemoryDriver
 
 
 class Driver(MemoryDriver):

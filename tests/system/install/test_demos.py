@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.hosts.hosts import namespaces
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEMOS = ["device.sh", "overlay.sh", "overlay.sh --store etcd", "docker.sh"]
 LIMIT_S = 600
 

@@ -14,7 +14,7 @@ from fastpath.control.drivers import naming
 from fastpath.control.kernel import netns, syscalls
 from fastpath.control.kernel.netlink import StackedLinks, links
 from fastpath.control.model.objects import Endpoint, Network
-from tests.netns.test_overlay_crashes import CRASHED, ENDED, Fuse
+from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED, Fuse
 from tests.support.hosts.forks import fork
 from tests.support.hosts.hosts import Lab, wait_for
 from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network

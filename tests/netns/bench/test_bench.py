@@ -208,6 +208,6 @@ def test_the_file_is_what_docs_say(tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
     run("--scenario", "memory", "--underlay", "offload", "--json", str(file))
     content: dict[str, Any] = json.loads(file.read_text())
-    text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text()
     for key in (*content, *content["about"], *content["measurements"][0]):
         assert f"`{key}`" in text, key
