@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests with real servers, on loopback and without privilege."""
+"""Tests with daemons and real servers: etcd, dockerd. Most need root."""
