@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store in an SQLite file, for the daemons of one machine.
 
-A thread does what is asked, one thing after the other (sqlite_file.py). The event loop itself only glances at the
+A thread does what is asked, one thing after the other (file.py). The event loop itself only glances at the
 file, ten times a second, some microseconds each: SQLite's `data_version` changes with every commit of any process.
 """
 
