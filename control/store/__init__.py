@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the state that hosts share is kept."""
+"""The stores for the state that hosts share."""

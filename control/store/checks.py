@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of every store, so that what works with one works with the other."""
+"""Checks that every store makes, so that code that works with one works with the other."""
 
 import sys
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fastpath.control.store.interface import Compare, Delete, Put
 from fastpath.errors import UsageError
 
-MAX_CHANGES = 128  # of a commit, and conditions: etcd's --max-txn-ops
-MAX_BYTES = 1 << 20  # of a commit: etcd's --max-request-bytes is 1.5 MiB, and that counts its own framing
+MAX_CHANGES = 128  # changes, and conditions, of one commit: etcd's --max-txn-ops
+MAX_BYTES = 1 << 20  # of one commit: etcd's --max-request-bytes is 1.5 MiB, its own framing included
 
 
 def check_commit(compares: Sequence[Compare], changes: Sequence[Put | Delete]) -> None:
@@ -28,7 +28,7 @@ def check_commit(compares: Sequence[Compare], changes: Sequence[Put | Delete]) -
 
 
 def check_key(key: str) -> None:
-    """Raise ValueError for what is neither a key nor a prefix."""
+    """Raise ValueError for text that is neither a key nor a prefix."""
     if not key.startswith("/") or "\0" in key:
         raise ValueError(f'a key begins with "/" and has no NUL: {key!r}')
 

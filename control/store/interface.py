@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a store must do: keys with values, in the order of one revision counter, as etcd v3 has them.
+"""The interface of a store: keys with values, in the order of one revision counter, as in etcd v3.
 
 A revision is a positive whole number that grows with every commit, one for all keys. A key's own revision
 is that of the commit that last put it. Values are bytes, keys are text that begins with "/".
-How much a commit may hold is in checks.py. docs/store.md tells the whole.
+checks.py limits the size of a commit. docs/store.md explains the store in full.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -19,7 +19,7 @@ class UnavailableError(FastpathError):
 
 
 class CompactedError(FastpathError):
-    """The revisions that a watch asks for are forgotten: list again, and watch from there."""
+    """The store no longer has the revisions that a watch asks for: list again, and watch from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Everything under the watched prefix up to and with `revision`, in order. Commits are never cut apart.
-    Without events, it says that nothing happened up to there."""
+    """Everything under the watched prefix up to and including `revision`, in order. Commits are never split.
+    Without events, nothing happened up to `revision`."""
 
     revision: int
     events: tuple[Event, ...]
@@ -60,8 +60,8 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A condition of a commit: `key` was last put at `revision`; 0: there is no such key. With `prefix`,
-    which goes with revision 0 only: there is no key that begins with `key`."""
+    """A condition of a commit: `key` was last put at `revision`; 0: there is no such key. With `prefix`
+    (only with revision 0): no key begins with `key`."""
 
     key: str
     revision: int = 0
@@ -70,7 +70,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write a key; with a lease it goes when the lease goes."""
+    """Write a key; with a lease, the key is deleted when the lease ends."""
 
     key: str
     value: bytes
@@ -79,15 +79,15 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete a key. No error where it is not there."""
+    """Delete a key. No error if it does not exist."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """Credentials for etcd, and how to check its identity. `ca`, `cert` and `key` are PEM files; any of
-    them means TLS."""
+    """Credentials for etcd, and the CA that checks its identity. `ca`, `cert` and `key` are PEM files; any of
+    them switches TLS on."""
 
     ca: Path | None = None
     cert: Path | None = None
@@ -99,42 +99,42 @@ class StoreOptions:
 
 class Store(Protocol):
     """Every method but `watch` raises UnavailableError if the store does not answer within a few
-    seconds, or was closed, and UsageError where it refuses us (password, certificate, permission, a file that
-    is no store). Nothing is opened before the first call."""
+    seconds, or was closed, and UsageError if it refuses us (password, certificate, permission, a file that
+    is not a store). Nothing is opened before the first call."""
 
     @property
     def problem(self) -> str | None:
-        """Why the store does not answer at present, in one line, or None."""
+        """The reason why the store does not answer at present, in one line, or None."""
 
     async def get(self, key: str) -> Item | None:
-        """Return the present value, None if there is none."""
+        """Return the current item, or None if the key does not exist."""
 
     async def list(self, prefix: str) -> Listing:
         """Return all items whose keys begin with `prefix`, from one snapshot, however many they are."""
 
     async def commit(self, compares: Sequence[Compare], changes: Sequence[Put | Delete]) -> int | None:
-        """Do all changes at once if all conditions hold; return the revision. Do nothing and return None if one
-        does not hold. Each key may be changed once. What changes nothing takes no new revision. A put with a
-        lease that is gone raises LeaseGoneError."""
+        """Make all changes at once if all conditions hold, and return the revision; otherwise change nothing and
+        return None. Each key may be changed once. A commit that changes nothing takes no new revision. Raise
+        LeaseGoneError for a put with a lease that is gone."""
 
     def watch(self, prefix: str, after: int) -> AsyncGenerator[Events, None]:
-        """Yield what happens under `prefix` after revision `after`, until the store is closed: an outage only makes it
-        wait, and nothing is skipped. Raise CompactedError where a part is no longer known (also where the
-        store's data was replaced by others, or has not reached `after`), UsageError where we may not watch; once it
-        could watch, being refused is an outage, too. Close it with `aclose`."""
+        """Yield the changes under `prefix` after revision `after`, until the store is closed. During an outage it
+        waits; nothing is skipped. Raise CompactedError if a part is no longer known (also if the store's data was
+        replaced, or has not reached `after`), UsageError if we may not watch; after the watch has worked once, a
+        refusal counts as an outage. Close it with `aclose`."""
 
     async def grant(self, ttl: int) -> int:
         """Create a lease of `ttl` seconds; return its number, never 0."""
 
     async def keep_alive(self, lease: int) -> bool:
-        """Restart the lease's time. Return False if it is gone, with its keys."""
+        """Restart the lease's time. Return False if the lease and its keys are gone."""
 
     async def revoke(self, lease: int) -> None:
         """End the lease, and delete its keys."""
 
     async def close(self) -> None:
-        """End all watches and connections; leases run on until their time is over."""
+        """End all watches and connections; leases go on until their time is over."""
 
 
 class LeaseGoneError(FastpathError):
-    """A put named a lease that does not exist (any more)."""
+    """A put named a lease that does not exist or has ended."""

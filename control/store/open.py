@@ -9,14 +9,14 @@ from fastpath.errors import UsageError
 
 
 def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # noqa: B008 – it is frozen
-    """Return the store at `url`. Nothing is opened before it is first used, so that one that is not there yet is an
-    UnavailableError of that use. Raise UsageError for a URL that is none."""
+    """Return the store at `url`. It is opened when it is first used: a store that does not exist yet raises
+    UnavailableError then. Raise UsageError for an invalid URL."""
     try:
         where = parse_store_url(url)
     except ValueError as error:
         raise UsageError(f'"{url}" is no store: {error}') from error
-    # Neither at the top: a daemon needs one of them, after frames flow again, and its start is in the gap of a restart
-    # (the CPU time to load them: SQLite's 11 ms, etcd's with gRPC 85 ms).
+    # Neither is imported at the top: a daemon needs one of them, and only after frames flow again. Loading takes CPU
+    # time in the gap of a restart: 11 ms for SQLite, 85 ms for etcd with gRPC.
     if where.members:
         _quiet_grpc()
         from fastpath.control.store.etcd.store import EtcdStore  # noqa: PLC0415
@@ -30,7 +30,7 @@ def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # no
 
 
 def _quiet_grpc() -> None:
-    """Silence gRPC's messages on stderr, which our errors repeat in one line, and its handlers at a fork: what a daemon
-    forks becomes another program at once. Call it before gRPC is imported."""
+    """Silence gRPC's messages on stderr, since our errors say the same in one line, and switch its fork handlers off,
+    since a process that the daemon forks becomes another program at once. Call it before gRPC is imported."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One question to etcd, one answer: deadlines, other members, passwords, and what errors mean."""
+"""Calls to etcd with one answer: deadlines, other members, passwords, and what errors mean."""
 
 import asyncio
 import time
@@ -16,8 +16,8 @@ from fastpath.control.store.interface import StoreOptions, UnavailableError
 from fastpath.errors import FastpathError, UsageError
 
 CALL_SECONDS = 5.0  # for an answer from any member
-ATTEMPT_SECONDS = 3.0  # for one from a member that we are connected with
-CONNECT_SECONDS = 0.5  # for a connection; after it, a call tells why there is none, and it is tried again
+ATTEMPT_SECONDS = 3.0  # for an answer from a member that we are connected to
+CONNECT_SECONDS = 0.5  # for a connection; after that, a call shows why there is none, and we try again
 PAUSE_SECONDS = 0.05
 
 Metadata = tuple[tuple[str, str], ...]
@@ -25,7 +25,7 @@ Code = grpc.StatusCode
 
 
 class Calls:
-    """Calls to whichever member answers, with the token that the password is exchanged for."""
+    """Calls to any member that answers, with the token that etcd gives for the password."""
 
     def __init__(self, addresses: Sequence[str], options: StoreOptions):
         self.cluster = Cluster(addresses, options)
@@ -40,9 +40,9 @@ class Calls:
         self._password()
 
     async def call(self, method: Callable[[Member], Any], request: Any, repeat: bool = True) -> Any:
-        """The answer. `repeat`: it does no harm to be done twice.
+        """Return the answer. `repeat`: doing the call twice does no harm.
 
-        Raise UnavailableError, UsageError, and AioRpcError for what depends on the question."""
+        Raise UnavailableError, UsageError, and AioRpcError for errors that depend on the request."""
         try:
             answer = await self._call(method, request, repeat)
         except (UnavailableError, UsageError) as error:
@@ -56,12 +56,12 @@ class Calls:
         return answer
 
     def ended(self) -> bool:
-        """Whether a CancelledError means that the store was closed, not that this task was cancelled."""
+        """Return whether a CancelledError means that the store was closed, not that this task was cancelled."""
         task = asyncio.current_task()
         return self.cluster.closed and task is not None and not task.cancelling()
 
     async def metadata(self, member: Member, end: float) -> Metadata:
-        """What goes along with every call: who we are."""
+        """Return the metadata of a call, which identify us."""
         if self._options.user is None:
             return ()
         async with self._lock:
@@ -77,16 +77,16 @@ class Calls:
             return (("token", str(self._token)),)
 
     def forget(self, metadata: Metadata) -> None:
-        """The token is no longer good: etcd forgets it after a time, and when it starts."""
+        """Drop a token that etcd no longer accepts: etcd forgets tokens after some time, and when it restarts."""
         if ("token", self._token) in metadata:
             self._token = None
 
     def explained(self, error: grpc.aio.AioRpcError, member: Member) -> FastpathError:
-        """What the caller is told."""
+        """Return the error for the caller."""
         return explained(error, member.address, self._options.user)
 
     def denied(self) -> FastpathError:
-        """The role is not enough."""
+        """Return the error for a user whose role lacks a permission."""
         return denied(self._options.user)
 
     async def _call(self, method: Callable[[Member], Any], request: Any, repeat: bool) -> Any:
@@ -98,7 +98,7 @@ class Calls:
                 metadata = await self.metadata(member, end)
                 return await method(member)(request, timeout=_left(end), metadata=metadata)
             except grpc.aio.AioRpcError as error:
-                if stale(error) and self._options.user and not renewed:  # refused, so not done
+                if stale(error) and self._options.user and not renewed:  # refused, so it was not done
                     self.forget(metadata)
                     renewed = True
                     continue
@@ -113,7 +113,7 @@ class Calls:
                 raise meaning from error
 
     def _password(self) -> str:
-        """Read anew every time: somebody may have changed it."""
+        """Return the password. Its file is read at every call, since it may have changed."""
         if self._options.password_file is None:
             return self._options.password or ""
         try:

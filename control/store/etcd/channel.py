@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections to the members of an etcd cluster: one gRPC channel each, and the choice of one that is connected.
 
-A channel for each member, rather than one for all, since gRPC has no single target for IPv4, IPv6 and names together,
-and checks a certificate against the member's own name only so.
+Each member has its own channel, since gRPC has no single target for IPv4, IPv6 and names together, and checks a
+certificate against the member's own name only that way.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.min_reconnect_backoff_ms", 2000),  # in truth the time that one attempt has
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
-    # A member that is gone without a word is noticed within ten seconds. etcd takes pings more often than every 5 s
+    # A member that vanishes silently is noticed within ten seconds. etcd takes pings more often than every 5 s
     # (--grpc-keepalive-min-time), or without a call, for an attack.
     ("grpc.keepalive_time_ms", 7000),
     ("grpc.keepalive_timeout_ms", 3000),
@@ -43,7 +43,7 @@ OPTIONS = [
 
 
 class Member:
-    """A member of the cluster, and the calls that it takes."""
+    """A member of the cluster, and the calls that it offers."""
 
     def __init__(self, address: str, credentials: Any):
         self.address = address
@@ -58,12 +58,12 @@ class Member:
         self.auth = rpc.AuthStub(self.channel)
 
     def connected(self) -> bool:
-        """Whether it is; it begins to connect where it is not."""
+        """Return whether the member is connected; if not, begin to connect."""
         return bool(self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY)
 
 
 class Cluster:
-    """The members, the preferred one first. Channels are made by the loop that uses them, when it first does."""
+    """The members, the preferred one first. The event loop that uses the channels creates them at the first use."""
 
     def __init__(self, addresses: Sequence[str], options: StoreOptions):
         self._addresses = addresses
@@ -72,14 +72,14 @@ class Cluster:
         self.closed = False
 
     async def connected(self, end: float) -> Member:
-        """A member that we are connected with; at `end`, by time.monotonic(), any: a call tells what is wrong."""
+        """Return a connected member; at `end` (time.monotonic()), return any: a call to it shows what is wrong."""
         pause = 0.001
         while True:
             if self.closed:
                 raise UnavailableError("the store is closed")
             if not self._members:
                 self._members = [Member(address, self._credentials) for address in self._addresses]
-            # All begin to connect, so that one that is dead costs no time.
+            # All begin to connect, so that a dead one costs no time.
             for member in [member for member in self._members if member.connected()]:
                 return member
             if time.monotonic() >= end:
@@ -88,11 +88,11 @@ class Cluster:
             pause = min(2 * pause, LOOK_SECONDS)
 
     def avoid(self, member: Member) -> None:
-        """Prefer all others from now on."""
+        """Prefer all other members from now on."""
         self._members.sort(key=lambda other: other is member)
 
     async def close(self) -> None:
-        """Close all connections. What waits for an answer gets a CancelledError."""
+        """Close all connections. Calls that wait for an answer get a CancelledError."""
         self.closed = True
         while self._members:
             await self._members.pop().channel.close()
@@ -116,7 +116,7 @@ def _credentials(options: StoreOptions) -> Any:
     cert, key = _read(options.cert), _read(options.key)
     try:
         context.load_cert_chain(options.cert, options.key, password="")
-    except (ssl.SSLError, ValueError) as error:  # gRPC itself would fail without a word
+    except (ssl.SSLError, ValueError) as error:  # gRPC itself would fail without a message
         message = f"{options.cert} and {options.key} are not a certificate and its key, in PEM and without a passphrase"
         raise UsageError(message) from error
     return grpc.ssl_channel_credentials(ca, key, cert)

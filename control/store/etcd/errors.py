@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What gRPC's and etcd's errors mean, in one line."""
+"""Explain gRPC's and etcd's errors in one line."""
 
 import re
 
@@ -11,7 +11,7 @@ from fastpath.errors import FastpathError, UsageError
 
 Code = grpc.StatusCode
 
-# Found in the error's own words, first match: what the caller is told. {0} is what the brackets match.
+# Patterns for the text of an error, first match wins, with the message for the caller. {0} is the group's match.
 BY_WORDS: list[tuple[str, type[FastpathError], str]] = [
     (
         r"CERTIFICATE_VERIFY_FAILED:? ?([^:]*)",
@@ -37,12 +37,12 @@ BY_CODE: dict[grpc.StatusCode, tuple[type[FastpathError], str]] = {
     Code.INVALID_ARGUMENT: (UsageError, "etcd refuses: {details}"),
     Code.DEADLINE_EXCEEDED: (UnavailableError, "etcd at {address} does not answer"),
 }
-# No connection, or no address of the member's name; in older versions of gRPC the latter is a failed "DNS resolution".
+# No connection, or no address for the member's name, which older versions of gRPC call a failed "DNS resolution".
 UNSENT = "failed to connect to all addresses|errors resolving|DNS resolution failed"
 
 
 def explained(error: grpc.aio.AioRpcError, address: str, user: str | None) -> FastpathError:
-    """UsageError where etcd, or our own check of its certificate, refuses; UnavailableError for all else."""
+    """Return a UsageError if etcd, or our check of its certificate, refused; an UnavailableError for all else."""
     words = str(error.details())
     kind, text = BY_CODE.get(error.code(), (UnavailableError, "etcd at {address}: {details}"))
     groups: tuple[str, ...] = ()
@@ -54,17 +54,17 @@ def explained(error: grpc.aio.AioRpcError, address: str, user: str | None) -> Fa
 
 
 def denied(user: str | None) -> FastpathError:
-    """The role of the user is not enough."""
+    """Return the error for a user whose role lacks a permission."""
     return UsageError(BY_CODE[Code.PERMISSION_DENIED][1].format(user=_who(user)))
 
 
 def stale(error: grpc.aio.AioRpcError) -> bool:
-    """Whether another token would help: etcd forgets one after a time, and when it starts."""
+    """Return whether a new token would help: etcd forgets tokens after some time, and when it restarts."""
     return error.code() is Code.UNAUTHENTICATED or "revision of auth store is old" in str(error.details())
 
 
 def unsent(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the question never left, for want of a connection."""
+    """Return whether the request was never sent, because there was no connection."""
     return error.code() is Code.UNAVAILABLE and re.search(UNSENT, str(error.details())) is not None
 
 
@@ -73,7 +73,7 @@ def _who(user: str | None) -> str:
 
 
 def _short(words: str) -> str:
-    """gRPC's own words, as few as say it."""
+    """Return gRPC's message without its prefixes."""
     last = words.rpartition("last error: ")[2]
     return re.sub(
         r"^[A-Z_]+: +|ipv[46]:\S+ |Failed to connect to remote host: |connect: |etcdserver: ", "", last

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store in etcd (v3, 3.4 or newer), for many hosts.
 
-gRPC with the stubs that aetcd was generated with, rather than aetcd's client: that one has no TLS, one member only, and
-hides revisions. etcd_calls.py asks and is answered, etcd_watch.py listens, etcd_channel.py connects.
+It uses gRPC with aetcd's generated stubs, not aetcd's client, which has no TLS, knows one member only, and hides
+revisions. calls.py makes calls, watch.py follows changes, channel.py connects.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ from fastpath.control.store.interface import (
 from fastpath.errors import UsageError
 
 PAGE = 2000  # keys of one answer to `list`
-RETRY_SECONDS = 0.1  # of a watch, after an attempt that took its time already
+RETRY_SECONDS = 0.1  # of a watch, after an attempt that already took some time
 
 
 class EtcdStore:
-    """See Store. `addresses`: HOST:PORT of members, any that are known."""
+    """See Store. `addresses`: HOST:PORT of one or more members."""
 
     def __init__(self, addresses: Sequence[str], options: StoreOptions):
         self._calls = Calls(addresses, options)
@@ -110,7 +110,7 @@ class EtcdStore:
         await self._calls.cluster.close()
 
     async def _pages(self, prefix: str) -> Listing:
-        """Page by page, all as of the first one's revision: a single answer may be too large for etcd or for us."""
+        """Return a listing, read in pages at one revision: a single answer could be too large for etcd or for us."""
         start, end = prefix.encode(), prefix_end(prefix).encode()
         items: list[Item] = []
         revision = 0
@@ -129,7 +129,7 @@ def _range(member: Member) -> Any:
 
 
 def _keep_alive(member: Member) -> Any:
-    """As a call with one answer; in etcd it is a stream."""
+    """Return a call with one answer; in etcd, keep-alive is a stream."""
 
     async def call(request: Any, timeout: float, metadata: Any) -> Any:
         stream = member.lease.LeaseKeepAlive(timeout=timeout, metadata=metadata)
@@ -150,7 +150,7 @@ def _item(kv: Any) -> Item:
 
 
 def _compare(compare: Compare) -> Any:
-    """A key, or a range without any, has revision 0 for etcd; a range with keys has none at 0."""
+    """Return etcd's condition: a missing key, or an empty range, has revision 0 there; keys in a range never do."""
     end = prefix_end(compare.key).encode() if compare.prefix else b""
     return rpc.Compare(
         result=rpc.Compare.EQUAL,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A watch of etcd that goes on where it was when the connection broke."""
+"""A watch of etcd that continues where it was when the connection broke."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ FORGOTTEN = "etcd no longer knows what happened meanwhile"
 
 
 class Follower:
-    """Where a watch is: everything up to revision `seen` was handed on. `answered`: it could be watched once."""
+    """The position of a watch: everything up to revision `seen` was handed on. `answered`: etcd accepted it once."""
 
     def __init__(self, calls: Calls, prefix: str, after: int):
         self.answered = False
@@ -30,7 +30,7 @@ class Follower:
         self._cluster, self._term = 0, 0
 
     async def follow(self) -> AsyncGenerator[Events, None]:
-        """What happens, until the connection breaks: UnavailableError. See Store.watch for the other errors."""
+        """Yield changes until the connection breaks; then raise UnavailableError. Other errors: see Store.watch."""
         await self._check_data()
         end = time.monotonic() + ATTEMPT_SECONDS
         member = await self._calls.cluster.connected(time.monotonic() + CONNECT_SECONDS)
@@ -38,7 +38,7 @@ class Follower:
         metadata: Metadata = ()
         try:
             metadata = await self._calls.metadata(member, end)
-            # "hasleader": a member that lost the others ends the stream, rather than being silent.
+            # "hasleader": a member that lost the others ends the stream instead of staying silent.
             stream = member.watch.Watch(metadata=(*metadata, ("hasleader", "true")))
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 await stream.write(self._request())
@@ -46,7 +46,7 @@ class Follower:
             async for events in self._read(stream, answer):
                 yield events
         except PermissionError as error:
-            # Also what etcd 3.4 says of a token that it forgot. `_check_data` had a good one a moment ago, so it is
+            # etcd 3.4 says the same of a token that it forgot. `_check_data` had a good one a moment ago, so it is
             # our right to watch that is missing, unless that happened in between: the next turn will tell.
             self._calls.forget(metadata)
             raise self._calls.denied() from error
@@ -64,8 +64,8 @@ class Follower:
                 stream.cancel()
 
     async def _check_data(self) -> None:
-        """Ask the whole cluster, not one member that may be behind, whether it still has what we saw. A member would
-        otherwise wait for a revision beyond its own, and say nothing."""
+        """Ask the whole cluster, not one member that may be behind, whether it still has what we saw. A single
+        member would wait silently for a revision beyond its own."""
         answer = await self._calls.call(lambda member: member.kv.Range, rpc.RangeRequest(key=self._prefix))
         header = answer.header
         replaced = self._cluster not in (0, header.cluster_id) or header.raft_term < self._term
@@ -125,7 +125,7 @@ def _explain(reason: str) -> None:
 
 
 def text(key: bytes) -> str:
-    """A key that somebody wrote, and that is no text, gets another name, rather than stop all that read it."""
+    """Return a key as text. One that is not UTF-8 gets another name, so that it does not stop its readers."""
     return key.decode(errors="backslashreplace")
 
 

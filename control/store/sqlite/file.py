@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file of the SQLite store: its tables, and what is done to them, one transaction each.
+"""The file of the SQLite store: its tables and the operations on them, one transaction each.
 
-Any number of processes have the file open at once, and each may be killed at any moment: SQLite's write-ahead log
-keeps whole transactions or none of them. All methods block; one thread calls them. Time is CLOCK_MONOTONIC, which all
-processes of a machine share and nobody can set. It starts anew at boot, and so does the time of every lease then.
+Any number of processes may have the file open, and each may be killed at any moment: SQLite's write-ahead log keeps
+whole transactions only. All methods block; one thread calls them. Time is CLOCK_MONOTONIC, which all processes of a
+machine share and nobody can set. It restarts at boot, and so does the time of every lease.
 docs/store.md shows the tables.
 """
 
@@ -28,13 +28,13 @@ from fastpath.control.store.interface import (
 )
 from fastpath.control.store.sqlite.open import connect, explained, identity
 
-BATCH = 1000  # changes that one read of the log takes at most, unless a single commit has more
+BATCH = 1000  # the most changes that one read of the log takes, unless a single commit has more
 KEPT_CHANGES = 50_000  # in the log, at most
 KEPT_SECONDS = 3600.0
 
 
 class StoreFile:
-    """The file, opened when it is first used, and again when another one has come to be at its path."""
+    """The file. It is opened at its first use, and again when another file has replaced it at its path."""
 
     def __init__(self, path: Path | None, busy_seconds: float, clock: Callable[[], float] = time.monotonic):
         self._path, self._busy_seconds, self._clock = path, busy_seconds, clock
@@ -42,7 +42,7 @@ class StoreFile:
         self._identity: tuple[int, int] | None = None
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file; the next use opens it again."""
         if self._db is not None:
             db, self._db = self._db, None
             db.close()
@@ -73,8 +73,8 @@ class StoreFile:
             return _apply(db, changes)
 
     def changes(self, prefix: str, after: int, known: str | None) -> tuple[Events, str]:
-        """What is known to have happened under `prefix` after revision `after`, in batches, and the name of the
-        file's history. CompactedError where that is not `known`, or has forgotten, or has not reached, `after`."""
+        """Return a batch of the changes under `prefix` after revision `after`, and the name of the file's history.
+        Raise CompactedError if the history is not `known`, or no longer or not yet has `after`."""
         with self._reading() as db:
             history, revision, compacted = db.execute("SELECT history, revision, compacted FROM state").fetchone()
             if known not in (None, history) or not compacted <= after <= revision:
@@ -108,7 +108,7 @@ class StoreFile:
             _end_leases(db, [lease])
 
     def expire(self) -> bool:
-        """Delete what belongs to leases whose time is over; whether there were any."""
+        """Delete the keys of leases whose time is over; return whether there were any."""
         with self._reading() as db:
             due = db.execute("SELECT 1 FROM lease WHERE expires <= ? LIMIT 1", (self._clock(),)).fetchone()
         if due:
@@ -117,10 +117,10 @@ class StoreFile:
         return due is not None
 
     def compact(self, changes: int = KEPT_CHANGES, seconds: float = KEPT_SECONDS) -> None:
-        """Forget what is old in the log of changes. Whoever still wants it has to list again.
+        """Delete old entries of the log of changes. Readers that still need them have to list again.
 
-        The age is by the wall clock: if that is set wrongly, the worst is a new list or, up to the number, a longer
-        log."""
+        Age is measured by the wall clock: if it is set wrongly, readers list again, or the log is longer, up to its
+        limit."""
         with self._reading() as db:
             old = db.execute(
                 "SELECT max(revision) FROM change WHERE revision <= ("
@@ -139,7 +139,7 @@ class StoreFile:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees no lease whose time is over."""
+        """Run a write transaction that sees no expired lease."""
         with self._transaction("BEGIN IMMEDIATE") as db:
             _end_leases(db, [row[0] for row in db.execute("SELECT id FROM lease WHERE expires <= ?", (self._clock(),))])
             yield db
@@ -179,7 +179,7 @@ def _holds(db: sqlite3.Connection, compare: Compare) -> bool:
 
 
 def _apply(db: sqlite3.Connection, changes: Sequence[Put | Delete]) -> int:
-    """Do the changes under one new revision; the present one where there is nothing to do."""
+    """Make the changes at one new revision and return it; return the present one if there is nothing to do."""
     revision = _revision(db)
     new, position, now = revision + 1, 0, int(time.time())
     for change in changes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening the file of the SQLite store: making it, recognising it, and what is wrong with it in one line."""
+"""Open the file of the SQLite store: create it, recognise it, and explain errors in one line."""
 
 import contextlib
 import errno
@@ -24,13 +24,13 @@ CREATE TABLE change (revision INTEGER, position INTEGER, key TEXT NOT NULL, valu
     PRIMARY KEY (revision, position)) WITHOUT ROWID;
 CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL, expires REAL NOT NULL);
 """
-# What passes by itself, or by the hand of an administrator, while we wait.
+# Errors that end by themselves, or when an administrator acts, while we wait.
 TEMPORARY = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one that takes its place; None where there is none."""
+    """Return what distinguishes a file from one that replaces it; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -39,17 +39,17 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def connect(path: Path | None, busy_seconds: float, clock: Callable[[], float]) -> sqlite3.Connection:
-    """Open the file, or make it. None: a store in memory."""
+    """Open or create the file. None: a store in memory."""
     if path is not None:
         _make(path)
     db = sqlite3.connect(path or ":memory:", busy_seconds, isolation_level=None, check_same_thread=False)
     try:
-        db.execute("BEGIN")  # one snapshot: another process may be making the tables
+        db.execute("BEGIN")  # one snapshot: another process may be creating the tables
         _recognise(db, path)
         db.execute("COMMIT")
-        # Changing over to it is refused at once while another process does the same, whatever the time to wait.
+        # SQLite ignores its timeout here: it refuses at once while another process changes the mode, too.
         _retried(lambda: db.execute("PRAGMA journal_mode = WAL"), busy_seconds)
-        db.execute("PRAGMA synchronous = FULL")  # what was confirmed is there after a loss of power, too
+        db.execute("PRAGMA synchronous = FULL")  # a confirmed commit survives a loss of power
         db.execute("BEGIN IMMEDIATE")
         if _recognise(db, path) == 0:
             _make_tables(db)
@@ -63,8 +63,8 @@ def connect(path: Path | None, busy_seconds: float, clock: Callable[[], float]) 
 
 @contextlib.contextmanager
 def explained(path: Path | None) -> Iterator[None]:
-    """SQLite's errors and the kernel's, in one line each: what may pass is an UnavailableError, what has to be put
-    right a UsageError."""
+    """Explain errors of SQLite and the kernel in one line: raise UnavailableError for those that may pass, UsageError
+    for those that somebody has to mend."""
     try:
         yield
     except OSError as error:
@@ -88,9 +88,9 @@ def explained(path: Path | None) -> Iterator[None]:
 
 
 def _make(path: Path) -> None:
-    """An empty file that only its owner can read; SQLite gives its companions the same mode.
+    """Create an empty file that only its owner can read; SQLite gives its companion files the same mode.
 
-    A file that exists is not opened here: closing it would drop the locks that this process has on it."""
+    An existing file is not opened here: closing it would drop the locks that this process holds on it."""
     if path.is_dir():
         raise UsageError(f"the store {path} is a folder: name a file in it")
     if not path.parent.is_dir():
@@ -100,7 +100,7 @@ def _make(path: Path) -> None:
 
 
 def _recognise(db: sqlite3.Connection, path: Path | None) -> int:
-    """The version of the tables, 0 for a new file."""
+    """Return the version of the tables, 0 for a new file."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     application = db.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID and (version or db.execute("SELECT 1 FROM sqlite_schema").fetchone()):
@@ -115,14 +115,14 @@ def _recognise(db: sqlite3.Connection, path: Path | None) -> int:
 def _make_tables(db: sqlite3.Connection) -> None:
     for statement in TABLES.split(";")[:-1]:
         db.execute(statement)
-    # Revision 1 is the empty store, as in etcd. The history's name tells this file from one that takes its place.
+    # Revision 1 is the empty store, as in etcd. The history's name distinguishes this file from one that replaces it.
     db.execute("INSERT INTO state VALUES (?, '', 1, 0)", (secrets.token_hex(8),))
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _after_boot(db: sqlite3.Connection, now: float) -> None:
-    """The clock started anew with the machine: every lease has its whole time from now on."""
+    """Restart the time of every lease after a boot, since the clock restarted, too."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     if db.execute("SELECT boot FROM state").fetchone()[0] != boot:
         db.execute("UPDATE lease SET expires = ? + ttl", (now,))

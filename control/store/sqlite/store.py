@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store in an SQLite file, for the daemons of one machine.
 
-A thread does what is asked, one thing after the other (file.py). The event loop itself only glances at the
-file, ten times a second, some microseconds each: SQLite's `data_version` changes with every commit of any process.
+One thread runs all operations (file.py), one after the other. The event loop itself only glances at the file, ten
+times a second, for some microseconds: SQLite's `data_version` changes with every commit of any process.
 """
 
 import asyncio
@@ -118,7 +118,7 @@ class SqliteStore:
         self._thread.shutdown(wait=False)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call it in the thread."""
+        """Call a function in the thread and return its result."""
         if self._closed:
             raise UnavailableError("the store is closed")
         if self._upkeep is None:
@@ -136,7 +136,7 @@ class SqliteStore:
             changed.set()
 
     async def _keep_up(self) -> None:
-        """Wake the watches when another process changed something; end leases; shorten the log."""
+        """Wake the watches when another process commits; end expired leases; shorten the log."""
         expired = compacted = time.monotonic()
         while True:
             await asyncio.sleep(GLANCE_SECONDS)
@@ -154,7 +154,7 @@ class SqliteStore:
 
 
 class _Glance:
-    """Whether any process changed the file since the last time. It never waits, and makes nothing."""
+    """Tells whether any process changed the file since the last look. It never waits, and creates nothing."""
 
     def __init__(self, path: Path | None):
         self._path = path
@@ -162,7 +162,7 @@ class _Glance:
         self._seen: tuple[object, ...] = ()
 
     def changed(self) -> bool:
-        """Also true where that cannot be said."""
+        """Return whether the file changed since the last call; True if that is unknown."""
         if self._path is None:
             return False
         now = identity(self._path)
@@ -180,7 +180,7 @@ class _Glance:
         return changed
 
     def close(self) -> None:
-        """Close its own connection to the file."""
+        """Close this object's connection to the file."""
         if self._db is not None:
             self._db.close()
         self._db = None
