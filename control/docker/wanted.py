@@ -129,7 +129,7 @@ def check_options(words: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 def explained(error: ValidationError, words: Mapping[str, str], options: Mapping[str, str]) -> UsageError:
-    """What to say of it; `options` tells which field is whose."""
+    """Return the error for the user; `options` names the `-o` option of each field."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     option = options.get(field)
@@ -138,7 +138,7 @@ def explained(error: ValidationError, words: Mapping[str, str], options: Mapping
 
 
 def number(words: Mapping[str, str], option: str, what: str) -> int | None:
-    """What the option says, if it is there. Raise UsageError: `what` tells what it should be."""
+    """Return the value of an option, or None if it is not given. Raise UsageError, with `what` as the hint."""
     text = words.get(option)
     try:
         return int(text) if text is not None else None

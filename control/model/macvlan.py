@@ -72,7 +72,7 @@ def range_of(network: Network) -> IPNetwork | None:
 
 
 def checked(request: NetworkCreate) -> NetworkCreate:
-    """The request with all that it left out. Raise UsageError."""
+    """Return the request with its defaults filled in. Raise UsageError."""
     options = parse_options(request.options)
     if request.vni is not None:
         raise UsageError("a macvlan network has no VNI: leave --vni out")
@@ -90,7 +90,7 @@ def checked(request: NetworkCreate) -> NetworkCreate:
 
 
 def check_parent_free(name: str, options: Mapping[str, str], others: Collection[Network]) -> None:
-    """A parent carries one network. Raise ConflictError where another one has it."""
+    """Raise ConflictError if another network has the parent: a parent carries one network."""
     parent = options.get("parent")
     for other in others:
         if parent is not None and other.driver == "macvlan" and other.options.get("parent") == parent:
