@@ -134,7 +134,7 @@ def explained(error: ValidationError, words: Mapping[str, str], options: Mapping
     field = str(first["loc"][0]) if first["loc"] else ""
     option = options.get(field)
     why = first["msg"].removeprefix("Value error, ").replace("Input should be", "it is")
-    return UsageError(f"-o {option}={words.get(option, '')} cannot be: {why}" if option else f"{field}: {why}")
+    return UsageError(f"invalid -o {option}={words.get(option, '')}: {why}" if option else f"{field}: {why}")
 
 
 def number(words: Mapping[str, str], option: str, what: str) -> int | None:
@@ -143,7 +143,7 @@ def number(words: Mapping[str, str], option: str, what: str) -> int | None:
     try:
         return int(text) if text is not None else None
     except ValueError:
-        raise UsageError(f"-o {option}={text} is no number: give {what}") from None
+        raise UsageError(f"-o {option}={text} is not a number: give {what}") from None
 
 
 def _subnet(data: IpamData) -> Subnet:
@@ -152,7 +152,7 @@ def _subnet(data: IpamData) -> Subnet:
         gateway = ip_interface(data.gateway).ip if data.gateway else pool.network_address + 1
         return Subnet(pool=pool, gateway=gateway)
     except ValueError as error:
-        raise UsageError(f"the subnet {data.pool} with the gateway {data.gateway} cannot be: {error}") from None
+        raise UsageError(f"invalid subnet {data.pool} with the gateway {data.gateway}: {error}") from None
 
 
 def _host(text: str) -> IPAddress:

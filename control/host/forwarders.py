@@ -69,7 +69,7 @@ def _find(spec: str, directory: Path) -> type[Forwarder] | Forwarder:
     elif name:
         module = _import(where)
     else:
-        raise UsageError(f'"{spec}" is no forwarder: FILE.py[:NAME], package.module:NAME, {" or ".join(BUILT_IN)}')
+        raise UsageError(f'"{spec}" is not a forwarder: FILE.py[:NAME], package.module:NAME, {" or ".join(BUILT_IN)}')
     found = getattr(module, name, None) if name else _only_one(module, spec)
     if isinstance(found, Forwarder) or (isinstance(found, type) and issubclass(found, Forwarder)):
         return found

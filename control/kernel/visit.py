@@ -34,7 +34,7 @@ def open_namespace(path: str) -> int:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if stat.S_ISREG(os.stat(path).st_mode) else -1
     except ValueError:  # a NUL in it
-        raise UsageError(f"{path!r} is no path: see `ip netns`") from None
+        raise UsageError(f"{path!r} is not a path: see `ip netns`") from None
     except OSError as error:
         if error.errno in _ABSENT:
             raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from error

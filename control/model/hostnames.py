@@ -17,7 +17,7 @@ def hostname(text: str) -> str:
             "no dash at an end of one"
         )
     if re.fullmatch(r"[0-9.]+", lower):
-        raise ValueError("a host name is no number and no address")
+        raise ValueError("a host name is not a number or an address")
     return lower
 
 

@@ -117,12 +117,12 @@ def _parent(text: str) -> str:
     try:
         check_name(text)
     except UsageError as error:
-        raise UsageError(f'-o parent="{text}" cannot be: {error}') from None
+        raise UsageError(f'invalid -o parent="{text}": {error}') from None
     if text == "lo":
-        raise UsageError("-o parent=lo cannot be: the loopback interface leads nowhere; leave parent out for a dummy")
+        raise UsageError("invalid -o parent=lo: the loopback interface leads nowhere; leave parent out for a dummy")
     dots = re.fullmatch(r"([^.]+)\.(\d+)", text)
     if dots and not 1 <= int(dots[2]) <= MAX_VID:
-        raise UsageError(f"-o parent={text} cannot be: {dots[2]} is no VLAN ID, which is 1 to {MAX_VID}")
+        raise UsageError(f"invalid -o parent={text}: {dots[2]} is not a VLAN ID, which is 1 to {MAX_VID}")
     return text
 
 
@@ -131,14 +131,14 @@ def _mode(text: str) -> Mode:
     if text not in modes:
         close = difflib.get_close_matches(text, modes, n=1)
         hint = f"did you mean {close[0]}?" if close else f"it is one of {', '.join(modes)}"
-        raise UsageError(f'-o macvlan_mode="{text}" cannot be: {hint}')
+        raise UsageError(f'invalid -o macvlan_mode="{text}": {hint}')
     return cast(Mode, text)
 
 
 def _switch(name: str, text: str) -> bool:
     known = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if text.lower() not in known:
-        raise UsageError(f'-o {name}="{text}" cannot be: it is yes or no')
+        raise UsageError(f'invalid -o {name}="{text}": it is yes or no')
     return known[text.lower()]
 
 
@@ -146,4 +146,4 @@ def _range(text: str) -> IPNetwork:
     try:
         return ipaddress.ip_network(text)
     except ValueError:
-        raise UsageError(f'-o ip_range="{text}" cannot be: a part of the subnet such as 192.0.2.128/25') from None
+        raise UsageError(f'invalid -o ip_range="{text}": a part of the subnet such as 192.0.2.128/25') from None

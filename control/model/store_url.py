@@ -66,11 +66,11 @@ def _member(text: str) -> str:
         raise ValueError(FORMS)
     host, port = found[1], found[2]
     if not re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+", host):
-        raise ValueError(f'"{host}" is no host: write {FORMS}' if host else f"a host is missing: write {FORMS}")
+        raise ValueError(f'"{host}" is not a host: write {FORMS}' if host else f"a host is missing: write {FORMS}")
     if port is None:
         port = str(ETCD_PORT)
     if not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
-        raise ValueError(f'"{port}" is no port, 1 to 65535: write etcd://{host}:{ETCD_PORT}')
+        raise ValueError(f'"{port}" is not a port, 1 to 65535: write etcd://{host}:{ETCD_PORT}')
     return f"{_canonical(host)}:{int(port)}"
 
 
@@ -80,7 +80,7 @@ def _canonical(host: str) -> str:
     try:
         return f"[{ipaddress.IPv6Address(host[1:-1])}]"
     except ValueError:
-        raise ValueError(f"{host} is no IPv6 address: write etcd://[2001:db8::1]:{ETCD_PORT}") from None
+        raise ValueError(f"{host} is not an IPv6 address: write etcd://[2001:db8::1]:{ETCD_PORT}") from None
 
 
 def _path(rest: str) -> Path | None:

@@ -241,5 +241,5 @@ def _one_line(error: ValidationError, file: Path | None, typed: Mapping[str, Any
         why = "it is a table, as in the example" if first["type"] == "model_type" else why
     elif not isinstance(cause, UsageError):
         why = _HINTS.get(path[0]) or _TYPES.get(first["type"]) or why[0].lower() + why[1:]
-        return f'{where}{key} "{first["input"]}" cannot be: {why}'
+        return f'{where}invalid {key} "{first["input"]}": {why}'
     return f"{where}{f'{key}: ' if key else ''}{why}"

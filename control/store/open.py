@@ -14,7 +14,7 @@ def open_store(url: str, options: StoreOptions = StoreOptions()) -> Store:  # no
     try:
         where = parse_store_url(url)
     except ValueError as error:
-        raise UsageError(f'"{url}" is no store: {error}') from error
+        raise UsageError(f'"{url}" is not a store: {error}') from error
     # Neither is imported at the top: a daemon needs one of them, and only after frames flow again. Loading takes CPU
     # time in the gap of a restart: 11 ms for SQLite, 85 ms for etcd with gRPC.
     if where.members:

@@ -185,7 +185,7 @@ def _is_half_made(link: Link, *beginnings: str) -> bool:
 def _check(link: Link) -> None:
     """Raise FastpathError where the interface can't be a parent."""
     if not link.ethernet:
-        raise UsageError(f"{link.name} cannot be the parent of a macvlan network: it is no Ethernet interface")
+        raise UsageError(f"{link.name} cannot be the parent of a macvlan network: it is not an Ethernet interface")
     if link.kind in ("macvlan", "macvtap"):
         raise UsageError(f"{link.name} is a {link.kind} itself: give the interface that it stands on as the parent")
     if (SYSFS / link.name / "phy80211").exists():

@@ -110,7 +110,7 @@ def _credentials(options: StoreOptions) -> Any:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(options.ca)
     except ssl.SSLError as error:
-        raise UsageError(f"{options.ca} is no PEM file with certificates") from error
+        raise UsageError(f"{options.ca} is not a PEM file with certificates") from error
     if not (options.cert and options.key):
         return grpc.ssl_channel_credentials(ca)
     cert, key = _read(options.cert), _read(options.key)

@@ -78,7 +78,7 @@ def explained(path: Path | None) -> Iterator[None]:
             raise UnavailableError(f"the store {path}: {error}") from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise UsageError(
-                f"{path} is no store, or damaged ({error}): move it away, and a new one is made"
+                f"{path} is not a store, or damaged ({error}): move it away, and a new one is created"
             ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise UsageError(
@@ -94,7 +94,7 @@ def _make(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"the store {path} is a folder: name a file in it")
     if not path.parent.is_dir():
-        raise UsageError(f"the store {path} cannot be made: there is no folder {path.parent}")
+        raise UsageError(f"the store {path} cannot be created: there is no folder {path.parent}")
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
@@ -107,7 +107,7 @@ def _recognise(db: sqlite3.Connection, path: Path | None) -> int:
         raise UsageError(f"{path} is another program's SQLite file: name another one for the store")
     if version > VERSION:
         raise UsageError(
-            f"the store {path} was made by a newer fastpath (version {version} of its tables, not {VERSION})"
+            f"the store {path} was created by a newer fastpath (version {version} of its tables, not {VERSION})"
         )
     return version
 

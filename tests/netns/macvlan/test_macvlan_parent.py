@@ -101,7 +101,7 @@ def test_another_interface_of_the_parents_name_takes_over(two: Lab) -> None:
 
 
 UNFIT = {
-    "a tun": ("tuntap add t0 mode tun", "t0", "t0 cannot be the parent of a macvlan network: it is no Ethernet"),
+    "a tun": ("tuntap add t0 mode tun", "t0", "t0 cannot be the parent of a macvlan network: it is not an Ethernet"),
     "a macvlan": ("link add link u0 name t0 type macvlan", "t0", "t0 is a macvlan itself: give the interface"),
     "nothing": ("link add spare type veth peer name t0", "nix", "this host has no interface nix, .*; it has spare, t0"),
     "a VLAN of nothing": ("link set lo up", "nix.10", "this host has no interface nix, the parent"),

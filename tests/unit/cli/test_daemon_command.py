@@ -59,9 +59,9 @@ def test_the_environment_names_the_socket(configs: list[DaemonConfig], monkeypat
     [
         ("--config /none/f.toml", "cannot read /none/f.toml: No such file or directory"),
         ("--vtep a/b", '--vtep: "a/b" cannot be an interface name: '),
-        ("--store redis://x", '--store "redis://x" cannot be: sqlite:///PATH or etcd://'),
-        ("--metrics 9100", '--metrics "9100" cannot be: "host:port"'),
-        ("--host -", '--host "-" cannot be: a name has'),
+        ("--store redis://x", 'invalid --store "redis://x": sqlite:///PATH or etcd://'),
+        ("--metrics 9100", 'invalid --metrics "9100": "host:port"'),
+        ("--host -", 'invalid --host "-": a name has'),
     ],
 )
 def test_what_cannot_be_is_one_line(configs: list[DaemonConfig], words: str, line: str) -> None:

@@ -69,8 +69,8 @@ def test_without_a_parent_it_is_internal() -> None:
         ({"macvlan_mode": "passthru"}, "needs -o parent"),
         ({"parent": "eth0", "shim": "yes", "macvlan_mode": "vepa"}, "goes with macvlan_mode=bridge only"),
         ({"parent": "eth0", MTU: "x"}, "give the containers' MTU"),
-        ({"parent": "eth0", MTU: "1"}, f"-o {MTU}=1 cannot be"),
-        ({"parent": "eth0", "fastpath.network": "/"}, "-o fastpath.network=/ cannot be"),
+        ({"parent": "eth0", MTU: "1"}, f"invalid -o {MTU}=1:"),
+        ({"parent": "eth0", "fastpath.network": "/"}, "invalid -o fastpath.network=/:"),
     ],
 )
 def test_what_cannot_be(words: dict[str, str], said: str) -> None:

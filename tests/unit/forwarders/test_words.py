@@ -94,7 +94,7 @@ def test_built_in_and_from_a_package() -> None:
         ("acl.py:Path", {}, "acl.py:Path is not derived from fastpath.Forwarder"),
         ("absent.py", {}, "absent.py: No such file or directory"),
         ("./rules.toml", {}, "is not a Python file"),
-        ("brdige", {}, '"brdige" is no forwarder'),
+        ("brdige", {}, '"brdige" is not a forwarder'),
         ("fastpath.nothing:X", {}, "cannot import fastpath.nothing: ModuleNotFoundError"),
         ("bridge", {"a": "1"}, "bridge takes no parameters"),
         ("syntax.py", {}, "syntax.py, line 2: "),

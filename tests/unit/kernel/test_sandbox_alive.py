@@ -31,5 +31,5 @@ def test_it_is_not_gone_where_we_cannot_look(monkeypatch: pytest.MonkeyPatch, nu
 
 
 def test_a_path_with_a_nul_is_refused() -> None:
-    with pytest.raises(UsageError, match="is no path"):
+    with pytest.raises(UsageError, match="is not a path"):
         netns.resolve("/run/netns/a\0b")

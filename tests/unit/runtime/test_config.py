@@ -97,40 +97,40 @@ WRONG = [
     ("udp_prt = 1", "there is no key udp_prt: did you mean udp_port?"),
     ("[store]\nuri = 'x'", "there is no key store.uri: did you mean url?"),
     ("[offloads]\nzzz = true", "there is no key offloads.zzz: the keys are tso uso gso gro merge"),
-    ('udp_port = "4789"', 'udp_port "4789" cannot be: a UDP port, 1 to 65535'),
-    ("udp_port = 0", 'udp_port "0" cannot be: a UDP port, 1 to 65535'),
-    ("pin = 1", 'pin "1" cannot be: true or false'),
-    ("[offloads]\ntso = 'yes'", 'offloads.tso "yes" cannot be: true or false'),
+    ('udp_port = "4789"', 'invalid udp_port "4789": a UDP port, 1 to 65535'),
+    ("udp_port = 0", 'invalid udp_port "0": a UDP port, 1 to 65535'),
+    ("pin = 1", 'invalid pin "1": true or false'),
+    ("[offloads]\ntso = 'yes'", 'invalid offloads.tso "yes": true or false'),
     ("offloads = true", "offloads: it is a table, as in the example"),
     ("store = 3", "store: it is a table, as in the example"),
-    ("host = 'a b'", 'host "a b" cannot be: a name has 1 to 63 letters'),
+    ("host = 'a b'", 'invalid host "a b": a name has 1 to 63 letters'),
     ("vtep = 'eth 0'", 'vtep: "eth 0" cannot be an interface name'),
     ("vtep = '192.0.2.256'", 'vtep: "192.0.2.256" is not an IP address'),
     ("vtep = 'fe80::1'", "vtep: fe80::1 is link-local"),
-    ("vtep = 1", 'vtep "1" cannot be: text in quotes'),
-    ("pool = '10.0.0.1/8'", 'pool "10.0.0.1/8" cannot be: a subnet such as 10.0.0.0/8'),
-    ("pool = 10", 'pool "10" cannot be: a subnet such as 10.0.0.0/8'),
+    ("vtep = 1", 'invalid vtep "1": text in quotes'),
+    ("pool = '10.0.0.1/8'", 'invalid pool "10.0.0.1/8": a subnet such as 10.0.0.0/8'),
+    ("pool = 10", 'invalid pool "10": a subnet such as 10.0.0.0/8'),
     ("pool_prefix = 31", "pool_prefix 31 does not cut 10.0.0.0/8: give 8 to 30"),
     ("pool_prefix = 7", "pool_prefix 7 does not cut 10.0.0.0/8: give 8 to 30"),
     ("gateway_address = '10.1.0.1/24'", "gateway_address 10.1.0.1/24 lies in the pool 10.0.0.0/8: choose another"),
-    ("socket = 'a'", 'socket "a" cannot be: a path that begins with /'),
-    ("state_dir = 1", 'state_dir "1" cannot be: a path in quotes'),
-    ("lease_ttl = 4", 'lease_ttl "4" cannot be: whole seconds, 5 to 3600'),
-    ("grace = '1h'", 'grace "1h" cannot be: seconds, 0 to 2592000'),
-    ("probe_interval = 0", 'probe_interval "0" cannot be: seconds, more than 0'),
-    ("metrics = 'here'", 'metrics "here" cannot be: "host:port", "[v6 address]:port", or the path of a unix socket'),
-    ("metrics = 9100", 'metrics "9100" cannot be: "host:port"'),
-    ("metrics = ':9100'", 'metrics ":9100" cannot be: "host:port"'),
-    ("metrics = 'a:70000'", 'metrics "a:70000" cannot be: "host:port"'),
-    ("log_format = 'xml'", "log_format \"xml\" cannot be: input should be 'text' or 'json'"),
-    ("store = 'etcd:a:1'", 'store.url "etcd:a:1" cannot be: sqlite:///PATH or etcd://HOST:PORT[,HOST:PORT…]'),
-    ("store = 'etcd://a:x'", 'store.url "etcd://a:x" cannot be: "x" is no port, 1 to 65535'),
-    ("store = 'etcd://a:1/'", 'store.url "etcd://a:1/" cannot be: etcd://HOST:PORT ends after the port'),
-    ("store = 'etcd://::1'", 'store.url "etcd://::1" cannot be: an IPv6 address stands in brackets'),
-    ("store = 'etcd://a,'", 'store.url "etcd://a," cannot be: a host is missing'),
-    ("store = 'sqlite:///a/'", 'store.url "sqlite:///a/" cannot be: sqlite:///PATH names a file'),
-    ("store = 'sqlite://a'", 'store.url "sqlite://a" cannot be: sqlite:///PATH'),
-    ("store = 'redis://a:1'", 'store.url "redis://a:1" cannot be: sqlite:///PATH'),
+    ("socket = 'a'", 'invalid socket "a": a path that begins with /'),
+    ("state_dir = 1", 'invalid state_dir "1": a path in quotes'),
+    ("lease_ttl = 4", 'invalid lease_ttl "4": whole seconds, 5 to 3600'),
+    ("grace = '1h'", 'invalid grace "1h": seconds, 0 to 2592000'),
+    ("probe_interval = 0", 'invalid probe_interval "0": seconds, more than 0'),
+    ("metrics = 'here'", 'invalid metrics "here": "host:port", "[v6 address]:port", or the path of a unix socket'),
+    ("metrics = 9100", 'invalid metrics "9100": "host:port"'),
+    ("metrics = ':9100'", 'invalid metrics ":9100": "host:port"'),
+    ("metrics = 'a:70000'", 'invalid metrics "a:70000": "host:port"'),
+    ("log_format = 'xml'", "invalid log_format \"xml\": input should be 'text' or 'json'"),
+    ("store = 'etcd:a:1'", 'invalid store.url "etcd:a:1": sqlite:///PATH or etcd://HOST:PORT[,HOST:PORT…]'),
+    ("store = 'etcd://a:x'", 'invalid store.url "etcd://a:x": "x" is not a port, 1 to 65535'),
+    ("store = 'etcd://a:1/'", 'invalid store.url "etcd://a:1/": etcd://HOST:PORT ends after the port'),
+    ("store = 'etcd://::1'", 'invalid store.url "etcd://::1": an IPv6 address stands in brackets'),
+    ("store = 'etcd://a,'", 'invalid store.url "etcd://a,": a host is missing'),
+    ("store = 'sqlite:///a/'", 'invalid store.url "sqlite:///a/": sqlite:///PATH names a file'),
+    ("store = 'sqlite://a'", 'invalid store.url "sqlite://a": sqlite:///PATH'),
+    ("store = 'redis://a:1'", 'invalid store.url "redis://a:1": sqlite:///PATH'),
     ("[store]\nurl = 'etcd://a:1'\ncert = '/c'", "store: cert and key go together: give both or none"),
     ("[store]\nurl = 'etcd://a:1'\nuser = 'u'", "store: user and password_file go together: give both or none"),
     ("[store]\nca = '/ca'", "store: ca: only a store at etcd://… takes them"),
@@ -146,13 +146,13 @@ def test_what_cannot_be_is_one_line_with_file_and_key(tmp_path: Path, text: str,
 
 
 def test_an_option_that_cannot_be_is_named_and_not_the_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r'^--host "a b" cannot be: '):
+    with pytest.raises(UsageError, match=r'^invalid --host "a b": '):
         read(tmp_path, "", host="a b")
     with pytest.raises(UsageError, match=r"^--vtep: 224\.0\.0\.1 is a multicast address"):
         read(tmp_path, "", vtep="224.0.0.1")
-    with pytest.raises(UsageError, match=r'^--state-dir "a" cannot be: a path that begins with /'):
+    with pytest.raises(UsageError, match=r'^invalid --state-dir "a": a path that begins with /'):
         read(tmp_path, "", state_dir=Path("a"))
-    with pytest.raises(UsageError, match=r'^--store "x" cannot be: sqlite'):
+    with pytest.raises(UsageError, match=r'^invalid --store "x": sqlite'):
         read(tmp_path, "", store="x")
 
 

@@ -81,7 +81,7 @@ def test_text_is_no_store(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_text("not a database, but long enough to be one if it were" * 50)
     before = path.read_bytes()
-    assert "no store" in refusal(path)
+    assert "not a store" in refusal(path)
     assert path.read_bytes() == before
 
 
