@@ -21,7 +21,7 @@ from fastpath.control.model.requests import (
 
 
 class DaemonClient(JsonClient):
-    """Talk to the daemon on `path`. Answers are checked: RefusedError where they are those of another version."""
+    """Talk to the daemon on `path`. Answers are checked: RefusedError if they are those of another version."""
 
     def status(self) -> Status:
         """Return the health and the problems of this host."""

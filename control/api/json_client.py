@@ -17,7 +17,7 @@ CHANGE_TIMEOUT_S = 60.0
 class JsonClient(UnixClient):
     """Talk to the daemon on `path`. model/requests.py has the members of each answer.
 
-    Every method raises FastpathError, with the daemon's own words where it refuses, AbsentError where no daemon runs.
+    Every method raises FastpathError, with the daemon's own words where it refuses, AbsentError if no daemon runs.
     """
 
     def __init__(self, path: Path = SOCKET) -> None:
@@ -66,7 +66,7 @@ class JsonClient(UnixClient):
 
 
 def url_part(text: str) -> str:
-    """Return a name as one part of a URL. Raise UsageError where it would lead elsewhere."""
+    """Return a name as one part of a URL. Raise UsageError if it would lead elsewhere."""
     if not text.strip("."):
         raise UsageError(f'"{text}" cannot be a name')
     return urllib.parse.quote(text, safe="", errors="surrogateescape")

@@ -213,7 +213,7 @@ class Queries:
 
 
 def _lines(network: str, segment: Segment) -> list[OverlayFdbLine]:
-    """Return the flood list and the FDB. Raise ConflictError where the segment was removed."""
+    """Return the flood list and the FDB. Raise ConflictError if the segment was removed."""
     lines = [_line(network, "00:00:00:00:00:00", remote, "permanent", None) for remote in segment.remotes]
     for entry in segment.fdb.values():
         state = "local" if entry.local else "permanent" if entry.static else ""

@@ -59,7 +59,7 @@ class Membership:
                 self._changed.set()
 
     async def register(self) -> None:
-        """Write the key. Raise ConflictError where another host has the name or the VTEP, UnavailableError."""
+        """Write the key. Raise ConflictError if another host has the name or the VTEP, UnavailableError."""
         try:
             await transact(self._store, "this host", self._plan, lease_gone=self._lease_gone, attempts=10)
         except LostRaceError as error:

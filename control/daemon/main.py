@@ -28,7 +28,7 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 def run(config: DaemonConfig) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. Interfaces, leases and the store's entries stay, for a successor.
-    Raise FastpathError where it cannot start."""
+    Raise FastpathError if it cannot start."""
     set_up_logs(config.log_format, config.log_level)
     gc.set_threshold(*GC_THRESHOLDS)
     with StopSignals() as signals, StateDir(config.state_dir) as state, listening_socket(config.socket) as sock:

@@ -159,4 +159,4 @@ def _host(text: str) -> IPAddress:
     try:
         return ip_address(text.partition("/")[0])
     except ValueError:
-        raise UsageError(f"--aux-address {text} is no address") from None
+        raise UsageError(f"--aux-address {text} is not an address") from None

@@ -20,7 +20,7 @@ class HostDriver(ABC):
     @abstractmethod
     def ensure_network(self, network: Network, mtu: int) -> Segment | None:
         """Make what the network has on a host with endpoints of it. Return its segment in the engine, which is then
-        told of the endpoints of other hosts; None where the engine has no part in it."""
+        told of the endpoints of other hosts; None if the engine has no part in it."""
 
     @abstractmethod
     def remove_network(self, network: Network) -> None:
@@ -33,7 +33,7 @@ class HostDriver(ABC):
 
     @abstractmethod
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the interface. No error where it, or its sandbox, is gone already."""
+        """Remove the interface. No error if it, or its sandbox, is gone already."""
 
     @abstractmethod
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
@@ -41,7 +41,7 @@ class HostDriver(ABC):
         that this host takes part in, of all drivers."""
 
     def check(self, network: Network) -> None:  # noqa: B027  # every host can have every network
-        """Raise FastpathError where this host could not have endpoints of a network that is to be made. Leave
+        """Raise FastpathError if this host could not have endpoints of a network that is to be made. Leave
         nothing."""
 
     def own_mac(self, network: Network) -> str | None:
@@ -50,11 +50,11 @@ class HostDriver(ABC):
         return None
 
     def segment(self, network: Network) -> Segment | None:
-        """Return the network's segment in the engine; None where the engine has no part in it."""
+        """Return the network's segment in the engine; None if the engine has no part in it."""
         return None
 
     def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
-        """Return the port of the endpoint's interface that an earlier process left, as it is; None where it left none,
+        """Return the port of the endpoint's interface that an earlier process left, as it is; None if it left none,
         or frames never ceased to flow."""
         return None
 
@@ -65,7 +65,7 @@ class HostDriver(ABC):
         """Make the network's resolver. It is called once the network has been ensured before."""
 
     def gateway_port(self, network: Network) -> Port | None:
-        """Return the port behind which this host itself has the network's gateway addresses; None where it has not."""
+        """Return the port behind which this host itself has the network's gateway addresses; None if it has not."""
         return None
 
     def problem(self, network: Network) -> Problem | None:

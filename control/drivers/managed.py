@@ -43,7 +43,7 @@ def look_for(host: str, endpoint: Endpoint) -> Place | None:
 
 
 def find(visits: Visits, host: str, endpoint: Endpoint) -> Place | None:
-    """Return where the endpoint's interface is; None where there is none."""
+    """Return where the endpoint's interface is; None if there is none."""
     alias = naming.of_endpoint(host, endpoint.id)
 
     def look_here() -> Place | None:
@@ -59,7 +59,7 @@ def find(visits: Visits, host: str, endpoint: Endpoint) -> Place | None:
 
 
 def check_lost(endpoint: Endpoint) -> None:
-    """Raise ConflictError where the interface was there before: it is made once, when the manager asks for it, and
+    """Raise ConflictError if the interface was there before: it is made once, when the manager asks for it, and
     never behind the manager's back."""
     if endpoint.state != "joining":
         raise ConflictError(
@@ -85,7 +85,7 @@ def repair(visits: Visits, place: Place, how: Callable[[Home | Visit, Link], Non
 
 
 def delete(visits: Visits, host: str, endpoint: Endpoint) -> None:
-    """Remove the interface, wherever it is. No error where it is gone already."""
+    """Remove the interface, wherever it is. No error if it is gone already."""
     place = find(visits, host, endpoint)
     if place is not None:
         place.visit(visits).links.delete(place.link)

@@ -16,7 +16,7 @@ def of_endpoint(host: str, identity: str) -> str:
 
 
 def endpoint_id(host: str, alias: str) -> str | None:
-    """Return the endpoint's id that an ifalias names; None where it is no endpoint of this host."""
+    """Return the endpoint's id that an ifalias names; None if it is no endpoint of this host."""
     found = re.fullmatch(rf"fastpath:{re.escape(host)}:([0-9a-f]{{16}})", alias)
     return found[1] if found else None
 

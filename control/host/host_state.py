@@ -72,7 +72,7 @@ class HostState:
         return {name: set(here.endpoints) for name, here in self._here.items()}
 
     def dead_endpoints(self) -> list[Endpoint]:
-        """Return endpoints here whose sandbox is gone. Raise RefusedError where that cannot be told at present."""
+        """Return endpoints here whose sandbox is gone. Raise RefusedError if that cannot be told at present."""
         return [e for here in self._here.values() for e in here.endpoints.values() if not netns.is_named(e.sandbox)]
 
     def sync_of(self, name: str) -> NetworkSync | None:
@@ -81,7 +81,7 @@ class HostState:
         return here.sync if here is not None else None
 
     def check_network(self, network: Network) -> None:
-        """Raise FastpathError where this host could not have endpoints of a network that is to be made."""
+        """Raise FastpathError if this host could not have endpoints of a network that is to be made."""
         self._driver(network).check(network)
 
     def own_mac(self, network: Network) -> str | None:
@@ -166,13 +166,13 @@ class HostState:
             raise ConflictError(failed[endpoint.id].text)
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
-        """Remove one local endpoint's interface. No error where there is none."""
+        """Remove one local endpoint's interface. No error if there is none."""
         here = self._here.get(endpoint.network)
         if here is not None:
             self._drop(here, endpoint)
 
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
-        """Tell the engine how endpoints of other hosts are now (None: gone). Raise ConflictError where the engine
+        """Tell the engine how endpoints of other hosts are now (None: gone). Raise ConflictError if the engine
         refuses one; the others are done."""
         here = self._here[name]
         failed: dict[str, Problem] = {}
@@ -227,7 +227,7 @@ class HostState:
         return here
 
     def _check_vni(self, network: Network) -> None:
-        """Raise ConflictError where another network has the segment: both would lose it with the first that goes."""
+        """Raise ConflictError if another network has the segment: both would lose it with the first that goes."""
         for other in [here.network for here in self._here.values()]:
             if other.vni == network.vni and network.vni is not None and other.name != network.name:
                 raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")

@@ -186,7 +186,7 @@ class NetworkSync:
 
 
 def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> EngineEntry | None:
-    """Return what the engine of `host` should know of an endpoint: None where its host is no peer at present, or it is
+    """Return what the engine of `host` should know of an endpoint: None if its host is no peer at present, or it is
     on its way out. `port` is where a local one's frames come from, if its address isn't the port's own."""
     addresses = tuple(address.ip for address in endpoint.addresses)
     if endpoint.state == "leaving":

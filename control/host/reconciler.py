@@ -156,21 +156,21 @@ class Reconciler:
                 await self._clear_up()
 
     async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
-        """Make one local endpoint now, without waiting for the next pass. Raise FastpathError where that fails."""
+        """Make one local endpoint now, without waiting for the next pass. Raise FastpathError if that fails."""
         async with self._lock:
             plan = self._plan(endpoint.network)
             if plan is not None:
                 await self.kernel.run(self._state.ensure_endpoint, plan, endpoint)
 
     async def remove_endpoint(self, endpoint: Endpoint) -> None:
-        """Remove one local endpoint's interface now. Raise FastpathError where that fails."""
+        """Remove one local endpoint's interface now. Raise FastpathError if that fails."""
         async with self._lock:
             await self.kernel.run(self._state.remove_endpoint, endpoint)
             if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
                 await self.kernel.run(self._state.remove_network, endpoint.network)
 
     async def check_network(self, network: Network) -> None:
-        """Raise FastpathError where this host could not have endpoints of a network that is to be made."""
+        """Raise FastpathError if this host could not have endpoints of a network that is to be made."""
         async with self._lock:
             await self.kernel.run(self._state.check_network, network)
 
@@ -222,7 +222,7 @@ class Reconciler:
         return [e for e in self._mirror.endpoints.get(name, {}).values() if e.host == self._host]
 
     def _plan(self, name: str) -> NetworkPlan | None:
-        """Return how the network should be on this host; None where it should not be."""
+        """Return how the network should be on this host; None if it should not be."""
         network = self._mirror.networks.get(name)
         members = self._mirror.endpoints.get(name, {})
         if network is None or not any(endpoint.host == self._host for endpoint in members.values()):

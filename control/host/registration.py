@@ -31,7 +31,7 @@ class Registration:
 
     async def register(self, stop: asyncio.Event) -> None:
         """Register, unless `stop` is set first or the store is away; `Membership.run` goes on trying. Raise
-        ConflictError where another host has the name, unless containers here depend on this daemon already."""
+        ConflictError if another host has the name, unless containers here depend on this daemon already."""
         with contextlib.suppress(UnavailableError):
             await self._register(stop)
             self._reconciler.look_at_everything()  # what it found may be written to the store now

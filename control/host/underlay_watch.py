@@ -23,7 +23,7 @@ QUIET_S, LATEST_S = 0.3, 3.0
 def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
     """Return the VTEP's address, and the interface that has it, from an address of this host or the name of an
     interface; None means the interface of the default route. Of an interface's addresses an IPv4 one comes first. Raise
-    FastpathError where there is no such thing."""
+    FastpathError if there is no such thing."""
     with Links() as links:
         if text is None:
             link = _default_link(links)

@@ -58,14 +58,14 @@ def exists(path: str) -> bool:
 
 def inside(where: str | Sandbox, function: Callable[[], T]) -> T:
     """Call a function in a short-lived thread that entered the namespace, and return what it returns. Sockets
-    and files that it opens belong there. Raise ConflictError where a Sandbox is not the one it was."""
+    and files that it opens belong there. Raise ConflictError if a Sandbox is not the one it was."""
     with Visit(where) as visit:
         return visit.run(function)
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[int]:
-    """Open a file descriptor of the namespace. Raise UsageError where there is none."""
+    """Open a file descriptor of the namespace. Raise UsageError if there is none."""
     fd = open_namespace(path)
     try:
         yield fd

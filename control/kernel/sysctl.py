@@ -11,8 +11,8 @@ NET = Path(os.environ.get("FASTPATH_PROC_SYS", "/proc/sys")) / "net"
 
 
 def ensure(path: str, value: int) -> bool:
-    """Set /proc/sys/net/PATH; return whether that changed anything. False where the kernel has no such setting, too.
-    Raise RefusedError where it may not be written."""
+    """Set /proc/sys/net/PATH; return whether that changed anything. False if the kernel has no such setting, too.
+    Raise RefusedError if it may not be written."""
     file = NET / path
     try:
         if file.read_text(encoding="ascii").strip() == str(value):

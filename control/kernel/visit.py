@@ -29,7 +29,7 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.E
 
 
 def open_namespace(path: str) -> int:
-    """Return a file descriptor. Raise UsageError where the path names no network namespace, RefusedError where that
+    """Return a file descriptor. Raise UsageError if the path names no network namespace, RefusedError if that
     cannot be told."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if stat.S_ISREG(os.stat(path).st_mode) else -1
@@ -82,7 +82,7 @@ class Worker:
 
 
 class Visit:
-    """A namespace while it is open. Raise UsageError where there is none, ConflictError where a Sandbox is not the one
+    """A namespace while it is open. Raise UsageError if there is none, ConflictError if a Sandbox is not the one
     that it was."""
 
     def __init__(self, where: str | Sandbox) -> None:
@@ -204,7 +204,7 @@ class Visits:
         return found
 
     def is_alive(self, where: Sandbox) -> bool:
-        """Return whether the path still names the same namespace. Raise RefusedError where that cannot be told."""
+        """Return whether the path still names the same namespace. Raise RefusedError if that cannot be told."""
         try:
             self.to(where)
         except (UsageError, ConflictError):
@@ -234,7 +234,7 @@ def _is_same(wanted: Sandbox, found: Sandbox) -> bool:
 
 def _cookie(sock: socket.socket) -> int:
     """Return a number that a socket's namespace shares with none since the machine booted, other than its inode, which
-    the next one may have; 0 where there is none."""
+    the next one may have; 0 if there is none."""
     try:
         return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
     except OSError:

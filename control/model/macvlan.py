@@ -61,7 +61,7 @@ def parse_options(options: Mapping[str, str]) -> MacvlanOptions:
 
 
 def options_of(network: Network) -> MacvlanOptions:
-    """Of a network in the store. Raise UsageError where somebody wrote there what cannot be."""
+    """Of a network in the store. Raise UsageError if somebody wrote there what cannot be."""
     return parse_options(network.options)
 
 

@@ -166,7 +166,7 @@ class Session:
 
 
 def forwarder_factory(elements: Sequence[ForwarderElement]) -> Callable[[], Forwarder]:
-    """Return what makes a forwarder for each segment. Calling it raises FastpathError where one cannot be loaded."""
+    """Return what makes a forwarder for each segment. Calling it raises FastpathError if one cannot be loaded."""
     return lambda: load_all(elements)
 
 

@@ -13,7 +13,7 @@ from fastpath.errors import ConflictError, RefusedError
 
 
 class StateDir:
-    """While it is entered, the directory is ours alone. Raise ConflictError where another daemon has it."""
+    """While it is entered, the directory is ours alone. Raise ConflictError if another daemon has it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

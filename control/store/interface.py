@@ -24,7 +24,7 @@ class CompactedError(FastpathError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A key with its value. `revision` is that of its last put, `lease` 0 where it has none."""
+    """A key with its value. `revision` is that of its last put, `lease` 0 if it has none."""
 
     key: str
     value: bytes

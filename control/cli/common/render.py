@@ -31,7 +31,7 @@ def _printable(text: str) -> str:
 
 @contextlib.contextmanager
 def understood() -> Iterator[None]:
-    """Raise RefusedError where an answer lacks a member, or has another kind of value there."""
+    """Raise RefusedError if an answer lacks a member, or has another kind of value there."""
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -261,7 +261,7 @@ class Macvlan(HostDriver):
         managed.repair(self._visits, place, repair)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the interface, wherever it is, and the host's route to it. No error where it, or its sandbox, is gone
+        """Remove the interface, wherever it is, and the host's route to it. No error if it, or its sandbox, is gone
         already."""
         self._seen.pop(endpoint.id, None)
         with self._visits:

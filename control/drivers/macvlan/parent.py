@@ -41,7 +41,7 @@ class Parents:
         self._known: dict[str, tuple[Network, int]] = {}  # with the index of its parent, when it was last seen
 
     def ensure(self, network: Network) -> Link:
-        """Find or make the network's parent. Raise FastpathError where there is none, or it can't be one."""
+        """Find or make the network's parent. Raise FastpathError if there is none, or it can't be one."""
         options = options_of(network)
         with self._visits.at_home() as links:
             link = self._find(links, network, options)
@@ -55,7 +55,7 @@ class Parents:
         return link
 
     def _check_free(self, links: StackedLinks, network: Network, link: Link) -> None:
-        """Raise ConflictError where another network has the parent: one interface may have two names
+        """Raise ConflictError if another network has the parent: one interface may have two names
         (`ip link property`)."""
         for other, index in self._known.values():
             if index == link.index and other.name != network.name:
@@ -183,7 +183,7 @@ def _is_half_made(link: Link, *beginnings: str) -> bool:
 
 
 def _check(link: Link) -> None:
-    """Raise FastpathError where the interface can't be a parent."""
+    """Raise FastpathError if the interface can't be a parent."""
     if not link.ethernet:
         raise UsageError(f"{link.name} cannot be the parent of a macvlan network: it is not an Ethernet interface")
     if link.kind in ("macvlan", "macvtap"):
@@ -196,7 +196,7 @@ def _check(link: Link) -> None:
 
 
 def mtu_for(network: Network, parent: Link) -> int:
-    """Return the MTU of the network's interfaces. Raise UsageError where the parent's is smaller."""
+    """Return the MTU of the network's interfaces. Raise UsageError if the parent's is smaller."""
     if network.mtu is not None and network.mtu > parent.mtu:
         raise UsageError(
             f"the network {network.name} wants an MTU of {network.mtu}, but its parent {parent.name} has {parent.mtu}"

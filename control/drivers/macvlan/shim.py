@@ -71,7 +71,7 @@ class Shims:
                     links.ensure_host_route(link, address, source)
 
     def remove_route(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the host's route to an endpoint. No error where there is none."""
+        """Remove the host's route to an endpoint. No error if there is none."""
         with self._visits.at_home() as links:
             link = self._find(links, network)
             if link is not None:

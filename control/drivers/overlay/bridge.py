@@ -93,7 +93,7 @@ def _delete(links: Links, name: str) -> None:
 
 def _other_end(links: Links, endpoint: Endpoint, alias: str, inner: Link | None) -> Link | None:
     """Return the sandbox's end of this veth, if it has one. One that lost its other end, with the network's namespace,
-    goes now: the kernel takes its time. Raise ConflictError where the name belongs to something else."""
+    goes now: the kernel takes its time. Raise ConflictError if the name belongs to something else."""
     pair = (inner.peer, inner.index) if inner is not None else None
     there = links.all()
     ours = next((link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)), None)

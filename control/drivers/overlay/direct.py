@@ -106,7 +106,7 @@ class DirectLayout:
 
     def _find(self, links: Links, endpoint: Endpoint) -> Link | None:
         """Return the endpoint's interface in the sandbox, by its mark, whatever it is named. Raise
-        ConflictError where the name belongs to something else."""
+        ConflictError if the name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
         there = links.all()
         ours = next((link for link in there if link.alias == alias and link.kind == "tun"), None)

@@ -99,7 +99,7 @@ class Overlay(HostDriver):
         return self._engine.segments.get(vni) or self._engine.add_segment(vni)
 
     def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
-        """Open the port of the endpoint's interface that an earlier process left; return None where it left none.
+        """Open the port of the endpoint's interface that an earlier process left; return None if it left none.
         Frames flow from here on; `ensure_endpoint` looks at the rest."""
         if endpoint.sandbox.inode == self._own_namespace:
             return None
@@ -160,7 +160,7 @@ class Overlay(HostDriver):
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
         """Make the endpoint's interface in its sandbox, and return the port that its frames come from. `mtu` is
-        the interface's. Raise ConflictError where the sandbox is gone, or has another interface of that name:
+        the interface's. Raise ConflictError if the sandbox is gone, or has another interface of that name:
         nothing is changed then."""
         if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
@@ -216,7 +216,7 @@ class Overlay(HostDriver):
             self._gateway.remove_sandbox(endpoint.sandbox)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the interface, and with the sandbox's last one its way to the gateway. No error where it, or its
+        """Remove the interface, and with the sandbox's last one its way to the gateway. No error if it, or its
         sandbox, is gone already."""
         with self._visits:
             self._layouts[network.layout].remove_endpoint(network, endpoint)
@@ -226,7 +226,7 @@ class Overlay(HostDriver):
             self._leave_gateway(endpoint)
 
     def _fingerprint(self, namespace: Sandbox) -> bytes:
-        """Return the one of a namespace; empty where that is no more."""
+        """Return the one of a namespace; empty if that is no more."""
         try:
             return fingerprint(self._visits.to(namespace).netlink)
         except (UsageError, ConflictError):

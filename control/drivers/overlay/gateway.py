@@ -35,7 +35,7 @@ class GatewayBridge:
         self._taken: dict[str, ipaddress.IPv4Address] | None = None
 
     def ensure(self) -> None:
-        """Make the bridge, its address, forwarding and masquerading. Raise ConflictError where the subnet is in use."""
+        """Make the bridge, its address, forwarding and masquerading. Raise ConflictError if the subnet is in use."""
         with self._visits:
             self._ensure_bridge(self._visits.home.links)
         nftables.masquerade(BRIDGE, self._address.network)
@@ -147,7 +147,7 @@ class GatewayBridge:
         links.ensure_default_route(self._address.ip, link)
 
     def remove_sandbox(self, where: Sandbox) -> None:
-        """Remove the veth. No error where it is gone already."""
+        """Remove the veth. No error if it is gone already."""
         with self._visits.at_home() as links:
             port = links.find(_port_name(where))
             if port is not None:

@@ -27,7 +27,7 @@ class Layout(Protocol):
         made is undone on failure."""
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the endpoint's interface. No error where it, or its sandbox, is gone already."""
+        """Remove the endpoint's interface. No error if it, or its sandbox, is gone already."""
 
 
 def is_usable(port: TapPort | None) -> bool:
@@ -36,7 +36,7 @@ def is_usable(port: TapPort | None) -> bool:
 
 
 def discard(engine: Engine, port: TapPort) -> None:
-    """Remove a port and its interface, wherever that is. No error where either is gone."""
+    """Remove a port and its interface, wherever that is. No error if either is gone."""
     if port.removed:
         return
     if is_usable(port):

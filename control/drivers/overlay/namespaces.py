@@ -67,7 +67,7 @@ class NetworkNamespaces:
         return self._held.get(network.name)
 
     def enter(self, network: Network) -> Visit:
-        """Visit the network's namespace, which is made if there is none. Raise ConflictError where its name belongs to
+        """Visit the network's namespace, which is made if there is none. Raise ConflictError if its name belongs to
         something else."""
         name = naming.namespace_name(self._host, network)
         path, mark = str(netns.NAMED / name), naming.of_network(self._host, network.name)

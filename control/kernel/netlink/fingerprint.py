@@ -38,7 +38,7 @@ def fingerprint(netlink: Rtnetlink, *, details: bool = False) -> bytes:
 
 
 def link_fingerprint(netlink: Rtnetlink, name: str) -> bytes:
-    """Return the one of one interface; empty where there is none. Raise RefusedError."""
+    """Return the one of one interface; empty if there is none. Raise RefusedError."""
     with explained("look at the interfaces", errno.ENODEV):
         asked = build(ifinfmsg, ("IFLA_IFNAME", name), SKIP_STATS)
         return _without(netlink.get_raw(RTM_GETLINK, asked), _COUNTERS)

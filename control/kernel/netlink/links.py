@@ -92,7 +92,7 @@ class Links:
         return None
 
     def get(self, name: str) -> Link:
-        """Return the interface of that name. Raise RefusedError where there is none."""
+        """Return the interface of that name. Raise RefusedError if there is none."""
         found = self.find(name)
         if found is None:
             raise RefusedError(f"there is no interface named {name}")
@@ -150,7 +150,7 @@ class Links:
 
     def move(self, link: Link, namespace: int, shown: str, new_name: str) -> None:
         """Move an interface into the namespace of a file descriptor, `shown` being what people call that, and
-        rename it. Raise FastpathError where it is no network namespace or the name is taken there."""
+        rename it. Raise FastpathError if it is no network namespace or the name is taken there."""
         try:
             self._set(link, ("IFLA_NET_NS_FD", namespace), ("IFLA_IFNAME", new_name))
         except OSError as error:
@@ -177,13 +177,13 @@ class Links:
                 self._set(link, ("IFLA_GSO_MAX_SIZE", size))
 
     def add_bridge(self, name: str) -> Link:
-        """Make a bridge. Raise ConflictError where the name is taken."""
+        """Make a bridge. Raise ConflictError if the name is taken."""
         with explained(f"make the bridge {name}"):
             return self._add(name, "bridge")
 
     def add_veth(self, name: str, mtu: int, peer: str, peer_mac: str | None, peer_namespace: int) -> Link:
         """Make a pair, of which this end stays here and the other one comes into being, with its final name, in the
-        namespace of that file descriptor. Raise ConflictError where either name is taken; nothing is made then."""
+        namespace of that file descriptor. Raise ConflictError if either name is taken; nothing is made then."""
         other = [("IFLA_IFNAME", peer), ("IFLA_MTU", mtu), ("IFLA_NET_NS_FD", peer_namespace)]
         if peer_mac is not None:
             other.append(("IFLA_ADDRESS", peer_mac))
@@ -240,7 +240,7 @@ class Links:
                 yield _route(answer)
 
     def route_to(self, address: IPAddress) -> Route:
-        """Return the route that a packet to this address would take. Raise RefusedError where it would take none."""
+        """Return the route that a packet to this address would take. Raise RefusedError if it would take none."""
         asked = build(rtmsg, ("RTA_DST", str(address)), family=family_of(address), dst_len=address.max_prefixlen)
         with explained(f"find a route to {address}"):
             return _route(self._netlink.get(RTM_GETROUTE, asked))
@@ -293,7 +293,7 @@ def _has_broadcast(address: IPInterface) -> bool:
 
 def move_link(name: str, netns: str, new_name: str) -> None:
     """Move an interface into a network namespace (a name as in `ip netns`, or a path) and rename it.
-    Raise FastpathError where there is no such namespace or the name is taken there."""
+    Raise FastpathError if there is no such namespace or the name is taken there."""
     path = netns if "/" in netns else f"/run/netns/{netns}"
     try:
         target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

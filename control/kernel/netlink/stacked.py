@@ -26,7 +26,7 @@ class StackedLinks(Links):
     """Links, with what the macvlan driver needs besides."""
 
     def add_macvlan(self, name: str, parent: Link, mode: str, *, mac: str | None, mtu: int) -> Link:
-        """Make a macvlan on the parent, down. Raise RefusedError where kernel or parent can't."""
+        """Make a macvlan on the parent, down. Raise RefusedError if kernel or parent can't."""
         more = [("IFLA_LINK", parent.index), ("IFLA_MTU", mtu), *([("IFLA_ADDRESS", mac)] if mac is not None else [])]
         with _can(f"make a macvlan interface on {parent.name}", "macvlan"), _shared(parent.name, mode):
             return self._add(name, "macvlan", *more, data=("IFLA_MACVLAN_MODE", mode))
@@ -44,7 +44,7 @@ class StackedLinks(Links):
             self._set(link, flags=IFF_PROMISC, change=IFF_PROMISC)
 
     def add_vlan(self, name: str, parent: Link, vid: int) -> Link:
-        """Make a VLAN interface, down. Raise RefusedError where kernel or parent can't."""
+        """Make a VLAN interface, down. Raise RefusedError if kernel or parent can't."""
         with _can(f"make a VLAN interface on {parent.name}", "8021q"):
             try:
                 return self._add(name, "vlan", ("IFLA_LINK", parent.index), data=("IFLA_VLAN_ID", vid))
@@ -56,7 +56,7 @@ class StackedLinks(Links):
                 ) from error
 
     def add_dummy(self, name: str) -> Link:
-        """Make a dummy interface, down. Raise RefusedError where the kernel can't."""
+        """Make a dummy interface, down. Raise RefusedError if the kernel can't."""
         with _can("make a dummy interface to stand in for a parent", "dummy"):
             return self._add(name, "dummy")
 
@@ -89,12 +89,12 @@ class StackedLinks(Links):
             self._netlink.change(RTM_NEWNEIGH, message, REPLACE)
 
     def delete_neighbour(self, link: Link, address: IPAddress) -> None:
-        """Remove a neighbour. No error where there is none."""
+        """Remove a neighbour. No error if there is none."""
         with explained(f"remove the neighbour {address} by {link.name}", errno.ENOENT):
             self._netlink.change(RTM_DELNEIGH, _neighbour(link, address))
 
     def delete_host_route(self, link: Link, to: IPAddress) -> None:
-        """Remove the route to a host. No error where there is none."""
+        """Remove the route to a host. No error if there is none."""
         with explained(f"remove the route to {to} by {link.name}", errno.ESRCH):
             by = ("RTA_DST", str(to)), ("RTA_OIF", link.index)
             fields = {"dst_len": 32, "table": MAIN_TABLE, "scope": rt_scope["nowhere"]}
