@@ -41,7 +41,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _listen(text: object) -> object:
-    """ "host:port", "[v6]:port" or "/path" -> (host, port) or Path."""
+    """Convert "host:port" or "[v6]:port" to (host, port), and "/path" to a Path."""
     if not isinstance(text, str):
         return text
     if text.startswith("/"):
@@ -71,7 +71,7 @@ def _store_url(url: str) -> str:
 
 
 def _dns_server(value: object) -> object:
-    """Read an address, as in resolv.conf."""
+    """Return the address that a text means, as in resolv.conf."""
     if not isinstance(value, str):
         raise ValueError("text in quotes")
     return parse_ip(value)
@@ -86,7 +86,7 @@ Seconds = Annotated[float, Strict(), Field(gt=0, le=86400)]
 
 
 class StoreSettings(Model):
-    """Where the store is, and the credentials for it. Without `url` it is an SQLite file in the state directory."""
+    """The URL of the store, and the credentials for it. Without `url`, it is an SQLite file in the state directory."""
 
     url: Annotated[str, AfterValidator(_store_url)] | None = None
     ca: AbsolutePath | None = None
@@ -111,7 +111,7 @@ class StoreSettings(Model):
         return self
 
     def credentials(self) -> dict[str, Any]:
-        """Return what was given beside the URL: the arguments of StoreOptions."""
+        """Return the settings beside the URL: the arguments of StoreOptions."""
         return self.model_dump(exclude={"url"}, exclude_none=True)
 
 
@@ -130,7 +130,7 @@ class DaemonConfig(Model):
 
     host: Name = Field(default_factory=socket.gethostname, validate_default=True)
     vtep: Annotated[str, AfterValidator(_vtep)] | None = None
-    """An address or the name of an interface; None: the address that the default route leaves from."""
+    """An address or the name of an interface; None: the address of the default route's interface."""
     store: StoreSettings = StoreSettings()
     socket: AbsolutePath = SOCKET
     state_dir: AbsolutePath = STATE_DIR
@@ -154,7 +154,7 @@ class DaemonConfig(Model):
     docker_socket: AbsolutePath = Path("/var/run/docker.sock")
     dns: Switch = True
     dns_servers: tuple[DnsServer, ...] | None = None
-    """Servers for questions that are not about containers; None: those of /etc/resolv.conf."""
+    """Servers for queries about names outside the overlay; None: those of /etc/resolv.conf."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -175,7 +175,7 @@ class DaemonConfig(Model):
 
     @property
     def engine_offloads(self) -> Offloads:
-        """Return the switches as the engine takes them."""
+        """Return the switches in the engine's form."""
         return Offloads(**self.offloads.model_dump())
 
 
@@ -203,7 +203,7 @@ def load_config(file: Path | None = None, options: Mapping[str, Any] | None = No
     values = _read(file) if file is not None else {}
     store = values.get("store")
     if "store" in typed and isinstance(store, dict):
-        typed["store"] = store | {"url": typed["store"]}  # an URL from the command line, certificates from the file
+        typed["store"] = store | {"url": typed["store"]}  # the URL from the command line, certificates from the file
     try:
         return DaemonConfig.model_validate(values | typed)
     except ValidationError as error:

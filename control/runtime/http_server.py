@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP server behind every socket of ours: an aiohttp application on a socket, a path or a TCP port."""
+"""The HTTP server behind all our sockets: an aiohttp application on a socket, a path or a TCP port."""
 
 import contextlib
 import os
@@ -16,8 +16,8 @@ Address = Path | tuple[str, int]
 async def serving(
     app: web.Application, where: socket.socket | Address, *, shutdown_timeout: float
 ) -> AsyncIterator[None]:
-    """Serve `app` until the block ends; requests that run then have `shutdown_timeout` seconds to end. `where` is a
-    listening socket, or the address of a new one. Raise OSError if that address cannot be listened on."""
+    """Serve `app` until the block ends; requests in progress then have `shutdown_timeout` seconds to end. `where` is a
+    listening socket, or the address of a new one. Raise OSError if listening on that address fails."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout)
     await runner.setup()
     try:

@@ -12,7 +12,7 @@ _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), 
 
 
 class JournalFormatter(logging.Formatter):
-    """Text without time, which journald has, and with the priority in front of every line."""
+    """Text with the priority in front of every line, and without the time, which journald adds."""
 
     def __init__(self) -> None:
         super().__init__("%(name)s: %(message)s")
@@ -35,7 +35,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _json_formatter() -> logging.Formatter:
-    """time, level, logger, message, what was passed as `extra`, and exc_info."""
+    """Return a formatter with time, level, logger, message, the fields of `extra`, and exc_info."""
     from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415  # 6 ms in the gap of a restart, for JSON only
 
     class Formatter(JsonFormatter):
@@ -61,8 +61,8 @@ def goes_to_journal(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def set_up_logs(log_format: str, log_level: str) -> None:
-    """Log fastpath's records from `log_level` up, and other libraries' from warnings up, in the given format. Calling
-    it again replaces what was set up."""
+    """Log fastpath's records from `log_level` up, and those of other libraries from warnings up, in the given format.
+    A second call replaces the first one's setup."""
     handler = logging.StreamHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(_json_formatter())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signals that end a process: noticed at any moment, acted on when nothing is incomplete."""
+"""Signals that end a process: noted at any moment, acted on when no operation is incomplete."""
 
 import signal
 from collections.abc import Callable
@@ -10,7 +10,7 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """While it is entered, SIGINT, SIGTERM and SIGHUP only set `received` and call what `then` was given."""
+    """A context in which SIGINT, SIGTERM and SIGHUP only set `received` and call the action given to `then`."""
 
     def __init__(self) -> None:
         self.received = False

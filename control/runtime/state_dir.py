@@ -13,7 +13,7 @@ from fastpath.errors import ConflictError, RefusedError
 
 
 class StateDir:
-    """While it is entered, the directory is ours alone. Raise ConflictError if another daemon has it."""
+    """A context in which the directory is ours alone. Raise ConflictError if another daemon has it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class StateDir:
         return self.path / "mirror.db"
 
     def _read_host_id(self) -> str:
-        """Return the id of this installation, created once: it distinguishes two hosts of one name."""
+        """Return the id of this installation, which is created once and distinguishes two hosts of one name."""
         file = self.path / "host-id"
         with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
             if text := file.read_text(encoding="ascii").strip():

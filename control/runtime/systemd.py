@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """`address` is the socket to notify, or None. `watchdog` is after how many seconds of silence systemd restarts the
-    daemon, or None."""
+    """`address` is the socket to notify, or None. `watchdog` is the number of seconds of silence after which systemd
+    restarts the daemon, or None."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self.address: str | None = None
@@ -46,7 +46,7 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if self.address is None:
             return
-        # Never waits, and never fails: the overlay is more important than what is told about it.
+        # Never waits, and never fails: the overlay is more important than reports about it.
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
