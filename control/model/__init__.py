@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The objects that all layers share."""
+"""The data model that all layers share."""

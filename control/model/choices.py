@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words that stand for a choice: the commands offer them without loading the models."""
+"""The values of options with a fixed set of values, apart from the models so that commands load quickly."""
 
 from typing import Literal
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a container can be called: names as DNS has them, and Docker's, which may have underscores."""
+"""Host names of containers: DNS names, and Docker's names, which may have underscores."""
 
 import re
 
@@ -9,7 +9,7 @@ MAX_NAMES = 32
 
 
 def hostname(text: str) -> str:
-    """Return the name in lower case. Raise ValueError."""
+    """Return the name in lower case. Raise ValueError for an invalid one."""
     lower = text.lower()
     if len(lower) > MAX_NAME or not text.isascii() or not re.fullmatch(rf"{LABEL}(?:\.{LABEL})*", lower):
         raise ValueError(
@@ -22,7 +22,7 @@ def hostname(text: str) -> str:
 
 
 def usable(texts: list[str]) -> tuple[str, ...]:
-    """Return those that can be host names, each once, MAX_NAMES at most."""
+    """Return the texts that are valid host names, without duplicates, MAX_NAMES at most."""
     found: dict[str, None] = {}
     for text in texts:
         try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of networks that `Network.driver` names: what a request may say, and where they differ that others need to
-know. What a host does about them is drivers/'s."""
+"""The kinds of networks that `Network.driver` names: what a request may contain, and the differences that other layers
+need to know. The work on a host is in drivers/."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from fastpath.errors import UsageError
 
 @dataclass(frozen=True)
 class NetworkKind:
-    """`in_lan`: its subnets are those of a LAN that has others, and it stands on an interface of the host; else the
-    engine carries its frames, under a VNI. `checked` returns a request with all that it left out, or raises UsageError;
+    """`in_lan`: the network is part of a LAN with other hosts, and uses an interface of this host; otherwise the engine
+    carries its frames, under a VNI. `checked` returns a request with its defaults filled in, or raises UsageError;
     `describe` is for the log."""
 
     in_lan: bool
@@ -24,7 +24,7 @@ class NetworkKind:
 
 
 def kind_of(driver: Driver) -> NetworkKind:
-    """Return the kind of network that a driver is for."""
+    """Return the kind of the networks of a driver."""
     return _KINDS[driver]
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of a macvlan network (`-o`), and how they go together with the rest of it. Names are Docker's where it
-has them: parent, macvlan_mode; ours are shim and ip_range."""
+"""The options of a macvlan network (`-o`), and the rules for combining them. The names parent and macvlan_mode are
+Docker's; shim and ip_range are ours."""
 
 import difflib
 import ipaddress
@@ -19,8 +19,8 @@ MAX_VID = 4094
 
 
 class MacvlanOptions(Model):
-    """parent: the interface, on each host the one of that name; None: a dummy, which leads nowhere. shim: whether the
-    host reaches its containers. ip_range: what addresses are chosen from where none is asked for."""
+    """parent: the interface of that name on each host; None: a dummy interface, which leads nowhere. shim: whether the
+    host can reach its containers. ip_range: the range from which free addresses are chosen."""
 
     parent: str | None = None
     mode: Mode = "bridge"
@@ -29,19 +29,19 @@ class MacvlanOptions(Model):
 
     @property
     def vlan(self) -> tuple[str, int] | None:
-        """The interface and the VLAN ID that make up the parent's name, as in eth0.10: such a parent can be made."""
+        """Interface and VLAN ID of a parent named like eth0.10, which can be created; else None."""
         found = re.fullmatch(r"([^.]+)\.([1-9][0-9]{0,3})", self.parent or "")
         return (found[1], int(found[2])) if found and int(found[2]) <= MAX_VID else None
 
     def as_options(self) -> dict[str, str]:
-        """As a network in the store has them: what was left out is told, too."""
+        """Return the options in the form that the store has, defaults included."""
         found = {"parent": self.parent, "macvlan_mode": self.mode, "shim": "yes" if self.shim else None}
         found["ip_range"] = str(self.ip_range) if self.ip_range is not None else None
         return {name: value for name, value in found.items() if value is not None}
 
 
 def parse_options(options: Mapping[str, str]) -> MacvlanOptions:
-    """Raise UsageError: one line that names the option."""
+    """Return the parsed options. Raise UsageError: one line that names the option."""
     for name in options:
         if name not in NAMES:
             close = difflib.get_close_matches(name, NAMES, n=1)
@@ -61,13 +61,13 @@ def parse_options(options: Mapping[str, str]) -> MacvlanOptions:
 
 
 def options_of(network: Network) -> MacvlanOptions:
-    """Of a network in the store. Raise UsageError if somebody wrote there what cannot be."""
+    """Return the options of a network in the store. Raise UsageError if somebody wrote invalid ones there."""
     return parse_options(network.options)
 
 
 def range_of(network: Network) -> IPNetwork | None:
-    """Where in a network's subnets addresses are chosen, if it says so: only of a macvlan network, in a LAN that has
-    others."""
+    """Return the part of a network's subnets from which addresses are chosen; None means all of them. Only a macvlan
+    network has one, since other hosts of the LAN use the rest."""
     return options_of(network).ip_range if network.driver == "macvlan" else None
 
 
@@ -84,7 +84,7 @@ def checked(request: NetworkCreate) -> NetworkCreate:
         raise UsageError("-o shim is for IPv4: give an IPv4 --subnet, or leave it out")
     if options.ip_range is not None and not any(_within(options.ip_range, pool) for pool in request.subnets):
         raise UsageError(f"-o ip_range={options.ip_range} is in none of the subnets")
-    # Without a parent there is no way out.
+    # Without a parent, nothing leaves the network.
     internal = request.internal or options.parent is None
     return request.model_copy(update={"options": options.as_options(), "internal": internal})
 

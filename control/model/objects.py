@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network, Endpoint, Sandbox and Peer: the Container Network Model as all hosts share it, and as the
-store keeps it in JSON (docs/store.md)."""
+"""Network, Endpoint, Sandbox and Peer: the Container Network Model that all hosts share and that the store keeps as
+JSON (docs/store.md)."""
 
 import ipaddress
 import re
@@ -12,8 +12,8 @@ from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, pars
 from fastpath.control.model.choices import Driver, Layout
 from fastpath.control.model.hostnames import MAX_NAMES, hostname
 
-MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # those of Docker's overlay; less than 256 is for fastpath itself
-MIN_MTU_V6 = 1280  # RFC 8200; below it the kernel takes IPv6 away from an interface
+MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # as in Docker's overlay; below 256 they are fastpath's own
+MIN_MTU_V6 = 1280  # RFC 8200; with less, the kernel switches IPv6 off on an interface
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -56,7 +56,7 @@ def _path(text: str) -> str:
 
 
 def _ifname(text: str) -> str:
-    """As fastpath.engine.port.check_name, which takes an engine to be loaded."""
+    """Check an interface's name as fastpath.engine.port.check_name does, without loading the engine."""
     if not re.fullmatch(r"[^\s/:%]+", text) or not text.isprintable() or len(text.encode()) > 15:
         raise ValueError("an interface name has 1 to 15 characters, no space, slash, colon or percent")
     if text in (".", "..", "all", "default"):
@@ -74,19 +74,19 @@ Mtu = Annotated[int, Field(ge=68, le=65521)]
 
 
 class Model(BaseModel):
-    """The base: frozen, and strict about what it does not know."""
+    """The base class: frozen; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Stored(Model):
-    """What the store keeps, and daemons of several versions read: one may know more members than another."""
+    """The base class of stored objects. Unknown fields are ignored, since daemons of several versions read them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Subnet(Stored):
-    """A pool of addresses, and the one that is kept for the gateway."""
+    """A pool of addresses, and the gateway's address in it."""
 
     pool: IPNetwork
     gateway: IPAddress
@@ -99,8 +99,8 @@ class Subnet(Stored):
 
 
 class Network(Stored):
-    """One container subnet (or one for each family) and one VNI. `mtu` is the containers', None: what the
-    underlay leaves."""
+    """One container subnet (or one for each family) and one VNI. `mtu` is the containers' MTU; None: as large as the
+    underlay allows."""
 
     name: Name
     driver: Driver = "overlay"
@@ -111,29 +111,29 @@ class Network(Stored):
     internal: bool = False
     options: dict[str, str] = Field(default_factory=dict)
     manager: Manager | None = None
-    """Who made it, and removes it with the last host that uses it; None: whoever likes."""
+    """The program that created the network, and removes it with the last host that uses it; None: any user."""
     kept: tuple[IPAddress, ...] = ()
-    """Addresses that no endpoint gets unless it asks: of routers and the like (Docker's --aux-address)."""
+    """Addresses that an endpoint gets on request only: those of routers and the like (Docker's --aux-address)."""
 
 
 class Sandbox(Stored):
-    """A network namespace: its path, and its inode and cookie, since a path may come to name another one, and that
-    may come to have the inode of the first. Cookie 0: not known."""
+    """A network namespace: its path, and its inode and cookie, since the path may later name another namespace, which
+    may even have the same inode. Cookie 0: unknown."""
 
     path: Annotated[str, AfterValidator(_path)]
     inode: int
     cookie: int = 0
 
 
-NOWHERE = Sandbox(path="/", inode=0)  # of an endpoint whose manager has not said yet where it will be
+NOWHERE = Sandbox(path="/", inode=0)  # of an endpoint whose manager has not yet said where it will be
 
 
 class Endpoint(Stored):
-    """A sandbox's place in a network. `host` says whose it is; that host's daemon alone may change it.
+    """A sandbox's place in a network. Only the daemon of `host` may change it.
 
-    joining: claimed, its interface may be half made · ready · leaving: its interface may be half gone
+    joining: claimed, its interface may be incomplete · ready · leaving: its interface may be partly removed
 
-    With a `manager` we only make the interface, and keep frames going: the manager moves, names and addresses it.
+    With a `manager` we only create the interface and carry its frames; the manager moves, names and addresses it.
     """
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -150,12 +150,12 @@ class Endpoint(Stored):
     state: Literal["joining", "ready", "leaving"] = "joining"
     manager: Manager | None = None
     names: Annotated[tuple[Hostname, ...], Field(max_length=MAX_NAMES)] = ()
-    """What other containers may call it, in lower case; the first one is the answer for its addresses."""
+    """Names by which other containers find it, in lower case; the first one answers reverse lookups."""
 
 
 class Peer(Stored):
-    """A host that runs a daemon. Its key goes with its lease. `id` tells two hosts of one name apart, `mtu`
-    is the largest IP packet that leaves it, in bytes."""
+    """A host that runs a daemon. Its key is deleted when its lease ends. `id` distinguishes two hosts of one name;
+    `mtu` is the largest IP packet that leaves the host, in bytes."""
 
     host: Name
     id: str

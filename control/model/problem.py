@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong at present: `fastpath status` shows it until it is over, the log tells it once."""
+"""Present problems: `fastpath status` shows each until it is over, the log reports it once."""
 
 import traceback
 from dataclasses import dataclass
 
-# Frames that say nothing about which call failed.
+# Frames that do not show which call failed.
 _WRAPPERS = ("/contextlib.py", "/netlink/explain.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`scope` and `subject` say of what: a network and the id of an endpoint, "store" and a key. `code` tells kinds of
-    failures apart; `text`, one line for people, may have numbers in it that change from one look to the next."""
+    """`scope` and `subject` name its object: a network and the id of an endpoint, "store" and a key. `code`
+    distinguishes kinds of failures; `text`, one line for people, may contain numbers that change between looks."""
 
     scope: str
     subject: str
@@ -19,18 +19,17 @@ class Problem:
     text: str
 
     def is_same(self, other: "Problem | None") -> bool:
-        """Return whether the other one is this one, perhaps in other words."""
+        """Return whether both are the same problem, even if their texts differ."""
         return other is not None and (self.scope, self.subject, self.code) == (other.scope, other.subject, other.code)
 
 
 def problem_of(scope: str, subject: str, error: BaseException, text: str | None = None) -> Problem:
-    """Return the problem that an error is, in the error's own words where `text` is None."""
+    """Return the problem that an error describes; its text is the error's own if `text` is None."""
     return Problem(scope, subject, code_of(error), str(error) if text is None else text)
 
 
 def code_of(error: BaseException) -> str:
-    """Return what is the same for the same failure: the error's own code, or its type and where it was raised, with its
-    cause."""
+    """Return a code that is the same for the same failure: the error's own code, or its type, place and cause."""
     own = getattr(error, "code", None)
     if isinstance(own, str):
         return own

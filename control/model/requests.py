@@ -18,8 +18,8 @@
     GET    /v1/stats                           stats.EngineStats.as_dict()
     GET    /healthz                            200 or 503, Status
 
-An error is {"error": "one line"} with status 400 (cannot be), 404 (unknown name), 409 (taken, or in use), 503 (the
-store does not answer) or 500.
+An error is {"error": "one line"} with status 400 (invalid), 404 (unknown name), 409 (taken, or in use), 503 (the store
+does not answer) or 500.
 """
 
 from typing import Literal
@@ -44,8 +44,8 @@ from fastpath.control.model.objects import (
 
 
 class NetworkCreate(Model):
-    """A network to create. Without subnets one is cut from the default pool, without a VNI a free one is chosen; a
-    gateway belongs to the subnet that it lies in; a subnet without one gets its first address."""
+    """A network to create. Without subnets, one is cut from the default pool; without a VNI, a free one is chosen. A
+    gateway belongs to the subnet that contains it; a subnet without a gateway uses its first address."""
 
     name: Name
     driver: Driver = "overlay"
@@ -59,8 +59,8 @@ class NetworkCreate(Model):
 
 
 class NetworkInfo(Model):
-    """A network: `mtu` in effect on this host (None: that of its parent on each host), how many endpoints on
-    all hosts and on this one."""
+    """A network: the `mtu` in effect on this host (None: that of the parent on each host), and the numbers of endpoints
+    on all hosts and on this one."""
 
     network: Network
     mtu: int | None
@@ -75,7 +75,7 @@ class NetworkDetail(NetworkInfo):
 
 
 class ForwarderElement(Model):
-    """A forwarder as it was typed: see forwarders.load. `directory` is where it was typed."""
+    """A forwarder as the user typed it, in the working directory `directory`: see forwarders.load."""
 
     spec: str
     parameters: dict[str, str] = Field(default_factory=dict)
@@ -83,7 +83,7 @@ class ForwarderElement(Model):
 
 
 class ForwarderSet(Model):
-    """The forwarder to set: one, or several that are asked one after the other."""
+    """The forwarder to set: one, or a chain of them."""
 
     elements: tuple[ForwarderElement, ...] = Field(min_length=1)
 
@@ -99,8 +99,8 @@ class ForwarderInfo(Model):
 
 
 class EndpointCreate(Model):
-    """An endpoint to create on this host. `sandbox` is a name as in `ip netns` or a path; without `addresses` one of
-    each subnet is chosen. Without `hostnames` it has the sandbox's name, if that can be a host name."""
+    """An endpoint to create on this host. `sandbox` is a name as in `ip netns`, or a path. Without `addresses`, one of
+    each subnet is chosen. Without `hostnames`, it has the sandbox's name, if that is a valid host name."""
 
     network: Name
     sandbox: str
@@ -112,7 +112,7 @@ class EndpointCreate(Model):
 
 class PeerInfo(Model):
     """Another host. up: it answers probes · silent: it is registered, but its data path does not answer ·
-    gone: its lease ran out, its endpoints are kept until `forgotten_in` seconds from now."""
+    gone: its lease ended; its endpoints are kept for another `forgotten_in` seconds."""
 
     peer: Peer | None
     host: Name
@@ -124,7 +124,7 @@ class PeerInfo(Model):
 
 
 class OverlayFdbLine(Model):
-    """One FDB entry: `dst` None is behind this host's own interface `ifname`."""
+    """One FDB entry. Without `dst`, the address is behind this host's own interface `ifname`."""
 
     network: Name
     mac: str

@@ -9,26 +9,26 @@ from urllib.parse import unquote
 
 FORMS = "sqlite:///PATH or etcd://HOST:PORT[,HOST:PORT…]"
 ETCD_PORT = 2379
-MEMORY = "/:memory:"  # the path of a store that is not in a file
+MEMORY = "/:memory:"  # the path of a store in memory
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """`members` of an etcd cluster, each HOST:PORT with IPv6 in brackets; without any, an SQLite file at `path`, or,
-    without that too, a store in memory."""
+    """`members` of an etcd cluster, each HOST:PORT with IPv6 in brackets; without members, an SQLite file at `path`;
+    without a path, too, a store in memory."""
 
     members: tuple[str, ...] = ()
     path: Path | None = None
 
     def __str__(self) -> str:
-        """Return the URL with everything that may be left out."""
+        """Return the full URL, defaults included."""
         if self.members:
             return "etcd://" + ",".join(self.members)
         return "sqlite://" + (str(self.path).replace("%", "%25") if self.path is not None else MEMORY)
 
 
 def parse_store_url(url: str) -> StoreUrl:
-    """Return the parts of a URL. Raise ValueError, with what to write instead."""
+    """Return the parts of a URL. Raise ValueError; its text says what to write instead."""
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":
         return StoreUrl(path=_path(rest))
@@ -38,7 +38,7 @@ def parse_store_url(url: str) -> StoreUrl:
 
 
 def same_store(one: str, other: str) -> bool:
-    """Return whether two URLs name one store, whatever the order of members, upper case, and a port left out."""
+    """Return whether two URLs name one store: order of members, case and an omitted default port do not matter."""
     try:
         first, second = parse_store_url(one), parse_store_url(other)
     except ValueError:
