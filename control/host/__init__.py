@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this host does about what the store says."""
+"""The host's side: bring this host into the state that the store describes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load forwarders from what people type: `acl.py rules=acl.toml '|' bridge`."""
+"""Load forwarders from what users type: `acl.py rules=acl.toml '|' bridge`."""
 
 import importlib
 import importlib.util
@@ -26,14 +26,14 @@ BUILT_IN: dict[str, type[Forwarder]] = {"bridge": LearningBridge, "hub": Hub}
 
 
 def set_forwarder(segment: Segment, wanted: ForwarderSet | None) -> ForwarderInfo:
-    """Have a segment ask this forwarder from now on, or the default one, and return its state. May take a while: not
-    for an event loop's thread. Raise FastpathError, and then nothing has changed."""
+    """Set a segment's forwarder, or the default one, and return its state. This may take a while: do not call it in an
+    event loop's thread. Raise FastpathError and change nothing if that fails."""
     segment.forwarder = load_all(wanted.elements) if wanted is not None else LearningBridge()
     return info(segment)
 
 
 def info(segment: Segment) -> ForwarderInfo:
-    """Return the forwarder of a segment."""
+    """Return the state of a segment's forwarder."""
     return ForwarderInfo.model_validate(asdict(segment.stats().forwarder))
 
 
@@ -44,8 +44,8 @@ def load_all(elements: Sequence[ForwarderElement]) -> Forwarder:
 
 
 def load(spec: str, parameters: Mapping[str, str] | None = None, directory: Path = Path()) -> Forwarder:
-    """Load one forwarder: `bridge`, `hub`, `FILE.py[:NAME]` or `package.module:NAME`. The text of each parameter
-    becomes what the constructor's annotation says; files are found from `directory`. Raise FastpathError."""
+    """Load one forwarder: `bridge`, `hub`, `FILE.py[:NAME]` or `package.module:NAME`. The text of each parameter is
+    converted as the constructor's annotation says; paths are relative to `directory`. Raise FastpathError."""
     found = _find(spec, directory)
     if parameters and (isinstance(found, Forwarder) or spec in BUILT_IN):
         raise UsageError(f"{spec} takes no parameters")
@@ -78,7 +78,7 @@ def _find(spec: str, directory: Path) -> type[Forwarder] | Forwarder:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Run a file again every time: it may have changed."""
+    """Run a file and return it as a module; every call runs it again, since it may have changed."""
     name = f"fastpath_forwarder_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or path.suffix != ".py":
@@ -93,7 +93,7 @@ def _load_file(path: Path) -> ModuleType:
         raise UsageError(f"{path}, line {error.lineno}: {error.msg}") from None
     except FastpathError:
         raise
-    except BaseException as error:  # even SystemExit: it is the file's, not ours
+    except BaseException as error:  # even SystemExit, which is meant for the file, not for us
         raise UsageError(f"{path}{_line_of(error, path)}: {_one_line(error)}") from error
     return module
 
@@ -106,7 +106,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _only_one(module: ModuleType, spec: str) -> type[Forwarder] | Forwarder:
-    """Return the forwarder that a file defines, if it is just one."""
+    """Return the forwarder that a file defines, if it defines exactly one."""
     found = dict(_defined(module))
     if len(found) != 1:
         names = ", ".join(found) or "none"
@@ -124,7 +124,7 @@ def _defined(module: ModuleType) -> Iterator[tuple[str, type[Forwarder] | Forwar
 def _converted(kind: type[Forwarder], spec: str, texts: Mapping[str, str], directory: Path) -> dict[str, Any]:
     try:
         signature = inspect.signature(kind)
-    except ValueError:  # compiled: it has no annotations, and says by itself what it does not take
+    except ValueError:  # compiled: it has no annotations, and refuses unknown parameters itself
         return dict(texts)
     known = {
         name: parameter

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HostState knows what this host really has: segments, interfaces, gateways, and what the engine knows. Every method is
-called from one thread, compares with the plan, and changes what differs. Nothing here waits for the store."""
+"""The actual state of this host: segments, interfaces, gateways, and the engine's tables. All methods are called from
+one thread, compare the state with the plan, and change what differs. Nothing here waits for the store."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """How a network should be on this host: a snapshot that no other thread changes."""
+    """The desired state of a network on this host: a snapshot that no other thread changes."""
 
     network: Network
     mtu: int
@@ -33,8 +33,8 @@ class NetworkPlan:
 
 @dataclass
 class Outcome:
-    """What a pass over a network came to: endpoints whose interface is there for the first time (`made`), those
-    whose interface is gone for good (`removed`), and what failed, by id, or "network"."""
+    """The result of a pass over a network: endpoints whose interface is there for the first time (`made`), endpoints
+    whose interface is gone for good (`removed`), and failures, by id or "network"."""
 
     repairs: int = 0
     made: list[Endpoint] = field(default_factory=list)
@@ -44,8 +44,8 @@ class Outcome:
 
 @dataclass
 class _Here:
-    """A network that this host takes part in. `sync` None: the engine has no part in it; `ensured`: all that containers
-    cannot do without was there once."""
+    """A network that this host takes part in. `sync` is None if the engine has no part in it; `ensured`: everything
+    that containers need was there once."""
 
     network: Network
     sync: NetworkSync | None
@@ -55,42 +55,42 @@ class _Here:
 
 
 class HostState:
-    """The actual side of the reconciler. A network is the business of the driver that it names."""
+    """Changes this host for the reconciler. The driver that a network names does the work for it."""
 
     def __init__(self, host: str, drivers: Mapping[str, HostDriver], visits: Visits | None = None) -> None:
         self._host = host
-        self._visits = visits if visits is not None else Visits()  # those that the drivers make, too
+        self._visits = visits if visits is not None else Visits()  # shared with the drivers
         self._drivers = drivers
         self._here: dict[str, _Here] = {}
 
     def networks_here(self) -> set[str]:
-        """Return the networks that have a segment on this host."""
+        """Return the names of the networks that this host has."""
         return set(self._here)
 
     def endpoints_here(self) -> dict[str, set[str]]:
-        """Return for each of these networks the ids of the endpoints that have an interface on this host."""
+        """Return the ids of the endpoints that have an interface on this host, by network."""
         return {name: set(here.endpoints) for name, here in self._here.items()}
 
     def dead_endpoints(self) -> list[Endpoint]:
-        """Return endpoints here whose sandbox is gone. Raise RefusedError if that cannot be told at present."""
+        """Return endpoints here whose sandbox is gone. Raise RefusedError if that is unknown at present."""
         return [e for here in self._here.values() for e in here.endpoints.values() if not netns.is_named(e.sandbox)]
 
     def sync_of(self, name: str) -> NetworkSync | None:
-        """Return what the engine was told of a network."""
+        """Return the NetworkSync of a network, or None."""
         here = self._here.get(name)
         return here.sync if here is not None else None
 
     def check_network(self, network: Network) -> None:
-        """Raise FastpathError if this host could not have endpoints of a network that is to be made."""
+        """Raise FastpathError if this host could not have endpoints of a network that is about to be created."""
         self._driver(network).check(network)
 
     def own_mac(self, network: Network) -> str | None:
-        """Return the MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        """Return the MAC address of an endpoint that requests none; None if it is derived from its IP address."""
         return self._driver(network).own_mac(network)
 
     def take_over(self, plan: NetworkPlan) -> None:
-        """Let frames flow again for the interfaces that an earlier process left, and leave the rest for `reconcile`,
-        which takes far longer, and says what is wrong. Raise FastpathError."""
+        """Let frames flow again for the interfaces that an earlier process left. The rest is for `reconcile`, which
+        takes far longer and reports problems. Raise FastpathError."""
         with self._visits:
             self._take_over(plan)
 
@@ -99,7 +99,7 @@ class HostState:
         driver = self._driver(plan.network)
         segment = driver.segment(plan.network)
         if segment is None:
-            return  # they never ceased to
+            return  # its frames never stopped
         here = self._here[plan.network.name] = _Here(plan.network, NetworkSync(segment))
         self._program(here, plan)
         for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
@@ -108,11 +108,11 @@ class HostState:
                 port = driver.take_over(plan.network, endpoint) if alive else None
                 if port is not None:
                     here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
-        self._program(here, plan)  # where endpoints share a port it is known only now
+        self._program(here, plan)  # if endpoints share a port, it is known only now
 
     def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
-        """Reconcile one network and all that belongs to it. With `only`, of the local endpoints that were in order just
-        these are looked at: a look takes some ms, and a host may have hundreds."""
+        """Reconcile one network and everything that belongs to it. With `only`, other local endpoints that were in
+        order are not checked: a check takes some ms, and a host may have hundreds of endpoints."""
         with self._visits:
             return self._reconcile(plan, only)
 
@@ -146,7 +146,7 @@ class HostState:
         outcome.failed = {
             i: replace(why, scope=name, text=f"endpoint {i} of {name}: {why.text}")
             for i, why in failed.items()
-            if problem is None or why.code != problem.code  # what is wrong with the network is told once
+            if problem is None or why.code != problem.code  # a problem of the network is reported once
         }
         if problem is not None:
             outcome.failed["network"] = problem
@@ -155,8 +155,8 @@ class HostState:
         return outcome
 
     def ensure_endpoint(self, plan: NetworkPlan, endpoint: Endpoint) -> None:
-        """Make one local endpoint. The engine is told of the others only where the network is new here: else it knows
-        them. Raise FastpathError, and then nothing is left of it."""
+        """Create one local endpoint. Other endpoints are programmed only if the network is new here: else the engine
+        knows them. Raise FastpathError and leave nothing if that fails."""
         known = self._here.get(plan.network.name)
         with self._visits:
             here = self._ensure_network(plan)
@@ -172,8 +172,8 @@ class HostState:
             self._drop(here, endpoint)
 
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
-        """Tell the engine how endpoints of other hosts are now (None: gone). Raise ConflictError if the engine
-        refuses one; the others are done."""
+        """Program the current state of endpoints of other hosts (None: gone). Raise ConflictError if the engine
+        refuses one; the others are programmed."""
         here = self._here[name]
         failed: dict[str, Problem] = {}
         if here.sync is not None:
@@ -197,12 +197,12 @@ class HostState:
         del self._here[name]
 
     def ensure_gateway(self) -> None:
-        """Repair the way out of this host's containers."""
+        """Repair the gateway, the outbound path of this host's containers."""
         for driver in self._drivers.values():
             driver.ensure_gateway()
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
-        """Remove what a predecessor left and nobody wants, and return what was done."""
+        """Remove what an earlier process left and nothing needs; return what was done."""
         wanted, networks = list(wanted), list(networks)
         return [said for driver in self._drivers.values() for said in driver.remove_strays(wanted, networks)]
 
@@ -213,7 +213,7 @@ class HostState:
         name = plan.network.name
         here = self._here.get(name)
         if here is not None and here.network != plan.network:
-            log.warning("the network %s was changed in the store: it is made again here", name)
+            log.warning("the network %s was changed in the store: creating it again here", name)
             self.remove_network(name)
             here = None
         self._check_vni(plan.network)
@@ -227,7 +227,7 @@ class HostState:
         return here
 
     def _check_vni(self, network: Network) -> None:
-        """Raise ConflictError if another network has the segment: both would lose it with the first that goes."""
+        """Raise ConflictError if another network has the VNI: the first one removed would take the other's segment."""
         for other in [here.network for here in self._here.values()]:
             if other.vni == network.vni and network.vni is not None and other.name != network.name:
                 raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
@@ -251,7 +251,7 @@ class HostState:
             outcome.made.append(endpoint)
 
     def _reconcile_joining(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Make the interface that a manager is about to place, or wait for it."""
+        """Create the interface that a manager is about to place, or wait for it."""
         if endpoint.sandbox == NOWHERE:
             return
         self._ensure(here, plan, endpoint)
@@ -273,8 +273,8 @@ class HostState:
         here.ports.pop(endpoint.id, None)
 
     def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, Problem]:
-        """Tell the engine of the plan's endpoints, and return what it refused. It knows them before interfaces come up:
-        a container that asks for an address in vain asks again only after a second."""
+        """Program the plan's endpoints, and return what the engine refused. This comes before the interfaces: a
+        container whose first ARP request gets no answer repeats it only after a second."""
         return here.sync.update(self._entries(here, plan)) if here.sync is not None else {}
 
     def _entries(self, here: _Here, plan: NetworkPlan) -> dict[str, EngineEntry]:
@@ -282,7 +282,7 @@ class HostState:
         found = {e.id: entry for e in plan.endpoints if (entry := self._entry(here, e, plan.peers)) is not None}
         port = self._driver(plan.network).gateway_port(plan.network)
         if port is not None:
-            # Every host has the gateway, with one MAC address for all: it is here, whatever the others send.
+            # Every host has the gateway, with the same MAC address: it is here, whatever other hosts send.
             gateways = tuple(subnet.gateway for subnet in plan.network.subnets)
             found["gateway"] = EngineEntry(gateway_mac(plan.network), gateways, port=port)
         return found

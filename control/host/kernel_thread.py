@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one thread that touches kernel and engine: netlink calls may take milliseconds, and the event loop keeps the
-lease alive meanwhile."""
+"""The one thread that changes kernel and engine: netlink calls may take milliseconds, in which the event loop has to
+keep the lease alive."""
 
 import asyncio
 import time
@@ -11,14 +11,14 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-OVERDUE_S = 30.0  # a call that takes longer hangs, as far as anybody can tell
+OVERDUE_S = 30.0  # a call that takes longer probably hangs
 
 
 class KernelThread:
-    """Calls wait for each other, in the order in which they come."""
+    """A thread that runs calls one after the other, in the order of their arrival."""
 
     def __init__(self) -> None:
-        self._at_work_since: float | None = None  # when the present call began
+        self._at_work_since: float | None = None  # start of the present call
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fastpath-kernel")
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -34,8 +34,8 @@ class KernelThread:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def overdue(self) -> str | None:
-        """Return a sentence about the present call if it takes so long that somebody should know: all others wait for
-        it."""
+        """Return a sentence about the present call if it takes too long, since all other calls wait for it; else
+        None."""
         since = self._at_work_since
         taken = time.monotonic() - since if since is not None else 0.0
         return f"one look at this host's interfaces has taken {taken:.0f} s so far" if taken > OVERDUE_S else None

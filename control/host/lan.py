@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What macvlan networks share with the LAN that they are in."""
+"""Addresses that macvlan networks share with their LAN."""
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster.mirror import Mirror
@@ -8,7 +8,6 @@ from fastpath.control.host.underlay_watch import own_addresses
 
 
 async def hosts_addresses(kernel: KernelThread, mirror: Mirror) -> set[IPAddress]:
-    """Return the addresses that hosts have, as far as this one knows: all its own, and every VTEP. No endpoint may get
-    one."""
+    """Return the known addresses of hosts: all of this host, and every VTEP. No endpoint may get one of them."""
     own = await kernel.run(own_addresses)
     return own | {peer.vtep for peer in mirror.peers.values()}

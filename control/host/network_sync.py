@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the endpoints and peers that the store knows to what the engine knows: flood list, FDB, neighbours.
+"""Program endpoints and peers from the store into the engine: flood list, FDB, neighbours.
 
-`Wanted` says how a network should be, `NetworkSync` makes it so in one segment: one endpoint at a time as events
-come, or all of it, compared with what the engine really has. So nothing is flooded for a known endpoint, and a
-question for its address is answered on the asker's host.
+`NetworkSync` does so for one segment: one endpoint at a time as events come, or all of them, compared with what the
+engine really has. So frames to a known endpoint are never flooded, and an ARP request for its address is answered on
+the sender's host.
 """
 
 import logging
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineEntry:
-    """What the engine is told of one endpoint. `vtep` None: it is behind this host's `port`; with `port` None too
-    its interface's own address is known to the engine already."""
+    """The engine's entry for one endpoint. Without `vtep`, it is behind this host's `port`; without `port`, too, the
+    engine already knows the address of the endpoint's interface."""
 
     mac: str
     addresses: tuple[IPAddress, ...]
@@ -38,11 +38,11 @@ class NetworkSync:
         self.segment = segment
         self.failed: dict[str, Problem] = {}  # what the engine refused at the last `sync`, by endpoint
         self._entries: dict[str, EngineEntry] = {}
-        # Who was programmed last under a MAC or IP address: the next owner's entry often comes before the last one's
-        # end, and must not go with it.
+        # The endpoint programmed last for a MAC or IP address: the next owner's entry often comes before the previous
+        # owner's removal, which must not remove it.
         self._owners: dict[str | IPAddress, str] = {}
         self._vteps: Counter[IPAddress] = Counter()
-        self._remotes: dict[IPAddress, Remote] = {}  # to make one takes longer than an FDB entry
+        self._remotes: dict[IPAddress, Remote] = {}  # creating one takes longer than an FDB entry
 
     @property
     def vteps(self) -> frozenset[IPAddress]:
@@ -50,7 +50,7 @@ class NetworkSync:
         return frozenset(self._vteps)
 
     def set(self, identity: str, entry: EngineEntry | None) -> None:
-        """Program one endpoint as it is now; None: it is gone."""
+        """Program the current state of one endpoint; None: it is gone."""
         before = self._entries.get(identity)
         if before == entry:
             return
@@ -66,7 +66,7 @@ class NetworkSync:
             self._spare(before.vtep)
 
     def update(self, wanted: Mapping[str, EngineEntry | None]) -> dict[str, Problem]:
-        """Program these endpoints as they are now (None: gone). Return what the engine refused; the others are done."""
+        """Program the current state of these endpoints (None: gone). Return what the engine refused."""
         failed = {}
         for identity, entry in wanted.items():
             try:
@@ -186,8 +186,8 @@ class NetworkSync:
 
 
 def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> EngineEntry | None:
-    """Return what the engine of `host` should know of an endpoint: None if its host is no peer at present, or it is
-    on its way out. `port` is where a local one's frames come from, if its address isn't the port's own."""
+    """Return the entry of an endpoint for the engine of `host`; None if the endpoint is leaving, or its host is not a
+    peer at present. `port` is the port of a local endpoint whose MAC address is not the port's own."""
     addresses = tuple(address.ip for address in endpoint.addresses)
     if endpoint.state == "leaving":
         return None
@@ -200,7 +200,7 @@ def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Po
 def usable_peers(
     peers: Iterable[Peer], host: str, vtep: IPAddress, udp_port: int
 ) -> tuple[dict[str, Peer], list[Problem]]:
-    """Return the other hosts that this one can talk to, by name, and why it cannot talk to the others."""
+    """Return the hosts that this one can exchange packets with, by name, and the problems of the others."""
     found: dict[str, Peer] = {}
     problems = []
     for peer in peers:
@@ -221,7 +221,7 @@ def usable_peers(
 
 
 def admit(engine: Engine, peers: Iterable[Peer]) -> None:
-    """Let the peers, and nobody else, send to us; unless the engine takes packets from everybody."""
+    """Admit packets from the peers only, unless the engine accepts packets from every sender."""
     if not engine.known_only:
         return
     wanted = {peer.vtep for peer in peers}
@@ -232,4 +232,4 @@ def admit(engine: Engine, peers: Iterable[Peer]) -> None:
         try:
             engine.admit(address)
         except FastpathError as error:
-            log.error("%s is not let in: %s", address, error)
+            log.error("cannot admit packets from %s: %s", address, error)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other hosts that this one exchanges packets with: the engine admits them, the prober asks them, and the smallest
-of their MTUs is the containers'."""
+"""The hosts that this one exchanges packets with: the engine admits them, the prober probes them, and the smallest of
+their MTUs limits the containers' MTU."""
 
 from fastpath import Engine
 from fastpath.control.cluster.mirror import Changes, Mirror
@@ -12,7 +12,7 @@ from fastpath.control.model.problem import Problem
 
 
 class Peering:
-    """`peers` are the usable ones by host, `problems` says why others are not."""
+    """`peers` are the usable peers by host; `problems` says why the others are not usable."""
 
     def __init__(self, underlay: HostUnderlay, mirror: Mirror, engine: Engine, prober: Prober) -> None:
         self.peers: dict[str, Peer] = {}
@@ -28,7 +28,7 @@ class Peering:
             self.update()
 
     def update(self) -> None:
-        """Take the peers that the mirror shows now."""
+        """Use the peers that the mirror has now."""
         self.peers, self.problems = usable_peers(
             self._mirror.peers.values(), self._underlay.host, self._underlay.vtep, self._engine.udp_port
         )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The prober asks whether a peer's data path answers, and how fast. A question goes out as a frame of a segment of our
-own, through the engine, the underlay and the peer's engine to its daemon, which sends it back.
+"""The prober checks whether a peer's data path answers, and how fast. A probe is a frame in a segment reserved for
+probes. It passes through the engine, the underlay and the peer's engine to the peer's daemon, which sends it back.
 
 The frame: Ethernet with a local experimental EtherType (IEEE 802, 88-B5), then `MAGIC`, one byte that says question
-or answer, and eight bytes that the asker chose.
+or answer, and eight bytes that the sender of the question chose.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ MAGIC = b"fastpath probe 1"
 QUESTION, ANSWER = b"\x01", b"\x02"
 NONCE_SIZE = 8
 LENGTH = 14 + len(MAGIC) + 1 + NONCE_SIZE
-AT_ONCE = 64  # frames taken from the port before the loop may do something else
-PAUSE_S = 0.01  # before more frames are taken than those
-EAGER_S = 1.0  # between questions to a peer that never answered, as it may only be starting
+AT_ONCE = 64  # frames read from the port before the event loop continues
+PAUSE_S = 0.01  # before the next AT_ONCE frames
+EAGER_S = 1.0  # between questions to a peer that never answered: it may be starting
 
 
 @dataclass
 class Pulse:
-    """What is known of one peer's data path. Times are time.monotonic's."""
+    """The state of one peer's data path. Times are those of time.monotonic."""
 
     vtep: IPAddress
     since: float
@@ -43,21 +43,21 @@ class Pulse:
     round_trip: float | None = None
 
     def due(self, now: float, interval: float) -> bool:
-        """Return whether it is time to ask."""
+        """Return whether it is time for the next question."""
         return now - self.asked >= (interval if self.answered is not None else min(interval, EAGER_S))
 
     def silent(self, now: float, patience: float) -> bool:
-        """Return whether nothing was heard for so many seconds."""
+        """Return whether the peer has been silent for more than `patience` seconds."""
         return now - (self.answered if self.answered is not None else self.since) > patience
 
 
 def probe_mac(host: str) -> bytes:
-    """Return the MAC address of a host's daemon in the probes' segment: locally administered, from the host's name."""
+    """Return the MAC address of a host's daemon in the probe segment: locally administered, from the host's name."""
     return b"\x02\xfa" + hashlib.sha256(host.encode()).digest()[:4]
 
 
 class Prober:
-    """Asks every peer at intervals, and answers those who ask. Belongs to the event loop's thread."""
+    """Probes every peer at intervals, and answers their probes. It belongs to the event loop's thread."""
 
     def __init__(self, engine: Engine, host: str) -> None:
         self.pulses: dict[str, Pulse] = {}
@@ -67,7 +67,7 @@ class Prober:
         self._segment.fdb.set(format_mac(int.from_bytes(self._mac)), self._port)
 
     def set_peers(self, vteps: Mapping[str, IPAddress]) -> None:
-        """Ask these hosts from now on."""
+        """Probe these hosts from now on."""
         for host in [known for known, pulse in self.pulses.items() if vteps.get(known) != pulse.vtep]:
             del self.pulses[host]
             self._forget(probe_mac(host))
@@ -76,17 +76,17 @@ class Prober:
                 try:
                     self._segment.fdb.set(format_mac(int.from_bytes(probe_mac(host))), self._segment.remote(vtep))
                 except FastpathError as error:
-                    log.error("%s cannot be asked whether it answers: %s", host, error)
-                    log.debug("why %s cannot be asked", host, exc_info=error)
+                    log.error("cannot probe %s: %s", host, error)
+                    log.debug("why %s cannot be probed", host, exc_info=error)
                 self.pulses[host] = Pulse(vtep, time.monotonic())
 
     async def run(self, interval: float) -> None:
-        """Ask until cancelled."""
+        """Probe until cancelled."""
         loop, fd = asyncio.get_running_loop(), self._port.fileno()
         later: list[asyncio.TimerHandle] = []
 
         def readable() -> None:
-            if self.receive():  # a peer that floods us gets the loop now and then, not all of it
+            if self.receive():  # a peer that floods us must not occupy the loop
                 loop.remove_reader(fd)
                 later[:] = [loop.call_later(PAUSE_S, loop.add_reader, fd, readable)]
 
@@ -101,7 +101,7 @@ class Prober:
             loop.remove_reader(fd)
 
     def ask(self, interval: float) -> None:
-        """Send a question to every peer that was not asked for so many seconds."""
+        """Send a question to every peer that was not asked for `interval` seconds."""
         now = time.monotonic()
         for host, pulse in self.pulses.items():
             if pulse.due(now, interval):
@@ -109,7 +109,7 @@ class Prober:
                 self._send(probe_mac(host), QUESTION + pulse.nonce)
 
     def receive(self) -> bool:
-        """Take what arrived, and return whether there may be more."""
+        """Handle frames that arrived, and return whether there may be more."""
         for _ in range(AT_ONCE):
             frame = self._port.receive()
             if frame is None:
@@ -129,7 +129,7 @@ class Prober:
             if kind == ANSWER and secrets.compare_digest(pulse.nonce, nonce):
                 pulse.answered = time.monotonic()
                 pulse.round_trip = pulse.answered - pulse.asked
-                pulse.nonce = secrets.token_bytes(NONCE_SIZE)  # one answer for one question
+                pulse.nonce = secrets.token_bytes(NONCE_SIZE)  # each question takes one answer
 
     def _send(self, to: bytes, body: bytes) -> None:
         try:
@@ -141,4 +141,4 @@ class Prober:
         try:
             self._segment.fdb.delete(format_mac(int.from_bytes(mac)))
         except FastpathError:
-            return  # its remote was dismissed and forgotten meanwhile
+            return  # its remote was removed meanwhile

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reconciler makes this host as the store says it should be: links, segments, FDB. At start, on every event, and on
-a slow timer, the same code compares and repairs; so it does not matter what a crash left half done.
+"""The reconciler brings this host into the state that the store describes: links, segments, FDB. The same code compares
+and repairs at the start, on every event, and on a slow timer; so a crash may leave anything half done.
 
 The event loop decides what to look at (`Dirty`); the kernel thread does it (`HostState`).
 """
@@ -25,7 +25,7 @@ from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
 
 if TYPE_CHECKING:
-    from fastpath.control.cluster.registry import Registry  # the daemon loads it when frames flow
+    from fastpath.control.cluster.registry import Registry  # the daemon loads it after frames flow
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +33,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 GATHER_S = 0.01  # events that come within this time are handled together
-SOON_S = 1.0  # until what failed is tried again
-LIVENESS_S = 5.0  # between looks at whether sandboxes still exist
+SOON_S = 1.0  # until failed work is tried again
+LIVENESS_S = 5.0  # between checks whether sandboxes still exist
 
 
 @dataclass
 class Dirty:
-    """What to look at next."""
+    """The objects to check next."""
 
     everything: bool = False
     networks: set[str] = field(default_factory=set)
@@ -48,7 +48,7 @@ class Dirty:
 
 @dataclass(frozen=True)
 class Reconciles:
-    """What the reconciler did since the start. `last_success` is a Unix time."""
+    """Counts of the reconciler's work since the start. `last_success` is a Unix time."""
 
     runs: int = 0
     failures: int = 0
@@ -58,7 +58,7 @@ class Reconciles:
 
 
 class Reconciler:
-    """`changed` takes what the mirror says; `run` does the work; `ensure_endpoint_now` does one endpoint at once."""
+    """`changed` takes the mirror's changes; `run` does the work; `ensure_endpoint_now` handles one endpoint at once."""
 
     def __init__(
         self,
@@ -68,12 +68,12 @@ class Reconciler:
         peers: Callable[[], dict[str, Peer]],
         mtu: Callable[[], int],
     ) -> None:
-        # What went wrong at the last look, by (network, endpoint's id or ""); cleared by the next that succeeds.
+        # Failures of the last pass, by (network, endpoint's id or ""); the next pass that succeeds clears them.
         self.problems: dict[tuple[str, str], Problem] = {}
         self.kernel = KernelThread()
         self.intentions = Intentions(mirror)
-        self._registry: Registry | None = None  # None while the store was not opened yet
-        # Whether the endpoints of this host's name are this host's: not those of another one of the same name.
+        self._registry: Registry | None = None  # None until the store is open
+        # Whether the endpoints under this host's name are ours, not those of another host of the same name.
         self._may_write: Callable[[], bool] = lambda: True
         self.done = Reconciles()
         self._host = host
@@ -86,14 +86,14 @@ class Reconciler:
         self._lock = asyncio.Lock()
         self._cleared = False
 
-    # What the rest of the daemon calls.
+    # For the rest of the daemon.
 
     def write_to(self, registry: "Registry", may_write: Callable[[], bool]) -> None:
-        """Write from now on what became of local endpoints, whenever `may_write` returns true."""
+        """Write the states of local endpoints to the store from now on, whenever `may_write` returns true."""
         self._registry, self._may_write = registry, may_write
 
     def changed(self, changes: Changes) -> None:
-        """Look at what changed in the mirror, soon."""
+        """Reconcile what changed in the mirror, soon."""
         self.intentions.changed(changes)
         self._dirty.networks |= changes.networks
         self._dirty.endpoints |= changes.endpoints
@@ -103,14 +103,14 @@ class Reconciler:
         self._wake.set()
 
     def links_changed(self) -> None:
-        """Look at the networks that stand on interfaces of this host, soon: those changed."""
+        """Reconcile the networks that use interfaces of this host, soon: those changed."""
         networks = self._mirror.networks.values()
         self._dirty.networks |= {n.name for n in networks if kind_of(n.driver).in_lan and self._here(n.name)}
         if self._dirty.networks:
             self._wake.set()
 
     def look_at_everything(self) -> None:
-        """Compare all of this host, soon: something changed."""
+        """Reconcile everything, soon: something changed."""
         self._dirty.everything = True
         self._wake.set()
 
@@ -132,7 +132,7 @@ class Reconciler:
                     await self._handle(dirty)
 
     async def take_over(self) -> None:
-        """Let frames flow again at the start; then look at everything."""
+        """Let frames flow again at the start, before anything else is reconciled."""
         async with self._lock:
             for name in {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}:
                 plan = self._plan(name)
@@ -141,7 +141,7 @@ class Reconciler:
         self.look_at_everything()
 
     async def everything(self) -> None:
-        """Compare all there is, and repair."""
+        """Compare and repair everything."""
         async with self._lock, self._counted():
             here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
             here |= await self.kernel.run(self._state.networks_here)
@@ -156,7 +156,7 @@ class Reconciler:
                 await self._clear_up()
 
     async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
-        """Make one local endpoint now, without waiting for the next pass. Raise FastpathError if that fails."""
+        """Create one local endpoint now, without waiting for the next pass. Raise FastpathError if that fails."""
         async with self._lock:
             plan = self._plan(endpoint.network)
             if plan is not None:
@@ -170,23 +170,23 @@ class Reconciler:
                 await self.kernel.run(self._state.remove_network, endpoint.network)
 
     async def check_network(self, network: Network) -> None:
-        """Raise FastpathError if this host could not have endpoints of a network that is to be made."""
+        """Raise FastpathError if this host could not have endpoints of a network that is about to be created."""
         async with self._lock:
             await self.kernel.run(self._state.check_network, network)
 
     async def own_mac(self, network: Network) -> str | None:
-        """Return the MAC address that an endpoint gets where none is asked for, unless it follows from its address."""
+        """Return the MAC address of an endpoint that requests none; None if it is derived from its IP address."""
         return await self.kernel.run(self._state.own_mac, network)
 
     def close(self) -> None:
-        """End the kernel thread, once what it does is done."""
+        """End the kernel thread after its present call."""
         self.kernel.close()
 
     # Within.
 
     @contextlib.asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
-        """Count one look at everything, for the metrics."""
+        """Count one pass over everything, for the metrics."""
         start = time.monotonic()
         yield
         done = self.done
@@ -222,7 +222,7 @@ class Reconciler:
         return [e for e in self._mirror.endpoints.get(name, {}).values() if e.host == self._host]
 
     def _plan(self, name: str) -> NetworkPlan | None:
-        """Return how the network should be on this host; None if it should not be."""
+        """Return the network's desired state on this host; None if it should not be here."""
         network = self._mirror.networks.get(name)
         members = self._mirror.endpoints.get(name, {})
         if network is None or not any(endpoint.host == self._host for endpoint in members.values()):
@@ -232,7 +232,7 @@ class Reconciler:
         return NetworkPlan(network, mtu, endpoints, self._peers())
 
     async def _handle(self, dirty: Dirty) -> None:
-        """Look at what changed, and at nothing else."""
+        """Reconcile only what changed."""
         active = await self.kernel.run(self._state.endpoints_here)
         self._forget_problems(set(active))
         some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
@@ -250,12 +250,12 @@ class Reconciler:
             await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
 
     def _forget_problems(self, here: set[str]) -> None:
-        """Forget problems of networks that this host has nothing of, and should have nothing of."""
+        """Forget problems of networks that are not, and should not be, on this host."""
         for key in [key for key in self.problems if key[0] and key[0] not in here and not self._here(key[0])]:
             del self.problems[key]
 
     async def _network(self, name: str, only: Set[str] | None = None) -> None:
-        """Reconcile one network: its segment, its local endpoints, or `only` some of them, what is known of others."""
+        """Reconcile one network: its segment, its local endpoints (or `only` some), and its remote endpoints."""
         plan = self._plan(name)
         if plan is None:
             await self._guarded((name, ""), self._state.remove_network, name)
@@ -269,15 +269,15 @@ class Reconciler:
             if only is None or key[1] in only:
                 del self.problems[key]
         for identity, why in outcome.failed.items():
-            if not why.is_same(known.get((name, identity))):  # else it would be told every second
+            if not why.is_same(known.get((name, identity))):  # else it would be reported every second
                 log.error("%s", why.text)
             self.problems[name, identity] = why
         await self._tell_store(outcome.made, outcome.removed)
 
     async def _tell_store(self, made: list[Endpoint], removed: list[Endpoint]) -> None:
-        """Write what became of local endpoints; what fails is written at a later pass."""
+        """Write the new states of local endpoints to the store; a later pass repeats what fails."""
         if self._registry is None or not self._may_write():
-            return  # everything is looked at again once there is one, and we may
+            return  # a later pass writes it, when there is a store and we may
         for endpoint in made:
             await self._written(endpoint, self._registry.set_state(endpoint, "ready"))
         for endpoint in removed:
@@ -288,16 +288,16 @@ class Reconciler:
         try:
             await writing
         except UnavailableError as error:
-            why = f"the store does not know yet what became of endpoint {endpoint.id}: {error}"
+            why = f"the store does not have the new state of endpoint {endpoint.id} yet: {error}"
             self.problems[key] = problem_of(*key, error, why)
         except FastpathError as error:
-            log.debug("the store refuses what became of endpoint %s", endpoint.id, exc_info=error)
+            log.debug("the store refuses the new state of endpoint %s", endpoint.id, exc_info=error)
             self.problems[key] = problem_of(*key, error)
 
     async def _clear_up(self) -> None:
-        """Remove what a predecessor left half made or half removed: once, as soon as it is known what is wanted."""
+        """Remove what an earlier process left incomplete: once, as soon as the wanted objects are known."""
         if any(not key.startswith(keys.PEERS) for key in self._mirror.unreadable):
-            return  # it may be of what cannot be read, and is wanted
+            return  # what we found may belong to a wanted object that we cannot read
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
         wanted = self._mirror.local_endpoints(self._host)
         found = await self._guarded(("", ""), self._state.remove_strays, wanted, networks)
@@ -308,7 +308,7 @@ class Reconciler:
     async def _guarded(
         self, key: tuple[str, str], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R | None:
-        """Call it in the thread; what goes wrong becomes a problem, which the next pass clears or repeats."""
+        """Call a function in the kernel thread; an error becomes a problem, which the next pass clears or repeats."""
         try:
             result = await self.kernel.run(function, *args, **kwargs)
         except (FastpathError, OSError) as error:
@@ -318,7 +318,7 @@ class Reconciler:
                 log.debug("%s: its cause", key[0] or key[1] or "clearing up", exc_info=error)
             self.problems[key] = problem
             return None
-        except Exception as error:  # a mistake of ours; it would end the daemon, and the next one at the same place
+        except Exception as error:  # our bug: it would end this daemon, and the next one at the same point
             why = f"{key[0] or key[1] or 'clearing up'}: a mistake in fastpath ({type(error).__name__}: {error})"
             problem = problem_of(*key, error, why)
             if not problem.is_same(self.problems.get(key)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When this host is registered with the others, and what follows from it for its endpoints."""
+"""The registration of this host, and its effects on the host's endpoints."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Registration:
-    """Of `host`, whose key in the store `membership` keeps."""
+    """The registration of `host`; `membership` keeps its key in the store."""
 
     def __init__(self, host: str, membership: Membership, mirror: Mirror, reconciler: Reconciler) -> None:
         self._host = host
@@ -24,17 +24,17 @@ class Registration:
         self._reconciler = reconciler
 
     def changed(self, changes: Changes) -> None:
-        """Compare this host's key with what it should be, after a change of the mirror."""
+        """Check this host's key after a change of the mirror."""
         if self._host in changes.peers:
             self._membership.seen(self._mirror.peers.get(self._host))
             self._reconciler.look_at_everything()
 
     async def register(self, stop: asyncio.Event) -> None:
-        """Register, unless `stop` is set first or the store is away; `Membership.run` goes on trying. Raise
+        """Register, unless `stop` is set first or the store is unavailable; `Membership.run` keeps trying. Raise
         ConflictError if another host has the name, unless containers here depend on this daemon already."""
         with contextlib.suppress(UnavailableError):
             await self._register(stop)
-            self._reconciler.look_at_everything()  # what it found may be written to the store now
+            self._reconciler.look_at_everything()  # its results may be written to the store now
 
     async def _register(self, stop: asyncio.Event) -> None:
         registering = asyncio.ensure_future(self._membership.register())

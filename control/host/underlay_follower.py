@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follow the underlay: look again whenever links, addresses or routes of this host change, or a peer comes."""
+"""Follow the underlay: check it whenever links, addresses or routes of this host change, or a peer appears."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class UnderlayFollower:
-    """`vtep` is the setting. `mtu_changed` is called when this host's own MTU is another one."""
+    """`vtep` is the setting. `mtu_changed` is called when this host's own MTU changes."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class UnderlayFollower:
         self._measured: frozenset[IPAddress] = frozenset()  # the VTEPs that the underlay's MTU is known for
 
     def changed(self, changes: Changes) -> None:
-        """Look again, soon, if the mirror has a new peer: the path to it may have a smaller MTU than all others."""
+        """Check again, soon, if the mirror has a new peer: the path to it may have a smaller MTU than all others."""
         if changes.peers and not self._measured.issuperset(self._remotes()):
             self._due.set()
 
     async def run(self) -> None:
-        """Look at every change, until cancelled."""
+        """Check the underlay at every change, until cancelled."""
         if self._remotes():
             self._due.set()
         watch = UnderlayWatch(self._due.set)

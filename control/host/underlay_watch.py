@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network below the overlay: which address is ours there, how large its packets may be, and when that changes."""
+"""The network below the overlay: this host's address there, its MTU, and changes of both."""
 
 import asyncio
 import contextlib
@@ -21,9 +21,9 @@ QUIET_S, LATEST_S = 0.3, 3.0
 
 
 def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
-    """Return the VTEP's address, and the interface that has it, from an address of this host or the name of an
-    interface; None means the interface of the default route. Of an interface's addresses an IPv4 one comes first. Raise
-    FastpathError if there is no such thing."""
+    """Return the VTEP's address and its interface. `text` is an address of this host or the name of an interface; None
+    means the interface of the default route. IPv4 addresses of an interface have precedence. Raise FastpathError if
+    there is no such address."""
     with Links() as links:
         if text is None:
             link = _default_link(links)
@@ -42,12 +42,12 @@ def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
 
 
 def underlay_mtu(vtep: IPAddress, remotes: Iterable[IPAddress] = ()) -> int:
-    """Return the largest IP packet, in bytes, that gets from here to each of the remotes, as far as this host knows."""
+    """Return the size of the largest IP packet that reaches every remote, in bytes, as far as this host knows."""
     return path_mtu(vtep, tuple(remotes))
 
 
 def routed_subnets() -> list[tuple[IPNetwork, str]]:
-    """Return the subnets that this host has routes to, and by what: no network of containers may overlap them."""
+    """Return the subnets that this host has routes to, with their origin: no container network may overlap them."""
     with Links() as links:
         names = {link.index: link.name for link in links.all()}
         return [
@@ -84,9 +84,9 @@ def _address(links: Links, link: Link) -> IPAddress:
 
 
 class UnderlayWatch:
-    """Calls back, in the event loop that it is started in, some time after links, addresses or routes of the present
-    network namespace changed: when QUIET_S have passed without another change, after LATEST_S at the latest. What
-    changed is for the callback to find out."""
+    """Calls back, in the event loop that starts it, after links, addresses or routes of the present network namespace
+    changed: when QUIET_S have passed without another change, after LATEST_S at the latest. The callback has to find
+    out what changed."""
 
     def __init__(self, changed: Callable[[], object], *, quiet: float = QUIET_S, latest: float = LATEST_S) -> None:
         self._changed = changed
@@ -120,7 +120,7 @@ class UnderlayWatch:
         except BlockingIOError:
             pass
         except OSError as error:
-            if error.errno != errno.ENOBUFS:  # more changes than there is room for are changes
+            if error.errno != errno.ENOBUFS:  # the buffer was full: there were many changes
                 raise
         now = self._loop.time()
         if self._timer is None:
