@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's metrics for Prometheus; docs/metrics.md lists them.
 
-Nothing is counted here: a scrape reads what the engine, the store's mirror and the peers' probes have. So that
-a host with very many containers does not drown its Prometheus, at most SERIES_LIMIT ports, remotes, networks
-and peers have numbers of their own, the oldest of each; fastpath_omitted says how many have none. Endpoints of
-other hosts have none at all, and drop reasons are not told apart by port.
+Nothing is counted here: a scrape reads the counters of the engine, the store's mirror and the probes. At most
+SERIES_LIMIT ports, remotes, networks and peers have series of their own, the oldest of each, so that a host with very
+many containers does not overload its Prometheus; fastpath_omitted counts the rest. Endpoints of other hosts have no
+series, and drop reasons have none for each port.
 """
 
 import platform
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one scrape shows."""
+    """The data of one scrape."""
 
     status: Status
     stats: EngineStats
@@ -59,7 +59,7 @@ class _Collector(Collector):
         self._snapshot = snapshot
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: registering must not ask an engine that does not exist yet."""
+        """Return nothing: registering must not read an engine that does not exist yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -69,9 +69,7 @@ class _Collector(Collector):
         yield from _daemon(now.status)
         yield from _reconciler(now.reconciles)
         yield _labelled(
-            CounterMetricFamily(
-                "fastpath_dns_queries", "questions to the resolvers, and how they ended", labels=["result"]
-            ),
+            CounterMetricFamily("fastpath_dns_queries", "queries to the resolvers, by result", labels=["result"]),
             now.questions,
         )
         yield from _engine(now.stats)
@@ -81,7 +79,7 @@ class _Collector(Collector):
         yield from _peers(now.peers, omitted)
         yield _labelled(
             GaugeMetricFamily(
-                "fastpath_omitted", "objects without numbers of their own: there are too many", labels=["kind"]
+                "fastpath_omitted", "objects without series of their own, because there are too many", labels=["kind"]
             ),
             omitted,
         )
@@ -89,35 +87,39 @@ class _Collector(Collector):
 
 def _daemon(status: Status) -> Iterator[Metric]:
     build = {"version": status.version, "python": platform.python_version()}
-    yield InfoMetricFamily("fastpath_build", "the version that runs", value=build)
+    yield InfoMetricFamily("fastpath_build", "fastpath's version", value=build)
     for name, what, value in (
-        ("healthy", "1: all is well", status.healthy),
-        ("problems", "how many things are not well; `fastpath status` names them", len(status.problems)),
+        ("healthy", "1: this host has no problems", status.healthy),
+        ("problems", "number of present problems; `fastpath status` names them", len(status.problems)),
         ("uptime_seconds", "seconds since the daemon started", status.uptime),
         ("store_up", "1: the store answers", status.store_answers),
-        ("store_revision", "the revision of the store's data that this host follows", status.revision),
+        ("store_revision", "the revision of the store that this host has", status.revision),
         ("networks", "networks in the store", status.networks),
         ("endpoints", "endpoints on all hosts", status.endpoints),
         ("local_endpoints", "endpoints on this host", status.local_endpoints),
-        ("workers", "threads that move frames", status.workers),
-        ("underlay_mtu_bytes", "the largest IP packet that leaves this host", status.underlay_mtu),
+        ("workers", "worker threads of the engine", status.workers),
+        ("underlay_mtu_bytes", "the size of the largest IP packet that leaves this host", status.underlay_mtu),
     ):
         yield GaugeMetricFamily(f"fastpath_{name}", what, value=float(value))
-    yield CounterMetricFamily("fastpath_answered", "ARP and neighbour questions answered here", value=status.answered)
+    yield CounterMetricFamily(
+        "fastpath_answered", "ARP requests and neighbour solicitations that the engine answered", value=status.answered
+    )
 
 
 def _reconciler(done: Reconciles) -> Iterator[Metric]:
     yield _labelled(
-        CounterMetricFamily("fastpath_reconcile_runs", "comparisons of what is with what should be", labels=["result"]),
+        CounterMetricFamily(
+            "fastpath_reconcile_runs", "passes that compared this host's state with the store", labels=["result"]
+        ),
         {"ok": done.runs - done.failures, "failed": done.failures},
     )
     for name, what, value in (
-        ("repairs", "differences that were repaired", done.repairs),
-        ("seconds", "seconds spent on comparing and repairing", done.seconds),
+        ("repairs", "differences that a pass repaired", done.repairs),
+        ("seconds", "seconds spent in passes", done.seconds),
     ):
         yield CounterMetricFamily(f"fastpath_reconcile_{name}", what, value=value)
     last = GaugeMetricFamily(
-        "fastpath_reconcile_last_success_timestamp_seconds", "when a comparison last ended well, in Unix time"
+        "fastpath_reconcile_last_success_timestamp_seconds", "time of the last successful pass, in Unix time"
     )
     if done.last_success is not None:
         last.add_metric([], done.last_success)
@@ -140,13 +142,11 @@ def _engine(stats: EngineStats) -> Iterator[Metric]:
     yield frames
     drops = {reason: sum(tally.drops.get(reason, 0) for tally in stats.tallies) for reason in DROP_SENTENCES}
     drops["socket_overflow"] = stats.socket_overflows
-    yield _labelled(
-        CounterMetricFamily("fastpath_drops", "frames that were discarded, and why", labels=["reason"]), drops
-    )
+    yield _labelled(CounterMetricFamily("fastpath_drops", "frames dropped, by reason", labels=["reason"]), drops)
     events = {event: sum(tally.events.get(event, 0) for tally in stats.tallies) for event in EVENT_SENTENCES}
-    yield _labelled(CounterMetricFamily("fastpath_events", "what else is worth counting", labels=["event"]), events)
+    yield _labelled(CounterMetricFamily("fastpath_events", "other events", labels=["event"]), events)
     yield GaugeMetricFamily("fastpath_fdb_entries", "addresses in the FDB", value=stats.fdb_entries)
-    yield GaugeMetricFamily("fastpath_fdb_limit", "how many addresses the FDB holds", value=stats.fdb_limit)
+    yield GaugeMetricFamily("fastpath_fdb_limit", "the most addresses that the FDB can hold", value=stats.fdb_limit)
 
 
 def _networks(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
@@ -200,7 +200,7 @@ def _peers(infos: Sequence[PeerInfo], omitted: dict[str, int]) -> Iterator[Metri
         ("up", "1: the host's data path answers", [float(info.state == "up") for info in few]),
         ("endpoints", "endpoints on the host", [float(info.endpoints) for info in few]),
         ("silence_seconds", "seconds since the host's data path last answered", [info.last_seen for info in few]),
-        ("round_trip_seconds", "how long the last answer to a probe took", [info.round_trip for info in few]),
+        ("round_trip_seconds", "round-trip time of the last answered probe", [info.round_trip for info in few]),
     ):
         family = GaugeMetricFamily(f"fastpath_peer_{name}", what, labels=["host"])
         for info, value in zip(few, values, strict=True):
@@ -222,7 +222,7 @@ def _traffic(
     yield frames
     yield octets
     if drops:
-        lost = CounterMetricFamily(f"fastpath_{prefix}drops", f"frames {whose} that were discarded", labels=labels)
+        lost = CounterMetricFamily(f"fastpath_{prefix}drops", f"dropped frames {whose}", labels=labels)
         for key, count in traffic.items():
             lost.add_metric(key, count.drops)
         yield lost
@@ -242,7 +242,7 @@ def _few(things: Iterable[T], kind: str, omitted: dict[str, int]) -> list[T]:
 
 
 def _merged(pairs: Iterable[tuple[tuple[str, ...], Traffic]]) -> dict[tuple[str, ...], Traffic]:
-    """Add up what has the same labels, e.g. a port and a newer one of the same name."""
+    """Add up counters with the same labels, e.g. of a port and a newer one of the same name."""
     found: dict[tuple[str, ...], Traffic] = {}
     for key, traffic in pairs:
         found[key] = _sum((found[key], traffic)) if key in found else traffic

@@ -132,7 +132,7 @@ class Reconciler:
                     await self._handle(dirty)
 
     async def take_over(self) -> None:
-        """Let frames flow again at the start, before anything else is reconciled."""
+        """Let frames flow again at the start, and have everything reconciled afterwards."""
         async with self._lock:
             for name in {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}:
                 plan = self._plan(name)
