@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What networks and endpoints are made of."""
+"""Drivers: the interfaces and namespaces of networks and endpoints on this host."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver does: the kind of network that `Network.driver` names, on this host.
+"""The interface of a driver, which does the work for one kind of network (`Network.driver`) on this host.
 
-Every method brings about what it says, whatever is there already: nothing, all of it, or what was left when a process
-was killed in between. All are for one thread at a time, and not for the event loop's.
+Every method reaches its result from any state: nothing is there, everything, or the rest from a killed process. All
+methods are for one thread at a time, and not for the event loop's thread.
 """
 
 from abc import ABC, abstractmethod
@@ -14,22 +14,21 @@ from fastpath.control.model.problem import Problem
 
 
 class HostDriver(ABC):
-    """The base of drivers/overlay/driver.py and drivers/macvlan/driver.py. What has a body here is for drivers that
-    have more to do than to ensure and to remove."""
+    """The base of drivers/overlay/driver.py and drivers/macvlan/driver.py. Methods with a body here are optional."""
 
     @abstractmethod
     def ensure_network(self, network: Network, mtu: int) -> Segment | None:
-        """Make what the network has on a host with endpoints of it. Return its segment in the engine, which is then
-        told of the endpoints of other hosts; None if the engine has no part in it."""
+        """Create everything that the network needs on a host with endpoints of it. Return its segment in the engine,
+        which then gets the endpoints of other hosts; None if the engine has no part in the network."""
 
     @abstractmethod
     def remove_network(self, network: Network) -> None:
-        """Remove all of it, with what is left of its endpoints."""
+        """Remove everything of the network, with the rest of its endpoints."""
 
     @abstractmethod
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port | None:
-        """Make the endpoint's interface in its sandbox, and return the port that its frames come from, if the engine
-        has one. `mtu` is what the underlay leaves, or the network's. What was made is undone on failure."""
+        """Create the endpoint's interface in its sandbox, and return the port for its frames, if the engine has one.
+        `mtu` is the network's, or what the underlay leaves. Undo everything on failure."""
 
     @abstractmethod
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
@@ -37,16 +36,15 @@ class HostDriver(ABC):
 
     @abstractmethod
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
-        """Remove what is ours and nothing wants; return what was done, in sentences. `wanted` and `networks` are those
-        that this host takes part in, of all drivers."""
+        """Remove what is ours and nothing needs; return what was done, in sentences. `wanted` and `networks` are the
+        endpoints and networks of this host, of all drivers."""
 
     def check(self, network: Network) -> None:  # noqa: B027  # every host can have every network
-        """Raise FastpathError if this host could not have endpoints of a network that is to be made. Leave
-        nothing."""
+        """Raise FastpathError if this host could not have endpoints of a network that is about to be created. Leave
+        nothing behind."""
 
     def own_mac(self, network: Network) -> str | None:
-        """Return the MAC address that an endpoint gets where none is asked for; None: one that follows from its
-        address."""
+        """Return the MAC address of an endpoint that requests none; None if it is derived from its IP address."""
         return None
 
     def segment(self, network: Network) -> Segment | None:
@@ -54,20 +52,20 @@ class HostDriver(ABC):
         return None
 
     def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
-        """Return the port of the endpoint's interface that an earlier process left, as it is; None if it left none,
-        or frames never ceased to flow."""
+        """Return the port of the endpoint's interface that an earlier process left, unchanged; None if it left none,
+        or frames never stopped."""
         return None
 
     def ensure_gateway(self) -> None:  # noqa: B027  # there may be none
-        """Repair what all networks share on this host, as far as it is there."""
+        """Repair what all networks share on this host, if it exists."""
 
     def ensure_resolver(self, network: Network, mtu: int) -> None:  # noqa: B027  # there may be none
-        """Make the network's resolver. It is called once the network has been ensured before."""
+        """Create the network's resolver. The network has to be ensured before."""
 
     def gateway_port(self, network: Network) -> Port | None:
-        """Return the port behind which this host itself has the network's gateway addresses; None if it has not."""
+        """Return the port in front of this host's own gateway addresses of the network; None if it has none."""
         return None
 
     def problem(self, network: Network) -> Problem | None:
-        """Return what is wrong with a network that was ensured, but does not keep its endpoints from being ensured."""
+        """Return a problem of an ensured network that does not keep its endpoints from being ensured, or None."""
         return None

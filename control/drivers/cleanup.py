@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remove what a process that was killed left behind, in whatever namespace. Only what bears this host's mark is
-touched."""
+"""Remove what a killed process left behind, in any namespace. Only objects with this host's mark are touched."""
 
 import contextlib
 import os
@@ -16,11 +15,11 @@ from fastpath.control.model.objects import Endpoint
 from fastpath.errors import FastpathError
 
 DIRECTORIES = (netns.NAMED, Path("/run/docker/netns"))
-HALF_MADE_S = 60  # a file without a namespace this old is nobody's work in progress
+HALF_MADE_S = 60  # nobody is still working on a file this old without a namespace
 
 
 def namespaces(more: Iterable[str] = ()) -> dict[int, str]:
-    """Return every network namespace that can be found, by inode, each with one path to it."""
+    """Return every network namespace that we can find, by inode, each with one path to it."""
     found: dict[int, str] = {}
     for path in (*more, *_paths()):
         with contextlib.suppress(FastpathError), netns.opened(path) as fd:
@@ -42,8 +41,8 @@ def _paths() -> Iterator[str]:
 
 
 def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
-    """Remove interfaces of endpoints that are not wanted, or that are wanted in another sandbox; but no TAP that a
-    process has open."""
+    """Remove interfaces of endpoints that are unwanted, or wanted in another sandbox, except TAPs that a process has
+    open."""
     wanted = list(wanted)
     sandboxes = {endpoint.id: endpoint.sandbox for endpoint in wanted}
     movable = {endpoint.id for endpoint in wanted if endpoint.manager}  # its manager may be about to move it
@@ -63,7 +62,7 @@ def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
 
 
 def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[str]:
-    """Remove veths of no endpoint in a network's namespace, also those that were not marked yet."""
+    """Remove veths without an endpoint from a network's namespace, also those that are not marked yet."""
     names = {naming.veth_name(endpoint) for endpoint in wanted}
     path = str(netns.NAMED / namespace)
 
@@ -86,7 +85,7 @@ def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> lis
 
 
 def network_namespaces(host: str) -> dict[str, str]:
-    """Return the namespaces of networks of this host: name as in `ip netns`, and the network's name."""
+    """Return the namespaces of this host's networks: from the name in `ip netns` to the network's name."""
     found = {}
     for path in sorted(netns.NAMED.glob(f"fastpath-{host}-*")):
         with contextlib.suppress(FastpathError), Visit(str(path)) as visit:
@@ -104,7 +103,7 @@ def is_in_use(namespace: str) -> bool:
 
 
 def remove_half_made_names(host: str) -> list[str]:
-    """Remove files that were to become names of namespaces."""
+    """Remove files that should have become names of namespaces."""
     removed = []
     for path in sorted(netns.NAMED.glob(f"fastpath-{host}-*")):
         with contextlib.suppress(OSError):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces that somebody else places, an endpoint's `manager` (Docker). We make one in the daemon's namespace,
-marked, with its MAC address and MTU. The manager moves it into the sandbox, names it, gives it addresses and brings it
-up, and brings it back at the end, under the name that it had here. So it may be in either namespace, in the sandbox
-under any name: the mark tells which it is. (Here is no need to look at all: there are as many as there are containers.)
+"""Interfaces that an endpoint's `manager` (Docker) places. We create one in the daemon's namespace, marked, with MAC
+address and MTU. The manager moves it into the sandbox, names it, gives it addresses and brings it up; at the end it
+moves it back, under its first name. So it may be in either namespace, and have any name in the sandbox, where we find
+it by its mark. (In the daemon's namespace we look it up by name: there may be one interface for each container.)
 
-Docker names the sandbox before there is one: with inode 0 it is expected at its path. The endpoint is `joining` until
-its interface was seen there.
+Docker names the sandbox before it exists: inode 0 means that it is expected at its path. The endpoint is `joining`
+until we see its interface there.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from fastpath.errors import ConflictError, UsageError
 
 @dataclass(frozen=True)
 class Place:
-    """Where an endpoint's interface is: in its sandbox, or, with None, in the daemon's namespace."""
+    """The place of an endpoint's interface: its sandbox, or the daemon's namespace (`within` is None)."""
 
     within: Sandbox | None
     link: Link
@@ -37,20 +37,20 @@ class Place:
 
 
 def look_for(host: str, endpoint: Endpoint) -> Place | None:
-    """Find the endpoint's interface, in a pass of its own."""
+    """Return the place of the endpoint's interface, found in a pass of its own; None if there is none."""
     with Visits() as visits:
         return find(visits, host, endpoint)
 
 
 def find(visits: Visits, host: str, endpoint: Endpoint) -> Place | None:
-    """Return where the endpoint's interface is; None if there is none."""
+    """Return the place of the endpoint's interface; None if there is none."""
     alias = naming.of_endpoint(host, endpoint.id)
 
     def look_here() -> Place | None:
         link = visits.home.links.find(naming.source_name(endpoint))
         return Place(None, link) if link is not None and link.alias == alias else None
 
-    # Here, there, and here again: it may be moved between any two looks, either way, but hardly twice.
+    # Look here, there, and here again: it may move between two looks, in either direction, but hardly twice.
     place = look_here()
     if place is None and (visit := _sandbox(visits, endpoint)) is not None:
         link = next((link for link in visit.links.all() if link.alias == alias), None)
@@ -59,8 +59,8 @@ def find(visits: Visits, host: str, endpoint: Endpoint) -> Place | None:
 
 
 def check_lost(endpoint: Endpoint) -> None:
-    """Raise ConflictError if the interface was there before: it is made once, when the manager asks for it, and
-    never behind the manager's back."""
+    """Raise ConflictError if the interface existed before: it is created once, when the manager asks for it, and never
+    again without the manager's knowledge."""
     if endpoint.state != "joining":
         raise ConflictError(
             f"the interface of endpoint {endpoint.id} is no longer in {endpoint.sandbox.path}: restart the container"
@@ -68,7 +68,7 @@ def check_lost(endpoint: Endpoint) -> None:
 
 
 def ensure(visits: Visits, place: Place, mtu: int) -> None:
-    """Keep the MTU of an interface of the overlay's, and what follows from it."""
+    """Repair the MTU of an overlay's interface, and the limits that depend on it."""
 
     def limit(visit: Home | Visit, link: Link) -> None:
         visit.links.limit_super_frames(visit.links.ensure(link, mtu=mtu), mtu)
@@ -77,7 +77,7 @@ def ensure(visits: Visits, place: Place, mtu: int) -> None:
 
 
 def repair(visits: Visits, place: Place, how: Callable[[Home | Visit, Link], None]) -> None:
-    """Let `how` look at the interface, where it is, unless it was moved just now."""
+    """Call `how` with the interface at its place, unless it has just moved."""
     visit = place.visit(visits)
     link = visit.links.find(place.link.name)
     if link is not None and link.alias == place.link.alias:
@@ -85,7 +85,7 @@ def repair(visits: Visits, place: Place, how: Callable[[Home | Visit, Link], Non
 
 
 def delete(visits: Visits, host: str, endpoint: Endpoint) -> None:
-    """Remove the interface, wherever it is. No error if it is gone already."""
+    """Remove the interface from either namespace. No error if it is gone already."""
     place = find(visits, host, endpoint)
     if place is not None:
         place.visit(visits).links.delete(place.link)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The marks by which we recognise our interfaces and namespaces after a restart or a crash: names, and the ifalias."""
+"""Names and ifaliases that mark our interfaces and namespaces, so that we recognise them after a restart or a crash."""
 
 import hashlib
 import ipaddress
@@ -7,16 +7,16 @@ import re
 
 from fastpath.control.model.objects import Endpoint, IPInterface, Network
 
-VXLAN, BRIDGE = "vxlan0", "br0"  # in a network's namespace, as Docker's overlay has it
+VXLAN, BRIDGE = "vxlan0", "br0"  # in a network's namespace, as in Docker's overlay
 
 
 def of_endpoint(host: str, identity: str) -> str:
-    """Return the ifalias of an endpoint's interfaces. Names have no colon, so it can't be another host's."""
+    """Return the ifalias of an endpoint's interfaces. Host names have no colon, so no other host has the same one."""
     return f"fastpath:{host}:{identity}"
 
 
 def endpoint_id(host: str, alias: str) -> str | None:
-    """Return the endpoint's id that an ifalias names; None if it is no endpoint of this host."""
+    """Return the endpoint's id in an ifalias; None if it does not name an endpoint of this host."""
     found = re.fullmatch(rf"fastpath:{re.escape(host)}:([0-9a-f]{{16}})", alias)
     return found[1] if found else None
 
@@ -27,7 +27,7 @@ def of_network(host: str, name: str) -> str:
 
 
 def network_name(host: str, alias: str) -> str | None:
-    """Return the network that an ifalias names, or None."""
+    """Return the name of the network in an ifalias, or None."""
     prefix = of_network(host, "")
     return alias[len(prefix) :] if alias.startswith(prefix) else None
 
@@ -43,18 +43,18 @@ def veth_name(endpoint: Endpoint) -> str:
 
 
 def source_name(endpoint: Endpoint) -> str:
-    """Return what a managed endpoint's interface is called as long as it is in the daemon's namespace."""
+    """Return the name of a managed endpoint's interface while it is in the daemon's namespace."""
     return f"fp-{endpoint.id[:12]}"
 
 
 def gateway_addresses(network: Network) -> list[IPInterface]:
-    """Return br0's addresses, which are the same on every host."""
+    """Return br0's addresses, the same on every host."""
     return [ipaddress.ip_interface(f"{subnet.gateway}/{subnet.pool.prefixlen}") for subnet in network.subnets]
 
 
 def gateway_mac(network: Network) -> str:
     """Return br0's MAC address, the same on every host, so that a container may move: 02:42 and the gateway's IPv4
-    address, as containers have it; else from the network's name."""
+    address, as for containers; without IPv4 it is derived from the network's name."""
     packed = next((s.gateway.packed for s in network.subnets if s.gateway.version == 4), None)
     if packed is None:
         packed = hashlib.sha256(network.name.encode()).digest()[:4]
@@ -67,12 +67,12 @@ def of_gateway(host: str) -> str:
 
 
 def of_gateway_port(host: str, address: ipaddress.IPv4Address) -> str:
-    """Return the ifalias of the bridge's end of a veth to a sandbox, which has the address."""
+    """Return the ifalias of the bridge's end of a veth; it contains the sandbox's address."""
     return f"{of_gateway(host)}:{address}"
 
 
 def gateway_address(host: str, alias: str) -> ipaddress.IPv4Address | None:
-    """Return the address that an ifalias names, or None."""
+    """Return the sandbox's address in an ifalias, or None."""
     prefix = of_gateway(host) + ":"
     try:
         return ipaddress.IPv4Address(alias.removeprefix(prefix)) if alias.startswith(prefix) else None
@@ -81,7 +81,7 @@ def gateway_address(host: str, alias: str) -> ipaddress.IPv4Address | None:
 
 
 def of_parent(host: str, name: str) -> str:
-    """Return the ifalias of what was made to be the parent of a macvlan network: a VLAN interface, or a dummy."""
+    """Return the ifalias of a parent that we create for a macvlan network: a VLAN interface, or a dummy."""
     return f"fastpath:{host}:parent:{name}"
 
 
@@ -103,5 +103,5 @@ def shim_network(host: str, alias: str) -> str | None:
 
 
 def short_name(prefix: str, network: str) -> str:
-    """Return the name of an interface that a network has one of in the daemon's namespace."""
+    """Return the name of an interface in the daemon's namespace of which each network has one."""
     return f"{prefix}{hashlib.sha256(network.encode()).hexdigest()[:10]}"

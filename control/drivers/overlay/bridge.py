@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge layout, as Docker's overlay has it: each endpoint has a veth, one end of which is a port of br0 in the
-network's namespace (namespaces.py), and the other one the sandbox's interface. A veth comes into being with both ends
-in place, so there is no third place to look for one.
+"""The bridge layout, as in Docker's overlay: each endpoint has a veth. One end is a port of br0 in the network's
+namespace (namespaces.py), the other one is the sandbox's interface. A veth is created with both ends in place, so there
+is no third place to look for one.
 """
 
 from fastpath import Segment, TapPort
@@ -27,17 +27,17 @@ class BridgeLayout:
         return self._namespaces.take_over(segment, network)
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
-        """Make or repair the network's namespace."""
+        """Create or repair the network's namespace."""
         self._namespaces.ensure(segment, network, mtu)
 
     def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
-        """Return the one of the veth's inner end alone: `ensure_network` sees to the rest, which grows with every
+        """Return the fingerprint of the veth's inner end only: `ensure_network` checks the rest, which grows with every
         endpoint."""
         visit = self._namespaces.find(network)
         return link_fingerprint(visit.netlink, naming.veth_name(endpoint)) if visit is not None else b""
 
     def ensure_endpoint(self, segment: Segment, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
-        """Make or repair the veth between the endpoint's sandbox and br0."""
+        """Create or repair the veth between the endpoint's sandbox and br0."""
         held = self._namespaces.usable(network) or self._namespaces.ensure(segment, network, mtu)
         if endpoint.manager:
             self._ensure_managed(network, endpoint, mtu)
@@ -71,7 +71,7 @@ class BridgeLayout:
         if place is None:
             managed.check_lost(endpoint)
             name = naming.source_name(endpoint)
-            if (half := home.links.find(name)) is not None:  # made, but not marked
+            if (half := home.links.find(name)) is not None:  # created, but not marked
                 home.links.delete(half)
             _add_veth(links, endpoint, mtu, name, home.fd)
             place = managed.Place(None, home.links.ensure(home.links.get(name), alias=alias))
@@ -79,7 +79,7 @@ class BridgeLayout:
         managed.ensure(self._visits, place, mtu)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the veth, both ends."""
+        """Remove both ends of the veth."""
         visit = self._namespaces.find(network)
         if visit is not None:
             _delete(visit.links, naming.veth_name(endpoint))
@@ -92,8 +92,8 @@ def _delete(links: Links, name: str) -> None:
 
 
 def _other_end(links: Links, endpoint: Endpoint, alias: str, inner: Link | None) -> Link | None:
-    """Return the sandbox's end of this veth, if it has one. One that lost its other end, with the network's namespace,
-    goes now: the kernel takes its time. Raise ConflictError if the name belongs to something else."""
+    """Return the sandbox's end of this veth, if there is one. Remove an end that lost its other end with the network's
+    namespace, since the kernel does so late. Raise ConflictError if the name belongs to something else."""
     pair = (inner.peer, inner.index) if inner is not None else None
     there = links.all()
     ours = next((link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)), None)
@@ -106,7 +106,7 @@ def _other_end(links: Links, endpoint: Endpoint, alias: str, inner: Link | None)
 
 
 def _add_veth(links: Links, endpoint: Endpoint, mtu: int, other: str, target: int) -> Link:
-    """Make both ends at once, the `other` one in `target`. One that was there without another end makes room."""
+    """Create both ends at once, the `other` one in `target`. An old end without its other end is replaced."""
     name = naming.veth_name(endpoint)
     _delete(links, name)
     return links.add_veth(name, mtu, other, endpoint.mac, target)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The direct layout: the sandbox's interface is our TAP.
 
-It is made in the daemon's own namespace and moved, since a TAP that is opened inside a sandbox keeps that alive. Until
-it is complete it vanishes with this process, so that nobody finds half of one; then it is made persistent. One that an
-earlier process left has to be opened in the sandbox, which does keep the namespace alive: that such a sandbox is gone
-shows by its path (netns.is_alive).
+It is created in the daemon's own namespace and moved, since a TAP that is opened inside a sandbox keeps the sandbox
+alive. Until it is complete it vanishes with this process, so that nobody finds an incomplete one; then it is made
+persistent. One that an earlier process left has to be opened in the sandbox, which does keep the namespace alive: only
+its path shows that such a sandbox is gone (netns.is_alive).
 """
 
 import secrets
@@ -28,7 +28,7 @@ class DirectLayout:
         self._ports: dict[str, TapPort] = {}
 
     def take_over(self, segment: Segment, _: Network, endpoint: Endpoint) -> TapPort | None:
-        """Open the TAP that an earlier process left under its name, and leave it otherwise as it is."""
+        """Open the TAP that an earlier process left under its name, without any other change."""
         port = self._ports.get(endpoint.id)
         if port is None and endpoint.manager:
             place = managed.find(self._visits, self._host, endpoint)
@@ -43,14 +43,14 @@ class DirectLayout:
         return port
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
-        """Make nothing: there is nothing but the segment and the sandboxes."""
+        """Do nothing: this layout needs only the segment and the sandboxes."""
 
     def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
-        """Return nothing: all is in the sandbox."""
+        """Return nothing: everything is in the sandbox."""
         return b""
 
     def ensure_endpoint(self, segment: Segment, _: Network, endpoint: Endpoint, mtu: int) -> TapPort:
-        """Make, take over or repair the endpoint's TAP. What was made is undone on failure."""
+        """Create, take over or repair the endpoint's TAP. Undo everything on failure."""
         if endpoint.manager:
             return self._ensure_managed(segment, endpoint, mtu)
         return self._ensure_own(segment, endpoint, mtu)
@@ -77,8 +77,8 @@ class DirectLayout:
         return port
 
     def _ensure_managed(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
-        """Do the same for an endpoint whose manager places the interface: it is made in the daemon's namespace, and
-        kept going wherever it is by now."""
+        """Do the same for an endpoint whose manager places the interface: create it in the daemon's namespace, and
+        maintain it in either namespace."""
         place = managed.find(self._visits, self._host, endpoint)
         port = self._ports.get(endpoint.id)
         if port is not None and (place is None or not is_usable(port) or port.vni != segment.vni):
@@ -105,8 +105,8 @@ class DirectLayout:
         return port
 
     def _find(self, links: Links, endpoint: Endpoint) -> Link | None:
-        """Return the endpoint's interface in the sandbox, by its mark, whatever it is named. Raise
-        ConflictError if the name belongs to something else."""
+        """Return the endpoint's interface in the sandbox, found by its mark under any name. Raise ConflictError if the
+        name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
         there = links.all()
         ours = next((link for link in there if link.alias == alias and link.kind == "tun"), None)
@@ -115,7 +115,7 @@ class DirectLayout:
         return ours
 
     def _make(self, segment: Segment, endpoint: Endpoint, mtu: int, visit: Visit) -> TapPort:
-        """Make a TAP, marked, in the sandbox under its final name."""
+        """Create a marked TAP in the sandbox under its final name."""
         port = segment.add_tap(f"fp-{secrets.token_hex(5)}", mtu=mtu)
         try:
             links = self._visits.home.links
@@ -141,7 +141,7 @@ class DirectLayout:
         return port
 
     def remove_endpoint(self, _: Network, endpoint: Endpoint) -> None:
-        """Remove the TAP, wherever it is."""
+        """Remove the TAP from either namespace."""
         self.release(endpoint.id)
         if endpoint.manager:
             managed.delete(self._visits, self._host, endpoint)
@@ -165,7 +165,7 @@ class DirectLayout:
             self.release(identity)
 
     def release(self, identity: str, *, keep_interface: bool = False) -> None:
-        """Let go of an endpoint's port, if there is one, and of its interface, unless that is to be kept."""
+        """Close an endpoint's port, if there is one, and remove its interface unless it should stay."""
         port = self._ports.pop(identity, None)
         if port is None or port.removed:
             return

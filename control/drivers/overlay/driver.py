@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overlay driver: what networks and endpoints are made of, on this host (docs/overlay.md).
+"""The overlay driver: interfaces and namespaces of the overlay's networks and endpoints on this host (docs/overlay.md).
 
-Every method brings about what it says, whatever is there already: nothing, all of it, or what was left when a process
-was killed in between. All are for one thread at a time, and not for the event loop's.
+Every method reaches its result from any state: nothing is there, everything, or the rest from a killed process. All
+methods are for one thread at a time, and not for the event loop's thread.
 """
 
 import logging
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Seen:
-    """What an endpoint should be, and what its namespaces look like when it is so. While both are the same there is
-    nothing to do."""
+    """An endpoint's desired state, and the fingerprints of its namespaces when it was reached. While both are the same
+    there is nothing to do."""
 
     network: Network
     endpoint: Endpoint
@@ -41,8 +41,9 @@ class _Seen:
 
 @dataclass
 class _Here:
-    """What is known of a network of this host. `place` is how the resolver's namespace should be, and its fingerprint
-    when it is so; `problem` says why there is no resolver; `internal` are endpoints that need no way out."""
+    """The state of a network of this host. `place` is the desired state of the resolver's namespace, with its
+    fingerprint when it was reached; `problem` says why there is no resolver; `internal` are endpoints that need no
+    outbound path."""
 
     place: tuple[Network, int, bytes] | None = None
     problem: Problem | None = None
@@ -51,9 +52,9 @@ class _Here:
 
 
 class Overlay(HostDriver):
-    """The networks of driver "overlay" on this host, whose name is in the marks of what is made. Without a gateway,
-    containers reach their networks only. With `resolvers`, every network has the namespace of the bridge layout, where
-    they listen; in the direct layout br0 has no other port than vxlan0."""
+    """The networks of driver "overlay" on this host; all marks contain the host's name. Without a gateway, containers
+    reach their networks only. With `resolvers`, every network has the namespace of the bridge layout, in which they
+    listen; in the direct layout vxlan0 is br0's only port."""
 
     def __init__(
         self,
@@ -78,18 +79,18 @@ class Overlay(HostDriver):
         self._resolvers = resolvers
 
     def ensure_gateway(self) -> None:
-        """Repair the gateway bridge, if there is one already: somebody may have flushed its rules. It is made when a
-        sandbox first needs it."""
+        """Repair the gateway bridge, if there is one: somebody may have flushed its rules. The first sandbox that needs
+        it creates it."""
         if self._gateway is not None and self._gateway.exists():
             self._gateway.ensure()
 
     def problem(self, network: Network) -> Problem | None:
-        """Return why there is no resolver. Whatever else is wrong keeps a method from being done."""
+        """Return the reason why there is no resolver, or None. All other failures raise an error."""
         here = self._here.get(network.name)
         return here.problem if here is not None else None
 
     def gateway_port(self, network: Network) -> Port | None:
-        """Return the one of br0."""
+        """Return the port of the TAP in the network's namespace, in front of br0."""
         held = self._namespaces.held(network)
         return held.port if held is not None else None
 
@@ -100,14 +101,14 @@ class Overlay(HostDriver):
 
     def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
         """Open the port of the endpoint's interface that an earlier process left; return None if it left none.
-        Frames flow from here on; `ensure_endpoint` looks at the rest."""
+        Frames flow from here on; `ensure_endpoint` does the rest."""
         if endpoint.sandbox.inode == self._own_namespace:
             return None
         with self._visits:
             return self._layouts[network.layout].take_over(self.segment(network), network, endpoint)
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
-        """Make the network's segment in the engine, and what its layout needs besides. `mtu` is the containers'."""
+        """Create the network's segment in the engine, and whatever else its layout needs. `mtu` is the containers'."""
         segment = self.segment(network)
         self._here.setdefault(network.name, _Here())
         with self._visits:
@@ -115,8 +116,8 @@ class Overlay(HostDriver):
         return segment
 
     def ensure_resolver(self, network: Network, mtu: int) -> None:
-        """Make the namespace for the network's resolver, and its sockets; what goes wrong is told by `problem`:
-        containers can do without."""
+        """Create the namespace of the network's resolver, and its sockets. `problem` reports failures, since containers
+        work without a resolver."""
         if self._resolvers is None:
             return
         here = self._here.setdefault(network.name, _Here())
@@ -131,10 +132,10 @@ class Overlay(HostDriver):
             here.problem = problem_of(network.name, "network", error, why)
 
     def _ensure_place(self, here: _Here, network: Network, mtu: int) -> Held:
-        """Make the namespace for a resolver. It is asked for with every endpoint and at every pass: a look at what is
-        in order takes a part of the time."""
+        """Create the namespace of a resolver. It is called for every endpoint in every pass, so comparing fingerprints
+        first saves time."""
         held = self._namespaces.held(network)
-        if held is not None and network.layout == "bridge":  # which had to make it
+        if held is not None and network.layout == "bridge":  # the layout created it
             return held
         if held is not None and is_usable(held.port):
             now = (network, mtu, self._fingerprint(held.namespace))
@@ -146,7 +147,7 @@ class Overlay(HostDriver):
         return held
 
     def remove_network(self, network: Network) -> None:
-        """Remove segment and namespace, with what is left of the endpoints."""
+        """Remove segment and namespace, with the rest of the endpoints."""
         self._here.pop(network.name, None)
         if self._resolvers is not None:
             self._resolvers.remove(network.name)
@@ -159,18 +160,17 @@ class Overlay(HostDriver):
             self._engine.remove_segment(segment)
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
-        """Make the endpoint's interface in its sandbox, and return the port that its frames come from. `mtu` is
-        the interface's. Raise ConflictError if the sandbox is gone, or has another interface of that name:
-        nothing is changed then."""
-        if endpoint.sandbox.inode == self._own_namespace:  # who may write to the store is not thereby in our network
+        """Create the endpoint's interface in its sandbox, and return the port for its frames. `mtu` is the interface's.
+        Raise ConflictError, and change nothing, if the sandbox is gone or has another interface of that name."""
+        if endpoint.sandbox.inode == self._own_namespace:  # writing to the store must not give access to this host
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
         with self._visits:
-            if endpoint.manager and not endpoint.sandbox.inode:  # there is nothing to look at as yet
+            if endpoint.manager and not endpoint.sandbox.inode:  # there is no sandbox yet
                 return self._ensure_endpoint(network, endpoint, mtu)
             return self._ensure_as_seen(network, endpoint, mtu)
 
     def _ensure_as_seen(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
-        """Do nothing where all looks as it did when it was in order."""
+        """Ensure an endpoint, unless everything looks as it did when the endpoint was in order."""
         here = self._here.setdefault(network.name, _Here())
         unstated = endpoint.model_copy(update={"state": "ready"})
         now = _Seen(network, unstated, mtu, self._fingerprints(network, endpoint))
@@ -178,12 +178,12 @@ class Overlay(HostDriver):
         if seen != now or port is None or not is_usable(port):
             port = self._ensure_endpoint(network, endpoint, mtu)
             if self._fingerprints(network, endpoint) != now.fingerprints:
-                return port  # something was changed, by us: in order is what it looks like at the next visit
+                return port  # we changed something: the next visit records the fingerprints
         here.seen[endpoint.id] = (now, port)
         return port
 
     def _fingerprints(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
-        """Return the fingerprints of the namespaces that an endpoint has to do with."""
+        """Return the fingerprints of the namespaces that an endpoint depends on."""
         found = [fingerprint(self._visits.to(endpoint.sandbox).netlink)]
         found.append(self._layouts[network.layout].fingerprint(network, endpoint))
         if self._gateway is not None:
@@ -201,7 +201,7 @@ class Overlay(HostDriver):
             raise
 
     def _ensure_way_out(self, network: Network, endpoint: Endpoint) -> None:
-        if self._gateway is None or endpoint.manager:  # who has one of its own
+        if self._gateway is None or endpoint.manager:  # the manager provides the outbound path
             return
         if not network.internal:
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
@@ -211,13 +211,13 @@ class Overlay(HostDriver):
             self._gateway.ensure_sandbox(endpoint.sandbox, avoid=endpoint.ifname)
 
     def _leave_gateway(self, endpoint: Endpoint) -> None:
-        """Remove the way out, unless another endpoint needs it."""
+        """Remove the sandbox's veth to the gateway, unless another endpoint needs it."""
         if self._gateway is not None and not endpoint.manager and not self._leads_outside(endpoint.sandbox):
             self._gateway.remove_sandbox(endpoint.sandbox)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the interface, and with the sandbox's last one its way to the gateway. No error if it, or its
-        sandbox, is gone already."""
+        """Remove the interface, and the veth to the gateway with the sandbox's last one. No error if the interface or
+        its sandbox is gone already."""
         with self._visits:
             self._layouts[network.layout].remove_endpoint(network, endpoint)
             if (here := self._here.get(network.name)) is not None:
@@ -226,7 +226,7 @@ class Overlay(HostDriver):
             self._leave_gateway(endpoint)
 
     def _fingerprint(self, namespace: Sandbox) -> bytes:
-        """Return the one of a namespace; empty if that is no more."""
+        """Return the fingerprint of a namespace; empty if the namespace is gone."""
         try:
             return fingerprint(self._visits.to(namespace).netlink)
         except (UsageError, ConflictError):
@@ -237,13 +237,13 @@ class Overlay(HostDriver):
         if not self._visits.is_alive(where):
             return False
         there = self._visits.to(where).links.all()
-        ours = (link for link in there if link.kind != "macvlan")  # whose way out is their LAN's
+        ours = (link for link in there if link.kind != "macvlan")  # they reach the outside by their LAN
         found = {naming.endpoint_id(self._host, link.alias) for link in ours}
         return bool(found.difference({None}, *(here.internal for here in self._here.values())))
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
-        """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
-        Returns what was done, in sentences. It looks into every namespace, so call it once, at the start."""
+        """Remove what is ours and nothing needs: what a killed process left incomplete. Return what was done, in
+        sentences. It looks into every namespace, so call it once, at the start."""
         with self._visits:
             return self._remove_strays(list(wanted), list(networks))
 

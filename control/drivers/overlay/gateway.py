@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out: a bridge in the daemon's namespace that has one veth to each sandbox, and masquerading (IPv4 only).
+"""The gateway: a bridge in the daemon's namespace with a veth to each sandbox, and masquerading (IPv4 only).
 
-Who has which address is kept where it is used: in the ifalias of the veth's end at the bridge, whose name is made of
-the sandbox's inode. So nothing has to be remembered, and what goes with its sandbox frees its address.
+A sandbox's address is kept in the ifalias of the veth's end at the bridge, whose name contains the sandbox's inode. So
+no other record is needed, and a veth that vanishes with its sandbox frees its address.
 """
 
 import ipaddress
@@ -23,19 +23,19 @@ MTU = 1500
 
 
 class GatewayBridge:
-    """The bridge, to be used in the daemon's namespace, by one thread at a time. `address` is its own, with the subnet.
-    `visits` are those of the pass that it is used in."""
+    """The bridge in the daemon's namespace, for one thread at a time. `address` is the bridge's own, with the subnet.
+    `visits` are those of the present pass."""
 
     def __init__(self, host: str, address: str = DEFAULT_ADDRESS, visits: Visits | None = None) -> None:
         self._visits = visits if visits is not None else Visits()
         self._host = host
         self._address = ipaddress.IPv4Interface(address)
         self._alias = naming.of_gateway(host)
-        # By name of the bridge's end; kept so that not every new sandbox means a look at all.
+        # By the name of the bridge's end; kept so that a new sandbox does not require a look at all others.
         self._taken: dict[str, ipaddress.IPv4Address] | None = None
 
     def ensure(self) -> None:
-        """Make the bridge, its address, forwarding and masquerading. Raise ConflictError if the subnet is in use."""
+        """Create the bridge, its address, forwarding and masquerading. Raise ConflictError if the subnet is in use."""
         with self._visits:
             self._ensure_bridge(self._visits.home.links)
         nftables.masquerade(BRIDGE, self._address.network)
@@ -64,7 +64,7 @@ class GatewayBridge:
                 )
 
     def exists(self) -> bool:
-        """Return whether the bridge was made."""
+        """Return whether the bridge exists."""
         with self._visits:
             return self._visits.home.links.find(BRIDGE) is not None
 
@@ -90,7 +90,7 @@ class GatewayBridge:
                 bridge = links.get(BRIDGE)
             port = links.find(_port_name(where))
             if port is None or _inner_end(visit.links, port) is None:
-                if port is not None:  # its other end was moved away
+                if port is not None:  # somebody moved its other end away
                     links.delete(port)
                 new = True
                 port = links.add_veth(_port_name(where), MTU, _free_name(visit.links, avoid), None, visit.fd)
@@ -103,7 +103,7 @@ class GatewayBridge:
                 raise
 
     def _ensure_port(self, links: Links, port: Link, bridge: Link) -> ipaddress.IPv4Interface:
-        """Repair the bridge's end, and return the address that the sandbox has, or shall have."""
+        """Repair the bridge's end, and return the sandbox's present or future address."""
         address = naming.gateway_address(self._host, port.alias)
         if address is None or address not in self._address.network:
             address = self._free_address(links, port.name)
@@ -115,8 +115,8 @@ class GatewayBridge:
         return ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")
 
     def _free_address(self, links: Links, name: str) -> ipaddress.IPv4Address:
-        """Return what the sandbox had before, or the lowest address that none has. One that went without our doing
-        keeps its address until all others are taken."""
+        """Return the sandbox's previous address, or the lowest free one. A sandbox that vanished without us keeps its
+        address until all others are taken."""
         for _ in range(2):
             if self._taken is None:
                 there = {link.name: naming.gateway_address(self._host, link.alias) for link in links.all()}
@@ -170,7 +170,7 @@ class GatewayBridge:
         return marked or (not link.alias and bridge is not None and bridge.alias == self._alias)
 
     def remove(self) -> None:
-        """Remove everything: veths, bridge, masquerading. IPv4 forwarding stays on: others may rely on it by now."""
+        """Remove everything: veths, bridge, masquerading. IPv4 forwarding stays on, since others may rely on it."""
         self.remove_strays([])
         with self._visits.at_home() as links:
             bridge = links.find(BRIDGE)
@@ -190,6 +190,6 @@ def _inner_end(links: Links, port: Link) -> Link | None:
 
 
 def _free_name(links: Links, avoid: str) -> str:
-    """Return the next name, as Docker gives them, that no interface of the sandbox has."""
+    """Return the next free name ethN in the sandbox, as Docker chooses it."""
     taken = {avoid} | {link.name for link in links.all()}
     return next(name for number in range(1, len(taken) + 2) if (name := f"eth{number}") not in taken)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a layout does: between a network's segment and the sandboxes of its endpoints, on this host."""
+"""The interface of a layout, which connects a network's segment with the sandboxes of its endpoints on this host."""
 
 from typing import Protocol
 
@@ -11,20 +11,20 @@ from fastpath.errors import ConflictError
 
 
 class Layout(Protocol):
-    """direct.py and bridge.py. All methods are called within a pass."""
+    """The layouts of direct.py and bridge.py. All methods are called within a pass."""
 
     def take_over(self, segment: Segment, network: Network, endpoint: Endpoint) -> TapPort | None:
-        """Open the TAP that an earlier process left for the endpoint, and leave it otherwise as it is."""
+        """Open the TAP that an earlier process left for the endpoint, without any other change."""
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
-        """Make what the network needs before it has endpoints."""
+        """Create what the network needs before it has endpoints."""
 
     def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
-        """Return the fingerprint of what an endpoint has outside its sandbox."""
+        """Return the fingerprint of an endpoint's interfaces outside its sandbox."""
 
     def ensure_endpoint(self, segment: Segment, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
-        """Make, take over or repair the endpoint's interface, and return the port that its frames come from. What was
-        made is undone on failure."""
+        """Create, take over or repair the endpoint's interface, and return the port for its frames. Undo everything on
+        failure."""
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """Remove the endpoint's interface. No error if it, or its sandbox, is gone already."""
@@ -36,7 +36,7 @@ def is_usable(port: TapPort | None) -> bool:
 
 
 def discard(engine: Engine, port: TapPort) -> None:
-    """Remove a port and its interface, wherever that is. No error if either is gone."""
+    """Remove a port and its interface, in any namespace. No error if either is gone."""
     if port.removed:
         return
     if is_usable(port):
@@ -45,7 +45,7 @@ def discard(engine: Engine, port: TapPort) -> None:
 
 
 def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
-    """Complete the sandbox's interface, of either layout: name, alias, addresses, MTU; and bring it up."""
+    """Set name, alias, addresses and MTU of a sandbox's interface, of either layout, and bring it up."""
     links = visit.links
     link = links.ensure(link, name=endpoint.ifname, alias=alias, mac=endpoint.mac, mtu=mtu)
     links.limit_super_frames(link, mtu)
@@ -56,5 +56,5 @@ def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, al
 
 
 def name_taken(endpoint: Endpoint) -> ConflictError:
-    """Return what to say when the sandbox has another interface of the endpoint's name."""
+    """Return the error for a sandbox that has another interface of the endpoint's name."""
     return ConflictError(f"an interface named {endpoint.ifname} exists already in {endpoint.sandbox.path}")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The namespaces of networks: in each br0 with the gateway's addresses, and vxlan0, a TAP that leads into the segment.
-In the bridge layout the endpoints' veths are there, too; in the direct layout it is for the resolver alone.
+"""The namespaces of networks: each has br0 with the gateway's addresses, and vxlan0, a TAP that leads into the segment.
+In the bridge layout it has the endpoints' veths, too; in the direct layout it is for the resolver only.
 
-A namespace gets its name when it is marked as ours. What is in it is ours by that, whatever step a process was killed
-at.
+A namespace gets its name after its mark. So everything in it is ours, at whatever step a process was killed.
 """
 
 import secrets
@@ -28,7 +27,7 @@ class Held:
 
 
 class NetworkNamespaces:
-    """Those of the networks of this host."""
+    """The namespaces of this host's networks."""
 
     def __init__(self, engine: Engine, host: str, visits: Visits) -> None:
         self._engine = engine
@@ -37,7 +36,7 @@ class NetworkNamespaces:
         self._held: dict[str, Held] = {}
 
     def ensure(self, segment: Segment, network: Network, mtu: int) -> Held:
-        """Make or repair the network's namespace with br0 and vxlan0."""
+        """Create or repair the network's namespace with br0 and vxlan0."""
         visit = self.enter(network)
         held = self._held.get(network.name)
         if held is not None and not (
@@ -58,7 +57,7 @@ class NetworkNamespaces:
         return held
 
     def usable(self, network: Network) -> Held | None:
-        """Return what is held of the network, if it is in order as far as can be told without a look at it."""
+        """Return the network's namespace and port, if both seem in order without a look into the namespace."""
         held = self._held.get(network.name)
         return held if held is not None and is_usable(held.port) and self._visits.is_alive(held.namespace) else None
 
@@ -67,7 +66,7 @@ class NetworkNamespaces:
         return self._held.get(network.name)
 
     def enter(self, network: Network) -> Visit:
-        """Visit the network's namespace, which is made if there is none. Raise ConflictError if its name belongs to
+        """Visit the network's namespace, and create it if there is none. Raise ConflictError if its name belongs to
         something else."""
         name = naming.namespace_name(self._host, network)
         path, mark = str(netns.NAMED / name), naming.of_network(self._host, network.name)
@@ -89,7 +88,7 @@ class NetworkNamespaces:
         return visit if visit.links.get("lo").alias == naming.of_network(self._host, network.name) else None
 
     def take_over(self, segment: Segment, network: Network) -> TapPort | None:
-        """Open the network's TAP that an earlier process left, and leave it otherwise as it is."""
+        """Open the network's TAP that an earlier process left, without any other change."""
         held = self._held.get(network.name)
         if held is None:
             visit = self.find(network)
@@ -114,22 +113,22 @@ class NetworkNamespaces:
         return held
 
     def remove(self, network: Network) -> None:
-        """Remove the network's namespace, with all that is in it."""
+        """Remove the network's namespace, with everything in it."""
         self.remove_namespace(naming.namespace_name(self._host, network), network.name)
 
     def remove_namespace(self, name: str, network_name: str) -> bool:
-        """Remove a network's namespace if it is there and ours; return whether it was."""
+        """Remove a network's namespace if it exists and is ours; return whether it was."""
         self._release(network_name)
         path = str(netns.NAMED / name)
         mark = naming.of_network(self._host, network_name)
         try:
             links = self._visits.to(path).links
         except UsageError:
-            netns.remove_namespace(name)  # a file may be left, of a name half given or half taken away
+            netns.remove_namespace(name)  # a file may be left of a name that was half given or half removed
             return False
         if links.get("lo").alias != mark:
             return False
-        for link in links.all():  # the veths' other ends go now, not when the kernel comes round to it
+        for link in links.all():  # the kernel would remove the veths' other ends later, not now
             if link.kind in ("veth", "tun"):
                 links.delete(link)
         self._visits.leave(path)
@@ -156,7 +155,7 @@ def _prepare(mark: str) -> None:
     with Links() as links:
         links.ensure(links.get("lo"), alias=mark, up=True)
     sysctl.ensure("ipv6/conf/default/disable_ipv6", 1)  # nothing but br0 has addresses here
-    for family in ("iptables", "ip6tables", "arptables"):  # a bridge that asks the packet filter is slow
+    for family in ("iptables", "ip6tables", "arptables"):  # a bridge that calls the packet filter is slow
         sysctl.ensure(f"bridge/bridge-nf-call-{family}", 0)
 
 
