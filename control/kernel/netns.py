@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network namespaces: find one, do something in one, make and remove those that have a name as in `ip netns`."""
+"""Network namespaces: find them, work in them, create and remove those that have a name as in `ip netns`."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ NAMED = Path("/run/netns")
 
 
 def resolve(name_or_path: str) -> Sandbox:
-    """Return the namespace that a name as in `ip netns`, or a path, means at present. Raise UsageError."""
+    """Return the present namespace of a name as in `ip netns`, or of a path. Raise UsageError."""
     path = name_or_path if "/" in name_or_path else str(NAMED / name_or_path)
     if not os.path.isabs(path) or not name_or_path or name_or_path in (".", ".."):
         raise UsageError(f'"{name_or_path}" is no network namespace: give a name as in `ip netns`, or an absolute path')
@@ -28,7 +28,7 @@ def resolve(name_or_path: str) -> Sandbox:
 
 
 def is_named(sandbox: Sandbox) -> bool:
-    """Return whether the path names a namespace with the same inode: the quick form of is_alive."""
+    """Return whether the path names a namespace with the same inode: a quick form of is_alive."""
     try:
         with opened(sandbox.path) as fd:
             return os.fstat(fd).st_ino == sandbox.inode
@@ -37,9 +37,9 @@ def is_named(sandbox: Sandbox) -> bool:
 
 
 def is_alive(sandbox: Sandbox) -> bool:
-    """Return whether the path still names the same namespace. One that lost its last name may live on for as long as
-    processes are in it, or as we hold a TAP that was taken over there; it counts as gone. Raise RefusedError where
-    that cannot be told at present."""
+    """Return whether the path still names the same namespace. A namespace without a name counts as gone, even if it
+    lives on because processes are in it, or because we hold a TAP that was taken over there. Raise RefusedError if that
+    is unknown at present."""
     try:
         Visit(sandbox).close()
     except (UsageError, ConflictError):
@@ -57,8 +57,8 @@ def exists(path: str) -> bool:
 
 
 def inside(where: str | Sandbox, function: Callable[[], T]) -> T:
-    """Call a function in a short-lived thread that entered the namespace, and return what it returns. Sockets
-    and files that it opens belong there. Raise ConflictError if a Sandbox is not the one it was."""
+    """Call a function in a short-lived thread in the namespace, and return its result. Sockets and files that the
+    function opens belong to the namespace. Raise ConflictError if a Sandbox was replaced."""
     with Visit(where) as visit:
         return visit.run(function)
 
@@ -74,8 +74,8 @@ def opened(path: str) -> Iterator[int]:
 
 
 def ensure_namespace(name: str, prepare: Callable[[], object]) -> Sandbox:
-    """Return the network namespace with this name as in `ip netns`. If there is none, `prepare` is called in a new one
-    before that gets its name: what has a name is never half made."""
+    """Return the network namespace with this name as in `ip netns`. If there is none, call `prepare` in a new one
+    before it gets the name: a namespace with a name is always complete."""
     path = NAMED / name
     try:
         return resolve(name)
@@ -88,24 +88,24 @@ def ensure_namespace(name: str, prepare: Callable[[], object]) -> Sandbox:
 
 
 def remove_namespace(name: str) -> None:
-    """Take the name away; the namespace goes, with all that is in it, unless something else holds it. No error
-    where there is none."""
+    """Remove the name; the namespace is removed with everything in it, unless something else holds it. No error if
+    there is none."""
     path = NAMED / name
-    with contextlib.suppress(OSError):  # EINVAL: a file only, left by somebody who was killed in between
+    with contextlib.suppress(OSError):  # EINVAL: only a file, left by a killed process
         while True:
             calls.unmount(str(path))
     path.unlink(missing_ok=True)
 
 
 def _name_this(path: Path) -> None:
-    """Give the calling thread's namespace a name, in the way of `ip netns add`: the directory is a shared mount,
-    so that other mount namespaces see names come and go."""
+    """Give the calling thread's namespace a name, as `ip netns add` does: the directory is a shared mount, so that
+    other mount namespaces see new and removed names."""
     NAMED.mkdir(mode=0o755, parents=True, exist_ok=True)
     if not _is_shared(NAMED):
         try:
             calls.mount("", str(NAMED), calls.MS_SHARED | calls.MS_REC)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # EINVAL: no mount point as yet
+            if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
                 raise
             calls.mount(str(NAMED), str(NAMED), calls.MS_BIND | calls.MS_REC)
             calls.mount("", str(NAMED), calls.MS_SHARED | calls.MS_REC)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one nftables table of ours, replaced as a whole, so that there is nothing to compare; and the chain that Docker
-keeps for others, where a drop of Docker's can be avoided."""
+"""Our nftables table, which is replaced as a whole, so that there is nothing to compare; and the chain that Docker
+keeps for others, in which we avoid a drop of Docker's."""
 
 import ipaddress
 import subprocess
@@ -8,10 +8,10 @@ import subprocess
 from fastpath.errors import RefusedError
 
 TABLE = "ip fastpath"
-PATIENCE_S = 10  # for either program: the caller is the one thread that touches the kernel
-_DOCKERS = "DOCKER-USER"  # what Docker goes through before it drops
+PATIENCE_S = 10  # for either program: the caller is the one thread that changes the kernel
+_DOCKERS = "DOCKER-USER"  # Docker's chain before its drops
 
-# An accept here does not undo a drop in another table: docs/overlay.md, for hosts that forward nothing by default.
+# An accept here does not undo a drop in another table (docs/overlay.md: hosts that forward nothing by default).
 _RULES = """\
 add table {table}
 delete table {table}
@@ -32,7 +32,7 @@ table {table} {{
 
 
 def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
-    """Give the host's address to what containers behind the bridge send to the outside. Raise RefusedError."""
+    """Give outbound packets of containers behind the bridge the host's address. Raise RefusedError."""
     _nft(_RULES.format(table=TABLE, bridge=bridge, network=network))
     if _iptables("-S", _DOCKERS):
         for way in ("-i", "-o"):
@@ -42,7 +42,7 @@ def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
 
 
 def remove(bridge: str) -> None:
-    """Remove all of it, if it is there."""
+    """Remove all rules, if there are any."""
     _nft(f"add table {TABLE}\ndelete table {TABLE}\n")
     if _iptables("-S", _DOCKERS):
         for way in ("-i", "-o"):
@@ -50,8 +50,8 @@ def remove(bridge: str) -> None:
 
 
 def _iptables(*words: str) -> bool:
-    """Call iptables, and return whether it succeeded. Docker cannot do without iptables, and by it alone the rules fit
-    either of its kinds."""
+    """Call iptables, and return whether it succeeded. Docker needs iptables, too, and only iptables itself knows which
+    of its two backends is in use."""
     try:
         command = ["iptables", "-w", *words]
         return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S).returncode == 0

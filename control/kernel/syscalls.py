@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The system calls of network namespaces, which Python 3.11 lacks. They raise OSError. Entering or leaving a
-namespace concerns the calling thread alone (setns(2), unshare(2))."""
+"""System calls for network namespaces, which Python 3.11 lacks. They raise OSError. Entering or leaving a namespace
+affects the calling thread only (setns(2), unshare(2))."""
 
 import ctypes
 import os

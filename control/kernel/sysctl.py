@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel settings under /proc/sys/net, which shows each thread those of the namespace that it is in. In a container
-that may be read-only: FASTPATH_PROC_SYS says where the host's /proc/sys is mounted."""
+"""Kernel settings under /proc/sys/net, which shows each thread the settings of its namespace. It may be read-only in a
+container: FASTPATH_PROC_SYS says where the host's /proc/sys is mounted."""
 
 import os
 from pathlib import Path

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Visits to network namespaces. A namespace belongs to a thread, and a netlink socket to the namespace that it was
-opened in, whichever thread uses it later. So a visit enters a namespace once, by a thread that stays there until the
-visit ends, and opens one netlink socket there, by which all interfaces, addresses and routes are looked at and changed.
-Only what goes by the thread is done in that thread (`Visit.run`): files below /proc/sys/net, other sockets, TAPs.
+"""Visits to network namespaces. Each thread is in a namespace; a netlink socket belongs to the namespace in which it
+was opened, whichever thread uses it later. So a visit enters a namespace once, with a thread that stays there until the
+visit ends, and opens one netlink socket there, which serves for all interfaces, addresses and routes. Only work that
+depends on the thread's namespace runs in that thread (`Visit.run`): files below /proc/sys/net, other sockets, TAPs.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from fastpath.errors import ConflictError, RefusedError, UsageError
 T = TypeVar("T")
 OWN = "/proc/thread-self/ns/net"
 SO_NETNS_COOKIE = 71  # <asm-generic/socket.h>, Linux 5.14
-# Of a path that names nothing (any more). All else, as too many open files, says nothing about the namespace.
+# Errors of a path without an object. Others, such as too many open files, say nothing about the namespace.
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESRCH}
 
 
 def open_namespace(path: str) -> int:
-    """Return a file descriptor. Raise UsageError if the path names no network namespace, RefusedError if that
-    cannot be told."""
+    """Return a file descriptor of the namespace. Raise UsageError if the path names no network namespace, RefusedError
+    if that is unknown."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if stat.S_ISREG(os.stat(path).st_mode) else -1
     except ValueError:  # a NUL in it
@@ -39,7 +39,7 @@ def open_namespace(path: str) -> int:
         if error.errno in _ABSENT:
             raise UsageError(f'there is no network namespace "{path}": see `ip netns`') from error
         raise RefusedError(f'cannot open the network namespace "{path}": {error.strerror}') from error
-    if fd < 0:  # to open a device or a pipe may do things
+    if fd < 0:  # opening a device or a pipe may have side effects
         raise UsageError(f'"{path}" is not a network namespace: see `ip netns`')
     try:
         if fcntl.ioctl(fd, syscalls.NS_GET_NSTYPE) == syscalls.CLONE_NEWNET:
@@ -51,7 +51,7 @@ def open_namespace(path: str) -> int:
 
 
 class Worker:
-    """A thread of its own in a network namespace. `path` is what errors call the namespace."""
+    """A thread of its own in a network namespace. `path` is the namespace's name in errors."""
 
     def __init__(self, path: str, enter: Callable[[], None]) -> None:
         self._path = path
@@ -70,7 +70,7 @@ class Worker:
         self.close()
 
     def run(self, function: Callable[[], T]) -> T:
-        """Call a function in the thread, and return what it returns."""
+        """Call a function in the thread, and return its result."""
         try:
             return self._thread.submit(function).result()
         except OSError as error:
@@ -82,8 +82,7 @@ class Worker:
 
 
 class Visit:
-    """A namespace while it is open. Raise UsageError if there is none, ConflictError if a Sandbox is not the one
-    that it was."""
+    """An open namespace. Raise UsageError if there is none, ConflictError if a Sandbox was replaced by another one."""
 
     def __init__(self, where: str | Sandbox) -> None:
         path = where if isinstance(where, str) else where.path
@@ -108,12 +107,12 @@ class Visit:
         self.close()
 
     def run(self, function: Callable[[], T]) -> T:
-        """Call a function in a thread that is in the namespace, and return what it returns. Sockets and files that it
-        opens belong there."""
+        """Call a function in a thread in the namespace, and return its result. Sockets and files that the function
+        opens belong to the namespace."""
         return self._worker.run(function)
 
     def set_sysctl(self, path: str, value: int) -> bool:
-        """Set /proc/sys/net/PATH there, as sysctl.ensure does."""
+        """Set /proc/sys/net/PATH in the namespace, as sysctl.ensure does."""
         return self.run(lambda: sysctl.ensure(path, value))
 
     def close(self) -> None:
@@ -122,7 +121,7 @@ class Visit:
 
 
 class Home:
-    """The namespace of the calling thread, with what a Visit offers: here, no other thread is needed."""
+    """The namespace of the calling thread, with the methods of a Visit, but without another thread."""
 
     def __init__(self) -> None:
         self.netlink = Rtnetlink()
@@ -144,10 +143,10 @@ class Home:
 
 
 class Visits:
-    """The visits of one pass, which looks at many things of a host: every namespace is entered at most once.
+    """The visits of one pass over many objects of a host: every namespace is entered at most once.
 
-    `with visits:` begins a pass, or joins the one that has begun. What is entered stays open until the pass ends, or
-    the part of it (`part`). To be used by one thread at a time.
+    `with visits:` begins a pass, or joins the present one. Visits stay open until the end of the pass, or of the part
+    of it (`part`). For one thread at a time.
     """
 
     def __init__(self) -> None:
@@ -171,7 +170,7 @@ class Visits:
 
     @contextlib.contextmanager
     def part(self) -> Iterator[None]:
-        """Leave at the end what is entered within: a pass may look at hundreds of sandboxes."""
+        """End the visits of the block at its end: a pass may visit hundreds of sandboxes."""
         with self:
             self._parts.append({})
             try:
@@ -181,19 +180,19 @@ class Visits:
 
     @property
     def home(self) -> Home:
-        """The namespace of the calling thread, which is the daemon's own."""
+        """The namespace of the calling thread: the daemon's own."""
         if self._home is None:
             self._home = Home()
         return self._home
 
     @contextlib.contextmanager
     def at_home(self) -> Iterator[StackedLinks]:
-        """Be in a pass, for the links of the namespace at home."""
+        """Begin or join a pass, and yield the links of the daemon's own namespace."""
         with self:
             yield self.home.links
 
     def to(self, where: str | Sandbox) -> Visit:
-        """Return the visit to a namespace, which is entered now unless that was done before. Raise as Visit does."""
+        """Return the visit to a namespace, which begins now unless it has begun already. Raise the errors of Visit."""
         path = where if isinstance(where, str) else where.path
         for part in self._parts:
             if (found := part.get(path)) is not None:
@@ -204,7 +203,7 @@ class Visits:
         return found
 
     def is_alive(self, where: Sandbox) -> bool:
-        """Return whether the path still names the same namespace. Raise RefusedError if that cannot be told."""
+        """Return whether the path still names the same namespace. Raise RefusedError if that is unknown."""
         try:
             self.to(where)
         except (UsageError, ConflictError):
@@ -212,7 +211,7 @@ class Visits:
         return True
 
     def leave(self, path: str) -> None:
-        """End the visit to a namespace, if there is one: its name is taken away, and may come to name another one."""
+        """End the visit to a namespace, if there is one: its name is about to be removed, and may be used again."""
         for part in self._parts:
             if (found := part.pop(path, None)) is not None:
                 found.close()
@@ -233,8 +232,8 @@ def _is_same(wanted: Sandbox, found: Sandbox) -> bool:
 
 
 def _cookie(sock: socket.socket) -> int:
-    """Return a number that a socket's namespace shares with none since the machine booted, other than its inode, which
-    the next one may have; 0 if there is none."""
+    """Return a number that no other namespace has had since the machine booted, unlike the inode, which is reused; 0 if
+    there is none."""
     try:
         return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
     except OSError:

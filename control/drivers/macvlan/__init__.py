@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks in a LAN that exists."""
+"""The macvlan driver: networks in an existing LAN."""

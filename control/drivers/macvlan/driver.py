@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The macvlan driver: sandboxes in the LAN that an interface of this host, the parent, is in (docs/macvlan.md).
+"""The macvlan driver: sandboxes in the LAN of an interface of this host, the parent (docs/macvlan.md).
 
-An endpoint's interface is a macvlan, made in the daemon's namespace under a name that nobody else gives (`fpm-…`),
-marked, moved into the sandbox and renamed at once, and completed there. So what a sandbox has is always marked, and
-what a process that was killed left in the daemon's namespace is known by its name.
+An endpoint's interface is a macvlan. It is created in the daemon's namespace under a name that nobody else uses
+(`fpm-…`), marked, moved into the sandbox and renamed in one step, and completed there. So an interface in a sandbox is
+always marked, and one that a killed process left in the daemon's namespace is recognised by its name.
 
-The parent has to take frames for the endpoints' MAC addresses. Network cards filter those in hardware, where not all
-get it right: so the parent is made promiscuous. Not by its own switch, which has no owner, but by that of each
-endpoint's interface: the kernel hands it on, counts, and takes it back with the interface, whoever dies first.
+The parent has to accept frames for the endpoints' MAC addresses. Some network cards filter these incorrectly in
+hardware, so the parent is promiscuous. We set that on each endpoint's interface, not on the parent, where the flag has
+no owner: the kernel passes it on, counts, and takes it back with the interface, whichever process dies first.
 """
 
 import contextlib
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Seen:
-    """What an endpoint should be, and what parent and sandbox look like when it is so. While both are the same there is
-    nothing to do."""
+    """An endpoint's desired state, with its parent and the sandbox's fingerprint when it was reached. While both are
+    the same there is nothing to do."""
 
     network: Network
     endpoint: Endpoint
@@ -46,7 +46,7 @@ class _Seen:
 
 
 class Macvlan(HostDriver):
-    """The networks of driver "macvlan" on this host, whose name is in the marks of what is made."""
+    """The networks of driver "macvlan" on this host; all marks contain the host's name."""
 
     def __init__(self, host: str, visits: Visits | None = None) -> None:
         self._host = host
@@ -58,8 +58,8 @@ class Macvlan(HostDriver):
         self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
 
     def ensure_network(self, network: Network, mtu: int) -> None:
-        """Make the parent, where that can be made, and the shim, where it is wanted. What is wrong is told by
-        `problem`: a parent that went away does not keep endpoints from being removed."""
+        """Create the parent, if it can be created, and the shim, if it is wanted. `problem` reports failures, since a
+        missing parent must not keep endpoints from being removed."""
         try:
             parent = self._parents.ensure(network)
             if options_of(network).shim:
@@ -71,7 +71,7 @@ class Macvlan(HostDriver):
             self._trouble.pop(network.name, None)
 
     def check(self, network: Network) -> None:
-        """Make an interface and remove it, to see whether this host could have endpoints of the network. Raise
+        """Create an interface and remove it, to check whether this host could have endpoints of the network. Raise
         FastpathError with the kernel's reason."""
         here = network.name in self._members
         try:
@@ -86,12 +86,12 @@ class Macvlan(HostDriver):
                 self._parents.remove(network)
 
     def own_mac(self, network: Network) -> str | None:
-        """Return the parent's in the mode passthru. Raise FastpathError."""
+        """Return the parent's MAC address in the mode passthru, else None. Raise FastpathError."""
         if options_of(network).mode != "passthru":
             return None
         parent = self._parents.ensure(network)
         self._check_alone(network, parent)
-        if network.name not in self._members:  # it is made again with the first endpoint, if there comes one
+        if network.name not in self._members:  # the first endpoint, if any, creates it again
             self._parents.remove(network)
         return parent.mac
 
@@ -100,7 +100,7 @@ class Macvlan(HostDriver):
             raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
 
     def problem(self, network: Network) -> Problem | None:
-        """Return what is wrong with the parent: it is away, down, has no carrier; or with the shim."""
+        """Return the problem of the parent (missing, down, no carrier) or of the shim, or None."""
         try:
             trouble = self._parents.problem(network) or self._trouble.get(network.name)
             if trouble is None and options_of(network).shim:
@@ -110,15 +110,15 @@ class Macvlan(HostDriver):
         return trouble
 
     def remove_network(self, network: Network) -> None:
-        """Remove the shim, and the parent, if we made it."""
+        """Remove the shim, and the parent if we created it."""
         self._shims.remove(network)
         self._parents.remove(network)
         self._trouble.pop(network.name, None)
         self._members.pop(network.name, None)
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
-        """Make the interface in its sandbox. One that is there stays while its parent is away. Raise ConflictError
-        where the sandbox is gone, or has another interface of that name: nothing is changed then."""
+        """Create the interface in its sandbox. An existing one stays while its parent is missing. Raise ConflictError,
+        and change nothing, if the sandbox is gone or has another interface of that name."""
         if endpoint.sandbox.inode == os.stat(OWN).st_ino:
             raise ConflictError(f"{endpoint.sandbox.path} is this host's own network namespace, not a container's")
         if endpoint.manager:
@@ -129,7 +129,7 @@ class Macvlan(HostDriver):
                 self._ensure_own(network, endpoint)
 
     def _ensure_own(self, network: Network, endpoint: Endpoint) -> None:
-        """Do so where we place the interface; nothing, where all looks as it did when it was in order."""
+        """Ensure an interface that we place, unless everything looks as it did when the interface was in order."""
         visit = self._visits.to(endpoint.sandbox)
         seen = self._seen.pop(endpoint.id, None)
         try:
@@ -153,7 +153,7 @@ class Macvlan(HostDriver):
 
     def _ensure_endpoint(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
         there = self._find(visit.links, endpoint)
-        if there is not None and there.lower != parent.index:  # its parent was replaced by another one of that name
+        if there is not None and there.lower != parent.index:  # another interface of that name replaced its parent
             self._delete(endpoint)
             there = None
         with self._becoming_member(network, endpoint, parent, new=there is None):
@@ -163,8 +163,8 @@ class Macvlan(HostDriver):
 
     @contextlib.contextmanager
     def _becoming_member(self, network: Network, endpoint: Endpoint, parent: Link, *, new: bool) -> Iterator[None]:
-        """Let the interface be completed within, then add the host's route to it. If anything fails, one that is new
-        goes."""
+        """Complete the interface in the block, then add the host's route to it. Remove a new interface if anything
+        fails."""
         try:
             yield
             if options_of(network).shim:
@@ -176,8 +176,8 @@ class Macvlan(HostDriver):
         self._members.setdefault(network.name, set()).add(endpoint.id)
 
     def _ensure_placed(self, network: Network, endpoint: Endpoint) -> None:
-        """Do the same for an endpoint whose manager places the interface (managed.py): it is made in the daemon's
-        namespace, and kept in order wherever it is by now."""
+        """Do the same for an endpoint whose manager places the interface (managed.py): create it in the daemon's
+        namespace, and maintain it in either namespace."""
         place = managed.find(self._visits, self._host, endpoint)
         try:
             parent = self._parents.ensure(network)
@@ -198,7 +198,7 @@ class Macvlan(HostDriver):
 
     def _find(self, links: StackedLinks, endpoint: Endpoint) -> Link | None:
         """Return the endpoint's interface in its sandbox, by its mark, whatever it is named. Raise ConflictError
-        where the name belongs to something else."""
+        if the name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
         there = links.all()
         ours = next((link for link in there if link.alias == alias and link.kind == "macvlan"), None)
@@ -207,13 +207,13 @@ class Macvlan(HostDriver):
         return ours
 
     def _make(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
-        """Make the interface, marked, in the sandbox under its final name."""
+        """Create the marked interface in the sandbox under its final name."""
         with self._visits.at_home() as links:
             link = self._add(links, network, endpoint, parent, mtu)
             links.move(link, visit.fd, endpoint.sandbox.path, endpoint.ifname)
 
     def _make_placed(self, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> managed.Place:
-        """Make the interface, marked, in the daemon's namespace, under the name that its manager is told."""
+        """Create the marked interface in the daemon's namespace, under the name that its manager gets."""
         with self._visits.at_home() as links:
             link = self._add(links, network, endpoint, parent, mtu)
             try:
@@ -223,7 +223,7 @@ class Macvlan(HostDriver):
                 raise
 
     def _add(self, links: StackedLinks, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> Link:
-        """Make the interface, marked, in the daemon's namespace, under a name that nobody else gives."""
+        """Create the marked interface in the daemon's namespace, under a name that nobody else uses."""
         mode = options_of(network).mode
         if mode == "passthru":
             self._check_alone(network, parent, endpoint.id)
@@ -236,7 +236,7 @@ class Macvlan(HostDriver):
         return links.get(name)
 
     def _complete(self, visit: Visit, network: Network, endpoint: Endpoint, mtu: int) -> None:
-        """Add what the interface still lacks in the sandbox."""
+        """Add everything that the interface still lacks in the sandbox."""
         links = visit.links
         link = self._find(links, endpoint)
         if link is None:
@@ -252,7 +252,7 @@ class Macvlan(HostDriver):
             links.ensure_default_route(subnet.gateway, link)
 
     def _keep(self, network: Network, place: managed.Place, mtu: int) -> None:
-        """Keep in order what is ours of an interface that somebody else placed."""
+        """Repair our settings of an interface that somebody else placed."""
 
         def repair(visit: Home | Visit, link: Link) -> None:
             _let_in(visit.links, visit.links.ensure(link, mtu=mtu), options_of(network).mode)
@@ -261,8 +261,8 @@ class Macvlan(HostDriver):
         managed.repair(self._visits, place, repair)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """Remove the interface, wherever it is, and the host's route to it. No error if it, or its sandbox, is gone
-        already."""
+        """Remove the interface from either namespace, and the host's route to it. No error if it, or its sandbox, is
+        gone already."""
         self._seen.pop(endpoint.id, None)
         with self._visits:
             self._delete(endpoint)
@@ -278,15 +278,15 @@ class Macvlan(HostDriver):
                 if link.kind == "macvlan" and (link.alias == alias or half_made):
                     links.delete(link)
 
-        delete(self._visits.home.links)  # where it is made
+        delete(self._visits.home.links)  # where it is created
         if endpoint.manager:
             managed.delete(self._visits, self._host, endpoint)
         elif self._visits.is_alive(endpoint.sandbox):
             delete(self._visits.to(endpoint.sandbox).links)
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
-        """Remove what is ours and nothing wants: what a process that was killed left half made or half removed.
-        Returns what was done, in sentences."""
+        """Remove what is ours and nothing needs: what a killed process left incomplete. Return what was done, in
+        sentences."""
         wanted, networks = list(wanted), list(networks)
         said = []
         with self._visits.at_home() as links:
@@ -300,7 +300,7 @@ class Macvlan(HostDriver):
 
 
 def _let_in(links: StackedLinks, link: Link, mode: str) -> None:
-    """Set the mode, and admit frames for MAC addresses that are not the parent's."""
+    """Set the mode, and admit frames for MAC addresses other than the parent's."""
     if link.mode != mode:
         links.set_mode(link, mode)
     if not link.promiscuous and mode != "passthru":  # which does it by itself
@@ -312,8 +312,8 @@ def _half_made(endpoint: Endpoint) -> str:
 
 
 def _set_sysctls(endpoint: Endpoint) -> None:
-    """Keep the LAN's routers from giving the sandbox addresses and routes that the store does not know of; and let
-    switches learn at once where its address is now."""
+    """Keep the LAN's routers from giving the sandbox addresses and routes that the store does not know, and let
+    switches learn its new place at once."""
     name = endpoint.ifname
     wants_ipv6 = any(address.version == 6 for address in endpoint.addresses)
     sysctl.ensure(f"ipv6/conf/{name}/accept_ra", 0)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parents of macvlan networks, in the daemon's namespace: found, or made on demand and removed with their network.
+"""The parents of macvlan networks, in the daemon's namespace: found, or created on demand and removed with their
+network.
 
-A parent that somebody else made is only looked at. A VLAN interface comes into being under a name that nobody else
-gives (`fpv-…`), is marked, and renamed last: one of the final name and without our mark is never ours.
+We never change a parent that somebody else created. A VLAN interface is created under a name that nobody else uses
+(`fpv-…`), marked, and renamed last: one with the final name and without our mark is never ours.
 """
 
 import logging
@@ -25,7 +26,7 @@ SYSFS = Path("/sys/class/net")
 
 
 class MissingParentError(RefusedError):
-    """The interface below the network is not there; `code` is that of the network's problem."""
+    """The interface below the network does not exist; `code` is that of the network's problem."""
 
     def __init__(self, text: str, code: str) -> None:
         super().__init__(text)
@@ -33,15 +34,15 @@ class MissingParentError(RefusedError):
 
 
 class Parents:
-    """Those of the networks of this host."""
+    """The parents of this host's networks."""
 
     def __init__(self, host: str, visits: Visits) -> None:
         self._host = host
         self._visits = visits
-        self._known: dict[str, tuple[Network, int]] = {}  # with the index of its parent, when it was last seen
+        self._known: dict[str, tuple[Network, int]] = {}  # with the last known index of its parent
 
     def ensure(self, network: Network) -> Link:
-        """Find or make the network's parent. Raise FastpathError if there is none, or it can't be one."""
+        """Find or create the network's parent. Raise FastpathError if there is none, or it is unsuitable."""
         options = options_of(network)
         with self._visits.at_home() as links:
             link = self._find(links, network, options)
@@ -55,8 +56,8 @@ class Parents:
         return link
 
     def _check_free(self, links: StackedLinks, network: Network, link: Link) -> None:
-        """Raise ConflictError if another network has the parent: one interface may have two names
-        (`ip link property`)."""
+        """Raise ConflictError if another network has the parent, perhaps under another name, since an interface may
+        have two (`ip link property`)."""
         for other, index in self._known.values():
             if index == link.index and other.name != network.name:
                 theirs = self._find(links, other, options_of(other))
@@ -64,7 +65,7 @@ class Parents:
                     raise ConflictError(f"{link.name} is the parent of the network {other.name} already, on this host")
 
     def _find(self, links: StackedLinks, network: Network, options: MacvlanOptions) -> Link | None:
-        """Return the parent of that name, or alternative name; one that we made is known by its mark, too."""
+        """Return the parent of that name, or alternative name; one that we created is recognised by its mark, too."""
         found = links.find(_name(network, options))
         if found is not None:
             return found
@@ -97,7 +98,7 @@ class Parents:
         return self._repair(links, network, options, made)
 
     def _repair(self, links: StackedLinks, network: Network, options: MacvlanOptions, link: Link) -> Link:
-        """Repair one of ours: its name, mark, MTU, and that it is up, unless what it stands on is down."""
+        """Repair a parent of ours: name, mark and MTU; bring it up, unless the interface below it is down."""
         below = links.by_index(link.lower) if link.kind == "vlan" else None
         mtu = below.mtu if below is not None else network.mtu or DUMMY_MTU
         alias = naming.of_parent(self._host, network.name)
@@ -123,11 +124,11 @@ class Parents:
         )
 
     def seen(self, network: Network, index: int) -> None:
-        """Note that an interface of the network stands on this one."""
+        """Note that an interface of the network uses this parent."""
         self._known.setdefault(network.name, (network, index))
 
     def problem(self, network: Network) -> Problem | None:
-        """Return what is wrong with a parent that is there."""
+        """Return the problem of an existing parent, or None."""
         options = options_of(network)
         with self._visits.at_home() as links:
             link = self._find(links, network, options)
@@ -147,7 +148,7 @@ class Parents:
         return None
 
     def remove(self, network: Network) -> None:
-        """Remove it, if we made it."""
+        """Remove the network's parent if we created it."""
         self._known.pop(network.name, None)
         alias = naming.of_parent(self._host, network.name)
         half_made = tuple(naming.short_name(prefix, network.name) for prefix in (HALF_MADE, DUMMY))
@@ -158,7 +159,7 @@ class Parents:
                     log.info("removed the interface %s: the network %s is gone here", link.name, network.name)
 
     def remove_strays(self, networks: Iterable[Network]) -> list[str]:
-        """Remove those that we made, unless one of these networks has them; return which."""
+        """Remove the parents that we created and none of these networks has; return what was done."""
         wanted = {network.name for network in networks if network.driver == "macvlan"}
         said = []
         with self._visits.at_home() as links:
@@ -183,7 +184,7 @@ def _is_half_made(link: Link, *beginnings: str) -> bool:
 
 
 def _check(link: Link) -> None:
-    """Raise FastpathError if the interface can't be a parent."""
+    """Raise FastpathError if the interface cannot be a parent."""
     if not link.ethernet:
         raise UsageError(f"{link.name} cannot be the parent of a macvlan network: it is not an Ethernet interface")
     if link.kind in ("macvlan", "macvtap"):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a host reaches its own containers in a macvlan network, which the kernel does not let its parent do: a macvlan of
-the host's own (the shim), and a route and a neighbour by it for each container of this host.
+"""The path from a host to its own containers in a macvlan network, since the kernel does not connect them by the
+parent: the host's own macvlan (the shim), with a route and a neighbour entry for each container of this host.
 
-The shim has no address: the host speaks as what it is called in the LAN anyway, so that nothing has to be claimed, and
-containers reach it by the address that the LAN knows. It answers ARP only to those that it has a route to (arp_filter):
-to the rest of the LAN the parent answers, as ever. And it never asks, which would tell the whole LAN that the host is
-where the shim is: its neighbours are permanent.
+The shim has no address: the host uses its present address in the LAN. So no address has to be claimed, and containers
+reach the host by the address that the LAN knows. The shim answers ARP only to containers that it has a route to
+(arp_filter); the parent still answers the rest of the LAN. The shim never sends ARP requests, which would tell the
+whole LAN that the host has the shim's MAC address: its neighbours are permanent.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ SHIM = "fpsh-"  # followed by naming.short_name's digits
 
 
 class Shims:
-    """Those of the networks of this host."""
+    """The shims of this host's networks."""
 
     def __init__(self, host: str, visits: Visits) -> None:
         self._host = host
         self._visits = visits
 
     def ensure(self, network: Network, parent: Link, mtu: int) -> None:
-        """Make or repair the network's shim, on its parent. Raise FastpathError."""
+        """Create or repair the network's shim on its parent. Raise FastpathError."""
         name, alias = naming.short_name(SHIM, network.name), naming.of_shim(self._host, network.name)
         with self._visits.at_home() as links:
             link = links.find(name)
@@ -48,7 +48,7 @@ class Shims:
             links.ensure(link, up=True)
 
     def _mac(self, network: Network) -> str:
-        """Return the shim's MAC address: always the same, since containers are never told of another one."""
+        """Return the shim's MAC address: always the same, since containers would not learn of another one."""
         digest = hashlib.sha256(f"{self._host}/{network.name}".encode()).digest()
         return (b"\x02" + digest[:5]).hex(":")
 
@@ -57,7 +57,7 @@ class Shims:
         return link if link is not None and link.alias == naming.of_shim(self._host, network.name) else None
 
     def ensure_route(self, network: Network, endpoint: Endpoint, parent: Link) -> None:
-        """Add the host's route to an endpoint, if it has an address that the endpoint can answer to."""
+        """Add the host's route to an endpoint, if the host has an address that the endpoint can answer."""
         with self._visits.at_home() as links:
             link = self._find(links, network)
             source = _source(links, network, parent)
@@ -80,7 +80,7 @@ class Shims:
                     links.delete_neighbour(link, address)
 
     def problem(self, network: Network, parent: Link) -> Problem | None:
-        """Return why the host does not reach its containers."""
+        """Return the problem that keeps the host from reaching its containers, or None."""
         with self._visits.at_home() as links:
             if _source(links, network, parent) is not None:
                 return None
@@ -92,7 +92,7 @@ class Shims:
         return Problem(network.name, "network", "shim-no-address", why)
 
     def remove(self, network: Network) -> None:
-        """Remove it, with its routes."""
+        """Remove the network's shim with its routes."""
         with self._visits.at_home() as links:
             link = links.find(naming.short_name(SHIM, network.name))
             ours = ("", naming.of_shim(self._host, network.name))
@@ -100,7 +100,7 @@ class Shims:
                 links.delete(link)
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
-        """Remove shims of other networks than these, and routes to other endpoints; return which."""
+        """Remove shims of other networks than these, and routes to other endpoints; return what was done."""
         names = {network.name for network in networks if network.options.get("shim") == "yes"}
         endpoints = list(wanted)
         said = []

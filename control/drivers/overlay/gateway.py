@@ -79,8 +79,8 @@ class GatewayBridge:
             return link_fingerprint(self._visits.home.netlink, _port_name(where))
 
     def ensure_sandbox(self, where: Sandbox, *, avoid: str = "") -> None:
-        """Make the sandbox's veth to the bridge, its address, and a default route where it has none. The interface gets
-        the next free name ethN, N from 1, but not `avoid`. What was made is undone on failure."""
+        """Create the sandbox's veth to the bridge, its address, and a default route if it has none. The interface gets
+        the next free name ethN, N from 1, but not `avoid`. Undo everything on failure."""
         new = False
         with self._visits:
             links, visit = self._visits.home.links, self._visits.to(where)

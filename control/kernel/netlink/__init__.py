@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What we ask the kernel over netlink, with pyroute2, which only the modules of this package import.
+"""Netlink calls to the kernel, with pyroute2, which only the modules of this package import.
 
-A socket belongs to the namespace of the thread that opens it, and answers for that, whichever thread uses it later:
-kernel/visit.py opens one for each namespace. (What pyroute2 itself offers for that, its `netns=`, forks a child for
-each socket.)
+A socket belongs to the namespace of the thread that opens it, whichever thread uses it later: kernel/visit.py opens one
+for each namespace. (pyroute2's own `netns=` forks a child for each socket.)
 """
 
 from fastpath.control.kernel.netlink.fingerprint import fingerprint, link_fingerprint

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's refusals, as one line for people."""
+"""Explain the kernel's refusals in one line."""
 
 import contextlib
 import errno

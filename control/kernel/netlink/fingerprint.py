@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fingerprint of a namespace: bytes that are the same for as long as nothing is changed there, so that what was
-found in order need not be read again. The kernel's own answers are compared, without those parts that change by
-themselves: to take them apart, as pyroute2 does, takes far longer."""
+"""The fingerprint of a namespace: bytes that stay the same as long as nothing changes there, so that objects in order
+need not be read again. It consists of the kernel's raw answers, without the parts that change by themselves: parsing
+them, as pyroute2 does, takes far longer."""
 
 import errno
 import hashlib
@@ -24,9 +24,9 @@ _TYPE = 0x3FFF
 
 
 def fingerprint(netlink: Rtnetlink, *, details: bool = False) -> bytes:
-    """Return the one of all interfaces, addresses and routes; with `details` of what belongs to the kind of an
-    interface, too. Raise RefusedError."""
-    unwanted = _COUNTERS if details else _COUNTERS | {IFLA_LINKINFO}  # a bridge's has clocks in it
+    """Return the fingerprint of all interfaces, addresses and routes; with `details`, of the attributes of an
+    interface's kind, too. Raise RefusedError."""
+    unwanted = _COUNTERS if details else _COUNTERS | {IFLA_LINKINFO}  # a bridge's details contain clocks
     digest = hashlib.sha256()
     with explained("look at the interfaces"):
         for message in netlink.dump_raw(RTM_GETLINK, build(ifinfmsg, SKIP_STATS)):
@@ -38,7 +38,7 @@ def fingerprint(netlink: Rtnetlink, *, details: bool = False) -> bytes:
 
 
 def link_fingerprint(netlink: Rtnetlink, name: str) -> bytes:
-    """Return the one of one interface; empty if there is none. Raise RefusedError."""
+    """Return the fingerprint of one interface; empty if there is none. Raise RefusedError."""
     with explained("look at the interfaces", errno.ENODEV):
         asked = build(ifinfmsg, ("IFLA_IFNAME", name), SKIP_STATS)
         return _without(netlink.get_raw(RTM_GETLINK, asked), _COUNTERS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An interface, as RTM_NEWLINK describes it (<linux/if_link.h>)."""
+"""An interface, from an RTM_NEWLINK message (<linux/if_link.h>)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ ARPHRD_ETHER = 1
 
 @dataclass(frozen=True)
 class Link:
-    """An interface, as it was when it was looked at."""
+    """A snapshot of an interface."""
 
     index: int
     name: str
@@ -28,22 +28,23 @@ class Link:
     """Of a veth: the index of its other end, in that end's namespace. Else 0."""
     gso_max_size: int
     isolated: bool
-    """As a port of a bridge: reaches no other such port."""
+    """Of a port of a bridge: whether it is cut off from other isolated ports."""
     queues: int
-    """Of a TAP: how many are open, in all processes together."""
+    """Of a TAP: the number of open queues, in all processes together."""
     lower: int
-    """The index of what it stands on (a macvlan's or VLAN's parent, a veth's other end), there. Else 0."""
+    """The index of the interface below it (a macvlan's or VLAN's parent, a veth's other end), in its namespace. Else
+    0."""
     mode: str
     """Of a macvlan: bridge, private, vepa or passthru. Else empty."""
     promiscuous: bool
-    """Somebody switched that on, for this interface (IFF_PROMISC)."""
+    """Whether somebody made this interface promiscuous (IFF_PROMISC)."""
     carrier: bool
     ethernet: bool
 
 
 def parse_link(message: Message) -> Link:
     """Return the interface that a message describes."""
-    found = {each[0]: each for each in message["attrs"]}  # message.get goes through all of them, for each
+    found = {each[0]: each for each in message["attrs"]}  # message.get would search all attributes each time
 
     def value(attribute: str, default: Any) -> Any:
         return (found[attribute][1] if attribute in found else None) or default

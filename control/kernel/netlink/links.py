@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces, their addresses and routes: read and change them."""
+"""Read and change interfaces, their addresses and routes."""
 
 import contextlib
 import errno
@@ -34,7 +34,7 @@ from fastpath.control.kernel.netlink.rtnetlink import Message, Rtnetlink, build
 from fastpath.control.model.objects import MIN_MTU_V6, IPInterface, IPNetwork
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
-SKIP_STATS = ("IFLA_EXT_MASK", 8)  # RTEXT_FILTER_SKIP_STATS: those of IPv6, which take a third of the time
+SKIP_STATS = ("IFLA_EXT_MASK", 8)  # RTEXT_FILTER_SKIP_STATS: IPv6 statistics would take a third of the time
 TCP_HEADERS = 72  # IPv6 and TCP with timestamps
 MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
 MAIN_TABLE = 254
@@ -42,7 +42,7 @@ NEW = NLM_F_CREATE | NLM_F_EXCL
 
 
 def train_packets(mtu: int) -> int:
-    """Return how many packets with frames of full size one train carries: 65,507 bytes of UDP payload."""
+    """Return the number of packets with full frames that one train carries: 65,507 bytes of UDP payload."""
     return max(1, 65507 // (mtu + 14 + 8))
 
 
@@ -55,12 +55,12 @@ class Route:
     metric: int
     mtu: int
     source: IPAddress | None
-    """The address that this host speaks as to that destination."""
+    """The source address of this host for that destination."""
 
 
 class Links:
-    """The links of the namespace that a socket belongs to; without a socket, of the calling thread's namespace. Methods
-    raise FastpathError."""
+    """The links of a socket's namespace; without a socket, of the calling thread's namespace. Methods raise
+    FastpathError."""
 
     def __init__(self, netlink: Rtnetlink | None = None) -> None:
         self._own = netlink is None
@@ -74,7 +74,7 @@ class Links:
             self._netlink.close()
 
     def all(self) -> list[Link]:
-        """Return every interface here."""
+        """Return all interfaces."""
         with explained("list the interfaces"):
             return [parse_link(each) for each in self._netlink.dump(RTM_GETLINK, build(ifinfmsg, SKIP_STATS))]
 
@@ -109,8 +109,8 @@ class Links:
         master: int | None = None,
         up: bool | None = None,
     ) -> Link:
-        """Change what differs, and return the interface as it is then; None leaves an attribute alone."""
-        if name is not None and name != link.name:  # older kernels rename only what is down
+        """Change attributes that differ, and return the changed interface; None leaves an attribute as it is."""
+        if name is not None and name != link.name:  # older kernels rename an interface only while it is down
             self.change(link, up=False)
             self.change(link, name=name)
             link = self.get(name)
@@ -142,15 +142,15 @@ class Links:
         self._netlink.change(RTM_NEWLINK, build(ifinfmsg, *wanted, index=link.index, **fields))
 
     def _add(self, name: str, kind: str, *more: tuple[str, object], data: tuple[str, object] | None = None) -> Link:
-        """Make an interface, down."""
+        """Create an interface, down."""
         information = nested(("IFLA_INFO_KIND", kind), *((("IFLA_INFO_DATA", nested(data)),) if data else ()))
         wanted = build(ifinfmsg, ("IFLA_IFNAME", name), *more, ("IFLA_LINKINFO", information))
         self._netlink.change(RTM_NEWLINK, wanted, NEW)
         return self.get(name)
 
     def move(self, link: Link, namespace: int, shown: str, new_name: str) -> None:
-        """Move an interface into the namespace of a file descriptor, `shown` being what people call that, and
-        rename it. Raise FastpathError if it is no network namespace or the name is taken there."""
+        """Move an interface into the namespace of a file descriptor and rename it. `shown` is the namespace's name in
+        errors. Raise FastpathError if it is not a network namespace or the name is taken there."""
         try:
             self._set(link, ("IFLA_NET_NS_FD", namespace), ("IFLA_IFNAME", new_name))
         except OSError as error:
@@ -161,14 +161,14 @@ class Links:
             raise RefusedError(f"cannot move the interface to {shown}: {error.strerror}") from error
 
     def delete(self, link: Link) -> None:
-        """Remove an interface, if it is still there."""
+        """Remove an interface, if it still exists."""
         with explained(f"remove the interface {link.name}", errno.ENODEV):
             self._netlink.change(RTM_DELLINK, build(ifinfmsg, index=link.index))
 
     def limit_super_frames(self, link: Link, mtu: int) -> None:
-        """Have the kernel make TCP super-frames on an interface that one train can carry: of so many segments
-        at most. Kernels that can't be told keep their limit of 64 KiB."""
-        smallest = mtu - TCP_HEADERS  # payload of a segment
+        """Limit the kernel's TCP super-frames on an interface to the number of segments that one train carries. Kernels
+        without that setting keep their limit of 64 KiB."""
+        smallest = mtu - TCP_HEADERS  # a segment's payload
         if smallest <= 0:
             return
         size = min(65536, (train_packets(mtu) + 1) * smallest - 1 + MAX_TCP_HEADER)
@@ -177,13 +177,13 @@ class Links:
                 self._set(link, ("IFLA_GSO_MAX_SIZE", size))
 
     def add_bridge(self, name: str) -> Link:
-        """Make a bridge. Raise ConflictError if the name is taken."""
+        """Create a bridge. Raise ConflictError if the name is taken."""
         with explained(f"make the bridge {name}"):
             return self._add(name, "bridge")
 
     def add_veth(self, name: str, mtu: int, peer: str, peer_mac: str | None, peer_namespace: int) -> Link:
-        """Make a pair, of which this end stays here and the other one comes into being, with its final name, in the
-        namespace of that file descriptor. Raise ConflictError if either name is taken; nothing is made then."""
+        """Create a pair: one end here, the other one, with its final name, in the namespace of a file descriptor. Raise
+        ConflictError, and create nothing, if either name is taken."""
         other = [("IFLA_IFNAME", peer), ("IFLA_MTU", mtu), ("IFLA_NET_NS_FD", peer_namespace)]
         if peer_mac is not None:
             other.append(("IFLA_ADDRESS", peer_mac))
@@ -191,7 +191,7 @@ class Links:
             return self._add(name, "veth", ("IFLA_MTU", mtu), data=("VETH_INFO_PEER", nested(*other)))
 
     def isolate(self, link: Link) -> None:
-        """Keep a port of a bridge from its other isolated ports (bridge(8))."""
+        """Cut a port of a bridge off from the other isolated ports (bridge(8))."""
         port = ("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", nested(("IFLA_BRPORT_ISOLATED", 1)))
         with explained(f"isolate the bridge port {link.name}"):
             self._set(link, ("IFLA_LINKINFO", nested(*port)))
@@ -206,8 +206,8 @@ class Links:
                 yield answer["index"], ipaddress.ip_interface(f"{text}/{answer['prefixlen']}")
 
     def ensure_addresses(self, link: Link, addresses: Iterable[IPInterface]) -> None:
-        """Add those that are missing; others may stay. IPv6 ones are not probed for duplicates first: they
-        would be of no use for a second, and who has which address is agreed upon elsewhere."""
+        """Add missing addresses; others may stay. IPv6 addresses skip duplicate detection, which would delay their use
+        by a second: the store already assigns each address once."""
         there = {address for _, address in self.addresses(link)}
         for address in addresses:
             if address in there:
@@ -240,13 +240,13 @@ class Links:
                 yield _route(answer)
 
     def route_to(self, address: IPAddress) -> Route:
-        """Return the route that a packet to this address would take. Raise RefusedError if it would take none."""
+        """Return the route of a packet to this address. Raise RefusedError if there is none."""
         asked = build(rtmsg, ("RTA_DST", str(address)), family=family_of(address), dst_len=address.max_prefixlen)
         with explained(f"find a route to {address}"):
             return _route(self._netlink.get(RTM_GETROUTE, asked))
 
     def ensure_default_route(self, gateway: IPAddress, link: Link) -> None:
-        """Add one by this gateway, unless there is a default route already."""
+        """Add a default route by this gateway, unless there is a default route already."""
         family = family_of(gateway)
         if any(route.dst.prefixlen == 0 for route in self.routes(family)):
             return
@@ -256,7 +256,7 @@ class Links:
 
 
 def nested(*attributes: tuple[str, object]) -> dict[str, Any]:
-    """Return attributes as the value of another one."""
+    """Return attributes as the value of another attribute."""
     return {"attrs": list(attributes)}
 
 

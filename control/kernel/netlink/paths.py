@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the routing table knows of the way to the remotes."""
+"""Path MTUs from the routing table."""
 
 from fastpath.addresses import IPAddress
 from fastpath.control.kernel.netlink.links import Links
@@ -9,8 +9,8 @@ ETHERNET_MTU = 1500
 
 
 def path_mtu(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> int:
-    """Return the smallest MTU, in bytes, on the way from here to the remotes, as far as the routing table knows;
-    where it knows nothing, the MTU of the interface that has `local`, else 1500."""
+    """Return the smallest MTU, in bytes, of the paths to the remotes, as far as the routing table knows; if it knows
+    none, the MTU of the interface that has `local`, or else 1500."""
     with Links() as links:
         found = [mtu for remote in remotes if (mtu := _route_mtu(links, remote)) is not None]
         if not found and local is not None and (mtu := _address_mtu(links, local)) is not None:
@@ -37,4 +37,4 @@ def _address_mtu(links: Links, local: IPAddress) -> int | None:
 
 def _link_mtu(links: Links, index: int) -> int | None:
     link = links.by_index(index)
-    return link.mtu if link is not None else None  # None: it went meanwhile
+    return link.mtu if link is not None else None  # None: it was removed meanwhile

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A socket of NETLINK_ROUTE. pyroute2 builds its messages and takes them apart.
+"""A socket of NETLINK_ROUTE. pyroute2 builds and parses its messages.
 
-Of pyroute2's sockets it is the plain one: IPRoute has an event loop in each, and opens another socket in the thread
-that calls it, which may be in another namespace. This one belongs to the namespace of the thread that opens it;
-afterwards any thread may use it, one at a time.
+It is a plain socket: pyroute2's IPRoute has an event loop, and opens another socket in each thread that calls it, which
+may be in another namespace. Our socket belongs to the namespace of the thread that opens it; afterwards any thread may
+use it, one at a time.
 """
 
 import os
@@ -31,11 +31,11 @@ def build(kind: Any, *attributes: tuple[str, object], **fields: int) -> Message:
 
 
 class Rtnetlink:
-    """One socket. Methods raise OSError, for what the kernel refuses, too."""
+    """One socket. Methods raise OSError, also for the kernel's refusals."""
 
     def __init__(self) -> None:
         self._ipr = IPRSocket()
-        self.socket = self._ipr.socket  # opened by this: later, it could be another thread
+        self.socket = self._ipr.socket  # opened now: later, the caller could be another thread
         self._sequence = 0
 
     def __enter__(self) -> Self:
@@ -49,13 +49,13 @@ class Rtnetlink:
         self._ipr.close()
 
     def change(self, kind: int, message: Message, flags: int = 0) -> None:
-        """Have the kernel change something."""
+        """Send a change to the kernel, and wait until it is done."""
         self._send(kind, message, NLM_F_REQUEST | NLM_F_ACK | flags)
         while not self._receive()[1]:
             pass
 
     def get(self, kind: int, message: Message) -> Message:
-        """Return the kernel's answer to a question after one thing."""
+        """Return the kernel's answer about one object."""
         return self._parsed(self.get_raw(kind, message))
 
     def get_raw(self, kind: int, message: Message) -> bytes:
@@ -67,11 +67,11 @@ class Rtnetlink:
         return found[0]
 
     def dump(self, kind: int, message: Message) -> Iterator[Message]:
-        """Return all things of a kind, none of them twice."""
+        """Return all objects of a kind, each once."""
         return map(self._parsed, self.dump_raw(kind, message))
 
     def dump_raw(self, kind: int, message: Message) -> list[bytes]:
-        """Return all things of a kind as the kernel sent them, with their headers."""
+        """Return all objects of a kind as the kernel sent them, with their headers."""
         for _ in range(_TRIES):
             found, done, interrupted = [], False, False
             self._send(kind, message, NLM_F_REQUEST | NLM_F_DUMP)
@@ -95,7 +95,7 @@ class Rtnetlink:
             length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
             message = data[at : at + length]
             at += max((length + 3) & ~3, HEADER.size)
-            if sequence != self._sequence:  # of a question that was given up
+            if sequence != self._sequence:  # of a request that was given up
                 continue
             interrupted |= bool(flags & NLM_F_DUMP_INTR)
             if kind in (NLMSG_ERROR, NLMSG_DONE):

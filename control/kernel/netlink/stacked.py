@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces that stand on another one, or on nothing: macvlan, VLAN, dummy; and routes of single hosts."""
+"""Interfaces on top of another one, or on none: macvlan, VLAN, dummy; and routes to single hosts."""
 
 import contextlib
 import errno
@@ -23,10 +23,10 @@ REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 
 
 class StackedLinks(Links):
-    """Links, with what the macvlan driver needs besides."""
+    """Links, with more methods for the macvlan driver."""
 
     def add_macvlan(self, name: str, parent: Link, mode: str, *, mac: str | None, mtu: int) -> Link:
-        """Make a macvlan on the parent, down. Raise RefusedError if kernel or parent can't."""
+        """Create a macvlan on the parent, down. Raise RefusedError if kernel or parent do not support it."""
         more = [("IFLA_LINK", parent.index), ("IFLA_MTU", mtu), *([("IFLA_ADDRESS", mac)] if mac is not None else [])]
         with _can(f"make a macvlan interface on {parent.name}", "macvlan"), _shared(parent.name, mode):
             return self._add(name, "macvlan", *more, data=("IFLA_MACVLAN_MODE", mode))
@@ -38,13 +38,13 @@ class StackedLinks(Links):
             self._set(link, ("IFLA_LINKINFO", nested(*kind)))
 
     def set_promiscuous(self, link: Link) -> None:
-        """Make the interface promiscuous. A macvlan that is up hands it on to its parent, where the kernel counts how
-        many want it."""
+        """Make the interface promiscuous. A macvlan that is up passes this on to its parent, where the kernel counts
+        the requests."""
         with explained(f"make the interface {link.name} promiscuous"):
             self._set(link, flags=IFF_PROMISC, change=IFF_PROMISC)
 
     def add_vlan(self, name: str, parent: Link, vid: int) -> Link:
-        """Make a VLAN interface, down. Raise RefusedError if kernel or parent can't."""
+        """Create a VLAN interface, down. Raise RefusedError if kernel or parent do not support it."""
         with _can(f"make a VLAN interface on {parent.name}", "8021q"):
             try:
                 return self._add(name, "vlan", ("IFLA_LINK", parent.index), data=("IFLA_VLAN_ID", vid))
@@ -56,7 +56,7 @@ class StackedLinks(Links):
                 ) from error
 
     def add_dummy(self, name: str) -> Link:
-        """Make a dummy interface, down. Raise RefusedError if the kernel can't."""
+        """Create a dummy interface, down. Raise RefusedError if the kernel does not support it."""
         with _can("make a dummy interface to stand in for a parent", "dummy"):
             return self._add(name, "dummy")
 
@@ -83,7 +83,7 @@ class StackedLinks(Links):
         }
 
     def ensure_neighbour(self, link: Link, address: IPAddress, mac: str) -> None:
-        """Say which MAC address has an IPv4 address there, so that nobody is asked."""
+        """Set the MAC address of an IPv4 neighbour, so that no ARP request is sent."""
         with explained(f"add the neighbour {address} by {link.name}"):
             message = _neighbour(link, address, ("NDA_LLADDR", mac), state=NUD_PERMANENT)
             self._netlink.change(RTM_NEWNEIGH, message, REPLACE)
@@ -121,7 +121,7 @@ def _can(what: str, module: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _shared(parent: str, mode: str) -> Iterator[None]:
-    """Explain the refusals that come from other users of the parent."""
+    """Explain refusals that are due to other users of the parent."""
     try:
         yield
     except OSError as error:
