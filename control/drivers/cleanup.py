@@ -57,7 +57,7 @@ def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
             return place is None or (place.inode != here and not is_network and identity not in movable)
 
         with contextlib.suppress(FastpathError):  # a namespace that has just gone
-            removed += [f"removed {name} in {path}: nothing wants it" for name in _remove(path, host, is_stray)]
+            removed += [f"removed {name} in {path}: nothing needs it" for name in _remove(path, host, is_stray)]
     return removed
 
 
@@ -71,7 +71,7 @@ def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[
 
     if not netns.exists(path):
         return []
-    return [f"removed {name} in {namespace}: nothing wants it" for name in _remove(path, host, is_stray)]
+    return [f"removed {name} in {namespace}: nothing needs it" for name in _remove(path, host, is_stray)]
 
 
 def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> list[str]:

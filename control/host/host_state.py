@@ -230,7 +230,7 @@ class HostState:
         """Raise ConflictError if another network has the VNI: the first one removed would take the other's segment."""
         for other in [here.network for here in self._here.values()]:
             if other.vni == network.vni and network.vni is not None and other.name != network.name:
-                raise ConflictError(f"the network {network.name} has the VNI {network.vni}, as {other.name} has")
+                raise ConflictError(f"the networks {network.name} and {other.name} both have the VNI {network.vni}")
 
     def _reconcile_endpoint(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
         with self._visits.part():  # a sandbox is left before the next one is entered

@@ -207,10 +207,10 @@ def usable_peers(
         if peer.host == host:
             continue
         if peer.vtep.version != vtep.version:
-            why = f"{peer.host} has the VTEP {peer.vtep}, which is not of the family of {vtep}: use one for all"
+            why = f"{peer.host} has the VTEP {peer.vtep}, this host {vtep}: use one address family on all hosts"
             problems.append(Problem("peer", peer.host, "family", why))
         elif peer.udp_port != udp_port:
-            why = f"{peer.host} listens on UDP port {peer.udp_port}, this host on {udp_port}: use one for all"
+            why = f"{peer.host} listens on UDP port {peer.udp_port}, this host on {udp_port}: use one port on all hosts"
             problems.append(Problem("peer", peer.host, "udp-port", why))
         elif peer.vtep == vtep:
             why = f"{peer.host} has this host's own VTEP {vtep}: give each host an address of its own"

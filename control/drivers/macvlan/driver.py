@@ -197,8 +197,8 @@ class Macvlan(HostDriver):
             self._keep(network, place or self._make_placed(network, endpoint, parent, mtu), mtu)
 
     def _find(self, links: StackedLinks, endpoint: Endpoint) -> Link | None:
-        """Return the endpoint's interface in its sandbox, by its mark, whatever it is named. Raise ConflictError
-        if the name belongs to something else."""
+        """Return the endpoint's interface in its sandbox, found by its mark under any name. Raise ConflictError if the
+        name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
         there = links.all()
         ours = next((link for link in there if link.alias == alias and link.kind == "macvlan"), None)
@@ -293,7 +293,7 @@ class Macvlan(HostDriver):
             for link in links.all():
                 if link.kind == "macvlan" and link.name.startswith(HALF_MADE) and not link.alias:
                     links.delete(link)
-                    said.append(f"removed {link.name}: it was left half made")
+                    said.append(f"removed {link.name}: it was left incomplete")
         said += cleanup.remove_links(self._host, wanted)
         said += self._shims.remove_strays(wanted, networks)
         return said + self._parents.remove_strays(networks)

@@ -94,7 +94,7 @@ class Parents:
         except BaseException:
             links.delete(made)
             raise
-        log.info("made the interface %s: VLAN %d of %s, for the network %s", name, vid, below.name, network.name)
+        log.info("created the interface %s: VLAN %d of %s, for the network %s", name, vid, below.name, network.name)
         return self._repair(links, network, options, made)
 
     def _repair(self, links: StackedLinks, network: Network, options: MacvlanOptions, link: Link) -> Link:
@@ -167,7 +167,7 @@ class Parents:
                 of = naming.parent_network(self._host, link.alias)
                 if (of is not None and of not in wanted) or _is_half_made(link, HALF_MADE, DUMMY):
                     links.delete(link)
-                    said.append(f"removed the interface {link.name}: no macvlan network wants it")
+                    said.append(f"removed the interface {link.name}: no macvlan network needs it")
         return said
 
 

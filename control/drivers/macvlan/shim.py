@@ -111,7 +111,7 @@ class Shims:
                     continue
                 if of not in names:
                     links.delete(link)
-                    said.append(f"removed {link.name}: no macvlan network wants it")
+                    said.append(f"removed {link.name}: no macvlan network needs it")
                     continue
                 here = {address for end in endpoints if end.network == of for address in _ipv4(end)}
                 for address in [to for to, _ in links.host_routes(link) if to not in here]:

@@ -259,7 +259,7 @@ class Overlay(HostDriver):
                 here = [endpoint for endpoint in wanted if endpoint.network == name]
                 said += cleanup.remove_veths(self._host, namespace, here)
             elif self._namespaces.remove_namespace(namespace, name):
-                said.append(f"removed the network namespace {namespace}: nothing wants it")
+                said.append(f"removed the network namespace {namespace}: nothing needs it")
         said += cleanup.remove_links(self._host, wanted)
         if self._gateway is not None:
             internal = {network.name for network in networks if network.internal or network.driver != "overlay"}

@@ -161,7 +161,7 @@ class GatewayBridge:
             strays = [link for link in links.all() if self._is_port(link, bridge) and link.name not in names]
             for link in strays:
                 self._delete(links, link)
-        return [f"removed {link.name} from the gateway bridge: nothing wants it" for link in strays]
+        return [f"removed {link.name} from the gateway bridge: nothing needs it" for link in strays]
 
     def _is_port(self, link: Link, bridge: Link | None) -> bool:
         if link.kind != "veth" or not link.name.startswith("fpgw"):

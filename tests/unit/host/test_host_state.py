@@ -85,7 +85,7 @@ def test_networks_that_exchange_their_vnis_find_their_way(state: HostState) -> N
     """As two that were removed and made anew, in the other order, may."""
     state.reconcile(plan("web", 256, endpoint(2)))
     state.reconcile(plan("db", 257, endpoint(3)))
-    with pytest.raises(ConflictError, match="the network web has the VNI 257, as db has"):
+    with pytest.raises(ConflictError, match="the networks web and db both have the VNI 257"):
         state.reconcile(plan("web", 257, endpoint(2)))
     assert vnis(state) == {"db": 257}
     state.reconcile(plan("db", 256, endpoint(3)))
