@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fastpath fdb` takes the words of `bridge fdb` and prints what it prints: compared with the real one."""
+"""`fastpath fdb` accepts the syntax of `bridge fdb` and prints the same output: compared with the real command."""
 
 import json
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices come and go and leave nothing; what is bad is refused in one line, and changes nothing."""
+"""Devices come and go and leave nothing; an invalid command fails with one line and changes nothing."""
 
 import json
 import os

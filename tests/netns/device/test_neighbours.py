@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers that find each other without a question being flooded: the engines know who is where."""
+"""Containers find each other without flooded ARP requests: the engines know every address."""
 
 import contextlib
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the words of `vxlan add` do to the packets in the underlay, seen by a raw socket on the far host."""
+"""The effects of `vxlan add` options on packets in the underlay, seen by a raw socket on the far host."""
 
 import ipaddress
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains and super-frames that a kernel refuses: what it takes arrives, what it doesn't is counted."""
+"""Trains and super-frames that a kernel refuses: accepted ones arrive, refused ones are counted."""
 
 import struct
 import time

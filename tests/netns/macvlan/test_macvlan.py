@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The macvlan driver: all modes behave as they should, what drifted is repaired, and nothing is left."""
+"""The macvlan driver: all modes work, drift is repaired, and nothing is left."""
 
 import pytest
 

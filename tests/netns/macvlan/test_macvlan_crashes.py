@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The macvlan driver, killed after any step: what the next process does brings all in order."""
+"""The macvlan driver is killed after any step: the next process repairs everything."""
 
 import contextlib
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A look at a namespace tells whether anything was changed, and is not misled by traffic."""
+"""The fingerprint of a namespace shows every change, and stays the same under traffic."""
 
 import json
 from collections.abc import Callable, Iterator

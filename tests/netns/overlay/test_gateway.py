@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway bridge: the way out, and no other way."""
+"""The gateway bridge is the way out, and does not connect containers with each other."""
 
 import os
 from pathlib import Path

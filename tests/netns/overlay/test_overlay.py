@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overlay driver: both layouts carry traffic, repair what drifted, and leave nothing."""
+"""The overlay driver: both layouts carry traffic, repair drift, and leave nothing."""
 
 from collections.abc import Callable
 

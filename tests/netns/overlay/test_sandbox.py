@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network namespaces by name and by path; what is none is refused."""
+"""Network namespaces by name and by path; anything else is refused."""
 
 import os
 import socket

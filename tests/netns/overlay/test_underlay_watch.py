@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which address is the VTEP's, and the news of changes."""
+"""The choice of the VTEP's address, and the notification of changes."""
 
 import asyncio
 import json

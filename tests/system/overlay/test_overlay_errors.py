@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What cannot be: one clear line, and nothing is changed."""
+"""Invalid commands: one clear line, and nothing is changed."""
 
 from collections.abc import Iterator
 

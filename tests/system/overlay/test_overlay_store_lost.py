@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that lost everything, and a host that comes back when others have what it had."""
+"""A store that lost everything, and a host that returns when others have its addresses."""
 
 import contextlib
 import signal

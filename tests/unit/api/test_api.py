@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever goes wrong, the daemon's face says it in one line of JSON."""
+"""The daemon's API reports every error in one line of JSON."""
 
 import asyncio
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Prometheus reads, by its own parsers; and that docs/metrics.md says all of it."""
+"""The metrics as Prometheus parses them; docs/metrics.md lists all of them."""
 
 import asyncio
 import dataclasses

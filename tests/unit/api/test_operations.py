@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a daemon is asked for just after another host changed the store."""
+"""Requests to a daemon just after another host changed the store."""
 
 import asyncio
 import contextlib

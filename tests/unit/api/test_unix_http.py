@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong on a control socket is said in one line."""
+"""Errors of a control socket are reported in one line."""
 
 import os
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents say is so: figures come from results, files that are named exist."""
+"""The documents are true: figures come from results, and named files exist."""
 
 import re
 import subprocess

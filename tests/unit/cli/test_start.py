@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a start loads: heavy modules only where they are needed."""
+"""The modules that a start loads: heavy ones only when they are needed."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which subnet, VNI and address comes next."""
+"""The choice of the next subnet, VNI and address."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 

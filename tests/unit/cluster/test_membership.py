@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host's key and lease, and what happens to what dead hosts had."""
+"""A host's key and lease, and the fate of the objects of dead hosts."""
 
 import asyncio
 import logging

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mirror: what a host knows of the store, also without it."""
+"""The mirror: a host's copy of the store, also while the store is away."""
 
 import asyncio
 import contextlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host committed shows in its mirror at once, however far the store's watch lags behind."""
+"""A host's commits show in its mirror at once, even if the store's watch lags behind."""
 
 import asyncio
 import contextlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks and endpoints in a store: what one host asks for, and what several get that ask at once."""
+"""Networks and endpoints in a store: requests of one host, and concurrent requests of several."""
 
 import asyncio
 from ipaddress import ip_address, ip_network

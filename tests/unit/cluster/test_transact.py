@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A transaction: what it depends on, when it is tried again, and when it gives up."""
+"""A transaction: its conditions, its retries, and its end without success."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

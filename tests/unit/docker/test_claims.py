@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses, subnets and networks that several hosts' Dockers take and give back, in whatever order."""
+"""Addresses, subnets and networks that several hosts' Dockers claim and release, in any order."""
 
 import asyncio
 import json

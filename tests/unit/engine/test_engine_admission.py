@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An engine that takes packets from known VTEPs only: who they are, and what becomes of everybody else."""
+"""An engine that accepts packets from known VTEPs only, and counts those of other senders."""
 
 import socket
 import threading

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the engine refuses: the right FastpathError, one line, and nothing half made."""
+"""The engine's refusals: the right FastpathError, one line, and nothing left incomplete."""
 
 import os
 import socket

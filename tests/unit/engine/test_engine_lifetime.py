@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One owner of a segment's lifetime, the engine: whoever holds a part of what was removed is told so, in one line."""
+"""The engine owns a segment's lifetime: use of a removed part fails with one line."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reconciler goes on, whatever it meets."""
+"""The reconciler continues after every error."""
 
 import asyncio
 import threading

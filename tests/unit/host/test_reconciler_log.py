@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps failing is tried every second, and told once."""
+"""Work that keeps failing is tried every second and logged once."""
 
 import asyncio
 import logging

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that hangs does not hang the one thread that touches the kernel."""
+"""A program that hangs does not block the thread that changes the kernel."""
 
 import ipaddress
 from pathlib import Path

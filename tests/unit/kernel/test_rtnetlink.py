@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A netlink socket: which of the kernel's answers count, and what comes of them."""
+"""A netlink socket: which of the kernel's answers count, and their results."""
 
 import errno
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sandbox is gone only if that is certain: what is gone loses its endpoints, and their addresses."""
+"""A sandbox counts as gone only if that is certain, since its endpoints and their addresses are removed then."""
 
 import errno
 import os

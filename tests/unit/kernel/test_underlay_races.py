@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces that go while somebody looks at them."""
+"""Interfaces that vanish while they are read."""
 
 import socket
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes two problems one: not their words."""
+"""Two problems are the same by their code, not by their texts."""
 
 import asyncio
 import errno

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""fastpath.toml: what is accepted, and the one line that says what is not."""
+"""fastpath.toml: accepted settings, and the one-line errors for invalid ones."""
 
 import re
 import socket

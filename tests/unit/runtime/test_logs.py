@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a line of the log looks like, in each format."""
+"""The lines of the log in each format."""
 
 import json
 import logging

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/fastpath.service: what systemd says of it, and that it agrees with the rest."""
+"""examples/fastpath.service: systemd accepts it, and it agrees with the rest."""
 
 import os
 import re

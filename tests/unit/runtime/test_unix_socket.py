@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's socket takes the place of a killed one's, and of nothing else."""
+"""The daemon's socket replaces that of a killed daemon, and nothing else."""
 
 import socket
 import stat

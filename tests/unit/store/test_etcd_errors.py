@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What gRPC says when there is no etcd; no etcd is needed to hear it."""
+"""gRPC's errors without an etcd; the tests need none."""
 
 import asyncio
 import socket

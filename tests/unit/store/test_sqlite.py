@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SQLite store beyond what every store promises: several processes, kill -9, files that are none, clocks."""
+"""The SQLite store beyond the common contract: several processes, kill -9, files that are not stores, clocks."""
 
 import asyncio
 import os

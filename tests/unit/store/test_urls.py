@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""URLs of stores: what they mean, and what a mistyped one is answered."""
+"""URLs of stores: their meaning, and the errors for mistyped ones."""
 
 import re
 from pathlib import Path
