@@ -38,7 +38,7 @@ const char *fp_event_sentence(uint32_t event) {
     return event < FP_EVENT_COUNT ? events[event].sentence : NULL;
 }
 
-// The traffic counters of a source, or NULL where it is gone.
+// The traffic counters of a source, or NULL if it is gone.
 static struct fp_traffic *traffic_of(const struct fp_context *context, fp_dest source) {
     const uint32_t index = fp_dest_index(source);
     if (fp_dest_kind(source) == FP_DEST_PORT) {

@@ -8,7 +8,7 @@
 
 #include "tables.h"
 
-// The name and the sentence of a reason or an event; NULL where there is none.
+// The name and the sentence of a reason or an event; NULL if there is none.
 const char *fp_drop_name(uint32_t drop);
 const char *fp_drop_sentence(uint32_t drop);
 const char *fp_event_name(uint32_t event);

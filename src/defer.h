@@ -42,7 +42,7 @@ void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *
 uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint32_t room);
 void fp_deferral_release(struct fp_deferral *deferral);
 
-// The thread is about to sleep: true where it may, false where frames came meanwhile. Afterwards, awake.
+// The thread is about to sleep: true if it may, false if frames came meanwhile. Afterwards, awake.
 bool fp_deferral_doze(struct fp_deferral *deferral);
 void fp_deferral_awake(struct fp_deferral *deferral);
 

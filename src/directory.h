@@ -29,7 +29,7 @@ struct fp_directory_entry {
 struct fp_directory *fp_directory_new(uint32_t entries, uint64_t seed);
 void fp_directory_free(struct fp_directory *directory);
 
-// The number of an address, or 0 where there is none.
+// The number of an address, or 0 if there is none.
 uint64_t fp_directory_get(const struct fp_directory *directory, uint32_t segment,
                           const uint8_t *ip);
 

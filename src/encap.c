@@ -7,7 +7,7 @@
 enum { ECN_MASK = 3, ECT_0 = 2, CE = 3 };
 
 uint8_t fp_encap_tos(uint8_t inner) {
-    const uint8_t ecn = inner & ECN_MASK; // 0 where the frame holds no IP packet
+    const uint8_t ecn = inner & ECN_MASK; // 0 if the frame holds no IP packet
     return ecn == CE ? ECT_0 : ecn;
 }
 

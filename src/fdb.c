@@ -134,7 +134,7 @@ void fp_fdb_lookup(const struct fp_fdb *fdb, const uint64_t *keys, uint32_t coun
 }
 
 // Count one more entry against the table and, unless it is a port's own address, against the
-// segment's share. False where there is no room.
+// segment's share. False if there is no room.
 static bool reserve(struct fp_fdb *fdb, uint32_t segment, uint64_t value) {
     if (atomic_fetch_add(&fdb->used, 1) >= fdb->entries) {
         atomic_fetch_sub(&fdb->used, 1);
@@ -269,7 +269,7 @@ static bool retire_slot(struct fp_fdb *fdb, struct slot *slot, uint64_t key, uin
     return true;
 }
 
-// Load a slot; false where it holds no live entry.
+// Load a slot; false if it holds no live entry.
 static inline bool read_slot(const struct slot *slot, uint64_t *key, uint64_t *value) {
     *key = load(&slot->key);
     *value = load(&slot->value);

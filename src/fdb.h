@@ -79,7 +79,7 @@ static inline uint64_t fp_fdb_key(uint32_t segment, uint64_t mac) {
 }
 
 // Look up `count` keys (at most FP_BURST) at once: the cache misses overlap. values[i].dest has kind
-// FP_DEST_NONE where there is no entry.
+// FP_DEST_NONE if there is no entry.
 void fp_fdb_lookup(const struct fp_fdb *fdb, const uint64_t *keys, uint32_t count,
                    struct fp_fdb_value *values);
 

@@ -55,7 +55,7 @@ struct fp_frame {
     uint32_t bytes; // the length of all those together
     fp_dest source; // set at entry
     fp_dest target; // set by the forwarder
-    uint32_t vni; // of the packet it came in; 0 where it came from a port
+    uint32_t vni; // of the packet it came in; 0 if it came from a port
     struct fp_segment *segment;
 
     // What the virtio-net header says (Virtio 1.2 section 5.1.6), in host byte order.
@@ -72,7 +72,7 @@ struct fp_frame {
     struct fp_flow flow;
 };
 
-// The `size` bytes at `offset` of the frame, or NULL where the frame ends before them.
+// The `size` bytes at `offset` of the frame, or NULL if the frame ends before them.
 static inline uint8_t *fp_frame_at(const struct fp_frame *frame, uint32_t offset, uint32_t size) {
     if (offset > frame->length || size > frame->length - offset)
         return NULL;

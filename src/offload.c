@@ -70,7 +70,7 @@ bool fp_offload_measure(struct fp_frame *frame) {
     return true;
 }
 
-// The segment size of a TCP packet that is larger than `mtu`, or 0 where it is not one.
+// The segment size of a TCP packet that is larger than `mtu`, or 0 if it is not one.
 static uint16_t segment_size(const struct fp_frame *frame, uint32_t mtu) {
     const struct fp_flow *flow = &frame->flow;
     if (flow->protocol != FP_PROTOCOL_TCP || flow->end - flow->network <= mtu)

@@ -24,10 +24,10 @@ bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu);
 // behind a super-frame's IP packet is cut off. False: gso_type and gso_size contradict the headers.
 bool fp_offload_measure(struct fp_frame *frame);
 
-// The gso_type that belongs to a super-frame's headers; 0 where they can't be those of one.
+// The gso_type that belongs to a super-frame's headers; 0 if they can't be those of one.
 uint8_t fp_offload_gso_type(const struct fp_frame *frame);
 
-// The bytes in front of the payload of a TCP or UDP packet, from the Ethernet header on; 0 where its
+// The bytes in front of the payload of a TCP or UDP packet, from the Ethernet header on; 0 if its
 // headers are cut off.
 uint32_t fp_offload_headers(const struct fp_frame *frame);
 
@@ -35,13 +35,13 @@ uint32_t fp_offload_headers(const struct fp_frame *frame);
 // points outside of the frame.
 bool fp_offload_complete(struct fp_frame *frame);
 
-// The offset of the checksum field from the transport header, and 0 where there is none: neither TCP
+// The offset of the checksum field from the transport header, and 0 if there is none: neither TCP
 // nor UDP, or cut off.
 uint16_t fp_offload_checksum_field(const struct fp_flow *flow);
 
 // A packet from the underlay whose TCP or UDP checksum equals its pseudo-header's sum was never
 // finished by its sender (a kernel on the same machine, behind a veth). Notes that in `frame`;
-// returns true where it did. One finished checksum in 65,536 looks the same, which does no harm: the
+// returns true if it did. One finished checksum in 65,536 looks the same, which does no harm: the
 // port's kernel then takes the packet as verified.
 bool fp_offload_infer(struct fp_frame *frame);
 

@@ -62,7 +62,7 @@ uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_addre
 uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *address,
                         uint32_t limit);
 
-// The remote at an index, or NULL where there is none.
+// The remote at an index, or NULL if there is none.
 struct fp_remote *fp_remotes_get(const struct fp_remotes *remotes, uint32_t index);
 
 // Owner only: take a remote out of service, and (later, see above) free its place.

@@ -26,7 +26,7 @@ struct fp_ring {
 struct fp_ring *fp_ring_new(uint64_t size);
 void fp_ring_free(struct fp_ring *ring);
 
-// Producer: `size` bytes, aligned to 16, for the next entry; NULL where there is no room now. An entry of
+// Producer: `size` bytes, aligned to 16, for the next entry; NULL if there is no room now. An entry of
 // more than half of the ring may never find room.
 void *fp_ring_reserve(struct fp_ring *ring, uint32_t size);
 // Producer: let the consumer see what was reserved.
