@@ -112,7 +112,7 @@ class Follower:
         self._calls.cluster.avoid(member)
         if stale(error):
             self._calls.forget(metadata)
-            return UnavailableError("etcd wants the password anew")
+            return UnavailableError("etcd wants the password again")
         return self._calls.explained(error, member)
 
 
