@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fastpath.control.kernel import syscalls as calls
-from fastpath.control.kernel.visit import OWN, Visit, Worker, open_namespace
+from fastpath.control.kernel.visit import OWN, NamespaceThread, Visit, open_namespace
 from fastpath.control.model.objects import Sandbox
 from fastpath.errors import ConflictError, UsageError
 
@@ -81,7 +81,7 @@ def ensure_namespace(name: str, prepare: Callable[[], object]) -> Sandbox:
         return resolve(name)
     except UsageError:
         pass
-    with Worker(str(path), calls.new_namespace) as worker:
+    with NamespaceThread(str(path), calls.new_namespace) as worker:
         worker.run(prepare)
         worker.run(lambda: _name_this(path))
     return resolve(name)

@@ -50,7 +50,7 @@ def open_namespace(path: str) -> int:
     raise UsageError(f'"{path}" is not a network namespace: see `ip netns`')
 
 
-class Worker:
+class NamespaceThread:
     """A thread of its own in a network namespace. `path` is the namespace's name in errors."""
 
     def __init__(self, path: str, enter: Callable[[], None]) -> None:
@@ -92,7 +92,7 @@ class Visit:
             inode = os.fstat(self.fd).st_ino
             if isinstance(where, Sandbox) and where.inode != inode:
                 raise _another(where)
-            self._worker = stack.enter_context(Worker(path, partial(syscalls.enter_namespace, self.fd)))
+            self._worker = stack.enter_context(NamespaceThread(path, partial(syscalls.enter_namespace, self.fd)))
             self.netlink = stack.enter_context(self._worker.run(Rtnetlink))
             self.links = StackedLinks(self.netlink)
             self.sandbox = Sandbox(path=path, inode=inode, cookie=_cookie(self.netlink.socket))

@@ -21,9 +21,9 @@ from tests.support.hosts.overlay_lab import MTU, daemons, endpoint, network
 def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often a namespace was entered, and a netlink socket opened."""
     counts: Counter[str] = Counter()
-    enter, connect = visit.Worker.__init__, Rtnetlink.__init__
+    enter, connect = visit.NamespaceThread.__init__, Rtnetlink.__init__
 
-    def entering(worker: visit.Worker, path: str, *rest: object) -> None:
+    def entering(worker: visit.NamespaceThread, path: str, *rest: object) -> None:
         counts[path] += 1
         enter(worker, path, *rest)  # type: ignore[arg-type]
 
@@ -31,7 +31,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         counts["sockets"] += 1
         connect(netlink)
 
-    monkeypatch.setattr(visit.Worker, "__init__", entering)
+    monkeypatch.setattr(visit.NamespaceThread, "__init__", entering)
     monkeypatch.setattr(Rtnetlink, "__init__", connecting)
     return counts
 
