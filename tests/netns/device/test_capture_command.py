@@ -14,6 +14,7 @@ from scapy.packet import Packet
 from scapy.utils import rdpcap
 
 from tests.support.hosts.hosts import FASTPATH, Lab, Namespace, listening, wait_for
+from tests.support.pausing import pause
 
 Process = subprocess.Popen[str]
 FULL = "fastpath: there are 4 captures already, which is the limit: end one first\n"
@@ -144,7 +145,7 @@ def test_a_killed_reader_s_capture_is_over(pair: Lab, tmp_path: Path) -> None:
 def test_a_reader_that_stops_reading_misses_frames_and_holds_up_nothing(pair: Lab, tmp_path: Path) -> None:
     path = tmp_path / "slow.pcapng"
     process = start(pair.hosts[0], "-w", str(path))
-    process.send_signal(signal.SIGSTOP)
+    pause(process.pid)
     server = pair.containers[1].spawn("iperf3", "-s", "-1")
     wait_for(partial(listening, pair.containers[1], 5201), "iperf3 listens")
     done = pair.containers[0].run("iperf3", "-c", "10.9.0.2", "-n", "100M")

@@ -27,6 +27,7 @@ from typing import Any, Self
 import pytest
 
 from fastpath.control.store.etcd import calls
+from tests.support import pausing
 from tests.support.hosts.hosts import Namespace, wait_for
 from tests.support.ports import free_tcp_port
 from tests.support.servers.certificates import Certificates
@@ -152,7 +153,7 @@ class Etcd:
     def pause(self) -> None:
         """It keeps its connections, and does nothing any more."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        pausing.pause(self._process.pid)
 
     def resume(self) -> None:
         """Undo `pause`."""

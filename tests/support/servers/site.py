@@ -19,6 +19,7 @@ from fastpath.control.api.client import DaemonClient
 from fastpath.control.model.objects import Endpoint
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate, NetworkInfo, Status
 from fastpath.errors import FastpathError
+from tests.support import pausing
 from tests.support.hosts.hosts import DEADLINE_S, FASTPATH, Lab, Namespace, ip, namespaces, wait_for
 
 # Short, so that tests need not wait; a host is forgotten 5 s after its lease.
@@ -98,6 +99,11 @@ class HostDaemon:
         """Send it a signal."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def pause(self) -> None:
+        """Stop it until SIGCONT."""
+        assert self.process is not None
+        pausing.pause(self.process.pid)
 
     def kill(self) -> None:
         """kill -9"""

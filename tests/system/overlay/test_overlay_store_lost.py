@@ -52,7 +52,7 @@ def test_a_host_that_was_away_gives_up_what_others_have_now(tmp_path: Path) -> N
         h1.network("web", subnets=["10.9.0.0/24"])
         h1.join(c1, "web", addresses=["10.9.0.7"])
         h3.join(c3, "web")
-        h1.send_signal(signal.SIGSTOP)  # longer than its lease and the grace time
+        h1.pause()  # longer than its lease and the grace time
 
         def join() -> Endpoint | None:
             with contextlib.suppress(FastpathError):
