@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stop a process for a while, for certain.
 
-SIGSTOP is only on its way when kill(2) returns: on a busy machine the threads of the process go on for a moment, and may
-answer what should find nobody.
+SIGSTOP is only on its way when kill(2) returns: on a busy machine the threads of the process go on for a moment, and
+may answer what should find nobody.
 """
 
 import os

@@ -29,10 +29,14 @@ def two(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
+# TCP waits twice as long after each attempt in vain: after two restarts of 20 s on a busy machine, nearly a minute.
+PATIENCE_S = 300
+
+
 def listener(where: base.Namespace, address: str) -> socket.socket:
     def make() -> socket.socket:
         sock = socket.create_server((address, 5000))
-        sock.settimeout(60)
+        sock.settimeout(PATIENCE_S)
         return sock
 
     return where.inside(make)
@@ -43,9 +47,9 @@ class Stream:
 
     def __init__(self, frm: base.Namespace, to: base.Namespace, address: str) -> None:
         server = listener(to, address)
-        self._out = frm.inside(lambda: socket.create_connection((address, 5000), 60))
+        self._out = frm.inside(lambda: socket.create_connection((address, 5000), PATIENCE_S))
         self._in = server.accept()[0]
-        self._in.settimeout(60)
+        self._in.settimeout(PATIENCE_S)
         server.close()
         self._sent, self._received = hashlib.sha256(), hashlib.sha256()
         self.bytes = 0
@@ -69,7 +73,7 @@ class Stream:
     def flows(self) -> None:
         """Wait until more arrives."""
         before = self.bytes
-        wait_for(lambda: self.bytes > before + (1 << 20), "more arrives")
+        wait_for(lambda: self.bytes > before + (1 << 20), "more arrives", PATIENCE_S)
 
     def end(self) -> None:
         """All that was sent has to arrive."""
