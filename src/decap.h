@@ -18,10 +18,14 @@
 uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint32_t length,
                        uint32_t size);
 
-// In: `frame->data` and `length` are a UDP payload of any content, `outer_tos` its TOS or traffic
-// class, `gso_size` the segment size where it holds a super-frame, else 0. Out, with FP_DROP_NONE: the inner frame, its VNI, segment and flow, its congestion mark
-// corrected, an unfinished checksum noted, measured (fp_offload_measure). Otherwise the reason to discard it (vni and segment are
-// set where they are known). `strict`: set reserved bits are a reason, not only an event.
+// Check a packet and strip its headers.
+//
+// In: `frame->data` and `length` are a UDP payload of any content. `outer_tos` is the packet's TOS or
+// traffic class. `gso_size` is the segment size of a super-frame, else 0.
+// Out, with FP_DROP_NONE: the inner frame with its VNI, segment and flow. Its congestion mark is
+// corrected, an unfinished checksum is noted, and it is measured (fp_offload_measure).
+// Out, otherwise: the reason to discard it; VNI and segment are set if they are known.
+// `strict`: a reserved bit that is set is a reason to discard, not only an event.
 enum fp_drop fp_decap(const struct fp_context *context, struct fp_frame *frame, bool strict);
 
 #endif
