@@ -59,7 +59,7 @@ class Sockets:
     def ensure(self, network: Network, namespace: Sandbox) -> None:
         """Listen in this namespace, if not done yet. Raise RefusedError."""
         there = self._opened.get(network.name)
-        if there is not None and (there.network, there.namespace) == (network, namespace):
+        if there is not None and (there.network.fixed(), there.namespace) == (network.fixed(), namespace):
             return
         if there is not None:
             self.remove(network.name)

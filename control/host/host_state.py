@@ -212,7 +212,7 @@ class HostState:
     def _ensure_network(self, plan: NetworkPlan) -> _Here:
         name = plan.network.name
         here = self._here.get(name)
-        if here is not None and here.network != plan.network:
+        if here is not None and here.network.fixed() != plan.network.fixed():
             log.warning("the network %s was changed in the store: creating it again here", name)
             self.remove_network(name)
             here = None
@@ -223,7 +223,7 @@ class HostState:
             here = self._here[name] = _Here(plan.network, NetworkSync(segment) if segment is not None else None)
         if here.ensured:  # containers come first, and a host may have hundreds of networks
             driver.ensure_resolver(plan.network, plan.mtu)
-        here.ensured = True
+        here.ensured, here.network = True, plan.network
         return here
 
     def _check_vni(self, network: Network) -> None:

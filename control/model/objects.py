@@ -13,6 +13,7 @@ from fastpath.control.model.choices import Driver, Layout
 from fastpath.control.model.hostnames import MAX_NAMES, hostname
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # as in Docker's overlay; below 256 they are fastpath's own
+MAX_ALLOWED = 64  # further addresses of one endpoint; with its claims they are one commit (store/checks.py)
 MIN_MTU_V6 = 1280  # RFC 8200; with less, the kernel switches IPv6 off on an interface
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
 
@@ -70,6 +71,7 @@ Mac = Annotated[str, AfterValidator(_mac)]
 Vtep = Annotated[IPAddress, AfterValidator(_vtep)]
 Manager = Literal["docker"]
 Vni = Annotated[int, Field(ge=MIN_VNI, le=MAX_VNI)]
+Addresses = Annotated[tuple[Annotated[IPInterface, AfterValidator(_of_one_host)], ...], AfterValidator(_each_once)]
 Mtu = Annotated[int, Field(ge=68, le=65521)]
 
 
@@ -114,6 +116,12 @@ class Network(Stored):
     """The program that created the network, and removes it with the last host that uses it; None: any user."""
     kept: tuple[IPAddress, ...] = ()
     """Addresses that an endpoint gets on request only: those of routers and the like (Docker's --aux-address)."""
+    port_security: bool = True
+    """Whether an endpoint sends only from its own MAC address and addresses, and those in `allowed`."""
+
+    def fixed(self) -> "Network":
+        """Return the network without what may change while it has endpoints: a host need not create it again."""
+        return self.model_copy(update={"mtu": None, "port_security": True})
 
 
 class Sandbox(Stored):
@@ -140,17 +148,15 @@ class Endpoint(Stored):
     network: Name
     host: Name
     mac: Mac
-    addresses: Annotated[
-        tuple[Annotated[IPInterface, AfterValidator(_of_one_host)], ...],
-        Field(min_length=1, max_length=16),
-        AfterValidator(_each_once),
-    ]
+    addresses: Annotated[Addresses, Field(min_length=1, max_length=16)]
     sandbox: Sandbox
     ifname: Annotated[str, AfterValidator(_ifname)] = "eth0"
     state: Literal["joining", "ready", "leaving"] = "joining"
     manager: Manager | None = None
     names: Annotated[tuple[Hostname, ...], Field(max_length=MAX_NAMES)] = ()
     """Names by which other containers find it, in lower case; the first one answers reverse lookups."""
+    allowed: Annotated[Addresses, Field(max_length=MAX_ALLOWED)] = ()
+    """Further addresses from which it may send: those that move (VRRP, a floating address). Nobody else gets them."""
 
 
 class Peer(Stored):

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,17 @@ def test_networks_that_exchange_their_vnis_find_their_way(state: HostState) -> N
     assert vnis(state) == {"db": 256, "web": 257}
     state.remove_network("db")
     assert state.reconcile(plan("web", 257, endpoint(2), endpoint(4, "h2"))).failed == {}
+
+
+def test_other_settings_are_no_reason_to_create_interfaces_again(state: HostState, driver: MemoryDriver) -> None:
+    before = plan("web", 256, endpoint(2))
+    state.reconcile(before)
+    port = driver.ports[endpoint(2).id]
+    network = before.network.model_copy(update={"mtu": 1300, "port_security": False})
+    assert state.reconcile(replace(before, network=network, mtu=1300)).failed == {}
+    assert driver.ports[endpoint(2).id] is port
+    state.reconcile(replace(before, network=network.model_copy(update={"layout": "bridge"})))
+    assert driver.ports[endpoint(2).id] is not port
 
 
 def test_one_endpoint_that_fails_is_not_in_the_way_of_the_others(state: HostState, driver: MemoryDriver) -> None:
