@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One phase of the test run: a command, or pytest on a part of the tests."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +39,7 @@ class Result:
     phase: Phase
     status: int
     seconds: float
+    cpu: float  # seconds of processors, of all processes that were waited for
     record: Record | None = None
     failed: list[str] = field(default_factory=list)
     flaky: list[str] = field(default_factory=list)  # failed, and passed when run once more
@@ -93,10 +96,11 @@ class Runner:
         start = time.monotonic()
         command = self._pytest(phase, record, *phase.tests, workers=phase.workers) if phase.tests else phase.command
         with self.log(phase).open("wb") as log:
-            status = self._call(replace(phase, folder=Path.cwd(), environment={}), phase.prepare, log)
+            status, cpu = self._call(replace(phase, folder=Path.cwd(), environment={}), phase.prepare, log)
             if status == 0:
-                status = self._call(phase, command, log)
-        result = Result(phase, status, time.monotonic() - start, Record.read(record))
+                status, more = self._call(phase, command, log)
+                cpu += more
+        result = Result(phase, status, time.monotonic() - start, cpu, Record.read(record))
         if result.record is not None:
             result.failed = list(result.record.failed)
         return result
@@ -116,7 +120,8 @@ class Runner:
         """End what runs."""
         self.ended = True
         for process in list(self._running):
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)  # terminate() could take the status that `_call` waits for
 
     @staticmethod
     def _pytest(phase: Phase, record: Path, *arguments: str, workers: int) -> list[str]:
@@ -126,12 +131,12 @@ class Runner:
             command += ["-n", str(workers), "--dist", "loadscope"]
         return [*command, *arguments]
 
-    def _call(self, phase: Phase, command: Sequence[str], log: IO[bytes]) -> int:
-        """Run a command as the phase says; its exit status."""
+    def _call(self, phase: Phase, command: Sequence[str], log: IO[bytes]) -> tuple[int, float]:
+        """Run a command as the phase says; its exit status, and the seconds of processors that it used."""
         if not command:
-            return 0
+            return 0, 0.0
         if self.ended:
-            return ENDED
+            return ENDED, 0.0
         process = subprocess.Popen(
             ["nice", "-n", str(phase.niceness), *command],
             cwd=phase.folder,
@@ -142,6 +147,8 @@ class Runner:
         )
         self._running.add(process)
         try:
-            return process.wait()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, used.ru_utime + used.ru_stime
         finally:
             self._running.discard(process)

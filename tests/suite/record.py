@@ -2,7 +2,8 @@
 """A pytest plugin that writes down how each test ended: `-p tests.suite.record --record FILE`."""
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Generator, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -23,11 +24,28 @@ class Record:
     skipped: dict[str, str] = field(default_factory=dict)  # and why
     broken: list[str] = field(default_factory=list)  # files that can't be collected
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)  # seconds of processors, of what the tests started as well
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
         """Return what a run wrote, or None where it did not come to its end."""
         return cls(**json.loads(file.read_text())) if file.exists() else None
+
+
+class Meter:
+    """Adds to each report what the test's process and its children that ended used of the processors."""
+
+    def __init__(self) -> None:
+        self._before = _cpu()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Count since the report before."""
+        report = yield
+        now = _cpu()
+        report.user_properties.append(("cpu", now - self._before))
+        self._before = now
+        return report
 
 
 class Recorder:
@@ -41,7 +59,9 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep a test's time, and the worst outcome of its set-up, call and teardown."""
         name = report.nodeid
+        cpu = sum(spent for kind, spent in report.user_properties if kind == "cpu" and isinstance(spent, float))
         self._record.seconds[name] = self._record.seconds.get(name, 0.0) + report.duration
+        self._record.cpu[name] = self._record.cpu.get(name, 0.0) + cpu
         outcome = "crashed" if report.when == CRASHED else str(report.outcome)
         if outcome == "skipped":
             self._record.skipped[name] = _reason(report)
@@ -67,6 +87,10 @@ class Recorder:
         return [name for name, found in self._outcomes.items() if found == outcome]
 
 
+def _cpu() -> float:
+    return sum(os.times()[:4])
+
+
 def _reason(report: pytest.TestReport) -> str:
     why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     return str(why).removeprefix("Skipped: ")
@@ -80,7 +104,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Record where asked to; of the processes of pytest-xdist only in the one that hears all reports."""
     file = config.getoption("--record")
-    if file is not None and not hasattr(config, "workerinput"):
+    if file is None:
+        return
+    config.pluginmanager.register(Meter())
+    if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(file))
 
 

@@ -2,6 +2,7 @@
 """What is said at the end of a test run."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 from tests.suite.phase import Result
 from tests.suite.record import reasons
@@ -11,7 +12,7 @@ def lines(results: Sequence[Result], seconds: float) -> Iterator[str]:
     """A line for each phase, why tests were skipped, what failed, what is flaky, and the sum."""
     width = max((len(result.phase.name) for result in results), default=0)
     for result in results:
-        yield f"{result.phase.name:<{width}}  {result.seconds:5.0f} s  {result.summary}"
+        yield f"{result.phase.name:<{width}}  {result.seconds:5.0f} s  {result.cpu:5.0f} s of CPU  {result.summary}"
     records = [result.record for result in results if result.record is not None]
     for reason, count in sorted(reasons(records).items()):
         yield f"skipped, {count}: {reason}"
@@ -29,16 +30,15 @@ def lines(results: Sequence[Result], seconds: float) -> Iterator[str]:
         (sum(len(result.failed) for result in results) + sum(len(record.crashed) for record in records), "failed"),
         (sum(len(record.skipped) for record in records), "skipped"),
     ]
-    yield f"{', '.join(f'{count} {what}' for count, what in counts)} in {seconds:.0f} s"
+    cpu = sum(result.cpu for result in results)
+    yield f"{', '.join(f'{count} {what}' for count, what in counts)} in {seconds:.0f} s, with {cpu:.0f} s of CPU"
 
 
 def slowest(results: Sequence[Result], count: int) -> Iterator[str]:
-    """The tests that took longest, set-up and teardown included."""
-    found = [
-        (seconds, f"{result.phase.name} {name}")
-        for result in results
-        if result.record is not None
-        for name, seconds in result.record.seconds.items()
-    ]
-    for seconds, name in sorted(found, reverse=True)[:count]:
-        yield f"{seconds:7.1f} s  {name}"
+    """The tests that took longest, then those that computed most, set-up and teardown included."""
+    records = [(result.phase.name, result.record) for result in results if result.record is not None]
+    took = [(f"{phase} {test}", spent) for phase, record in records for test, spent in record.seconds.items()]
+    computed = [(f"{phase} {test}", spent) for phase, record in records for test, spent in record.cpu.items()]
+    for unit, tests in (("s", took), ("s of CPU", computed)):
+        for name, spent in sorted(tests, key=itemgetter(1), reverse=True)[:count]:
+            yield f"{spent:7.1f} {unit}  {name}"

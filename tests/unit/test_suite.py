@@ -45,6 +45,18 @@ def test_crashes():
     os._exit(3)
 """
 
+CPU_S = 0.5
+COMPUTING = f"""
+import subprocess, sys, time
+
+def test_sleeps():
+    time.sleep({CPU_S})
+
+def test_computes():
+    child = "import time\\nwhile time.process_time() < {CPU_S}: pass"
+    subprocess.run([sys.executable, "-c", child], check=True)
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -69,7 +81,7 @@ def run(project: Path, *phases: Phase, repeat: bool = True) -> tuple[bool, list[
 
 def last(said: list[str]) -> str:
     """The sum, without its time."""
-    return said[-1].rpartition(" in ")[0]
+    return said[-1].partition(" in ")[0]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -127,9 +139,9 @@ def test_a_command_passes_or_fails_by_its_exit_status(project: Path, capfd: pyte
     )
     assert not passed
     assert [" ".join(line.split()) for line in said[:3]] == [
-        "good 0 s passed",
-        "bad 0 s FAILED with exit status 7",
-        "unready 0 s FAILED with exit status 1",
+        "good 0 s 0 s of CPU passed",
+        "bad 0 s 0 s of CPU FAILED with exit status 7",
+        "unready 0 s 0 s of CPU FAILED with exit status 1",
     ]
     assert said[3] == "phases that failed: bad, unready"
     out = capfd.readouterr().out
@@ -137,12 +149,18 @@ def test_a_command_passes_or_fails_by_its_exit_status(project: Path, capfd: pyte
     assert "badly\n" in out
 
 
-def test_the_slowest_tests_are_listed(project: Path) -> None:
-    _, said = lanes.run([[phase(project, "-k", "passes or always")]], project / "logs", durations=True)
-    assert {line.partition(" s  ")[2] for line in said[:2]} == {
-        "some test_it.py::test_passes",
-        "some test_it.py::test_fails_always",
-    }
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_slowest_tests_are_listed_and_those_that_compute_most(project: Path, workers: int) -> None:
+    (project / "test_cpu.py").write_text(COMPUTING)
+    computing = phase(project, "-k", "passes or sleeps or computes", workers=workers)
+    _, said = lanes.run([[computing]], project / "logs", durations=True)
+    slowest = [line.split() for line in said[:6]]
+    assert {words[-1].partition("::")[2] for words in slowest[:3]} == {"test_passes", "test_sleeps", "test_computes"}
+    computed = {words[-1].partition("::")[2]: float(words[0]) for words in slowest[3:]}
+    assert computed["test_computes"] >= CPU_S
+    assert computed["test_sleeps"] < CPU_S
+    used = said[-1].rpartition("with ")[2].split()
+    assert float(used[0]) >= round(CPU_S)
 
 
 def test_an_unknown_set_of_phases_is_refused() -> None:
