@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our nftables table, which is replaced as a whole, so that there is nothing to compare; and the chain that Docker
-keeps for others, in which we avoid a drop of Docker's."""
+"""nftables, by the program nft: a table is replaced as a whole in one transaction. And the rules for outbound traffic of
+containers, with the chain that Docker keeps for others, in which we avoid a drop of Docker's."""
 
 import ipaddress
+import json
 import subprocess
+from typing import Any
 
 from fastpath.errors import RefusedError
 
@@ -13,9 +15,6 @@ _DOCKERS = "DOCKER-USER"  # Docker's chain before its drops
 
 # An accept here does not undo a drop in another table (docs/overlay.md: hosts that forward nothing by default).
 _RULES = """\
-add table {table}
-delete table {table}
-table {table} {{
     chain forward {{
         type filter hook forward priority filter; policy accept;
         iifname "{bridge}" oifname "{bridge}" drop comment "containers meet in their networks, not here"
@@ -27,13 +26,12 @@ table {table} {{
         type nat hook postrouting priority srcnat; policy accept;
         ip saddr {network} oifname != "{bridge}" masquerade
     }}
-}}
 """
 
 
 def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
     """Give outbound packets of containers behind the bridge the host's address. Raise RefusedError."""
-    _nft(_RULES.format(table=TABLE, bridge=bridge, network=network))
+    replace(TABLE, _RULES.format(bridge=bridge, network=network))
     if _iptables("-S", _DOCKERS):
         for way in ("-i", "-o"):
             rule = (_DOCKERS, way, bridge, "-j", "ACCEPT")
@@ -43,7 +41,7 @@ def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
 
 def remove(bridge: str) -> None:
     """Remove all rules, if there are any."""
-    _nft(f"add table {TABLE}\ndelete table {TABLE}\n")
+    delete(TABLE)
     if _iptables("-S", _DOCKERS):
         for way in ("-i", "-o"):
             _iptables("-D", _DOCKERS, way, bridge, "-j", "ACCEPT")
@@ -59,15 +57,69 @@ def _iptables(*words: str) -> bool:
         return False
 
 
-def _nft(commands: str) -> None:
+def replace(table: str, body: str) -> None:
+    """Make a table, such as "inet NAME", consist of `body`, in one transaction. Raise RefusedError."""
+    run(f"{_deleted(table)}table {table} {{\n{body}\n}}\n", table)
+
+
+def delete(table: str) -> None:
+    """Delete a table. No error if there is none. Raise RefusedError."""
+    run(_deleted(table), table)
+
+
+def _deleted(table: str) -> str:
+    return f"add table {table}\ndelete table {table}\n"  # deleting what does not exist would fail
+
+
+def listing(table: str) -> list[dict[str, Any]]:
+    """Return what a table consists of, in the words of libnftables-json(5): without handles, counts, and elements that
+    packets add to sets. An empty list: there is no such table. Raise RefusedError."""
+    return [_lasting(each) for each in objects(table)]
+
+
+def objects(table: str) -> list[dict[str, Any]]:
+    """Return what a table consists of, in the words of libnftables-json(5). An empty list: there is no such table.
+    Raise RefusedError."""
+    done = _nft(["-j", "list", "table", *table.split()], "", table)
+    if "No such file or directory" in done.stderr:
+        return []
+    _check(done, table)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["nftables"]
+    return [each for each in found if "metainfo" not in each]
+
+
+_PASSING = {"handle", "packets", "bytes", "expires", "used"}
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_lasting(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    passing = _PASSING | ({"elem"} if {"dynamic", "timeout"} & set(value.get("flags", ())) else set())
+    return {key: _lasting(each) for key, each in value.items() if key not in passing}
+
+
+def run(commands: str, what: str) -> None:
+    """Run nft's commands in one transaction. Raise RefusedError, which names `what`."""
+    _check(_nft(["-f", "-"], commands, what), what)
+
+
+def _nft(words: list[str], commands: str, what: str) -> subprocess.CompletedProcess[str]:
+    command = ["nft", *words]
     try:
-        done = subprocess.run(
-            ["nft", "-f", "-"], input=commands, capture_output=True, text=True, check=False, timeout=PATIENCE_S
-        )
+        return subprocess.run(command, input=commands, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     except subprocess.TimeoutExpired as error:
-        raise RefusedError(f"nft did not take the rules for outbound traffic within {PATIENCE_S} s") from error
-    except FileNotFoundError as error:
-        raise RefusedError("the program nft is missing: install nftables, or switch the gateway off") from error
+        raise RefusedError(f"nft did not take the rules of {what} within {PATIENCE_S} s") from error
+    except OSError as error:
+        why = "is missing: install nftables" if isinstance(error, FileNotFoundError) else f"fails: {error.strerror}"
+        raise RefusedError(f"the program nft {why}") from error
+
+
+def _check(done: subprocess.CompletedProcess[str], what: str) -> None:
     if done.returncode != 0:
-        reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise RefusedError(f"nft refused the rules for outbound traffic: {reason[0]}")
+        first = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[0]
+        reason = first.rpartition("Error: ")[2]
+        if "Operation not permitted" in reason:
+            reason = "no permission (CAP_NET_ADMIN)"
+        raise RefusedError(f"nft refused the rules of {what}: {reason}")

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper of our nftables tables: it puts back at once what somebody else changes in them.
+
+It listens to the kernel's notifications. A transaction that touched a table of ours and was not our own leads to one
+transaction that replaces the table by the wanted one. No table of others is read or written. The keeper has a thread of
+its own, and needs neither the event loop nor the store; it sleeps while nobody changes nftables.
+
+How it recognises its own changes: the notifications of a transaction are there when `nft` returns, and the keeper reads
+them then. If one transaction touched the table meanwhile, it was its own. If there were more, it replaces the table
+again.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from fastpath.control.kernel import nftables
+from fastpath.control.kernel.nft_events import NftEvents
+from fastpath.errors import FastpathError, RefusedError
+
+log = logging.getLogger("fastpath")
+
+RETRY_S = 10.0  # after a refusal
+OFTEN, WITHIN_S = 200, 60.0  # restored so often within this time: somebody fights for the table
+PAUSE_S = 0.5  # between two restorations in a fight
+
+
+@dataclass
+class _Kept:
+    """A table that is kept: the wanted body, and what has to be done for it."""
+
+    body: str
+    due: float | None = 0.0  # when to do it; None: the table is as wanted
+    replace: bool = True  # do it by replacing the table; else by `commands`
+    commands: list[str] = field(default_factory=list)
+    unsure: bool = False  # notifications were lost: somebody may have changed the table
+    listing: object = None  # the table as it is wanted, in nft's words; None: unknown
+    waiting: list[Future[None]] = field(default_factory=list)
+    problem: str | None = None
+    disturbed: float | None = None  # when a change of somebody else was noticed
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=OFTEN))  # of restorations
+    restored: int = 0
+
+    def disturb(self, now: float) -> None:
+        """Note that somebody else changed the table."""
+        self.replace = True
+        if self.disturbed is None:
+            self.disturbed = now
+        if self.due is None:
+            self.due = now + (PAUSE_S if self.contested(now) else 0.0)
+
+    def contested(self, now: float) -> bool:
+        """Return whether somebody fights for the table."""
+        return len(self.times) == OFTEN and now - self.times[0] < WITHIN_S
+
+
+class Keeper:
+    """Keeps tables of the network namespace of the thread that makes it, until it is closed; they stay then. Methods
+    may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: dict[str, _Kept] = {}
+        self._released: list[tuple[str, Future[None]]] = []
+        self._closing = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._events: NftEvents | None = None
+        self._deaf: str | None = None
+        try:
+            self._events = NftEvents()
+        except OSError as error:
+            self._deaf = f"the kernel does not report changes of nftables ({error.strerror})"
+        self._thread = threading.Thread(target=self._run, name="fastpath-keeper", daemon=True)
+        self._thread.start()
+
+    def keep(self, table: str, body: str, change: str | None = None) -> None:
+        """Make `table`, such as "inet NAME", consist of `body` in one transaction, and keep it so. `change` has
+        commands that turn the body that was wanted before into this one, to keep counters. Raise RefusedError if nft
+        refuses; the keeper tries again from time to time."""
+        self.keep_soon(table, body, change).result()
+
+    def keep_soon(self, table: str, body: str, change: str | None = None) -> Future[None]:
+        """Do the same, without waiting. `problems` has what nft refuses."""
+        done: Future[None] = Future()
+        with self._lock:
+            kept = self._tables.get(table)
+            if kept is None:
+                kept = self._tables[table] = _Kept(body)
+            elif kept.body == body and kept.due is None and kept.problem is None:
+                done.set_result(None)
+                return done
+            elif change is None or kept.problem is not None:
+                kept.replace = True
+            else:
+                kept.commands.append(change)
+            kept.body, kept.due = body, 0.0
+            kept.waiting.append(done)
+        os.eventfd_write(self._wake, 1)
+        return done
+
+    def release(self, table: str) -> None:
+        """Delete a table, and keep it no longer. No error if there is none. Raise RefusedError."""
+        done: Future[None] = Future()
+        with self._lock:
+            self._tables.pop(table, None)
+            self._released.append((table, done))
+        os.eventfd_write(self._wake, 1)
+        done.result()
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong with tables that are kept, one line for each."""
+        now = time.monotonic()
+        with self._lock:
+            found = {}
+            for name, kept in self._tables.items():
+                if kept.problem is not None:
+                    found[name] = kept.problem
+                elif kept.contested(now):
+                    found[name] = f"somebody else changes it all the time ({kept.restored} times so far)"
+                elif self._deaf is not None:
+                    found[name] = f"{self._deaf}, so it is not restored"
+            return found
+
+    @property
+    def restored(self) -> dict[str, int]:
+        """Return how often each table was restored."""
+        with self._lock:
+            return {name: kept.restored for name, kept in self._tables.items()}
+
+    def close(self) -> None:
+        """End the thread. The tables stay."""
+        if not self._closing:
+            self._closing = True
+            os.eventfd_write(self._wake, 1)
+            self._thread.join()
+            if self._events is not None:
+                self._events.close()
+            os.close(self._wake)
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        if self._events is not None:
+            poll.register(self._events.fileno(), select.POLLIN)
+        while not self._closing:
+            poll.poll(self._timeout())
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+            try:
+                self._listen()
+                self._delete_released()
+                self._apply_due()
+            except Exception:
+                log.exception("the keeper of nftables failed, and tries again")
+                time.sleep(PAUSE_S)
+        with self._lock:
+            left = [done for kept in self._tables.values() for done in kept.waiting]
+        for done in [*left, *(done for _, done in self._released)]:
+            done.set_exception(RefusedError("the daemon ends"))
+
+    def _timeout(self) -> float | None:
+        """Return the time until something is due, in milliseconds."""
+        with self._lock:
+            times = [kept.due for kept in self._tables.values() if kept.due is not None]
+        return max(0.0, min(times) - time.monotonic()) * 1000 if times else None
+
+    def _listen(self, own: str | None = None) -> None:
+        """Note what others changed since the last call. One transaction was our own if it touched the table `own`."""
+        now = time.monotonic()
+        for touched in self._events.transactions() if self._events is not None else ():
+            with self._lock:
+                if touched is None:
+                    for kept in self._tables.values():
+                        kept.unsure = True
+                        kept.due = 0.0 if kept.due is None else kept.due
+                    continue
+                for name in touched & self._tables.keys():
+                    if name == own:
+                        own = None
+                    else:
+                        self._tables[name].disturb(now)
+
+    def _delete_released(self) -> None:
+        while self._released:
+            name, done = self._released.pop(0)
+            try:
+                nftables.delete(name)
+                done.set_result(None)
+            except FastpathError as error:
+                done.set_exception(error)
+
+    def _apply_due(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            due = {name: kept for name, kept in self._tables.items() if kept.due is not None and kept.due <= now}
+        for name, kept in due.items():
+            self._apply(name, kept)
+
+    def _apply(self, name: str, kept: _Kept) -> None:
+        with self._lock:
+            body, commands, replace, unsure = kept.body, kept.commands, kept.replace, kept.unsure
+            waiting, disturbed = kept.waiting, kept.disturbed
+            kept.due, kept.replace, kept.commands, kept.unsure = None, False, [], False
+            kept.waiting, kept.disturbed = [], None
+        problem: FastpathError | None = None
+        try:
+            if unsure and not replace:
+                replace = kept.listing is None or nftables.listing(name) != kept.listing
+            if replace or commands:
+                kept.listing = None
+                _commit(name, body, None if replace else commands)
+                self._listen(own=name)
+            if unsure and kept.listing is None:
+                kept.listing = nftables.listing(name)
+        except FastpathError as error:
+            problem = error
+        self._note(name, kept, problem, disturbed)
+        for done in waiting:
+            if problem is None:
+                done.set_result(None)
+            else:
+                done.set_exception(problem)
+
+    def _note(self, name: str, kept: _Kept, problem: FastpathError | None, disturbed: float | None) -> None:
+        """Note how an attempt ended."""
+        now = time.monotonic()
+        with self._lock:
+            kept.problem = str(problem) if problem is not None else None
+            if problem is not None:
+                kept.replace, kept.disturbed = True, disturbed
+                kept.due = now + RETRY_S
+            elif disturbed is not None:
+                kept.restored += 1
+                kept.times.append(now)
+        if problem is None and disturbed is not None:
+            log.warning("somebody changed the nftables table %s: restored in %.0f ms", name, (now - disturbed) * 1000)
+
+
+def _commit(name: str, body: str, commands: list[str] | None) -> None:
+    """Apply a change, or the whole body if commands is None or nft refuses the change."""
+    if commands is not None:
+        try:
+            nftables.run("\n".join(commands), name)
+            return
+        except FastpathError as error:
+            log.debug("replacing the nftables table %s: %s", name, error)
+    nftables.replace(name, body)
