@@ -19,6 +19,7 @@ from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
+from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
@@ -33,6 +34,7 @@ class DataPlane:
     def __init__(self, config: DaemonConfig, state: StateDir) -> None:
         self._host = config.host
         vtep, _ = resolve_vtep(config.vtep)
+        self.keeper = Keeper()
         self.engine = _engine(config, str(vtep))
         self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
@@ -80,6 +82,7 @@ class DataPlane:
             self.resolver_sockets.close()
         self.engine.close()
         self._cache.close()
+        self.keeper.close()
 
 
 def _engine(config: DaemonConfig, vtep: str) -> Engine:

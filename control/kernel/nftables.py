@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nftables, by the program nft: a table is replaced as a whole in one transaction. And the rules for outbound traffic of
-containers, with the chain that Docker keeps for others, in which we avoid a drop of Docker's."""
+"""nftables, by the program nft: a table is replaced as a whole in one transaction. And the rules for outbound traffic
+of containers, with the chain that Docker keeps for others, in which we avoid a drop of Docker's."""
 
 import ipaddress
 import json

@@ -141,7 +141,7 @@ def test_release(host: Namespace, keeper: Keeper) -> None:
 
 
 def test_what_nft_refuses(host: Namespace, keeper: Keeper) -> None:
-    with pytest.raises(RefusedError, match="^nft refused the rules of inet kept: syntax error"):
+    with pytest.raises(RefusedError, match=r"^nft refused the rules of inet kept: syntax error"):
         keeper.keep(TABLE, "nonsense")
     assert "syntax error" in keeper.problems[TABLE]
     keeper.keep(TABLE, BODY)
