@@ -38,6 +38,8 @@ class Snapshot:
     peers: Sequence[PeerInfo]
     reconciles: Reconciles
     questions: dict[str, int]
+    limited: dict[str, int]
+    """Questions to the resolvers over a limit, by network."""
 
 
 class Metrics:
@@ -71,6 +73,15 @@ class _Collector(Collector):
         yield _labelled(
             CounterMetricFamily("fastpath_dns_queries", "queries to the resolvers, by result", labels=["result"]),
             now.questions,
+        )
+        limited = _few(now.limited.items(), "resolver", omitted)
+        yield _labelled(
+            CounterMetricFamily(
+                "fastpath_dns_limited",
+                "queries and connections to the resolvers over a limit, by network",
+                labels=["network"],
+            ),
+            dict(limited),
         )
         yield from _engine(now.stats)
         yield from _networks(now, omitted)

@@ -31,7 +31,13 @@ async def serving_api(
 
     def snapshot() -> Snapshot:
         return Snapshot(
-            queries.status(), engine.stats(), queries.networks(), queries.peers(), reconciler.done, questions.as_dict()
+            queries.status(),
+            engine.stats(),
+            queries.networks(),
+            queries.peers(),
+            reconciler.done,
+            questions.as_dict(),
+            questions.limited,
         )
 
     routes = Routes(operations, queries, lambda: engine.stats().as_dict(), capture=queries.open_capture)

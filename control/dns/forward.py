@@ -11,11 +11,13 @@ import dns.flags
 import dns.message
 import dns.resolver
 
+from fastpath.control.dns.shares import Waiting
+
 log = logging.getLogger(__name__)
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 AT_ONCE = 256  # questions that wait for an answer: what is more is told at once that it failed
-PER_NETWORK = 64  # of these, of one network: it can't take away what the others need
+PER_NETWORK = 64  # of these, of one network
 TIMEOUT_S = 2.0  # for each server
 PAYLOAD = 1232  # bytes of UDP that pass everywhere, as all servers have it since the DNS flag day of 2020
 
@@ -32,26 +34,28 @@ class Forwarder:
     def __init__(self, servers: Callable[[], Sequence[Server]], *, timeout: float = TIMEOUT_S) -> None:
         self._servers = servers
         self._timeout = timeout
-        self._waiting: dict[str, int] = {}
+        self._waiting = Waiting(AT_ONCE, PER_NETWORK)
 
-    async def ask(self, network: str, query: dns.message.Message) -> dns.message.Message | None:
+    async def ask(self, network: str, asker: str, query: dns.message.Message) -> dns.message.Message | None:
         """Return the answer of a server, None if none answers. Raise BusyError."""
-        mine = self._waiting.get(network, 0)
-        if mine >= PER_NETWORK or sum(self._waiting.values()) >= AT_ONCE:
+        if not self._waiting.enter(network, asker):
             raise BusyError
-        self._waiting[network] = mine + 1
         try:
             return await self._ask(query)
         finally:
-            self._waiting[network] -= 1
-            if not self._waiting[network]:
-                del self._waiting[network]
+            self._waiting.leave(network, asker)
 
     async def _ask(self, query: dns.message.Message) -> dns.message.Message | None:
         for address, port in self._servers():
             try:
+                # What is not the answer, from whatever source, is passed over until the time is up.
                 answer, _ = await dns.asyncquery.udp_with_fallback(
-                    _ours(query), address, timeout=self._timeout, port=port, ignore_unexpected=True
+                    _ours(query),
+                    address,
+                    timeout=self._timeout,
+                    port=port,
+                    ignore_unexpected=True,
+                    ignore_errors=True,
                 )
             except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
                 log.debug("%s does not answer: %s", address, error)

@@ -16,4 +16,5 @@ def resolvers(config: DaemonConfig, sockets: Sockets, mirror: Mirror, counts: Co
     names = Names(mirror)
     mirror.subscribe(names.changed)
     fixed = [(str(address), 53) for address in config.dns_servers] if config.dns_servers is not None else None
-    return Server(sockets, Answers(names, Forwarder(host_servers() if fixed is None else lambda: fixed), counts))
+    answers = Answers(names, Forwarder(host_servers() if fixed is None else lambda: fixed), counts)
+    return Server(sockets, answers, counts)

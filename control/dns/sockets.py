@@ -16,6 +16,7 @@ from fastpath.control.model.objects import Network, Sandbox
 
 PORT = 53
 BACKLOG = 32
+STREAM_BUFFER = 1 << 16
 UNPRIVILEGED = 1024  # from here on, unless the namespace says otherwise
 IPV6_FREEBIND = 78  # <linux/in6.h>; Python has no name for it
 
@@ -108,6 +109,8 @@ def _bound(version: int, kind: socket.SocketKind, address: str, port: int) -> so
                 sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a predecessor
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # of the connections: the kernel would grant megabytes
+                sock.setsockopt(socket.SOL_SOCKET, option, STREAM_BUFFER)
         sock.bind((address, port))
         if kind == socket.SOCK_STREAM:
             sock.listen(BACKLOG)

@@ -34,6 +34,7 @@ SNAPSHOT = Snapshot(
     peers=fake.PEERS,
     reconciles=Reconciles(runs=10, failures=1, repairs=3, seconds=0.5, last_success=1.7e9),
     questions={"answered": 12, "busy": 0},
+    limited={"blue": 7},
 )
 
 
@@ -71,6 +72,7 @@ def value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
         ("reconcile_last_success_timestamp_seconds", {}, 1.7e9),
         ("dns_queries_total", {"result": "answered"}, 12),
         ("dns_queries_total", {"result": "busy"}, 0),
+        ("dns_limited_total", {"network": "blue"}, 7),
         ("frames_total", {"direction": "rx"}, 10),
         ("bytes_total", {"direction": "tx"}, 2000),
         ("worker_frames_total", {"worker": "0", "direction": "tx"}, 20),
@@ -145,7 +147,7 @@ def test_series_are_bounded_on_a_host_with_10000_endpoints() -> None:
     assert len(found["fastpath_port_drops"].samples) == module.SERIES_LIMIT
     assert found["fastpath_port_drops"].samples[0].labels["port"] == "fp-0"
     omitted = {sample.labels["kind"]: sample.value for sample in found["fastpath_omitted"].samples}
-    assert omitted == {"port": 9_000, "remote": 4_000, "network": 2_000, "peer": 3_000}
+    assert omitted == {"port": 9_000, "remote": 4_000, "network": 2_000, "peer": 3_000, "resolver": 0}
     assert value(snapshot, "peers", state="gone") == 4_000
 
 

@@ -2,10 +2,7 @@
 """The resolver's answers, with dnspython as the client."""
 
 import asyncio
-import socket
-from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
 
 import dns.asyncquery
 import dns.flags
@@ -19,73 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpath.control.cluster import keys
-from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.mirror import Changes
 from fastpath.control.cluster.registry import read_endpoint
-from fastpath.control.dns.answer import Answers
-from fastpath.control.dns.counts import Counts
-from fastpath.control.dns.forward import AT_ONCE, PER_NETWORK, BusyError, Forwarder, host_servers
-from fastpath.control.dns.names import Names
-from fastpath.control.dns.server import Server
-from fastpath.control.dns.sockets import Opened, Sockets, _bound
+from fastpath.control.dns.forward import PER_NETWORK, BusyError, Forwarder, host_servers
 from fastpath.control.model.hostnames import MAX_NAMES, hostname, of_sandbox, usable
-from fastpath.control.model.objects import NOWHERE, Endpoint, Network
 from fastpath.control.store.interface import Item
-
-BLUE = Network.model_validate(
-    {
-        "name": "blue",
-        "vni": 300,
-        "subnets": [
-            {"pool": "10.1.0.0/16", "gateway": "10.1.0.1"},
-            {"pool": "fd00:1::/64", "gateway": "fd00:1::1"},
-        ],
-    }
-)
-INTERNAL = BLUE.model_copy(update={"name": "inside", "internal": True})
-UPSTREAM = "192.0.2.53"
-
-
-def endpoint(number: int, *names: str, network: str = "blue", **more: Any) -> Endpoint:
-    fields = {
-        "id": f"{number:016x}",
-        "network": network,
-        "host": "h1",
-        "mac": f"02:42:0a:01:{number >> 8:02x}:{number & 255:02x}",
-        "addresses": [f"10.1.{number >> 8}.{number & 255}/16"],
-        "sandbox": NOWHERE,
-        "names": names,
-        "state": "ready",
-    }
-    return Endpoint.model_validate(fields | more)
-
-
-class Resolver:
-    """A resolver of the network blue, and what it counted."""
-
-    def __init__(self, *endpoints: Endpoint, servers: Sequence[tuple[str, int]] = (), timeout: float = 5.0) -> None:
-        self.mirror = Mirror(None)
-        self.mirror.networks["blue"] = BLUE
-        for each in endpoints:
-            self.mirror.endpoints.setdefault(each.network, {})[each.id] = each
-        self.counts = Counts()
-        self.names = Names(self.mirror)
-        self.answers = Answers(self.names, Forwarder(lambda: servers, timeout=timeout), self.counts)
-
-    def ask(self, name: str, kind: str = "A", *, network: Network = BLUE, **more: Any) -> dns.message.Message:
-        query = dns.message.make_query(name, kind, **more)
-        wire = asyncio.run(self.answers.answer(network, query.to_wire()))
-        assert wire is not None
-        answer = dns.message.from_wire(wire)
-        assert query.is_response(answer)
-        return answer
-
-    def counted(self) -> dict[str, int]:
-        return {result: count for result, count in self.counts.as_dict().items() if count}
-
-
-def texts(answer: dns.message.Message) -> list[str]:
-    return sorted(str(record) for rrset in answer.answer for record in rrset)
-
+from tests.support.control.dns_lab import BLUE, INTERNAL, Resolver, endpoint, served, texts
 
 WEB = endpoint(2, "web", "c1", addresses=["10.1.0.2/16", "fd00:1::2/64"])
 
@@ -200,31 +136,6 @@ def test_what_does_not_fit_is_cut_and_says_so() -> None:
     assert len(texts(dns.message.from_wire(wire))) == 198
 
 
-class Listening:
-    """Resolvers on loopback, by UDP and TCP on one port."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self.sockets = Sockets()
-        self.server = Server(self.sockets, resolver.answers)
-        opened = Opened(BLUE, NOWHERE)
-        opened.tcp.append(_bound(4, socket.SOCK_STREAM, "127.0.0.1", 0))
-        self.port = opened.tcp[0].getsockname()[1]
-        opened.udp.append(_bound(4, socket.SOCK_DGRAM, "127.0.0.1", self.port))
-        self.sockets._opened["blue"] = opened
-
-
-def served(resolver: Resolver, client: Callable[[int], Coroutine[Any, Any, None]]) -> None:
-    async def run() -> None:
-        listening = Listening(resolver)
-        serving = asyncio.create_task(listening.server.run())
-        try:
-            await client(listening.port)
-        finally:
-            serving.cancel()
-
-    asyncio.run(run())
-
-
 def test_udp_and_then_tcp() -> None:
     many = Resolver(*(endpoint(number, "all") for number in range(2, 200)))
 
@@ -299,15 +210,17 @@ def test_only_so_many_wait_for_the_hosts_resolvers() -> None:
 
         forwarder._ask = waits  # type: ignore[method-assign,assignment]
         query = dns.message.make_query("example.com", "A")
-        networks = [f"n{number}" for number in range(AT_ONCE // PER_NETWORK)]
-        tasks = [asyncio.create_task(forwarder.ask(name, query)) for name in networks for _ in range(PER_NETWORK)]
+        tasks = [asyncio.create_task(forwarder.ask("n0", "10.1.0.2", query)) for _ in range(PER_NETWORK)]
         await asyncio.sleep(0)
-        for name in ("n0", "another"):
-            with pytest.raises(BusyError):
-                await forwarder.ask(name, query)
+        assert sum(task.done() for task in tasks) == PER_NETWORK // 2  # BusyError: half is left for others
+        tasks += [asyncio.create_task(forwarder.ask("n0", asker, query)) for asker in ("10.1.0.3", "10.1.0.4")]
+        tasks += [asyncio.create_task(forwarder.ask("n1", "10.1.0.2", query))]
+        await asyncio.sleep(0)
+        assert sum(task.done() for task in tasks) == PER_NETWORK // 2
         gate.set()
-        await asyncio.gather(*tasks)
-        assert await forwarder.ask("n0", query) is None
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(each, BusyError) for each in done) == PER_NETWORK // 2
+        assert await forwarder.ask("n0", "10.1.0.2", query) is None
 
     asyncio.run(run())
 
