@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.ipam import mac_for
-from fastpath.control.cluster.registry import to_json
+from fastpath.control.cluster.stored import to_json
 from fastpath.control.model.objects import Endpoint, IPInterface, Network, Peer, Sandbox, Subnet
 from fastpath.control.store.interface import Put, Store
 

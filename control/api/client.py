@@ -9,11 +9,13 @@ from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.model.objects import Endpoint
 from fastpath.control.model.requests import (
     EndpointCreate,
+    EndpointSet,
     ForwarderInfo,
     ForwarderSet,
     NetworkCreate,
     NetworkDetail,
     NetworkInfo,
+    NetworkSet,
     OverlayFdbLine,
     PeerInfo,
     Status,
@@ -39,6 +41,11 @@ class DaemonClient(JsonClient):
         """Create a network and return it."""
         return self.read_one(NetworkInfo, self.call("POST", "/v1/networks", network, CHANGE_TIMEOUT_S))
 
+    def set_network(self, name: str, settings: NetworkSet) -> NetworkInfo:
+        """Change settings of a network and return it."""
+        path = f"/v1/networks/{url_part(name)}"
+        return self.read_one(NetworkInfo, self.call("PATCH", path, settings, CHANGE_TIMEOUT_S))
+
     def capture(self, name: str, wanted: CaptureRequest) -> AbstractContextManager[Stream]:
         """Capture frames of one network on this host; the stream is pcapng."""
         return self.stream("POST", f"/v1/networks/{url_part(name)}/capture", wanted)
@@ -50,6 +57,11 @@ class DaemonClient(JsonClient):
     def create_endpoint(self, endpoint: EndpointCreate) -> Endpoint:
         """Create an endpoint on this host and return it."""
         return self.read_one(Endpoint, self.call("POST", "/v1/endpoints", endpoint, CHANGE_TIMEOUT_S))
+
+    def set_endpoint(self, identity: str, settings: EndpointSet) -> Endpoint:
+        """Change an endpoint of this host, by its id or the beginning of it, and return it."""
+        path = f"/v1/endpoints/{url_part(identity)}"
+        return self.read_one(Endpoint, self.call("PATCH", path, settings, CHANGE_TIMEOUT_S))
 
     def forwarder(self, network: str) -> ForwarderInfo:
         """Return the forwarder of a network on this host."""

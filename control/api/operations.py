@@ -15,7 +15,8 @@ from fastpath.control.kernel import netns
 from fastpath.control.model import macvlan
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, IPNetwork, Network, Sandbox
-from fastpath.control.model.requests import EndpointCreate, NetworkCreate
+from fastpath.control.model.requests import EndpointCreate, EndpointSet, NetworkCreate, NetworkSet
+from fastpath.control.model.versions import older_than
 from fastpath.control.store.interface import UnavailableError
 from fastpath.engine.limits import check_name
 from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
@@ -61,6 +62,18 @@ class Operations:
             tried = request.model_dump(include={"name", "driver", "vni", "mtu", "internal", "options"})
             await self._reconciler.check_network(Network(subnets=(), **tried))
 
+    async def set_network(self, name: str, request: NetworkSet) -> Network:
+        """Change settings of a network, on all hosts, and return it."""
+        old = older_than(self._mirror.peers.values(), (0, 2)) if request.mtu is not None else []
+        if old:
+            raise ConflictError(
+                f"the host {old[0].host} runs fastpath {old[0].version}, which would create its containers' "
+                "interfaces again for another MTU: upgrade it first"
+            )
+        network, _ = await self._registry.set_network(name, request)
+        log.info("network %s changed: %s", name, request.model_dump_json(exclude_none=True))
+        return network
+
     async def remove_network(self, name: str) -> None:
         """Remove a network that has no endpoints."""
         await self._registry.remove_network(name)
@@ -103,7 +116,8 @@ class Operations:
         """Return the addresses of the network's endpoints; None while the mirror may lag far behind."""
         if not self._mirror.answering or not self._mirror.synced.is_set():
             return None
-        return {address.ip for end in self._mirror.endpoints.get(network, {}).values() for address in end.addresses}
+        members = self._mirror.endpoints.get(network, {}).values()
+        return {address.ip for end in members for address in (*end.addresses, *end.allowed)}
 
     async def _for_lan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
         """Return the request with the parent's MAC address if it needs that, and the hosts' addresses in the LAN."""
@@ -115,9 +129,7 @@ class Operations:
 
     async def remove_endpoint(self, beginning: str) -> None:
         """Remove an endpoint of this host, named by its id or the beginning of it."""
-        endpoint = self._find(beginning)
-        if endpoint.host != self._host:
-            raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: remove it there")
+        endpoint = self._find_here(beginning)
         if endpoint.manager:
             raise ConflictError(
                 f"endpoint {endpoint.id} belongs to a Docker container: use `docker network disconnect`"
@@ -127,9 +139,21 @@ class Operations:
         await self._delete(endpoint)
         log.info("endpoint %s removed", endpoint.id)
 
+    async def set_endpoint(self, beginning: str, request: EndpointSet) -> Endpoint:
+        """Change the addresses that an endpoint of this host may use, and return the endpoint."""
+        endpoint, _ = await self._registry.set_allowed(self._find_here(beginning), request)
+        log.info("endpoint %s is allowed: %s", endpoint.id, ", ".join(map(str, endpoint.allowed)) or "nothing more")
+        return endpoint
+
     async def _delete(self, endpoint: Endpoint) -> None:
         if await self._registry.delete_endpoint(endpoint) is None:
             await gone(self._mirror, endpoint)
+
+    def _find_here(self, beginning: str) -> Endpoint:
+        endpoint = self._find(beginning)
+        if endpoint.host != self._host:
+            raise ConflictError(f"endpoint {endpoint.id} is on the host {endpoint.host}: use that one")
+        return endpoint
 
     def _find(self, beginning: str) -> Endpoint:
         found = [

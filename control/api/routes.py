@@ -15,7 +15,7 @@ from fastpath.control.api.queries import Queries
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.capture.stream import answer
 from fastpath.control.host.forwarders import info, set_forwarder
-from fastpath.control.model.requests import EndpointCreate, ForwarderSet, NetworkCreate
+from fastpath.control.model.requests import EndpointCreate, EndpointSet, ForwarderSet, NetworkCreate, NetworkSet
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import ConflictError, FastpathError, NotFoundError
 
@@ -83,6 +83,7 @@ class Routes:
                 web.get("/v1/networks", self.networks),
                 web.post("/v1/networks", self.network_create),
                 web.get("/v1/networks/{name}", self.network),
+                web.patch("/v1/networks/{name}", self.network_set),
                 web.delete("/v1/networks/{name}", self.network_remove),
                 web.get("/v1/networks/{name}/forwarder", self.forwarder),
                 web.put("/v1/networks/{name}/forwarder", self.forwarder_set),
@@ -90,6 +91,7 @@ class Routes:
                 web.post("/v1/networks/{name}/capture", self.capture),
                 web.get("/v1/endpoints", self.endpoints),
                 web.post("/v1/endpoints", self.endpoint_create),
+                web.patch("/v1/endpoints/{id}", self.endpoint_set),
                 web.delete("/v1/endpoints/{id}", self.endpoint_remove),
                 web.get("/v1/peers", self.peers),
                 web.get("/v1/fdb", self.fdb),
@@ -121,6 +123,11 @@ class Routes:
         network = await self._operations.create_network(NetworkCreate.model_validate_json(await request.read()))
         return _one(self._queries.info(network))
 
+    async def network_set(self, request: web.Request) -> web.Response:
+        """NetworkSet -> NetworkInfo"""
+        wanted = NetworkSet.model_validate_json(await request.read())
+        return _one(self._queries.info(await self._operations.set_network(request.match_info["name"], wanted)))
+
     async def network_remove(self, request: web.Request) -> web.Response:
         """{}"""
         await self._operations.remove_network(request.match_info["name"])
@@ -137,6 +144,11 @@ class Routes:
     async def endpoint_create(self, request: web.Request) -> web.Response:
         """EndpointCreate -> Endpoint"""
         return _one(await self._operations.create_endpoint(EndpointCreate.model_validate_json(await request.read())))
+
+    async def endpoint_set(self, request: web.Request) -> web.Response:
+        """EndpointSet -> Endpoint"""
+        wanted = EndpointSet.model_validate_json(await request.read())
+        return _one(await self._operations.set_endpoint(request.match_info["id"], wanted))
 
     async def endpoint_remove(self, request: web.Request) -> web.Response:
         """{}"""

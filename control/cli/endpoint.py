@@ -26,6 +26,8 @@ WORDS = {
     "addresses": "--ip",
     "mac": "--mac",
     "hostnames": "--hostname",
+    "allow": "ADDRESS",
+    "disallow": "ADDRESS",
 }
 
 
@@ -147,6 +149,37 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
         each["sandbox"]["path"],
         each["state"],
     )
+
+
+@endpoint.command("allow")
+@click.option("--remove", is_flag=True, help="Take the addresses back.")
+@json_option
+@socket_option
+@click.argument("identity", metavar="ID")
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@one_line_errors
+def allow(identity: str, addresses: tuple[str, ...], remove: bool, as_json: bool, socket: Path) -> None:
+    """Let an endpoint of this host use further addresses, and print all that it is allowed.
+
+    For addresses that move between endpoints, by VRRP or as floating addresses: allow them at each of
+    these endpoints. No endpoint gets such an address as its own.
+
+    \b
+    Examples:
+      fastpath endpoint allow 1f0c 10.1.0.100
+      fastpath endpoint allow 1f0c 10.1.0.100 --remove
+    """
+    from fastpath.control.api.client import DaemonClient  # noqa: PLC0415  # pydantic, which the others do without
+    from fastpath.control.cli.common.requests import build  # noqa: PLC0415
+    from fastpath.control.model.requests import EndpointSet  # noqa: PLC0415
+
+    message = build(EndpointSet, WORDS, **{"disallow" if remove else "allow": addresses})
+    changed = DaemonClient(socket).set_endpoint(identity, message)
+    if as_json:
+        print_json(changed.model_dump(mode="json"))
+        return
+    for address in changed.allowed:
+        click.echo(str(address))
 
 
 @endpoint.command("rm")

@@ -9,9 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.stored import read_peer
 from fastpath.control.cluster.transact import LostRaceError, Planned, ReadView, transact
 from fastpath.control.model.objects import Peer
 from fastpath.control.model.problem import Problem, problem_of
@@ -88,7 +87,7 @@ class Membership:
         self._lease = 0
 
     def _check_own(self, peer: Peer, item: Item | None) -> None:
-        other = _read(item) if item is not None else None
+        other = read_peer(item) if item is not None else None
         if other is not None and other.id != peer.id:
             raise ConflictError(
                 f"another host is registered as {peer.host} (VTEP {other.vtep}): give this one another name "
@@ -97,7 +96,7 @@ class Membership:
 
     async def _check_vtep(self, peer: Peer) -> None:
         for item in (await self._store.list(keys.PEERS)).items:
-            other = _read(item)
+            other = read_peer(item)
             if other is not None and other.host != peer.host and other.vtep == peer.vtep:
                 raise ConflictError(
                     f"the host {other.host} has the VTEP address {peer.vtep} too: choose another (vtep)"
@@ -128,10 +127,3 @@ class Membership:
                 await asyncio.wait_for(self._changed.wait(), wait)
             except TimeoutError:
                 continue
-
-
-def _read(item: Item) -> Peer | None:
-    try:
-        return Peer.model_validate_json(item.value)
-    except ValidationError:
-        return None

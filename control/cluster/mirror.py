@@ -15,10 +15,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.cache import Cache
+from fastpath.control.cluster.stored import parse, why
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.store.interface import (
@@ -223,8 +222,8 @@ class Mirror:
                 self.unreadable.pop(event.key, None)
             except ValueError as error:
                 # What was known under the key stays: a typing error must not remove a network.
-                self.unreadable[event.key] = _short(error)
-                log.error("the store's %s cannot be read and is ignored: %s", event.key, _short(error))
+                self.unreadable[event.key] = why(error)
+                log.error("the store's %s cannot be read and is ignored: %s", event.key, why(error))
         return changes
 
     def _change(self, event: Event, changes: Changes) -> None:
@@ -234,7 +233,7 @@ class Mirror:
             if event.value is None:
                 self.networks.pop(name, None)
             else:
-                network = Network.model_validate_json(event.value)
+                network = parse(Network, event.value)
                 _check_named(network.name, name)
                 self.networks[name] = network
         elif event.key.startswith(keys.ENDPOINTS):
@@ -245,7 +244,7 @@ class Mirror:
                 if not self.endpoints.get(name):
                     self.endpoints.pop(name, None)
             else:
-                endpoint = Endpoint.model_validate_json(event.value)
+                endpoint = parse(Endpoint, event.value)
                 _check_named(f"{endpoint.network}/{endpoint.id}", f"{name}/{identity}")
                 self.endpoints.setdefault(name, {})[identity] = endpoint
         elif event.key.startswith(keys.PEERS):
@@ -254,7 +253,7 @@ class Mirror:
             if event.value is None:
                 self.peers.pop(name, None)
             else:
-                peer = Peer.model_validate_json(event.value)
+                peer = parse(Peer, event.value)
                 _check_named(peer.host, name)
                 self.peers[name] = peer
 
@@ -301,10 +300,3 @@ def _network_of(item: Item) -> str | None:
     if not item.key.startswith(keys.ENDPOINTS):
         return None
     return item.key.removeprefix(keys.ENDPOINTS).partition("/")[0]
-
-
-def _short(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg']}"
-    return str(error)

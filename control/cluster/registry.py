@@ -9,18 +9,17 @@ An endpoint's life: `joining` (claimed) → its interface is created → `ready`
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import ipam, keys
+from fastpath.control.cluster import allowed, ipam, keys
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.reservations import Reservations
+from fastpath.control.cluster.stored import read_endpoint, read_network, to_json
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.model.hostnames import of_sandbox
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.macvlan import check_parent_free, range_of
 from fastpath.control.model.objects import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
-from fastpath.control.model.requests import EndpointCreate, NetworkCreate
+from fastpath.control.model.requests import EndpointCreate, EndpointSet, NetworkCreate, NetworkSet
 from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
@@ -83,8 +82,7 @@ class Registry:
             routed = ()
         for pool in pools:
             ipam.check_subnet(pool, [*taken, *routed])
-            if pool.version == 6 and request.mtu is not None and request.mtu < MIN_MTU_V6:
-                raise UsageError(f"the subnet {pool} cannot have an MTU of {request.mtu}: IPv6 needs {MIN_MTU_V6}")
+        _check_mtu(pools, request.mtu)
         vni = request.vni
         if vni is None and not kind_of(request.driver).in_lan:
             vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})
@@ -97,7 +95,26 @@ class Registry:
             layout=request.layout,
             internal=request.internal,
             options=request.options,
+            port_security=request.port_security,
         )
+
+    async def set_network(self, name: str, request: NetworkSet) -> tuple[Network, int]:
+        """Change settings of a network; return it and its revision. Raise NotFoundError, UsageError."""
+        wanted = request.model_dump(exclude_none=True)
+        if wanted.get("mtu") == "auto":
+            wanted["mtu"] = None
+
+        async def plan(view: ReadView) -> Planned[Network]:
+            item, there = await self._network(view, name)
+            if kind_of(there.driver).in_lan and request.port_security is not None:
+                raise UsageError(f"the {there.driver} network {name} has no port security: leave --port-security out")
+            changed = there.model_copy(update=wanted)
+            _check_mtu([subnet.pool for subnet in changed.subnets], changed.mtu)
+            if changed == there:
+                return Planned(there, revision=item.revision)
+            return Planned(changed, [Put(item.key, to_json(changed, item.value))])
+
+        return await transact(self._store, f"network {name}", plan)
 
     async def remove_network(self, name: str) -> int:
         """Delete a network; return the revision. Raise NotFoundError, and ConflictError if it has endpoints."""
@@ -123,7 +140,10 @@ class Registry:
                 f"the network {name} has {len(users)} endpoint{'s' if len(users) > 1 else ''} "
                 f"on {', '.join(hosts) or 'unknown hosts'}: remove them first, see `fastpath endpoint ls {name}`"
             )
-        if await view.list(keys.addresses(name)):
+        for claim in await view.list(keys.addresses(name)):
+            if claim.value.startswith(allowed.MARK):  # of an endpoint that a daemon of version 0.1 deleted
+                await self._store.commit([Compare(claim.key, claim.revision)], [Delete(claim.key)])
+                continue
             raise ConflictError(f"Docker uses the network {name}, or did so just now: try again in a few minutes")
 
     async def network_revision(self, name: str) -> int:
@@ -212,10 +232,14 @@ class Registry:
             changed = change(there)
             if changed == there:
                 return Planned(there, revision=item.revision)
-            return Planned(changed, [Put(item.key, to_json(changed))])
+            return Planned(changed, [Put(item.key, to_json(changed, item.value))])
 
         changed, revision = await transact(self._store, f"endpoint {endpoint.id}", plan)
         return (changed, revision) if changed is not None else None
+
+    async def set_allowed(self, endpoint: Endpoint, request: EndpointSet) -> tuple[Endpoint, int]:
+        """Change the addresses that an endpoint of this host may use; see allowed.py."""
+        return await allowed.set_allowed(self._store, endpoint, request)
 
     async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
         """Delete the endpoint and what it claimed; return the revision, None if it was gone already or, with
@@ -232,6 +256,8 @@ class Registry:
                     changes.append(Put(key, self.reservations.owner, await self.reservations.lease()))
                 else:
                     changes.append(Delete(key))
+            there = read_endpoint(item)
+            changes += await allowed.released(view, endpoint, [each.ip for each in there.allowed] if there else ())
             return Planned(True, changes)
 
         what = f"endpoint {endpoint.id}"
@@ -246,26 +272,10 @@ class Registry:
         return item, network
 
 
-def to_json(model: Network | Endpoint) -> bytes:
-    """Return the value that the store keeps."""
-    return model.model_dump_json().encode()
-
-
-def read_network(item: Item) -> Network | None:
-    """Return the network, None if the value cannot be read or is another network's."""
-    try:
-        network = Network.model_validate_json(item.value)
-    except ValidationError:
-        return None
-    return network if keys.network(network.name) == item.key else None
-
-
-def read_endpoint(item: Item) -> Endpoint | None:
-    """Return the endpoint, None if the value cannot be read."""
-    try:
-        return Endpoint.model_validate_json(item.value)
-    except ValidationError:
-        return None
+def _check_mtu(pools: Sequence[IPNetwork], mtu: int | None) -> None:
+    for pool in pools:
+        if pool.version == 6 and mtu is not None and mtu < MIN_MTU_V6:
+            raise UsageError(f"the subnet {pool} cannot have an MTU of {mtu}: IPv6 needs {MIN_MTU_V6}")
 
 
 def _key(endpoint: Endpoint) -> str:

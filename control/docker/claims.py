@@ -12,7 +12,8 @@ from typing import Final
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import ipam, keys
 from fastpath.control.cluster.ipam import Pool
-from fastpath.control.cluster.registry import SPREAD_AFTER, Registry, read_endpoint, read_network, to_json
+from fastpath.control.cluster.registry import SPREAD_AFTER, Registry
+from fastpath.control.cluster.stored import read_endpoint, read_network, to_json
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.model.macvlan import range_of

@@ -76,6 +76,8 @@ def checked(request: NetworkCreate) -> NetworkCreate:
     options = parse_options(request.options)
     if request.vni is not None:
         raise UsageError("a macvlan network has no VNI: leave --vni out")
+    if not request.port_security:
+        raise UsageError("a macvlan network has no port security: leave --port-security out")
     if request.layout != "direct":
         raise UsageError(f"a macvlan network has no layout {request.layout}: leave --layout out")
     if options.parent is not None and not request.subnets:

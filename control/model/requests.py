@@ -5,6 +5,7 @@
     GET    /v1/networks                        [NetworkInfo]
     POST   /v1/networks       NetworkCreate    NetworkInfo
     GET    /v1/networks/NAME                   NetworkDetail
+    PATCH  /v1/networks/NAME  NetworkSet       NetworkInfo
     DELETE /v1/networks/NAME                   {}
     GET    /v1/networks/NAME/forwarder         ForwarderInfo
     PUT    /v1/networks/NAME/forwarder ForwarderSet ForwarderInfo
@@ -12,7 +13,8 @@
     POST   /v1/networks/NAME/capture           pcapng, while it lasts (capture/request.py, CaptureRequest)
     GET    /v1/endpoints      ?network=NAME    [Endpoint]
     POST   /v1/endpoints      EndpointCreate   Endpoint
-    DELETE /v1/endpoints/ID                    {}             (or the beginning of an id, if only one has it)
+    PATCH  /v1/endpoints/ID   EndpointSet      Endpoint       (or the beginning of an id, if only one has it)
+    DELETE /v1/endpoints/ID                    {}             (likewise)
     GET    /v1/peers                           [PeerInfo]
     GET    /v1/fdb            ?network=NAME    [OverlayFdbLine]
     GET    /v1/stats                           stats.EngineStats.as_dict()
@@ -30,6 +32,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.model.choices import Driver, Layout
 from fastpath.control.model.hostnames import MAX_NAMES
 from fastpath.control.model.objects import (
+    MAX_ALLOWED,
     Endpoint,
     Hostname,
     IPNetwork,
@@ -56,6 +59,15 @@ class NetworkCreate(Model):
     layout: Layout = "direct"
     internal: bool = False
     options: dict[str, str] = Field(default_factory=dict)
+    port_security: bool = True
+
+
+class NetworkSet(Model):
+    """Settings to change of a network that exists; None: leave as it is. With the mtu "auto" it is as large as the
+    underlay, or the parent, allows."""
+
+    mtu: Mtu | Literal["auto"] | None = None
+    port_security: bool | None = None
 
 
 class NetworkInfo(Model):
@@ -108,6 +120,13 @@ class EndpointCreate(Model):
     addresses: tuple[IPAddress, ...] = ()
     mac: Mac | None = None
     hostnames: tuple[Hostname, ...] = Field(default=(), max_length=MAX_NAMES)
+
+
+class EndpointSet(Model):
+    """Addresses to add to, and to remove from, those that an endpoint may use beside its own."""
+
+    allow: tuple[IPAddress, ...] = Field(default=(), max_length=MAX_ALLOWED)
+    disallow: tuple[IPAddress, ...] = Field(default=(), max_length=MAX_ALLOWED)
 
 
 class PeerInfo(Model):

@@ -12,6 +12,7 @@ M = TypeVar("M", bound=BaseModel)
 HINTS = {
     "--subnet": "expected a subnet, e.g. 10.1.0.0/24 or fd00:1::/64",
     "--gateway": "expected an address, e.g. 10.1.0.1",
+    "ADDRESS": "expected an address, e.g. 10.1.0.5",
     "--ip": "expected an address, e.g. 10.1.0.5",
     "--vni": "expected 256 to 16777215",
     "--mtu": "expected 68 to 65521",

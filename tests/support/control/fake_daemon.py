@@ -28,6 +28,7 @@ ENDPOINT = Endpoint(
     state="ready",
     names=("web", "www"),
 )
+VIRTUAL = ipaddress.IPv4Interface("10.1.0.100/24")
 LEAVING = ENDPOINT.model_copy(
     update={
         "id": "2b00000000000002",
@@ -149,10 +150,12 @@ CANNED: dict[str, tuple[int, Any]] = {
     "POST /v1/networks": (200, NetworkInfo.model_validate(DETAIL.model_dump(exclude={"members"}))),
     "GET /v1/networks/blue": (200, DETAIL),
     "GET /v1/networks/lan": (200, LAN_DETAIL),
+    "PATCH /v1/networks/blue": (200, NetworkInfo.model_validate(DETAIL.model_dump(exclude={"members"}))),
     "DELETE /v1/networks/blue": (200, {}),
     "DELETE /v1/networks/lan": (200, {}),
     "GET /v1/endpoints": (200, [ENDPOINT, LEAVING]),
     "POST /v1/endpoints": (200, ENDPOINT),
+    "PATCH /v1/endpoints/1f0c": (200, ENDPOINT.model_copy(update={"allowed": (VIRTUAL,)})),
     "DELETE /v1/endpoints/1f0c": (200, {}),
     "DELETE /v1/endpoints/2b": (200, {}),
     "GET /v1/peers": (200, list(PEERS)),

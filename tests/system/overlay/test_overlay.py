@@ -61,6 +61,12 @@ def test_two_containers_on_two_hosts(two: Site, layout: str) -> None:
 
     eth0 = links(c1)["eth0"]
     assert (eth0["mtu"], eth0["address"]) == (1450, "02:42:0a:09:00:02")
+    indexes = [links(container)["eth0"]["ifindex"] for container in (c1, c2)]
+    h2.host.fastpath("network", "set", "web", "--mtu", "1400", "--port-security", "off", "--socket", str(h2.socket))
+    for container, index in zip((c1, c2), indexes, strict=True):  # the interfaces stay
+        wait_for(lambda c=container: links(c)["eth0"]["mtu"] == 1400, "its MTU is set")  # type: ignore[misc]
+        assert links(container)["eth0"]["ifindex"] == index
+    assert pinged(c1, "10.9.0.3") == 3
     for daemon, endpoint in ((h1, first), (h2, second)):
         with pytest.raises(FastpathError, match=r"the network web has \d endpoint"):
             daemon.client.remove_network("web")

@@ -19,11 +19,13 @@ from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox, Subnet
 from fastpath.control.model.requests import (
     EndpointCreate,
+    EndpointSet,
     ForwarderElement,
     ForwarderInfo,
     ForwarderSet,
     NetworkCreate,
     NetworkDetail,
+    NetworkSet,
     OverlayFdbLine,
     PeerInfo,
     Status,
@@ -104,7 +106,9 @@ def _documented(*models: type[BaseModel]) -> Iterator[tuple[str, set[str]]]:
         (Status,),
         (NetworkCreate,),
         (NetworkDetail, Network, Subnet),
+        (NetworkSet,),
         (EndpointCreate,),
+        (EndpointSet,),
         (Endpoint, Sandbox),
         (PeerInfo, Peer),
         (OverlayFdbLine,),

@@ -59,7 +59,8 @@ class TestNetwork:
     def test_create_sends_what_was_typed_and_prints_the_name(self, run: Type, daemon: FakeDaemon) -> None:
         line = (
             "network create blue --driver macvlan --subnet 10.1.0.0/24 --subnet fd00:1::/64 --gateway 10.1.0.9 "
-            "--gateway fd00:1::9 --vni 300 --mtu 9000 --layout bridge --internal -o parent=eth0.10 -o a=b=c --opt d="
+            "--gateway fd00:1::9 --vni 300 --mtu 9000 --layout bridge --internal --port-security off "
+            "-o parent=eth0.10 -o a=b=c --opt d="
         )
         assert typed(run, line).stdout == "blue\n"
         assert daemon.asked == [
@@ -76,6 +77,7 @@ class TestNetwork:
                     "layout": "bridge",
                     "internal": True,
                     "options": {"parent": "eth0.10", "a": "b=c", "d": ""},
+                    "port_security": False,
                 },
             )
         ]
@@ -116,6 +118,27 @@ class TestNetwork:
         daemon.refuse("POST /v1/networks", 409, "10.1.0.0/24 overlaps the network green: choose another subnet")
         assert refused(run, "network", "create", "blue") == daemon.answers["POST /v1/networks"][1]["error"]
 
+    def test_set_sends_what_was_typed(self, run: Type, daemon: FakeDaemon) -> None:
+        assert typed(run, "network set blue --mtu 1400 --port-security off").stdout == "blue\n"
+        printed = json.loads(typed(run, "network set blue --mtu auto --json").stdout)
+        assert printed["network"]["name"] == "blue"
+        assert daemon.asked == [
+            ("PATCH", "/v1/networks/blue", {"mtu": 1400, "port_security": False}),
+            ("PATCH", "/v1/networks/blue", {"mtu": "auto", "port_security": None}),
+        ]
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            ("", "nothing to change: give --mtu or --port-security"),
+            ("--mtu 67", 'invalid --mtu "67": expected 68 to 65521'),
+            ("--mtu big", 'invalid --mtu "big": expected 68 to 65521'),
+        ],
+    )
+    def test_set_refuses_what_cannot_be(self, run: Type, daemon: FakeDaemon, words: str, line: str) -> None:
+        assert refused(run, "network", "set", "blue", *words.split()) == line
+        assert daemon.asked == []
+
     def test_ls(self, run: Type, daemon: FakeDaemon) -> None:
         assert rows(typed(run, "network ls").stdout) == [
             ["blue", "overlay", "256", "10.1.0.0/24", "fd00:1::/64", "1450", "direct", "2", "1"],
@@ -147,6 +170,15 @@ class TestNetwork:
         ]
         printed = json.loads(typed(run, "network inspect lan --json").stdout)
         assert printed == [fake.LAN_DETAIL.model_dump(mode="json")]
+
+    def test_inspect_shows_what_is_not_as_usual(self, run: Type, daemon: FakeDaemon) -> None:
+        network = fake.BLUE.model_copy(update={"port_security": False})
+        member = fake.ENDPOINT.model_copy(update={"allowed": (fake.VIRTUAL,)})
+        detail = fake.DETAIL.model_copy(update={"network": network, "members": (member,)})
+        daemon.answers["GET /v1/networks/blue"] = (200, detail)
+        lines = typed(run, "network inspect blue").stdout.splitlines()
+        assert lines[0] == "blue: overlay, VNI 256, layout direct, port security off"
+        assert lines[-1].endswith("eth0 on h1, web www, allowed 10.1.0.100/24")
 
     def test_inspect_shows_those_that_there_are(self, run: Type, daemon: FakeDaemon) -> None:
         daemon.refuse("GET /v1/networks/red", 404, "there is no network red: see `fastpath network ls`")
@@ -246,6 +278,17 @@ class TestEndpoint:
         assert second[-1] == "leaving"
         assert json.loads(typed(run, "endpoint ls blue --json").stdout)[0] == fake.ENDPOINT.model_dump(mode="json")
         assert [path for _, path, _ in daemon.asked] == ["/v1/endpoints", "/v1/endpoints?network=blue"]
+
+    def test_allow(self, run: Type, daemon: FakeDaemon) -> None:
+        assert typed(run, "endpoint allow 1f0c 10.1.0.100").stdout == "10.1.0.100/24\n"
+        printed = json.loads(typed(run, "endpoint allow 1f0c 10.1.0.7 fd00:1::7 --remove --json").stdout)
+        assert printed["allowed"] == ["10.1.0.100/24"]
+        assert daemon.asked == [
+            ("PATCH", "/v1/endpoints/1f0c", {"allow": ["10.1.0.100"], "disallow": []}),
+            ("PATCH", "/v1/endpoints/1f0c", {"allow": [], "disallow": ["10.1.0.7", "fd00:1::7"]}),
+        ]
+        line = refused(run, "endpoint", "allow", "1f0c", "10.1.0")
+        assert line == 'invalid ADDRESS "10.1.0": expected an address, e.g. 10.1.0.5'
 
     def test_rm(self, run: Type, daemon: FakeDaemon) -> None:
         assert typed(run, "endpoint rm 1f0c 2b").stdout == "1f0c\n2b\n"
