@@ -55,12 +55,13 @@ elif wanted("FASTPATH_DEBUG"):
 else:
     compile_args += ["-O3"]
 
-headers = sorted(str(path) for pattern in ("*.h", "*.def") for path in Path("src").glob(pattern))
+headers = sorted(str(path) for pattern in ("*.h", "*.def") for path in Path("src").rglob(pattern))
 kernels = (
     "fpkernels",
     {
-        "sources": sorted(str(path) for path in Path("src").glob("*.c")),
+        "sources": sorted(str(path) for path in Path("src").rglob("*.c")),
         "obj_deps": {"": headers},
+        "include_dirs": ["src"],
         "cflags": ["-fPIC", *compile_args, *WARNINGS, *(["-Werror"] if wanted("FASTPATH_STRICT") else [])],
     },
 )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ARP questions as a container asks them, answered by the engine of its own host.
 
-When an address is answered for, it is in the neighbours and in the FDB (src/respond.h).
+When an address is answered for, it is in the neighbours and in the FDB (src/forward/respond.h).
 """
 
 import contextlib

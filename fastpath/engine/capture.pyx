@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captures: copies of frames that pass a port or a remote, or are dropped, while traffic flows (src/capture.h)."""
+"""Captures: copies of frames that pass a port or a remote, or are dropped, while traffic flows (src/monitor/capture.h)."""
 
 import time
 from operator import attrgetter, index

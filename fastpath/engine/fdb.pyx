@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entries of one segment in the forwarding database (src/fdb.h)."""
+"""The entries of one segment in the forwarding database (src/tables/fdb.h)."""
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass

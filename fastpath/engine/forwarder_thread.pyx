@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread of a deferred forwarder: one that is written in Python, and so cannot run in the workers.
 
-The workers put the frames of such a segment into rings and continue (src/defer.c). The thread takes bursts of them,
+The workers put the frames of such a segment into rings and continue (src/forward/defer.c). The thread takes bursts of them,
 asks the forwarder, and delivers the frames as a worker would. A forwarder that is slow or raises an exception affects
 only its own segment.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neighbours: IP addresses in a segment for which the engine answers ARP and neighbour discovery (src/respond.h)."""
+"""IP addresses in a segment for which the engine answers ARP and neighbour discovery (src/forward/respond.h)."""
 
 from collections.abc import Mapping, MutableMapping
 

@@ -234,7 +234,7 @@ cdef class TapPort(Port):
 
 
 cdef class SinkPort(Port):
-    """A port of a replay: nothing is read from it, and the tables' sink takes what is sent to it (src/sink.h)."""
+    """A port of a replay: nothing is read from it, and the tables' sink takes what is sent to it (src/io/sink.h)."""
 
     def __cinit__(self, Tables tables not None, str name not None):
         self.tables = tables

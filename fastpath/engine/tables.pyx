@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The owner of the tables that the workers share (src/tables.h), and of the indices in them."""
+"""The owner of the tables that the workers share (src/tables/tables.h), and of the indices in them."""
 
 import secrets
 import threading

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sending side of a worker (src/uplink.h)."""
+"""The sending side of a worker (src/path/uplink.h)."""
 
 import os
 import socket

@@ -3,7 +3,7 @@
 
 Read it from the bottom up: `run` turns until it is stopped; a turn sleeps until something is ready and
 serves it; `from_port` and `from_underlay` read a burst, which the segment's forwarder decides on and
-`fp_deliver` (src/deliver.c) sends on its way.
+`fp_deliver` (src/path/deliver.c) sends on its way.
 
 Everything here belongs to the worker's thread, except `watch`, `unwatch` and `stop`, which control calls.
 """

@@ -36,7 +36,7 @@ cdef int load() except -1:
     if np is None:
         import numpy
         from fastpath.forwarder import record
-        assert sizeof(fp_record) == record.RECORD.itemsize, "record.py and src/record.h differ"
+        assert sizeof(fp_record) == record.RECORD.itemsize, "record.py and src/packet/record.h differ"
         np, RECORD, COLUMNS = numpy, record.RECORD, tuple(record.COLUMNS)
     return 0
 

@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 GIVEN = ("now", "worker")  # what a function may ask for without declaring it
 
-# What the workers call (fp_compiled_function in src/compiled.h). An exception must not leave it: numba would
+# What the workers call (fp_compiled_function in src/forward/compiled.h). An exception must not leave it: numba would
 # wait for the interpreter to print it, and go on as if nothing had been.
 ENTRY = """
 def entry(records, count, counts, now, worker, arrays):

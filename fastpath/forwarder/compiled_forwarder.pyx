@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A forwarder that is one compiled function, called by the workers (src/compiled.h)."""
+"""A forwarder that is one compiled function, called by the workers (src/forward/compiled.h)."""
 
 from libc.stddef cimport size_t
 from libc.stdlib cimport calloc, free

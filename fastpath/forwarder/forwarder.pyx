@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forwarders: the part of a segment that decides where frames go.
 
-A forwarder is a C function over a burst (struct fp_forwarder in src/tables.h). It runs in every worker
+A forwarder is a C function over a burst (struct fp_forwarder in src/tables/tables.h). It runs in every worker
 at once, without the GIL, and sets each frame's target. Whatever it sets, delivery checks. One that is
 written in Python runs on a thread of its own instead: fastpath/engine/forwarder_thread.pyx.
 """
@@ -161,7 +161,7 @@ cdef class Forwarder:
 cdef class LearningBridge(Forwarder):
     """The default: learns source addresses, sends frames to where their destination was learned, and floods the rest.
 
-    It never sends from remote to remote (src/bridge.h).
+    It never sends from remote to remote (src/forward/bridge.h).
     """
 
     def __cinit__(self):

@@ -59,7 +59,7 @@ cdef void lookup(const fp_context *context, const fp_frame *frames, uint32_t cou
 # told of: such a frame becomes the answer.
 cdef void learn_and_lookup(const fp_context *context, fp_frame *frames, uint32_t count, fp_dest *found) noexcept nogil
 
-# Changes to a frame that leave its checksums right (src/rewrite.h). False: it is not of the kind, and unchanged.
+# Changes to a frame that leave its checksums right (src/packet/rewrite.h). False: it is not of the kind, and unchanged.
 
 cdef void rewrite_mac(fp_frame *frame, fp_side side, uint64_t mac) noexcept nogil
 # `address` has 4 or 16 bytes, as `version` (4 or 6) says.

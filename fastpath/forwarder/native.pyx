@@ -18,7 +18,7 @@ from fastpath.kernels.tables cimport fp_context, fp_frame
 
 from fastpath.forwarder import forwarder
 
-assert (PASS, FLOOD) == (forwarder.PASS, forwarder.FLOOD), "native.pxd and src/frame.h differ"
+assert (PASS, FLOOD) == (forwarder.PASS, forwarder.FLOOD), "native.pxd and src/packet/frame.h differ"
 
 
 cdef void learn(const fp_context *context, fp_frame *frames, uint32_t count) noexcept nogil:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of a burst: struct fp_record of src/record.h, as a numpy type."""
+"""The columns of a burst: struct fp_record of src/packet/record.h, as a numpy type."""
 
 import numpy as np
 

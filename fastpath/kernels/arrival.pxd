@@ -7,7 +7,7 @@ from fastpath.kernels.system cimport c_bool, sockaddr_storage
 from fastpath.kernels.tables cimport fp_context, fp_frame, fp_tables
 
 
-cdef extern from "source.h" nogil:
+cdef extern from "path/source.h" nogil:
     struct fp_source:
         c_bool known_only
         uint16_t udp_port
@@ -17,6 +17,6 @@ cdef extern from "source.h" nogil:
     void fp_source_mark(const fp_context *context, fp_source *source, fp_frame *frame)
 
 
-cdef extern from "decap.h" nogil:
+cdef extern from "path/decap.h" nogil:
     uint32_t fp_train_unit(const fp_tables *tables, const uint8_t *data, uint32_t length, uint32_t size)
     uint32_t fp_decap(const fp_context *context, fp_frame *frame, c_bool strict)

@@ -9,7 +9,7 @@ from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables cimport fp_context, fp_tables
 
 
-cdef extern from "capture.h" nogil:
+cdef extern from "monitor/capture.h" nogil:
     enum:
         FP_CAPTURES
         FP_CAPTURE_TERMS

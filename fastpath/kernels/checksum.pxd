@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from fastpath.kernels.system cimport c_bool
 
 
-cdef extern from "checksum.h" nogil:
+cdef extern from "packet/checksum.h" nogil:
     uint64_t fp_checksum_add(uint64_t sum, const uint8_t *data, uint32_t length)
     c_bool fp_checksum_has(int way)
     uint64_t fp_checksum_by(int way, uint64_t sum, uint8_t *to, const uint8_t *from_, uint32_t length)

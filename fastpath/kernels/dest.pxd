@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t
 
 
-cdef extern from "frame.h" nogil:
+cdef extern from "packet/frame.h" nogil:
     enum:
         FP_BURST
         FP_HEADROOM

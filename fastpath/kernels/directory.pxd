@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from fastpath.kernels.system cimport c_bool
 
 
-cdef extern from "directory.h" nogil:
+cdef extern from "tables/directory.h" nogil:
     struct fp_directory
     struct fp_directory_entry:
         uint32_t segment
@@ -19,5 +19,5 @@ cdef extern from "directory.h" nogil:
     uint32_t fp_directory_used(const fp_directory *directory)
 
 
-cdef extern from "respond.h" nogil:
+cdef extern from "forward/respond.h" nogil:
     uint64_t FP_NEIGHBOUR_ROUTER

@@ -6,7 +6,7 @@ from fastpath.kernels.dest cimport fp_dest
 from fastpath.kernels.system cimport c_bool
 
 
-cdef extern from "fdb.h" nogil:
+cdef extern from "tables/fdb.h" nogil:
     enum:
         FP_FDB_SEGMENTS
         FP_FDB_STATIC

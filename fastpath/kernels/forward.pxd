@@ -8,7 +8,7 @@ from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables cimport fp_context, fp_forwarder, fp_frame
 
 
-cdef extern from "forward.h" nogil:
+cdef extern from "forward/forward.h" nogil:
     enum:
         FP_CHAIN
     struct fp_chain:
@@ -19,11 +19,11 @@ cdef extern from "forward.h" nogil:
     void fp_chain_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
 
 
-cdef extern from "deliver.h" nogil:
+cdef extern from "path/deliver.h" nogil:
     void fp_deliver(const fp_context *context, fp_frame *frame)
 
 
-cdef extern from "bridge.h" nogil:
+cdef extern from "forward/bridge.h" nogil:
     void fp_bridge_forward(const fp_forwarder *self, const fp_context *context,
                            fp_frame *frames, uint32_t count)
     void fp_bridge_learn(const fp_context *context, fp_frame *frames, uint32_t count)
@@ -31,7 +31,7 @@ cdef extern from "bridge.h" nogil:
     void fp_bridge_learn_and_lookup(const fp_context *context, fp_frame *frames, uint32_t count, fp_dest *found)
 
 
-cdef extern from "compiled.h" nogil:
+cdef extern from "forward/compiled.h" nogil:
     ctypedef int (*fp_compiled_function)(fp_record *records, uint32_t count, uint64_t *counts, uint32_t now,
                                          uint32_t worker, void *const *arrays) noexcept nogil
     struct fp_compiled:
@@ -42,7 +42,7 @@ cdef extern from "compiled.h" nogil:
     void fp_compiled_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
 
 
-cdef extern from "defer.h" nogil:
+cdef extern from "forward/defer.h" nogil:
     enum:
         FP_DEFERRED_BURST
         FP_DEFERRED_SPARE

@@ -7,7 +7,7 @@ from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables cimport fp_frame
 
 
-cdef extern from "burst.h" nogil:
+cdef extern from "path/burst.h" nogil:
     enum:
         FP_SPARE_SIZE
     struct fp_burst:

@@ -6,14 +6,14 @@ from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables cimport fp_frame
 
 
-cdef extern from "offload.h" nogil:
+cdef extern from "packet/offload.h" nogil:
     void fp_vnet_read(const uint8_t *header, fp_frame *frame)
     c_bool fp_vnet_write(uint8_t *header, const fp_frame *frame, uint32_t mtu)
     c_bool fp_offload_measure(fp_frame *frame)
     c_bool fp_offload_infer(fp_frame *frame)
 
 
-cdef extern from "split.h" nogil:
+cdef extern from "packet/split.h" nogil:
     struct fp_split:
         pass
     void fp_split_begin(fp_split *split, const fp_frame *frame)

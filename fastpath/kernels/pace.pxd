@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from fastpath.kernels.system cimport c_bool
 
 
-cdef extern from "pace.h" nogil:
+cdef extern from "path/pace.h" nogil:
     struct fp_pace:
         pass
     uint64_t fp_pace_clock()

@@ -7,7 +7,7 @@ from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables cimport fp_sink
 
 
-cdef extern from "pcap_reader.h" nogil:
+cdef extern from "pcap/pcap_reader.h" nogil:
     enum:
         FP_PCAP_MEMORY
         FP_PCAP_INTERFACES
@@ -41,11 +41,11 @@ cdef extern from "pcap_reader.h" nogil:
     void fp_pcap_added(fp_pcap *pcap, uint32_t size)
 
 
-cdef extern from "pcap.h" nogil:
+cdef extern from "pcap/pcap.h" nogil:
     int fp_pcap_next(fp_pcap *pcap, fp_pcap_record *record)
 
 
-cdef extern from "pcap_out.h" nogil:
+cdef extern from "pcap/pcap_out.h" nogil:
     enum:
         FP_PCAP_OUT_MEMORY
     struct fp_pcap_out:

@@ -6,7 +6,7 @@ from fastpath.kernels.system cimport sockaddr_storage
 from fastpath.kernels.tally cimport fp_traffic
 
 
-cdef extern from "remote.h" nogil:
+cdef extern from "tables/remote.h" nogil:
     enum:
         FP_REMOTES
         FP_REMOTES_LIMIT

@@ -6,7 +6,7 @@ from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables cimport fp_frame
 
 
-cdef extern from "record.h" nogil:
+cdef extern from "packet/record.h" nogil:
     struct fp_record:
         uint64_t src_mac
         uint64_t dst_mac
@@ -32,7 +32,7 @@ cdef extern from "record.h" nogil:
     void fp_record_fill(fp_record *record, const fp_frame *frame, uint32_t vni)
 
 
-cdef extern from "rewrite.h" nogil:
+cdef extern from "packet/rewrite.h" nogil:
     enum fp_side:
         FP_SIDE_SOURCE
         FP_SIDE_DESTINATION

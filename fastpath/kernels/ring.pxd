@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from fastpath.kernels.system cimport c_bool
 
 
-cdef extern from "ring.h" nogil:
+cdef extern from "tables/ring.h" nogil:
     struct fp_ring
     fp_ring *fp_ring_new(uint64_t size)
     void fp_ring_free(fp_ring *ring)

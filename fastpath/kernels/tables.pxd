@@ -12,7 +12,7 @@ from fastpath.kernels.udp cimport fp_udp_out
 from fastpath.kernels.wire cimport fp_flow
 
 
-cdef extern from "frame.h" nogil:
+cdef extern from "packet/frame.h" nogil:
     struct fp_segment
     struct fp_frame:
         uint8_t *data
@@ -35,7 +35,7 @@ cdef extern from "frame.h" nogil:
     uint8_t *fp_frame_at(const fp_frame *frame, uint32_t offset, uint32_t size)
 
 
-cdef extern from "encap.h" nogil:
+cdef extern from "packet/encap.h" nogil:
     struct fp_packet:
         const uint8_t *data
         uint32_t length
@@ -43,7 +43,7 @@ cdef extern from "encap.h" nogil:
     uint32_t fp_encap(fp_frame *frame, uint32_t vni, fp_packet *packet, uint32_t *completed)
 
 
-cdef extern from "tables.h" nogil:
+cdef extern from "tables/tables.h" nogil:
     enum:
         FP_PORTS
         FP_GROUPS
@@ -118,14 +118,14 @@ cdef extern from "tables.h" nogil:
     void fp_synchronize(fp_tables *tables)
 
 
-cdef extern from "sink.h" nogil:
+cdef extern from "io/sink.h" nogil:
     struct fp_sink:
         void (*frame)(const fp_sink *self, const fp_frame *frame, const fp_port *port) noexcept
         void (*packet)(const fp_sink *self, const fp_frame *frame, const fp_packet *packet,
                        const fp_remote *remote) noexcept
 
 
-cdef extern from "uplink.h" nogil:
+cdef extern from "path/uplink.h" nogil:
     enum:
         FP_UPLINK_MEMORY
     struct fp_uplink:
@@ -135,7 +135,7 @@ cdef extern from "uplink.h" nogil:
     void fp_uplink_flush(const fp_context *context, fp_uplink *uplink)
 
 
-cdef extern from "count.h" nogil:
+cdef extern from "monitor/count.h" nogil:
     const char *fp_drop_name(uint32_t drop)
     const char *fp_drop_sentence(uint32_t drop)
     const char *fp_event_name(uint32_t event)

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint64_t
 
 
-cdef extern from "tally.h" nogil:
+cdef extern from "counters/tally.h" nogil:
     enum:
         FP_DROP_NONE
         FP_DROP_runt

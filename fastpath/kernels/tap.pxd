@@ -6,7 +6,7 @@ from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables cimport fp_frame
 
 
-cdef extern from "tap.h" nogil:
+cdef extern from "io/tap.h" nogil:
     enum:
         FP_TAP_ROOM
     int fp_tap_setup(int fd, c_bool tcp, c_bool udp)

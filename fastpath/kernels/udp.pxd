@@ -6,7 +6,7 @@ from fastpath.kernels.dest cimport FP_BURST
 from fastpath.kernels.system cimport c_bool, sockaddr_storage
 
 
-cdef extern from "udp.h" nogil:
+cdef extern from "io/udp.h" nogil:
     struct fp_arrival:
         uint8_t *data
         uint32_t length
@@ -23,7 +23,7 @@ cdef extern from "udp.h" nogil:
     int fp_udp_receive(int fd, fp_udp_in *inlet, uint8_t *buffers, size_t stride, uint32_t room)
 
 
-cdef extern from "outer.h" nogil:
+cdef extern from "monitor/outer.h" nogil:
     struct fp_outer:
         sockaddr_storage from_ "from"
         uint8_t *payload

@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from fastpath.kernels.system cimport c_bool
 
 
-cdef extern from "wire.h" nogil:
+cdef extern from "packet/wire.h" nogil:
     enum:
         FP_MAC_SIZE
         FP_ETHERNET_SIZE
@@ -20,7 +20,7 @@ cdef extern from "wire.h" nogil:
     void fp_vxlan_write(uint8_t *header, uint32_t vni)
 
 
-cdef extern from "flow.h" nogil:
+cdef extern from "packet/flow.h" nogil:
     struct fp_flow:
         uint16_t network
         uint16_t transport

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reader of capture files, piece by piece (src/pcap.h)."""
+"""A reader of capture files, piece by piece (src/pcap/pcap.h)."""
 
 from collections import namedtuple
 

@@ -4,7 +4,8 @@
 One section, little-endian, time stamps in nanoseconds. An interface may be described at any time before its
 first packet, so that a capture need not know beforehand what it will see.
 
-Replays write millions of packets: this module describes their interfaces, and src/pcap_out.c writes the packet blocks.
+Replays write millions of packets: this module describes their interfaces, and src/pcap/pcap_out.c writes the
+packet blocks.
 """
 
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The output of a replay, as a pcapng file (src/pcap_out.h)."""
+"""The output of a replay, as a pcapng file (src/pcap/pcap_out.h)."""
 
 import os
 

@@ -2,7 +2,7 @@
 """Replays: a capture goes through the engine, and nothing goes to the network.
 
 A Replayer has the tables of an engine, and one worker without sockets, whose methods it calls. A sink takes the output
-(src/sink.h). Read the code from the bottom up: `step` runs until Python is needed, `admit` takes a record,
+(src/io/sink.h). Read the code from the bottom up: `step` runs until Python is needed, `admit` takes a record,
 `admit_frame` and `admit_packet` make a frame of it as a worker does.
 
 The same capture gives the same result: there is one thread, the clock is the capture's, there is no random seed, and

@@ -327,7 +327,7 @@ cdef class Decapsulator:
 
 
 cdef class Pace:
-    """The pace of a worker (src/pace.h). All times are in nanoseconds."""
+    """The pace of a worker (src/path/pace.h). All times are in nanoseconds."""
 
     cdef fp_pace c
 
@@ -416,7 +416,7 @@ cdef class FdbTable:
 
 
 cdef class Ring:
-    """A ring (src/ring.h) of copies of bytes."""
+    """A ring (src/tables/ring.h) of copies of bytes."""
 
     cdef fp_ring *ring
 

@@ -4,8 +4,8 @@
 #include <linux/virtio_net.h>
 #include <string.h>
 
-#include "offload.h"
-#include "wire.h"
+#include "packet/offload.h"
+#include "packet/wire.h"
 
 const uint32_t bed_vni[BED_SEGMENTS] = {0, 42, 0xffffff};
 

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "frame.h"
-#include "tables.h"
+#include "packet/frame.h"
+#include "tables/tables.h"
 
 // Not assert(): it must hold in every build, and libFuzzer keeps the input of whatever aborts.
 #define CHECK(condition)                                                                           \

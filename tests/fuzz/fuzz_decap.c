@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge.h"
-#include "checksum.h"
-#include "count.h"
-#include "decap.h"
-#include "encap.h"
-#include "offload.h"
+#include "forward/bridge.h"
+#include "monitor/count.h"
 #include "offload_bed.h"
-#include "wire.h"
+#include "packet/checksum.h"
+#include "packet/encap.h"
+#include "packet/offload.h"
+#include "packet/wire.h"
+#include "path/decap.h"
 
 enum { OPTION_STRICT = 1, OPTION_NO_LEARNING = 2 };
 enum { DROP_ECN = 4, CE = 3 };

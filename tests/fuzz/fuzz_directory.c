@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bed.h"
-#include "directory.h"
+#include "tables/directory.h"
 
 enum { ADDRESSES = 40, MAX_ENTRIES = 24 };
 

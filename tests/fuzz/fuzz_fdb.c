@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "bed.h"
-#include "fdb.h"
+#include "tables/fdb.h"
 
 enum {
     SLOTS = FP_FDB_PROBES * FP_FDB_WAYS,

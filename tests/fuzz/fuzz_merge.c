@@ -6,9 +6,9 @@
 // are of one train), then for each frame a byte that says what it is (see make), and what that takes.
 #include <string.h>
 
-#include "offload.h"
 #include "offload_bed.h"
-#include "wire.h"
+#include "packet/offload.h"
+#include "packet/wire.h"
 
 enum {
     VNI = 42,

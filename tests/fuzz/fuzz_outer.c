@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "bed.h"
-#include "outer.h"
-#include "wire.h"
+#include "monitor/outer.h"
+#include "packet/wire.h"
 
 static void check_parse(struct input input, uint16_t link) {
     struct fp_outer outer;

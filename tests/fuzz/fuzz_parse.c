@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "bed.h"
-#include "checksum.h"
-#include "encap.h"
-#include "offload.h"
-#include "record.h"
-#include "wire.h"
+#include "packet/checksum.h"
+#include "packet/encap.h"
+#include "packet/offload.h"
+#include "packet/record.h"
+#include "packet/wire.h"
 
 enum { FRAGMENT = 44, AUTHENTICATION = 51 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bed.h"
-#include "pcap.h"
+#include "pcap/pcap.h"
 
 enum { HEADROOM = 12 };
 

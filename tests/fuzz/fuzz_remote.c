@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bed.h"
-#include "remote.h"
+#include "tables/remote.h"
 
 enum {
     ADDRESSES = 96, // more than the 64 places that one address may take

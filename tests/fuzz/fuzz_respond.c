@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "bed.h"
-#include "bridge.h"
-#include "respond.h"
-#include "wire.h"
+#include "forward/bridge.h"
+#include "forward/respond.h"
+#include "packet/wire.h"
 
 enum {
     OTHER_PORT = 1, // not the one where BED_MAC_OWN is

@@ -6,9 +6,9 @@
 #include <linux/virtio_net.h>
 #include <string.h>
 
-#include "offload.h"
 #include "offload_bed.h"
-#include "wire.h"
+#include "packet/offload.h"
+#include "packet/wire.h"
 
 enum { FRONT = 256, UDP_L4 = 5, ECN = VIRTIO_NET_HDR_GSO_ECN };
 

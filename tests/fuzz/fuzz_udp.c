@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 
 #include "bed.h"
-#include "udp.h"
-#include "wire.h"
+#include "io/udp.h"
+#include "packet/wire.h"
 
 enum { REMOTES = 2, MAX_PACKETS = 600, ARENA = 1 << 20, SEGMENT_OPTION = 103, OPTION_GSO = 1 };
 

@@ -4,9 +4,9 @@
 #include <linux/virtio_net.h>
 #include <string.h>
 
-#include "offload.h"
-#include "split.h"
-#include "wire.h"
+#include "packet/offload.h"
+#include "packet/split.h"
+#include "packet/wire.h"
 
 enum { DONT_FRAGMENT = 0x4000, IPV4_MAX = 65535 };
 

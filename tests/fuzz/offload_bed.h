@@ -4,7 +4,7 @@
 #define FP_FUZZ_OFFLOAD_BED_H
 
 #include "bed.h"
-#include "burst.h"
+#include "path/burst.h"
 
 // Whether the transport checksum and that of an IPv4 header come out right.
 bool slow_is_right(const uint8_t *frame, uint32_t length);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "bed.h"
-#include "tables.h"
+#include "tables/tables.h"
 
 enum {
     WORKERS = 3,

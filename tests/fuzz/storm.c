@@ -13,13 +13,13 @@
 #include <sanitizer/asan_interface.h> // its macros are empty without the sanitizer
 
 #include "bed.h"
-#include "burst.h"
-#include "checksum.h"
-#include "count.h"
-#include "decap.h"
-#include "offload.h"
-#include "split.h"
-#include "wire.h"
+#include "monitor/count.h"
+#include "packet/checksum.h"
+#include "packet/offload.h"
+#include "packet/split.h"
+#include "packet/wire.h"
+#include "path/burst.h"
+#include "path/decap.h"
 
 enum {
     MAX_SEEDS = 32,

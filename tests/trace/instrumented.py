@@ -30,7 +30,7 @@ def build(folder: Path) -> None:
     """Compile the modules and the recorder into a folder."""
     kernels = folder / "kernels"
     kernels.mkdir()
-    sources = [str(path) for path in sorted((ROOT / "src").glob("*.c"))]
+    sources = [str(path) for path in sorted((ROOT / "src").glob("*/*.c"))]
     _run(*COMPILE, "-c", *sources, cwd=kernels)
     objects = [str(path) for path in kernels.glob("*.o")]
     for module in MODULES:
@@ -62,8 +62,8 @@ def _cython(name: str) -> str | None:
 def _named(name: str, place: str) -> str | None:
     """Return a function as ARCHITECTURE.md names it; None where it is neither Cython's nor of src/."""
     file = Path(place.rpartition(":")[0])
-    if file.parent == ROOT / "src":
-        return f"src/{file.name}: {name}"
+    if file.is_relative_to(ROOT / "src"):
+        return f"{file.relative_to(ROOT)}: {name}"
     return _cython(name)
 
 

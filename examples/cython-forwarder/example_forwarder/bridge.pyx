@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learning bridge as in a textbook: the same as fastpath's own (src/bridge.c), with one more counter."""
+"""A learning bridge as in a textbook: the same as fastpath's own (src/forward/bridge.c), with one more counter."""
 
 from libc.stdint cimport uint32_t
 

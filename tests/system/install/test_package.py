@@ -75,8 +75,10 @@ def test_every_package_of_the_tree_is_in_the_wheel(wheel: Path) -> None:
 
 def test_the_headers_are_in_the_wheel_and_the_kernels_are_not(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
-        there = {Path(name).name for name in file.namelist() if name.startswith("fastpath/include/")}
-    assert there == {path.name for path in (ROOT / "src").iterdir() if path.suffix in (".h", ".def")}
+        names = {name for name in file.namelist() if name.startswith("fastpath/include/")}
+    src = ROOT / "src"
+    headers = {path.relative_to(src) for path in src.rglob("*") if path.suffix in (".h", ".def")}
+    assert names == {f"fastpath/include/{path}" for path in headers}
 
 
 def test_it_runs_from_where_it_is_installed(installed: Path) -> None:

@@ -11,11 +11,11 @@ import fastpath.bench
 ROOT = Path(fastpath.__file__).parent
 SRC = Path(__file__).parents[3] / "src"
 DECLARATIONS = sorted((ROOT / "kernels").glob("*.pxd"))
-BLOCK = re.compile(r'^cdef extern from "(\w+\.h)" nogil:\n((?:    .*\n|\n)+)', re.MULTILINE)
+BLOCK = re.compile(r'^cdef extern from "([\w/]+\.h)" nogil:\n((?:    .*\n|\n)+)', re.MULTILINE)
 FUNCTION = re.compile(r'^    [\w ]+?[ *](\w+)(?: "(\w+)")?\(', re.MULTILINE)
 TYPE = re.compile(r"^    (?:struct|enum) (\w+)", re.MULTILINE)
 CONSTANT = re.compile(r"^(?:        |    uint\d+_t )([A-Z]\w+)$", re.MULTILINE)
-FROM_LIST = {"FP_DROP_": "drop.def", "FP_EVENT_": "event.def"}
+FROM_LIST = {"FP_DROP_": "counters/drop.def", "FP_EVENT_": "counters/event.def"}
 
 
 def header_words(name: str) -> set[str]:
@@ -44,15 +44,23 @@ def is_there(header: str, name: str) -> bool:
 
 def test_every_declaration_is_in_its_header() -> None:
     found = [(header, in_c) for path in DECLARATIONS for header, in_c, _ in declared(path)]
-    assert {("frame.h", "fp_dest_make"), ("frame.h", "FP_BURST"), ("tally.h", "FP_DROP_runt")} <= set(found)
-    assert {("fdb.h", "fp_fdb_share"), ("frame.h", "fp_frame"), ("capture.h", "FP_CAPTURE_ALL_VNIS")} <= set(found)
+    assert {
+        ("packet/frame.h", "fp_dest_make"),
+        ("packet/frame.h", "FP_BURST"),
+        ("counters/tally.h", "FP_DROP_runt"),
+    } <= set(found)
+    assert {
+        ("tables/fdb.h", "fp_fdb_share"),
+        ("packet/frame.h", "fp_frame"),
+        ("monitor/capture.h", "FP_CAPTURE_ALL_VNIS"),
+    } <= set(found)
     assert [f"{header}: {name}" for header, name in found if not is_there(header, name)] == []
 
 
 def test_a_declaration_of_nothing_is_found() -> None:
-    assert not is_there("frame.h", "fp_nothing")
-    assert not is_there("tally.h", "FP_DROP_nothing")
-    assert not is_there("wire.h", "fp_frame_at")  # which frame.h has
+    assert not is_there("packet/frame.h", "fp_nothing")
+    assert not is_there("counters/tally.h", "FP_DROP_nothing")
+    assert not is_there("packet/wire.h", "fp_frame_at")  # which frame.h has
 
 
 def test_every_declaration_is_used() -> None:

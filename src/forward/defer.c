@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forward/defer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "monitor/count.h"
+
+// What stands in a ring: the descriptor, then room in front of the frame, the frame, room behind it.
+struct entry {
+    _Alignas(16) struct fp_frame frame;
+    uint8_t bytes[];
+};
+
+struct fp_deferral *fp_deferral_new(uint32_t workers, int wake) {
+    struct fp_deferral *deferral = calloc(1, sizeof *deferral);
+    if (deferral == NULL)
+        return NULL;
+    deferral->workers = workers;
+    deferral->wake = wake;
+    for (uint32_t i = 0; i < workers; i++) {
+        deferral->ring[i] = fp_ring_new(FP_DEFERRED_RING);
+        if (deferral->ring[i] == NULL) {
+            fp_deferral_free(deferral);
+            return NULL;
+        }
+    }
+    return deferral;
+}
+
+void fp_deferral_free(struct fp_deferral *deferral) {
+    if (deferral == NULL)
+        return;
+    for (uint32_t i = 0; i < deferral->workers; i++)
+        fp_ring_free(deferral->ring[i]);
+    free(deferral);
+}
+
+static bool put(struct fp_ring *ring, const struct fp_frame *frame) {
+    struct entry *entry = fp_ring_reserve(ring, (uint32_t)sizeof *entry + FP_HEADROOM +
+                                                    frame->length + FP_DEFERRED_SPARE);
+    if (entry == NULL)
+        return false;
+    entry->frame = *frame;
+    memcpy(entry->bytes + FP_HEADROOM, frame->data, frame->length);
+    return true;
+}
+
+void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *context,
+                      struct fp_frame *frames, uint32_t count) {
+    struct fp_deferral *deferral = self->state;
+    struct fp_ring *ring = deferral->ring[context->worker];
+    for (uint32_t i = 0; i < count; i++)
+        frames[i].target = put(ring, &frames[i])
+                               ? fp_dest_make(FP_DEST_DEFERRED, 0)
+                               : fp_dest_make(FP_DEST_DROP, FP_DROP_forwarder_busy);
+    fp_ring_publish(ring);
+    // Either the thread sees these frames before it sleeps, or this sees that it sleeps.
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&deferral->asleep, memory_order_relaxed) &&
+        atomic_exchange(&deferral->asleep, false) && eventfd_write(deferral->wake, 1) != 0 &&
+        errno != EAGAIN) // EAGAIN: it is woken already
+        fp_count_event(context, NULL, FP_EVENT_wait_failed, 1);
+}
+
+uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint32_t room) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < deferral->workers; i++)
+        deferral->position[i] = fp_ring_first(deferral->ring[i]);
+    for (uint32_t i = 0; i < deferral->workers; i++) {
+        const uint32_t which = (deferral->next + i) % deferral->workers;
+        while (count < room) {
+            uint32_t size;
+            struct entry *entry =
+                fp_ring_next(deferral->ring[which], &deferral->position[which], &size);
+            if (entry == NULL)
+                break;
+            frames[count] = entry->frame;
+            frames[count++].data = entry->bytes + FP_HEADROOM;
+        }
+    }
+    deferral->next = (deferral->next + 1) % deferral->workers;
+    return count;
+}
+
+void fp_deferral_release(struct fp_deferral *deferral) {
+    for (uint32_t i = 0; i < deferral->workers; i++)
+        fp_ring_release(deferral->ring[i], deferral->position[i]);
+}
+
+bool fp_deferral_doze(struct fp_deferral *deferral) {
+    atomic_store(&deferral->asleep, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    for (uint32_t i = 0; i < deferral->workers; i++) {
+        if (!fp_ring_empty(deferral->ring[i])) {
+            fp_deferral_awake(deferral);
+            return false;
+        }
+    }
+    return true;
+}
+
+void fp_deferral_awake(struct fp_deferral *deferral) {
+    atomic_store(&deferral->asleep, false);
+}
