@@ -10,12 +10,20 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from fastpath.forwarder cimport Forwarder
-from fastpath.kernels.arrival cimport fp_decap
-from fastpath.kernels.checksum cimport fp_checksum_add
-from fastpath.kernels.dest cimport FP_BURST, FP_DEST_PORT, FP_DEST_REMOTE, FP_HEADROOM, fp_dest_make
-from fastpath.kernels.fdb cimport fp_fdb, fp_fdb_free, fp_fdb_key, fp_fdb_learn, fp_fdb_lookup, fp_fdb_new, fp_fdb_value
-from fastpath.kernels.forward cimport fp_forward
-from fastpath.kernels.merge cimport (
+from fastpath.kernels.path.arrival cimport fp_decap
+from fastpath.kernels.packet.checksum cimport fp_checksum_add
+from fastpath.kernels.packet.dest cimport FP_BURST, FP_DEST_PORT, FP_DEST_REMOTE, FP_HEADROOM, fp_dest_make
+from fastpath.kernels.tables.fdb cimport (
+    fp_fdb,
+    fp_fdb_free,
+    fp_fdb_key,
+    fp_fdb_learn,
+    fp_fdb_lookup,
+    fp_fdb_new,
+    fp_fdb_value,
+)
+from fastpath.kernels.forward.forward cimport fp_forward
+from fastpath.kernels.path.burst cimport (
     FP_SPARE_SIZE,
     fp_burst,
     fp_burst_clear,
@@ -23,9 +31,9 @@ from fastpath.kernels.merge cimport (
     fp_burst_follow,
     fp_burst_take,
 )
-from fastpath.kernels.offload cimport fp_offload_measure, fp_split, fp_split_begin, fp_split_next, fp_vnet_read
+from fastpath.kernels.packet.offload cimport fp_offload_measure, fp_split, fp_split_begin, fp_split_next, fp_vnet_read
 from fastpath.kernels.system cimport AF_INET
-from fastpath.kernels.tables cimport (
+from fastpath.kernels.tables.tables cimport (
     fp_context,
     fp_encap,
     fp_forwarder,
@@ -38,7 +46,7 @@ from fastpath.kernels.tables cimport (
     fp_tables_free,
     fp_tables_new,
 )
-from fastpath.kernels.wire cimport FP_VXLAN_SIZE, fp_flow_parse, fp_vxlan_write
+from fastpath.kernels.packet.wire cimport FP_VXLAN_SIZE, fp_flow_parse, fp_vxlan_write
 
 BURST = FP_BURST
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastpath.kernels.capture cimport fp_capture, fp_captured, fp_selection
-from fastpath.kernels.ring cimport fp_ring
+from fastpath.kernels.monitor.capture cimport fp_capture, fp_captured, fp_selection
+from fastpath.kernels.tables.ring cimport fp_ring
 from fastpath.engine.tables cimport Tables
 
 

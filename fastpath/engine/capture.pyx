@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captures: copies of frames that pass a port or a remote, or are dropped, while traffic flows (src/monitor/capture.h)."""
+"""Copies of frames that pass a port or a remote, or are dropped, while traffic flows (src/monitor/capture.h)."""
 
 import time
 from operator import attrgetter, index
@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastpath.kernels.capture cimport (
+from fastpath.kernels.monitor.capture cimport (
     FP_CAPTURES,
     FP_CAPTURE_ALL_VNIS,
     FP_CAPTURE_ROOM,
@@ -24,10 +24,10 @@ from fastpath.kernels.capture cimport (
     fp_captures_publish,
     fp_filter,
 )
-from fastpath.kernels.dest cimport FP_DEST_PORT, fp_dest_index, fp_dest_kind
-from fastpath.kernels.ring cimport fp_ring, fp_ring_first, fp_ring_next, fp_ring_release
-from fastpath.kernels.tables cimport fp_drop_name
-from fastpath.kernels.tally cimport FP_DROP_COUNT, FP_DROP_NONE
+from fastpath.kernels.packet.dest cimport FP_DEST_PORT, fp_dest_index, fp_dest_kind
+from fastpath.kernels.tables.ring cimport fp_ring, fp_ring_first, fp_ring_next, fp_ring_release
+from fastpath.kernels.tables.tables cimport fp_drop_name
+from fastpath.kernels.counters.tally cimport FP_DROP_COUNT, FP_DROP_NONE
 from fastpath.engine.tables cimport Tables
 
 from fastpath.addresses import from_wire, parse_ip, to_wire

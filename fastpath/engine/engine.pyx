@@ -14,9 +14,9 @@ from libc.stdint cimport uint8_t
 from fastpath.engine import fdb as fdb_module
 from fastpath.engine import remote as remote_module
 from fastpath.engine.capture cimport Capture
-from fastpath.kernels.directory cimport fp_directory_delete
-from fastpath.kernels.fdb cimport fp_fdb_entries, fp_fdb_used
-from fastpath.kernels.tables cimport fp_clock_advance
+from fastpath.kernels.tables.directory cimport fp_directory_delete
+from fastpath.kernels.tables.fdb cimport fp_fdb_entries, fp_fdb_used
+from fastpath.kernels.tables.tables cimport fp_clock_advance
 from fastpath.engine.port cimport Port
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.segment cimport Segment

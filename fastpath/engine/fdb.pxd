@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels.dest cimport fp_dest
-from fastpath.kernels.fdb cimport fp_fdb_value
+from fastpath.kernels.packet.dest cimport fp_dest
+from fastpath.kernels.tables.fdb cimport fp_fdb_value
 from fastpath.engine.tables cimport Tables
 
 

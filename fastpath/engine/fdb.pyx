@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastpath.kernels.dest cimport (
+from fastpath.kernels.packet.dest cimport (
     FP_DEST_GROUP,
     FP_DEST_PORT,
     FP_DEST_REMOTE,
@@ -17,7 +17,7 @@ from fastpath.kernels.dest cimport (
     fp_dest_kind,
     fp_dest_make,
 )
-from fastpath.kernels.fdb cimport (
+from fastpath.kernels.tables.fdb cimport (
     FP_FDB_LOCAL,
     FP_FDB_STATIC,
     fp_fdb_age,
@@ -31,7 +31,7 @@ from fastpath.kernels.fdb cimport (
     fp_fdb_share_of,
     fp_fdb_value,
 )
-from fastpath.kernels.tables cimport fp_group_publish, fp_list, fp_now
+from fastpath.kernels.tables.tables cimport fp_group_publish, fp_list, fp_now
 from fastpath.engine.port cimport Port
 from fastpath.engine.remote cimport Remote, remote_at
 from fastpath.engine.tables cimport Tables, new_list

@@ -3,9 +3,9 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from fastpath.forwarder.burst cimport Burst
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels.forward cimport fp_deferral
-from fastpath.kernels.rewrite cimport fp_room
-from fastpath.kernels.tables cimport fp_context, fp_forwarder, fp_frame, fp_segment
+from fastpath.kernels.forward.forward cimport fp_deferral
+from fastpath.kernels.packet.rewrite cimport fp_room
+from fastpath.kernels.tables.tables cimport fp_context, fp_forwarder, fp_frame, fp_segment
 from fastpath.engine.tables cimport Tables
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread of a deferred forwarder: one that is written in Python, and so cannot run in the workers.
 
-The workers put the frames of such a segment into rings and continue (src/forward/defer.c). The thread takes bursts of them,
-asks the forwarder, and delivers the frames as a worker would. A forwarder that is slow or raises an exception affects
-only its own segment.
+The workers put the frames of such a segment into rings and continue (src/forward/defer.c). The thread takes bursts of
+them, asks the forwarder, and delivers the frames as a worker would. A forwarder that is slow or raises an exception
+affects only its own segment.
 """
 
 import logging
@@ -16,7 +16,7 @@ from posix.unistd cimport close
 
 from fastpath.forwarder.burst cimport Burst
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels.dest cimport (
+from fastpath.kernels.packet.dest cimport (
     FP_DEST_DEFERRED,
     FP_DEST_DROP,
     FP_DEST_NONE,
@@ -25,7 +25,7 @@ from fastpath.kernels.dest cimport (
     fp_dest_kind,
     fp_dest_make,
 )
-from fastpath.kernels.forward cimport (
+from fastpath.kernels.forward.forward cimport (
     FP_DEFERRED_BURST,
     FP_DEFERRED_SPARE,
     fp_defer_forward,
@@ -38,7 +38,7 @@ from fastpath.kernels.forward cimport (
     fp_deliver,
     fp_forward_undecided,
 )
-from fastpath.kernels.rewrite cimport fp_record_fill, fp_rewrite_settle, fp_room
+from fastpath.kernels.packet.rewrite cimport fp_record_fill, fp_rewrite_settle, fp_room
 from fastpath.kernels.system cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
@@ -51,7 +51,7 @@ from fastpath.kernels.system cimport (
     pthread_mutex_lock,
     pthread_mutex_unlock,
 )
-from fastpath.kernels.tables cimport (
+from fastpath.kernels.tables.tables cimport (
     FP_DROP_OWN,
     FP_OWN,
     fp_drop,
@@ -63,7 +63,7 @@ from fastpath.kernels.tables cimport (
     fp_turn_end,
     fp_uplink_flush,
 )
-from fastpath.kernels.tally cimport (
+from fastpath.kernels.counters.tally cimport (
     FP_DROP_bad_super_frame,
     FP_DROP_bad_target,
     FP_DROP_forwarder_failed,

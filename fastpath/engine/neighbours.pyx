@@ -5,14 +5,14 @@ from collections.abc import Mapping, MutableMapping
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels.directory cimport (
+from fastpath.kernels.tables.directory cimport (
     FP_NEIGHBOUR_ROUTER,
     fp_directory_delete,
     fp_directory_entry,
     fp_directory_get,
     fp_directory_next,
 )
-from fastpath.kernels.tables cimport fp_segment
+from fastpath.kernels.tables.tables cimport fp_segment
 from fastpath.engine.tables cimport Tables
 
 from fastpath.addresses import format_mac, from_wire, is_group, parse_host, parse_mac, to_wire

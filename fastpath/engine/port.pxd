@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from fastpath.kernels.tables cimport fp_port
+from fastpath.kernels.tables.tables cimport fp_port
 from fastpath.engine.tables cimport Tables
 
 

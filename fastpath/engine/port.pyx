@@ -14,8 +14,8 @@ from libc.stdint cimport uint64_t
 
 import pytun
 
-from fastpath.kernels.dest cimport FP_DEST_PORT, fp_dest_make
-from fastpath.kernels.tap cimport fp_tap_mac, fp_tap_name, fp_tap_setup
+from fastpath.kernels.packet.dest cimport FP_DEST_PORT, fp_dest_make
+from fastpath.kernels.io.tap cimport fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.engine.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError

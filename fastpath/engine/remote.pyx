@@ -7,7 +7,7 @@ import time
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
-from fastpath.kernels.remote cimport (
+from fastpath.kernels.tables.remote cimport (
     FP_REMOTES,
     FP_REMOTES_LIMIT,
     FP_REMOTE_NONE,

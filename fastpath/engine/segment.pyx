@@ -10,10 +10,10 @@ from libc.stdlib cimport free
 from fastpath.engine.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
-from fastpath.kernels.fdb cimport fp_fdb_share, fp_fdb_share_of
-from fastpath.kernels.remote cimport FP_REMOTE_NONE
-from fastpath.kernels.tables cimport (
+from fastpath.kernels.packet.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
+from fastpath.kernels.tables.fdb cimport fp_fdb_share, fp_fdb_share_of
+from fastpath.kernels.tables.remote cimport FP_REMOTE_NONE
+from fastpath.kernels.tables.tables cimport (
     fp_group_get,
     fp_list,
     fp_port_free,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastpath.kernels.directory cimport fp_directory
-from fastpath.kernels.tables cimport fp_list, fp_tables
-from fastpath.kernels.tally cimport fp_tally, fp_traffic
+from fastpath.kernels.tables.directory cimport fp_directory
+from fastpath.kernels.tables.tables cimport fp_list, fp_tables
+from fastpath.kernels.counters.tally cimport fp_tally, fp_traffic
 
 
 cdef class Tables:

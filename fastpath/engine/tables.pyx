@@ -8,10 +8,10 @@ import time
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 
-from fastpath.kernels.directory cimport fp_directory, fp_directory_reclaim, fp_directory_set, fp_directory_used
-from fastpath.kernels.fdb cimport FP_FDB_SEGMENTS, fp_fdb_reclaim
+from fastpath.kernels.tables.directory cimport fp_directory, fp_directory_reclaim, fp_directory_set, fp_directory_used
+from fastpath.kernels.tables.fdb cimport FP_FDB_SEGMENTS, fp_fdb_reclaim
 from fastpath.kernels.system cimport c_bool
-from fastpath.kernels.tables cimport (
+from fastpath.kernels.tables.tables cimport (
     FP_GROUPS,
     FP_PORTS,
     FP_WORKERS,
@@ -24,7 +24,7 @@ from fastpath.kernels.tables cimport (
     fp_tables_free,
     fp_tables_new,
 )
-from fastpath.kernels.tally cimport FP_DROP_COUNT, FP_EVENT_COUNT, fp_counter_read, fp_tally, fp_traffic
+from fastpath.kernels.counters.tally cimport FP_DROP_COUNT, FP_EVENT_COUNT, fp_counter_read, fp_tally, fp_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.engine.stats import Tally, Traffic

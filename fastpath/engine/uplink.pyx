@@ -8,8 +8,8 @@ from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 
 from fastpath.kernels.system cimport aligned_alloc
-from fastpath.kernels.tables cimport FP_UPLINK_MEMORY
-from fastpath.kernels.udp cimport fp_udp_out
+from fastpath.kernels.tables.tables cimport FP_UPLINK_MEMORY
+from fastpath.kernels.io.udp cimport fp_udp_out
 
 
 def udp_port_of(fd):

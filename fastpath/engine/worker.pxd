@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels.arrival cimport fp_source
-from fastpath.kernels.merge cimport fp_burst
-from fastpath.kernels.pace cimport fp_pace
+from fastpath.kernels.path.arrival cimport fp_source
+from fastpath.kernels.path.burst cimport fp_burst
+from fastpath.kernels.path.pace cimport fp_pace
 from fastpath.kernels.system cimport epoll_event
-from fastpath.kernels.tables cimport fp_context, fp_frame, fp_port
-from fastpath.kernels.udp cimport fp_arrival, fp_udp_in
+from fastpath.kernels.tables.tables cimport fp_context, fp_frame, fp_port
+from fastpath.kernels.io.udp cimport fp_arrival, fp_udp_in
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink
 

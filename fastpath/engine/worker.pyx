@@ -14,11 +14,11 @@ from libc.errno cimport EAGAIN, EBADFD, EINTR, ENODEV, ENOENT, ENXIO, EPIPE, err
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels.arrival cimport fp_decap, fp_source_forget, fp_source_look, fp_source_mark, fp_train_unit
-from fastpath.kernels.capture cimport fp_capture_arrival
-from fastpath.kernels.dest cimport FP_BURST, FP_DEST_NONE, FP_DEST_PORT, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_make
-from fastpath.kernels.forward cimport fp_deliver, fp_forward
-from fastpath.kernels.merge cimport (
+from fastpath.kernels.path.arrival cimport fp_decap, fp_source_forget, fp_source_look, fp_source_mark, fp_train_unit
+from fastpath.kernels.monitor.capture cimport fp_capture_arrival
+from fastpath.kernels.packet.dest cimport FP_BURST, FP_DEST_NONE, FP_DEST_PORT, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_make
+from fastpath.kernels.forward.forward cimport fp_deliver, fp_forward
+from fastpath.kernels.path.burst cimport (
     FP_SPARE_SIZE,
     fp_burst,
     fp_burst_clear,
@@ -27,8 +27,8 @@ from fastpath.kernels.merge cimport (
     fp_burst_new_train,
     fp_burst_take,
 )
-from fastpath.kernels.offload cimport fp_offload_measure
-from fastpath.kernels.pace cimport (
+from fastpath.kernels.packet.offload cimport fp_offload_measure
+from fastpath.kernels.path.pace cimport (
     fp_pace_clock,
     fp_pace_gather,
     fp_pace_init,
@@ -53,7 +53,7 @@ from fastpath.kernels.system cimport (
     eventfd_write,
     sched_yield,
 )
-from fastpath.kernels.tables cimport (
+from fastpath.kernels.tables.tables cimport (
     fp_count_drop,
     fp_count_event,
     fp_count_in,
@@ -67,7 +67,7 @@ from fastpath.kernels.tables cimport (
     fp_turn_end,
     fp_uplink_flush,
 )
-from fastpath.kernels.tally cimport (
+from fastpath.kernels.counters.tally cimport (
     FP_DROP_NONE,
     FP_DROP_ambiguous_train,
     FP_DROP_bad_super_frame,
@@ -80,9 +80,9 @@ from fastpath.kernels.tally cimport (
     FP_EVENT_wait_failed,
     fp_count,
 )
-from fastpath.kernels.tap cimport FP_TAP_ROOM, fp_tap_read
-from fastpath.kernels.udp cimport fp_arrival, fp_udp_in, fp_udp_receive
-from fastpath.kernels.wire cimport FP_ETHERNET_SIZE, FP_VXLAN_SIZE
+from fastpath.kernels.io.tap cimport FP_TAP_ROOM, fp_tap_read
+from fastpath.kernels.io.udp cimport fp_arrival, fp_udp_in, fp_udp_receive
+from fastpath.kernels.packet.wire cimport FP_ETHERNET_SIZE, FP_VXLAN_SIZE
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.uplink cimport Uplink
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t
 
-from fastpath.kernels.rewrite cimport fp_record, fp_room
-from fastpath.kernels.tables cimport fp_frame
+from fastpath.kernels.packet.rewrite cimport fp_record, fp_room
+from fastpath.kernels.tables.tables cimport fp_frame
 
 
 # Deliver the frame at a place now; whether that could be.

@@ -3,9 +3,9 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastpath.kernels.dest cimport FP_DEST_DEFERRED, FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_kind, fp_dest_make
-from fastpath.kernels.forward cimport FP_DEFERRED_BURST
-from fastpath.kernels.rewrite cimport (
+from fastpath.kernels.packet.dest cimport FP_DEST_DEFERRED, FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_kind, fp_dest_make
+from fastpath.kernels.forward.forward cimport FP_DEFERRED_BURST
+from fastpath.kernels.packet.rewrite cimport (
     FP_SIDE_DESTINATION,
     FP_SIDE_SOURCE,
     fp_record,
@@ -19,7 +19,7 @@ from fastpath.kernels.rewrite cimport (
     fp_room,
     fp_side,
 )
-from fastpath.kernels.tables cimport fp_frame
+from fastpath.kernels.tables.tables cimport fp_frame
 
 from fastpath.addresses import IPAddress, parse_host, parse_mac
 from fastpath.errors import UsageError

@@ -5,9 +5,9 @@ from libc.stddef cimport size_t
 from libc.stdlib cimport calloc, free
 
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels.dest cimport FP_DEST_DROP, fp_dest_make
-from fastpath.kernels.forward cimport fp_compiled, fp_compiled_forward, fp_compiled_function
-from fastpath.kernels.tables cimport FP_DROP_OWN, fp_forwarder
+from fastpath.kernels.packet.dest cimport FP_DEST_DROP, fp_dest_make
+from fastpath.kernels.forward.forward cimport fp_compiled, fp_compiled_forward, fp_compiled_function
+from fastpath.kernels.tables.tables cimport FP_DROP_OWN, fp_forwarder
 
 from fastpath.errors import UsageError
 

@@ -2,9 +2,9 @@
 # What forwarders that are written in Cython derive from: see docs/forwarders.md and examples/forwarders.
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastpath.kernels.forward cimport fp_chain
-from fastpath.kernels.tables cimport FP_OWN, fp_context, fp_forwarder, fp_frame
-from fastpath.kernels.tally cimport fp_counter
+from fastpath.kernels.forward.forward cimport fp_chain
+from fastpath.kernels.tables.tables cimport FP_OWN, fp_context, fp_forwarder, fp_frame
+from fastpath.kernels.counters.tally cimport fp_counter
 
 
 cdef class Forwarder:

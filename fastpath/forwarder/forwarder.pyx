@@ -9,10 +9,10 @@ written in Python runs on a thread of its own instead: fastpath/engine/forwarder
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels.dest cimport FP_DEST_DEFERRED, FP_DEST_DROP, FP_DEST_FLOOD, FP_DEST_NONE, fp_dest_make
-from fastpath.kernels.forward cimport FP_CHAIN, fp_bridge_forward, fp_chain_forward
-from fastpath.kernels.tables cimport FP_COUNTERS, FP_DROP_OWN, FP_OWN, fp_context, fp_forwarder, fp_frame
-from fastpath.kernels.tally cimport FP_DROP_forwarder, fp_count, fp_counter, fp_counter_read
+from fastpath.kernels.packet.dest cimport FP_DEST_DEFERRED, FP_DEST_DROP, FP_DEST_FLOOD, FP_DEST_NONE, fp_dest_make
+from fastpath.kernels.forward.forward cimport FP_CHAIN, fp_bridge_forward, fp_chain_forward
+from fastpath.kernels.tables.tables cimport FP_COUNTERS, FP_DROP_OWN, FP_OWN, fp_context, fp_forwarder, fp_frame
+from fastpath.kernels.counters.tally cimport FP_DROP_forwarder, fp_count, fp_counter, fp_counter_read
 
 from fastpath.errors import ConflictError, UsageError
 

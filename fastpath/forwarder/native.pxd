@@ -4,7 +4,7 @@
 # Functions that are not inline are in the module `native`, since other projects cannot link the kernels.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels.dest cimport (
+from fastpath.kernels.packet.dest cimport (
     FP_BURST,
     FP_DEST_DROP,
     FP_DEST_GROUP,
@@ -15,9 +15,9 @@ from fastpath.kernels.dest cimport (
     fp_dest_kind,
     fp_dest_make,
 )
-from fastpath.kernels.rewrite cimport FP_SIDE_DESTINATION, FP_SIDE_SOURCE, fp_record, fp_side
-from fastpath.kernels.tables cimport fp_context, fp_frame, fp_frame_at
-from fastpath.kernels.tally cimport (
+from fastpath.kernels.packet.rewrite cimport FP_SIDE_DESTINATION, FP_SIDE_SOURCE, fp_record, fp_side
+from fastpath.kernels.tables.tables cimport fp_context, fp_frame, fp_frame_at
+from fastpath.kernels.counters.tally cimport (
     FP_DROP_bad_source_mac,
     FP_DROP_forwarder,
     FP_DROP_own_source,
@@ -25,7 +25,14 @@ from fastpath.kernels.tally cimport (
     FP_DROP_split_horizon,
     FP_DROP_static_source,
 )
-from fastpath.kernels.wire cimport FP_MAC_SIZE, fp_flow, fp_load_be16, fp_load_be32, fp_load_mac, fp_mac_is_multicast
+from fastpath.kernels.packet.wire cimport (
+    FP_MAC_SIZE,
+    fp_flow,
+    fp_load_be16,
+    fp_load_be32,
+    fp_load_mac,
+    fp_mac_is_multicast,
+)
 
 
 # Decisions, as Python knows them by the same names (forwarder.pyx).

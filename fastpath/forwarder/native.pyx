@@ -3,9 +3,9 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels.dest cimport fp_dest
-from fastpath.kernels.forward cimport fp_bridge_learn, fp_bridge_learn_and_lookup, fp_bridge_lookup
-from fastpath.kernels.rewrite cimport (
+from fastpath.kernels.packet.dest cimport fp_dest
+from fastpath.kernels.forward.forward cimport fp_bridge_learn, fp_bridge_learn_and_lookup, fp_bridge_lookup
+from fastpath.kernels.packet.rewrite cimport (
     fp_record,
     fp_record_fill,
     fp_rewrite_ip,
@@ -14,7 +14,7 @@ from fastpath.kernels.rewrite cimport (
     fp_rewrite_ttl,
     fp_side,
 )
-from fastpath.kernels.tables cimport fp_context, fp_frame
+from fastpath.kernels.tables.tables cimport fp_context, fp_frame
 
 from fastpath.forwarder import forwarder
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastpath.kernels.pcap cimport fp_pcap
+from fastpath.kernels.pcap.pcap cimport fp_pcap
 
 
 cdef class CaptureReader:

@@ -8,8 +8,8 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels.dest cimport FP_HEADROOM
-from fastpath.kernels.pcap cimport (
+from fastpath.kernels.packet.dest cimport FP_HEADROOM
+from fastpath.kernels.pcap.pcap cimport (
     FP_PCAP_DAMAGED,
     FP_PCAP_END,
     FP_PCAP_MEMORY,

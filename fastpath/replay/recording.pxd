@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t
 
-from fastpath.kernels.pcap cimport fp_pcap_out
-from fastpath.kernels.remote cimport fp_remote
-from fastpath.kernels.tables cimport fp_sink
+from fastpath.kernels.pcap.pcap cimport fp_pcap_out
+from fastpath.kernels.tables.remote cimport fp_remote
+from fastpath.kernels.tables.tables cimport fp_sink
 from fastpath.engine.port cimport Port
 
 

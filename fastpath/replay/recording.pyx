@@ -7,9 +7,9 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastpath.kernels.pcap cimport FP_PCAP_OUT_MEMORY, fp_pcap_out, fp_pcap_out_flush, fp_pcap_out_init
-from fastpath.kernels.remote cimport FP_REMOTES, fp_remote
-from fastpath.kernels.tables cimport FP_PORTS, fp_sink
+from fastpath.kernels.pcap.pcap cimport FP_PCAP_OUT_MEMORY, fp_pcap_out, fp_pcap_out_flush, fp_pcap_out_init
+from fastpath.kernels.tables.remote cimport FP_REMOTES, fp_remote
+from fastpath.kernels.tables.tables cimport FP_PORTS, fp_sink
 from fastpath.engine.port cimport Port
 
 from fastpath.addresses import from_wire, to_wire

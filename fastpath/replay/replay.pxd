@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels.fdb cimport fp_fdb
-from fastpath.kernels.pcap cimport FP_PCAP_INTERFACES, fp_pcap_record
-from fastpath.kernels.remote cimport fp_address
-from fastpath.kernels.tables cimport fp_frame, fp_port, fp_segment, fp_sink
-from fastpath.kernels.udp cimport fp_outer
+from fastpath.kernels.tables.fdb cimport fp_fdb
+from fastpath.kernels.pcap.pcap cimport FP_PCAP_INTERFACES, fp_pcap_record
+from fastpath.kernels.tables.remote cimport fp_address
+from fastpath.kernels.tables.tables cimport fp_frame, fp_port, fp_segment, fp_sink
+from fastpath.kernels.io.udp cimport fp_outer
 from fastpath.pcap.pcap cimport CaptureReader
 from fastpath.replay.recording cimport Recording
 from fastpath.engine.tables cimport Tables

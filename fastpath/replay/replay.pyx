@@ -16,9 +16,16 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels.arrival cimport fp_source_look, fp_source_mark
-from fastpath.kernels.dest cimport FP_BURST, FP_DEST_PORT, FP_FRAME_SIZE, fp_dest_index, fp_dest_kind, fp_dest_make
-from fastpath.kernels.fdb cimport (
+from fastpath.kernels.path.arrival cimport fp_source_look, fp_source_mark
+from fastpath.kernels.packet.dest cimport (
+    FP_BURST,
+    FP_DEST_PORT,
+    FP_FRAME_SIZE,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+)
+from fastpath.kernels.tables.fdb cimport (
     FP_FDB_STATIC,
     fp_fdb_age,
     fp_fdb_entries,
@@ -31,8 +38,8 @@ from fastpath.kernels.fdb cimport (
     fp_fdb_used,
     fp_fdb_value,
 )
-from fastpath.kernels.pace cimport fp_pace_clock
-from fastpath.kernels.pcap cimport (
+from fastpath.kernels.path.pace cimport fp_pace_clock
+from fastpath.kernels.pcap.pcap cimport (
     FP_PCAP_DAMAGED,
     FP_PCAP_DESCRIPTION,
     FP_PCAP_END,
@@ -43,9 +50,9 @@ from fastpath.kernels.pcap cimport (
     FP_PCAP_RECORD,
     fp_pcap_next,
 )
-from fastpath.kernels.remote cimport fp_address, fp_address_from, fp_remote
+from fastpath.kernels.tables.remote cimport fp_address, fp_address_from, fp_remote
 from fastpath.kernels.system cimport AF_INET
-from fastpath.kernels.tables cimport (
+from fastpath.kernels.tables.tables cimport (
     fp_clock_set,
     fp_frame,
     fp_packet,
@@ -55,8 +62,8 @@ from fastpath.kernels.tables cimport (
     fp_segment_find,
     fp_sink,
 )
-from fastpath.kernels.udp cimport fp_outer, fp_outer_knows, fp_outer_parse
-from fastpath.kernels.wire cimport (
+from fastpath.kernels.io.udp cimport fp_outer, fp_outer_knows, fp_outer_parse
+from fastpath.kernels.packet.wire cimport (
     FP_ETHERNET_SIZE,
     FP_VXLAN_FLAG_I,
     FP_VXLAN_SIZE,

@@ -11,8 +11,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastpath.kernels.arrival cimport fp_decap, fp_train_unit
-from fastpath.kernels.checksum cimport (
+from fastpath.kernels.path.arrival cimport fp_decap, fp_train_unit
+from fastpath.kernels.packet.checksum cimport (
     fp_checksum,
     fp_checksum_add,
     fp_checksum_by,
@@ -21,8 +21,15 @@ from fastpath.kernels.checksum cimport (
     fp_checksum_pseudo,
     fp_checksum_replace,
 )
-from fastpath.kernels.dest cimport FP_BURST, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_index, fp_dest_kind, fp_dest_make
-from fastpath.kernels.fdb cimport (
+from fastpath.kernels.packet.dest cimport (
+    FP_BURST,
+    FP_FRAME_SIZE,
+    FP_HEADROOM,
+    fp_dest_index,
+    fp_dest_kind,
+    fp_dest_make,
+)
+from fastpath.kernels.tables.fdb cimport (
     fp_fdb,
     fp_fdb_age,
     fp_fdb_entry,
@@ -41,8 +48,8 @@ from fastpath.kernels.fdb cimport (
     fp_fdb_used,
     fp_fdb_value,
 )
-from fastpath.kernels.merge cimport FP_SPARE_SIZE, fp_burst, fp_burst_clear, fp_burst_end, fp_burst_take
-from fastpath.kernels.offload cimport (
+from fastpath.kernels.path.burst cimport FP_SPARE_SIZE, fp_burst, fp_burst_clear, fp_burst_end, fp_burst_take
+from fastpath.kernels.packet.offload cimport (
     fp_offload_infer,
     fp_offload_measure,
     fp_split,
@@ -51,8 +58,15 @@ from fastpath.kernels.offload cimport (
     fp_vnet_read,
     fp_vnet_write,
 )
-from fastpath.kernels.pace cimport fp_pace, fp_pace_gather, fp_pace_init, fp_pace_look, fp_pace_slept, fp_pace_yielded
-from fastpath.kernels.ring cimport (
+from fastpath.kernels.path.pace cimport (
+    fp_pace,
+    fp_pace_gather,
+    fp_pace_init,
+    fp_pace_look,
+    fp_pace_slept,
+    fp_pace_yielded,
+)
+from fastpath.kernels.tables.ring cimport (
     fp_ring,
     fp_ring_empty,
     fp_ring_first,
@@ -64,7 +78,7 @@ from fastpath.kernels.ring cimport (
     fp_ring_reserve,
 )
 from fastpath.kernels.system cimport AF_INET
-from fastpath.kernels.tables cimport (
+from fastpath.kernels.tables.tables cimport (
     fp_context,
     fp_drop_name,
     fp_encap,
@@ -77,8 +91,8 @@ from fastpath.kernels.tables cimport (
     fp_tables_free,
     fp_tables_new,
 )
-from fastpath.kernels.tally cimport FP_EVENT_COUNT
-from fastpath.kernels.wire cimport fp_flow_parse
+from fastpath.kernels.counters.tally cimport FP_EVENT_COUNT
+from fastpath.kernels.packet.wire cimport fp_flow_parse
 
 VNET_SIZE = 12
 

@@ -19,7 +19,7 @@ IMPORT = re.compile(r"^\s*(?:from (fastpath[\w.]*) c?import (\([^)]*\)|[^\n#]*)|
 def modules() -> dict[str, set[str]]:
     """Return what each module imports of fastpath, by dotted names. Stubs are left out: a type may name its user."""
     found: dict[str, set[str]] = defaultdict(set)
-    sources = [path for layer in LAYERS for pattern in ("", "/*") for path in ROOT.glob(f"{layer}{pattern}.p[yx]*")]
+    sources = [path for layer in LAYERS for pattern in ("", "/**/*") for path in ROOT.glob(f"{layer}{pattern}.p[yx]*")]
     for path in sources:
         if path.suffix not in (".py", ".pyx", ".pxd"):
             continue

@@ -10,7 +10,7 @@ import fastpath.bench
 
 ROOT = Path(fastpath.__file__).parent
 SRC = Path(__file__).parents[3] / "src"
-DECLARATIONS = sorted((ROOT / "kernels").glob("*.pxd"))
+DECLARATIONS = sorted((ROOT / "kernels").rglob("*.pxd"))
 BLOCK = re.compile(r'^cdef extern from "([\w/]+\.h)" nogil:\n((?:    .*\n|\n)+)', re.MULTILINE)
 FUNCTION = re.compile(r'^    [\w ]+?[ *](\w+)(?: "(\w+)")?\(', re.MULTILINE)
 TYPE = re.compile(r"^    (?:struct|enum) (\w+)", re.MULTILINE)
@@ -64,7 +64,7 @@ def test_a_declaration_of_nothing_is_found() -> None:
 
 
 def test_every_declaration_is_used() -> None:
-    places = [*ROOT.glob("*/*.p[yx][xd]"), *Path(fastpath.bench.__file__).parent.rglob("*.pyx")]
+    places = [*ROOT.rglob("*.p[yx][xd]"), *Path(fastpath.bench.__file__).parent.rglob("*.pyx")]
     text = {path: re.sub(r"#.*", "", path.read_text()) for path in places}
     words = {path: re.findall(r"\w+", code) for path, code in text.items()}
     used = {word for path, found in words.items() if path not in DECLARATIONS for word in found}

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastpath.kernels.system cimport c_bool
-from fastpath.kernels.tables cimport fp_frame
+from fastpath.kernels.tables.tables cimport fp_frame
 
 
 cdef extern from "io/tap.h" nogil:

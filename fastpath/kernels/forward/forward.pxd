@@ -2,10 +2,10 @@
 # Forwarders, and the way from a decision to its port or remote.
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastpath.kernels.dest cimport fp_dest
-from fastpath.kernels.rewrite cimport fp_record
+from fastpath.kernels.packet.dest cimport fp_dest
+from fastpath.kernels.packet.rewrite cimport fp_record
 from fastpath.kernels.system cimport c_bool
-from fastpath.kernels.tables cimport fp_context, fp_forwarder, fp_frame
+from fastpath.kernels.tables.tables cimport fp_context, fp_forwarder, fp_frame
 
 
 cdef extern from "forward/forward.h" nogil:

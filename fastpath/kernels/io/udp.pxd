@@ -2,7 +2,7 @@
 # Messages in and out of UDP sockets, and their outer headers.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from fastpath.kernels.dest cimport FP_BURST
+from fastpath.kernels.packet.dest cimport FP_BURST
 from fastpath.kernels.system cimport c_bool, sockaddr_storage
 
 

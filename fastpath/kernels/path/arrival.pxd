@@ -2,9 +2,9 @@
 # Packets that arrived: their source, and their frames.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from fastpath.kernels.remote cimport fp_address
+from fastpath.kernels.tables.remote cimport fp_address
 from fastpath.kernels.system cimport c_bool, sockaddr_storage
-from fastpath.kernels.tables cimport fp_context, fp_frame, fp_tables
+from fastpath.kernels.tables.tables cimport fp_context, fp_frame, fp_tables
 
 
 cdef extern from "path/source.h" nogil:

@@ -2,9 +2,9 @@
 # A burst, in which frames are merged.
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastpath.kernels.dest cimport FP_BURST
+from fastpath.kernels.packet.dest cimport FP_BURST
 from fastpath.kernels.system cimport c_bool
-from fastpath.kernels.tables cimport fp_frame
+from fastpath.kernels.tables.tables cimport fp_frame
 
 
 cdef extern from "path/burst.h" nogil:

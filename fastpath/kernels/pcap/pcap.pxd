@@ -2,9 +2,9 @@
 # Capture files, read and written.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels.remote cimport fp_address, fp_remote
+from fastpath.kernels.tables.remote cimport fp_address, fp_remote
 from fastpath.kernels.system cimport c_bool
-from fastpath.kernels.tables cimport fp_sink
+from fastpath.kernels.tables.tables cimport fp_sink
 
 
 cdef extern from "pcap/pcap_reader.h" nogil:

@@ -2,7 +2,7 @@
 # The forwarding database.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels.dest cimport fp_dest
+from fastpath.kernels.packet.dest cimport fp_dest
 from fastpath.kernels.system cimport c_bool
 
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from fastpath.kernels.system cimport sockaddr_storage
-from fastpath.kernels.tally cimport fp_traffic
+from fastpath.kernels.counters.tally cimport fp_traffic
 
 
 cdef extern from "tables/remote.h" nogil:

@@ -2,11 +2,11 @@
 # Captures.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastpath.kernels.dest cimport fp_dest
-from fastpath.kernels.remote cimport fp_address
-from fastpath.kernels.ring cimport fp_ring
+from fastpath.kernels.packet.dest cimport fp_dest
+from fastpath.kernels.tables.remote cimport fp_address
+from fastpath.kernels.tables.ring cimport fp_ring
 from fastpath.kernels.system cimport c_bool
-from fastpath.kernels.tables cimport fp_context, fp_tables
+from fastpath.kernels.tables.tables cimport fp_context, fp_tables
 
 
 cdef extern from "monitor/capture.h" nogil:

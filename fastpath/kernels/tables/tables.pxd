@@ -2,14 +2,14 @@
 # Frames, and what the workers of one engine share: they point to each other, so Cython wants them in one file.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpath.kernels.dest cimport fp_dest
-from fastpath.kernels.directory cimport fp_directory
-from fastpath.kernels.fdb cimport fp_fdb
-from fastpath.kernels.remote cimport fp_remote, fp_remotes
+from fastpath.kernels.packet.dest cimport fp_dest
+from fastpath.kernels.tables.directory cimport fp_directory
+from fastpath.kernels.tables.fdb cimport fp_fdb
+from fastpath.kernels.tables.remote cimport fp_remote, fp_remotes
 from fastpath.kernels.system cimport c_bool, pthread_mutex_t
-from fastpath.kernels.tally cimport fp_counter, fp_tally, fp_traffic
-from fastpath.kernels.udp cimport fp_udp_out
-from fastpath.kernels.wire cimport fp_flow
+from fastpath.kernels.counters.tally cimport fp_counter, fp_tally, fp_traffic
+from fastpath.kernels.io.udp cimport fp_udp_out
+from fastpath.kernels.packet.wire cimport fp_flow
 
 
 cdef extern from "packet/frame.h" nogil:
