@@ -16,17 +16,17 @@ from setuptools import Extension, setup
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
 MODULES = [
-    "engine.capture",
-    "engine.forwarder_thread",
+    "engine.captures.capture",
+    "engine.workers.forwarder_thread",
     "engine.engine",
     "engine.fdb",
     "engine.neighbours",
-    "engine.port",
+    "engine.ports.port",
     "engine.remote",
     "engine.segment",
     "engine.tables",
-    "engine.uplink",
-    "engine.worker",
+    "engine.workers.uplink",
+    "engine.workers.worker",
     "forwarder.burst",
     "forwarder.compiled_forwarder",
     "forwarder.forwarder",

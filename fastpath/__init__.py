@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from fastpath.version import VERSION
 
 if TYPE_CHECKING:
-    from fastpath.engine.capture import Capture
+    from fastpath.engine.captures.capture import Capture
     from fastpath.engine.engine import Engine
     from fastpath.engine.fdb import Fdb, FdbEntry
     from fastpath.engine.neighbours import Neighbours
-    from fastpath.engine.port import MemoryPort, Port, TapPort
+    from fastpath.engine.ports.port import MemoryPort, Port, TapPort
     from fastpath.engine.remote import Remote
     from fastpath.engine.segment import Segment
     from fastpath.engine.tables import DROP_SENTENCES, EVENT_SENTENCES
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _NAMES = {
-    "engine.capture": ("Capture",),
+    "engine.captures.capture": ("Capture",),
     "engine.engine": ("Engine",),
     "engine.fdb": ("Fdb", "FdbEntry"),
     "engine.neighbours": ("Neighbours",),
-    "engine.port": ("MemoryPort", "Port", "TapPort"),
+    "engine.ports.port": ("MemoryPort", "Port", "TapPort"),
     "engine.remote": ("Remote",),
     "engine.segment": ("Segment",),
     "engine.tables": ("DROP_SENTENCES", "EVENT_SENTENCES"),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastpath.engine.captured import SNAPLEN
+from fastpath.engine.captures.captured import SNAPLEN
 from fastpath.pcap.pcapng import Direction
 
 

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from fastpath import DROP_SENTENCES, Capture
 from fastpath.control.capture.request import CaptureRequest
-from fastpath.engine.capture import INTERVAL_S
-from fastpath.engine.captured import Captured
+from fastpath.engine.captures.capture import INTERVAL_S
+from fastpath.engine.captures.captured import Captured
 from fastpath.pcap.pcapng import PcapngWriter
 
 AT_ONCE = 1 << 18  # bytes of frames, for each worker, that are on their way to the caller at one time

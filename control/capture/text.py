@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from fastpath.addresses import format_mac
 from fastpath.control.capture.blocks import Packet
-from fastpath.engine.captured import LINKTYPE_RAW
+from fastpath.engine.captures.captured import LINKTYPE_RAW
 
 IPV4, ARP, IPV6, VLAN_TAGS = 0x0800, 0x0806, 0x86DD, (0x8100, 0x88A8)
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}

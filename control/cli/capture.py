@@ -23,7 +23,7 @@ from fastpath.control.cli.common.requests import build
 from fastpath.control.cli.common.words import Word, read_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
-from fastpath.engine.captured import SNAPLEN
+from fastpath.engine.captures.captured import SNAPLEN
 from fastpath.errors import RefusedError, UsageError
 
 WORDS = {

@@ -17,7 +17,7 @@ from fastpath.control.runtime.engine_options import (
 )
 from fastpath.engine.limits import DEFAULT_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
-from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN, MAX_TXQUEUELEN
+from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN, MAX_TXQUEUELEN
 
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(parse_ip)]
 

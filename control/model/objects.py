@@ -57,7 +57,7 @@ def _path(text: str) -> str:
 
 
 def _ifname(text: str) -> str:
-    """Check an interface's name as fastpath.engine.port.check_name does, without loading the engine."""
+    """Check an interface's name as fastpath.engine.limits.check_name does, without loading the engine."""
     if not re.fullmatch(r"[^\s/:%]+", text) or not text.isprintable() or len(text.encode()) > 15:
         raise ValueError("an interface name has 1 to 15 characters, no space, slash, colon or percent")
     if text in (".", "..", "all", "default"):

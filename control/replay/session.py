@@ -9,7 +9,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.host.forwarders import load_all
 from fastpath.control.model.requests import ForwarderElement
 from fastpath.control.replay.ports import FRAMES, PACKETS, PortMap
-from fastpath.engine.port import Port
+from fastpath.engine.ports.port import Port
 from fastpath.engine.segment import Segment
 from fastpath.engine.stats import EngineStats
 from fastpath.errors import UsageError

@@ -3,10 +3,10 @@ from collections.abc import Callable, Iterable
 from typing import Final, Self
 
 from fastpath.addresses import IPAddress
-from fastpath.engine.capture import DEFAULT_ROOM, Capture
+from fastpath.engine.captures.capture import DEFAULT_ROOM, Capture
 from fastpath.engine.limits import DEFAULT_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
-from fastpath.engine.port import Port
+from fastpath.engine.ports.port import Port
 from fastpath.engine.remote import Remote
 from fastpath.engine.segment import DEFAULT_AGEING, Segment
 from fastpath.engine.stats import EngineStats

@@ -13,19 +13,19 @@ from libc.stdint cimport uint8_t
 
 from fastpath.engine import fdb as fdb_module
 from fastpath.engine import remote as remote_module
-from fastpath.engine.capture cimport Capture
+from fastpath.engine.captures.capture cimport Capture
 from fastpath.kernels.tables.directory cimport fp_directory_delete
 from fastpath.kernels.tables.fdb cimport fp_fdb_entries, fp_fdb_used
 from fastpath.kernels.tables.tables cimport fp_clock_advance
-from fastpath.engine.port cimport Port
+from fastpath.engine.ports.port cimport Port
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.segment cimport Segment
 from fastpath.engine.tables cimport Tables, sum_tallies
-from fastpath.engine.uplink cimport Uplink
-from fastpath.engine.worker cimport Worker
+from fastpath.engine.workers.uplink cimport Uplink
+from fastpath.engine.workers.worker cimport Worker
 
 from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
-from fastpath.engine.capture import DEFAULT_ROOM
+from fastpath.engine.captures.capture import DEFAULT_ROOM
 from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder.forwarder import LearningBridge
 from fastpath.engine.housekeeper import Housekeeper
@@ -33,7 +33,7 @@ from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.segment import DEFAULT_AGEING, end_service, named_remote_indices
 from fastpath.engine.stats import EngineStats
-from fastpath.engine.sockets import open_sockets
+from fastpath.engine.workers.sockets import open_sockets
 
 log = logging.getLogger("fastpath")
 

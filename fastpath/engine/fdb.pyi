@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeVar, overload
 
 from fastpath.addresses import MacAddress
-from fastpath.engine.port import Port
+from fastpath.engine.ports.port import Port
 from fastpath.engine.remote import Remote
 from fastpath.engine.tables import Tables
 

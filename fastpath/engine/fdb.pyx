@@ -32,7 +32,7 @@ from fastpath.kernels.tables.fdb cimport (
     fp_fdb_value,
 )
 from fastpath.kernels.tables.tables cimport fp_group_publish, fp_list, fp_now
-from fastpath.engine.port cimport Port
+from fastpath.engine.ports.port cimport Port
 from fastpath.engine.remote cimport Remote, remote_at
 from fastpath.engine.tables cimport Tables, new_list
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-from fastpath.engine.forwarder_thread cimport ForwarderThread
+from fastpath.engine.workers.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
 from fastpath.kernels.tables.tables cimport fp_segment
 from fastpath.engine.neighbours cimport Neighbours
-from fastpath.engine.port cimport Port
+from fastpath.engine.ports.port cimport Port
 from fastpath.engine.tables cimport Tables
 
 

@@ -4,15 +4,15 @@ from typing import Final
 
 from fastpath.addresses import IPAddress
 from fastpath.engine.fdb import Fdb
-from fastpath.engine.forwarder_thread import ForwarderThread
 from fastpath.engine.neighbours import Neighbours
 from fastpath.engine.offloads import Offloads
-from fastpath.engine.port import MemoryPort, Port, SinkPort, TapPort
+from fastpath.engine.ports.port import MemoryPort, Port, SinkPort, TapPort
+from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN
 from fastpath.engine.remote import Remote
 from fastpath.engine.stats import SegmentStats
 from fastpath.engine.tables import Tables
-from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN
-from fastpath.engine.worker import Worker
+from fastpath.engine.workers.forwarder_thread import ForwarderThread
+from fastpath.engine.workers.worker import Worker
 from fastpath.forwarder.forwarder import Forwarder
 
 DEFAULT_AGEING: Final = 300

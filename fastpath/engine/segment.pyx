@@ -7,7 +7,7 @@ from operator import index
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
-from fastpath.engine.forwarder_thread cimport ForwarderThread
+from fastpath.engine.workers.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
 from fastpath.kernels.packet.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
@@ -27,14 +27,14 @@ from fastpath.kernels.tables.tables cimport (
     fp_segment_set_remotes,
 )
 from fastpath.engine.neighbours cimport neighbours_of
-from fastpath.engine.port cimport MemoryPort, Port, SinkPort, TapPort
+from fastpath.engine.ports.port cimport MemoryPort, Port, SinkPort, TapPort
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.tables cimport Tables, list_items, new_list, sum_tallies
 
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.forwarder.forwarder import elements_of
 from fastpath.engine.stats import ForwarderStats, SegmentStats
-from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN
+from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN
 
 log = logging.getLogger("fastpath")
 

@@ -2,7 +2,7 @@
 import threading
 from typing import Self
 
-from fastpath.engine.uplink import Uplink
+from fastpath.engine.workers.uplink import Uplink
 
 DROP_SENTENCES: dict[str, str]
 EVENT_SENTENCES: dict[str, str]

@@ -3,7 +3,7 @@
 
 A forwarder is a C function over a burst (struct fp_forwarder in src/tables/tables.h). It runs in every worker
 at once, without the GIL, and sets each frame's target. Whatever it sets, delivery checks. One that is
-written in Python runs on a thread of its own instead: fastpath/engine/forwarder_thread.pyx.
+written in Python runs on a thread of its own instead: fastpath/engine/workers/forwarder_thread.pyx.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 from fastpath.kernels.pcap.pcap cimport fp_pcap_out
 from fastpath.kernels.tables.remote cimport fp_remote
 from fastpath.kernels.tables.tables cimport fp_sink
-from fastpath.engine.port cimport Port
+from fastpath.engine.ports.port cimport Port
 
 
 cdef class Recording:

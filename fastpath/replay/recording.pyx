@@ -10,10 +10,10 @@ from libc.string cimport memcpy
 from fastpath.kernels.pcap.pcap cimport FP_PCAP_OUT_MEMORY, fp_pcap_out, fp_pcap_out_flush, fp_pcap_out_init
 from fastpath.kernels.tables.remote cimport FP_REMOTES, fp_remote
 from fastpath.kernels.tables.tables cimport FP_PORTS, fp_sink
-from fastpath.engine.port cimport Port
+from fastpath.engine.ports.port cimport Port
 
 from fastpath.addresses import from_wire, to_wire
-from fastpath.engine.captured import LINKTYPE_RAW
+from fastpath.engine.captures.captured import LINKTYPE_RAW
 from fastpath.pcap.pcapng import PcapngWriter
 
 

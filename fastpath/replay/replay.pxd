@@ -9,7 +9,7 @@ from fastpath.kernels.io.udp cimport fp_outer
 from fastpath.pcap.pcap cimport CaptureReader
 from fastpath.replay.recording cimport Recording
 from fastpath.engine.tables cimport Tables
-from fastpath.engine.worker cimport Worker
+from fastpath.engine.workers.worker cimport Worker
 
 
 cdef struct Counts:

@@ -2,7 +2,7 @@
 from typing import Final, Self
 
 from fastpath.addresses import IPAddress, MacAddress
-from fastpath.engine.port import Port
+from fastpath.engine.ports.port import Port
 from fastpath.engine.segment import Segment
 from fastpath.engine.stats import EngineStats
 from fastpath.engine.tables import Tables

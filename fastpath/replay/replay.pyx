@@ -73,13 +73,13 @@ from fastpath.kernels.packet.wire cimport (
     fp_vxlan_vni,
 )
 from fastpath.pcap.pcap cimport CaptureReader
-from fastpath.engine.port cimport Port
+from fastpath.engine.ports.port cimport Port
 from fastpath.replay.recording cimport Recording
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.segment cimport Segment
 from fastpath.engine.tables cimport Tables, sum_tallies
-from fastpath.engine.uplink cimport Uplink
-from fastpath.engine.worker cimport Worker
+from fastpath.engine.workers.uplink cimport Uplink
+from fastpath.engine.workers.worker cimport Worker
 
 from fastpath.addresses import parse_mac, to_wire
 from fastpath.errors import ConflictError, UsageError

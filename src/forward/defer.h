@@ -2,8 +2,9 @@
 // Deferral: forwarders that no worker can run, because they need the interpreter or may take their time.
 //
 // The workers put such a forwarder's frames into rings, one for each worker, and go on; a thread of the
-// forwarder's own takes bursts of them, decides, and delivers (fastpath/engine/forwarder_thread.pyx). Where it does not
-// keep up, a ring is full and frames are dropped: nobody else waits.
+// forwarder's own takes bursts of them, decides, and delivers
+// (fastpath/engine/workers/forwarder_thread.pyx). Where it does not keep up, a ring is full and frames
+// are dropped: nobody else waits.
 #ifndef FP_DEFER_H
 #define FP_DEFER_H
 

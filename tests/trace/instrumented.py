@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.trace.walks import ROOT
 
-MODULES = ("fastpath.engine.worker", "fastpath.forwarder.forwarder")
+MODULES = ("fastpath.engine.workers.worker", "fastpath.forwarder.forwarder")
 COMPILE = (
     *("gcc", "-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden", "-fPIC", "-O0", "-g", "-w"),
     *("-finstrument-functions", "-I", str(ROOT / "src"), "-I", sysconfig.get_path("include")),

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from fastpath.control.cli.common.words import Word, read_words
 from fastpath.control.device.config import VxlanConfig
 from fastpath.engine.limits import check_name
-from fastpath.engine.tx_queue import MAX_TXQUEUELEN
+from fastpath.engine.ports.tx_queue import MAX_TXQUEUELEN
 from fastpath.errors import UsageError
 
 VXLAN_WORDS = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN
+from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN
 from tests.netns.device.test_frames import BROADCAST, A, B, frame, ipv4, quiet
 from tests.support.hosts.hosts import Lab, Namespace, ip, wait_for
 

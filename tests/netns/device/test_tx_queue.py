@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from fastpath import Engine, UsageError
-from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN, KERNEL_DEFAULT, read_txqueuelen
+from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN, KERNEL_DEFAULT, read_txqueuelen
 from tests.support.hosts.hosts import Lab, Namespace, ip
 
 MORE_THAN_THE_KERNELS = 2 * KERNEL_DEFAULT

@@ -64,7 +64,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_package_of_the_tree_is_in_the_wheel(wheel: Path) -> None:
-    tree = {"fastpath", *(f"fastpath.{init.parent.name}" for init in (ROOT / "fastpath").glob("*/__init__.py"))}
+    tree = {".".join(init.parent.relative_to(ROOT).parts) for init in (ROOT / "fastpath").rglob("__init__.py")}
     for name in ("control", "bench"):
         for init in (ROOT / name).rglob("__init__.py"):
             tree.add(".".join(("fastpath", *init.parent.relative_to(ROOT).parts)))

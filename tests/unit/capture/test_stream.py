@@ -22,8 +22,8 @@ from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.capture.stream import answer
 from fastpath.control.capture.text import line
-from fastpath.engine.capture import DEFAULT_ROOM
-from fastpath.engine.captured import LINKTYPE_RAW
+from fastpath.engine.captures.capture import DEFAULT_ROOM
+from fastpath.engine.captures.captured import LINKTYPE_RAW
 from fastpath.errors import NotFoundError, RefusedError
 from tests.support.control.fake_daemon import ENDPOINT
 from tests.support.engine.frames import BROADCAST, ethernet, frame, mac

@@ -19,8 +19,8 @@ from fastpath import (
     Segment,
     UsageError,
 )
-from fastpath.engine.capture import DEFAULT_ROOM
-from fastpath.engine.captured import PACKET_DROPS, Captured
+from fastpath.engine.captures.capture import DEFAULT_ROOM
+from fastpath.engine.captures.captured import PACKET_DROPS, Captured
 from tests.support.engine import twin, twin_offload
 from tests.support.engine.frames import BROADCAST, ethernet, frame, mac
 from tests.support.engine.lab import FarEnd, Lab, drain, vxlan, wait_until

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastpath.engine.offloads import Offloads
-from fastpath.engine.port import MemoryPort
+from fastpath.engine.ports.port import MemoryPort
 from fastpath.engine.segment import Segment
 from fastpath.engine.stats import Traffic
 from fastpath.testing import oneshot

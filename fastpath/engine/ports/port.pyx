@@ -22,8 +22,14 @@ from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.engine.limits import check_name
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.stats import PortStats
-from fastpath.engine.tun_info import tun_info
-from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN, KERNEL_DEFAULT, check_txqueuelen, read_txqueuelen, set_txqueuelen
+from fastpath.engine.ports.tun_info import tun_info
+from fastpath.engine.ports.tx_queue import (
+    DEFAULT_TXQUEUELEN,
+    KERNEL_DEFAULT,
+    check_txqueuelen,
+    read_txqueuelen,
+    set_txqueuelen,
+)
 
 cdef extern from "<linux/if_tun.h>":
     int IFF_TAP

@@ -2,9 +2,9 @@
 from typing import Final, Self
 
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
+from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN
 from fastpath.engine.stats import PortStats, Traffic
 from fastpath.engine.tables import Tables
-from fastpath.engine.tx_queue import DEFAULT_TXQUEUELEN
 from fastpath.errors import FastpathError
 
 VNET_SIZE: Final = 12

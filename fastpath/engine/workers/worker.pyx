@@ -84,7 +84,7 @@ from fastpath.kernels.io.tap cimport FP_TAP_ROOM, fp_tap_read
 from fastpath.kernels.io.udp cimport fp_arrival, fp_udp_in, fp_udp_receive
 from fastpath.kernels.packet.wire cimport FP_ETHERNET_SIZE, FP_VXLAN_SIZE
 from fastpath.engine.tables cimport Tables
-from fastpath.engine.uplink cimport Uplink
+from fastpath.engine.workers.uplink cimport Uplink
 
 from fastpath.errors import RefusedError
 

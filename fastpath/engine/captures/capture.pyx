@@ -31,7 +31,7 @@ from fastpath.kernels.counters.tally cimport FP_DROP_COUNT, FP_DROP_NONE
 from fastpath.engine.tables cimport Tables
 
 from fastpath.addresses import from_wire, parse_ip, to_wire
-from fastpath.engine.captured import LINKTYPE_RAW, PACKET_DROPS, SNAPLEN, UNKNOWN_PLACE, Captured
+from fastpath.engine.captures.captured import LINKTYPE_RAW, PACKET_DROPS, SNAPLEN, UNKNOWN_PLACE, Captured
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.pcap.libpcap import DLT_ETHERNET, DLT_RAW, compile_filter
 from fastpath.pcap.pcapng import LINKTYPE_ETHERNET

@@ -72,7 +72,7 @@ from fastpath.kernels.counters.tally cimport (
     fp_count,
 )
 from fastpath.engine.tables cimport Tables
-from fastpath.engine.uplink cimport Uplink
+from fastpath.engine.workers.uplink cimport Uplink
 
 from fastpath.errors import RefusedError
 from fastpath.forwarder.forwarder import elements_of

@@ -8,7 +8,7 @@ from fastpath.kernels.system cimport epoll_event
 from fastpath.kernels.tables.tables cimport fp_context, fp_frame, fp_port
 from fastpath.kernels.io.udp cimport fp_arrival, fp_udp_in
 from fastpath.engine.tables cimport Tables
-from fastpath.engine.uplink cimport Uplink
+from fastpath.engine.workers.uplink cimport Uplink
 
 
 cdef enum:

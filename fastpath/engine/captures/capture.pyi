@@ -2,7 +2,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
-from fastpath.engine.captured import Captured
+from fastpath.engine.captures.captured import Captured
 
 ANY: Final = "any"
 DEFAULT_ROOM: Final = 8388608
