@@ -91,7 +91,7 @@ class SegmentMachine(RuleBasedStateMachine):
     @rule(mac=st.sampled_from([*HOSTS, GROUP]), place=places)
     def pin(self, mac: str, place: Place) -> None:
         if not self.twin.fdb.has_room(SEGMENT) and (SEGMENT, number(mac)) not in self.twin.fdb.table:
-            return  # refused: test_engine_fdb.py
+            return  # refused: tables/test_fdb.py
         self.segment.fdb.set(mac, self.destination(place))
         self.twin.pin(number(mac), place)
 
