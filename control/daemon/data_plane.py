@@ -6,13 +6,14 @@ import asyncio
 from typing import Self
 
 from fastpath import Engine, Port
+from fastpath.addresses import family_of
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.sockets import Sockets
 from fastpath.control.drivers.base import HostDriver
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
-from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.host.host_state import HostState
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.probe import Prober
@@ -33,7 +34,7 @@ class DataPlane:
 
     def __init__(self, config: DaemonConfig, state: StateDir) -> None:
         self._host = config.host
-        vtep, _ = resolve_vtep(config.vtep)
+        vtep, underlay = resolve_vtep(config.vtep)
         self.keeper = Keeper()
         self.engine = _engine(config, str(vtep))
         self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
@@ -43,7 +44,10 @@ class DataPlane:
         self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober)
         self.resolver_sockets = Sockets() if config.dns else None
         visits = Visits()
-        gateway = GatewayBridge(config.host, str(config.gateway_address), visits) if config.gateway_bridge else None
+        gateway = None
+        if config.gateway_bridge:
+            family = family_of(vtep)
+            gateway = GatewayBridge(config.host, str(config.gateway_address), visits, underlay, family)
         overlay = Overlay(self.engine, config.host, gateway, self.resolver_sockets, visits)
         drivers: dict[str, HostDriver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
         state_of_host = HostState(config.host, drivers, visits)

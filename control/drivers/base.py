@@ -56,8 +56,10 @@ class HostDriver(ABC):
         or frames never stopped."""
         return None
 
-    def ensure_gateway(self) -> None:  # noqa: B027  # there may be none
-        """Repair what all networks share on this host, if it exists."""
+    def ensure_gateway(self) -> bool:
+        """Repair what all networks share on this host, if it exists. Return whether endpoints have to be ensured,
+        too."""
+        return False
 
     def ensure_resolver(self, network: Network, mtu: int) -> None:  # noqa: B027  # there may be none
         """Create the network's resolver. The network has to be ensured before."""

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastpath import Segment, TapPort
-from fastpath.control.drivers import naming
-from fastpath.control.kernel import netns
+from fastpath.control.drivers import naming, settings
+from fastpath.control.kernel import netns, sysctl
 from fastpath.control.kernel.netlink import Link
 from fastpath.control.kernel.visit import Home, Visit, Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Sandbox
@@ -68,10 +68,11 @@ def check_lost(endpoint: Endpoint) -> None:
 
 
 def ensure(visits: Visits, place: Place, mtu: int) -> None:
-    """Repair the MTU of an overlay's interface, and the limits that depend on it."""
+    """Repair the MTU of an overlay's interface, the limits that depend on it, and the kernel's settings."""
 
     def limit(visit: Home | Visit, link: Link) -> None:
         visit.links.limit_super_frames(visit.links.ensure(link, mtu=mtu), mtu)
+        visit.run(lambda: settings.apply(settings.IN_SANDBOX, link.name, sysctl.ensure))
 
     repair(visits, place, limit)
 

@@ -61,6 +61,12 @@ def gateway_mac(network: Network) -> str:
     return (b"\x02\x42" + packed).hex(":")
 
 
+def mac_of(address: ipaddress.IPv4Address) -> str:
+    """Return the MAC address at the gateway bridge of an IPv4 address there, as Docker derives it: 02:42 and the
+    address."""
+    return (b"\x02\x42" + address.packed).hex(":")
+
+
 def of_gateway(host: str) -> str:
     """Return the ifalias of the gateway bridge, and of a sandbox's interface to it."""
     return f"fastpath:{host}:gateway"

@@ -196,10 +196,11 @@ class HostState:
             self._driver(here.network).remove_network(here.network)
         del self._here[name]
 
-    def ensure_gateway(self) -> None:
-        """Repair the gateway, the outbound path of this host's containers."""
-        for driver in self._drivers.values():
-            driver.ensure_gateway()
+    def ensure_gateway(self) -> bool:
+        """Repair the gateway, the outbound path of this host's containers. Return whether endpoints have to be
+        ensured, too."""
+        changed = [driver.ensure_gateway() for driver in self._drivers.values()]  # every one
+        return any(changed)
 
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """Remove what an earlier process left and nothing needs; return what was done."""

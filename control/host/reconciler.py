@@ -42,6 +42,7 @@ class Dirty:
     """The objects to check next."""
 
     everything: bool = False
+    gateway: bool = False
     networks: set[str] = field(default_factory=set)
     endpoints: set[tuple[str, str]] = field(default_factory=set)
 
@@ -103,11 +104,11 @@ class Reconciler:
         self._wake.set()
 
     def links_changed(self) -> None:
-        """Reconcile the networks that use interfaces of this host, soon: those changed."""
+        """Reconcile the gateway, and the networks that use interfaces of this host, soon: links or routes changed."""
         networks = self._mirror.networks.values()
         self._dirty.networks |= {n.name for n in networks if kind_of(n.driver).in_lan and self._here(n.name)}
-        if self._dirty.networks:
-            self._wake.set()
+        self._dirty.gateway = True
+        self._wake.set()
 
     def look_at_everything(self) -> None:
         """Reconcile everything, soon: something changed."""
@@ -149,9 +150,9 @@ class Reconciler:
             for name in here:
                 await self._network(name)
                 if self._dirty.endpoints or self._dirty.networks:  # it need not wait for all the rest
-                    dirty, self._dirty = self._dirty, Dirty(everything=self._dirty.everything)
-                    await self._handle(dirty)
-            await self._guarded(("", "gateway"), self._state.ensure_gateway)
+                    dirty, self._dirty = self._dirty, Dirty(self._dirty.everything, self._dirty.gateway)
+                    await self._handle(replace(dirty, gateway=False))
+            await self._gateway()
             if self._mirror.synced.is_set() and not self._cleared:
                 await self._clear_up()
 
@@ -233,6 +234,8 @@ class Reconciler:
 
     async def _handle(self, dirty: Dirty) -> None:
         """Reconcile only what changed."""
+        if dirty.gateway:
+            await self._gateway()
         active = await self.kernel.run(self._state.endpoints_here)
         self._forget_problems(set(active))
         some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
@@ -248,6 +251,11 @@ class Reconciler:
         for name in {name for name, _ in others}:
             changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
             await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
+
+    async def _gateway(self) -> None:
+        """Repair the gateway; containers follow it."""
+        if await self._guarded(("", "gateway"), self._state.ensure_gateway):
+            self.look_at_everything()
 
     def _forget_problems(self, here: set[str]) -> None:
         """Forget problems of networks that are not, and should not be, on this host."""

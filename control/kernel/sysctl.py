@@ -24,3 +24,11 @@ def ensure(path: str, value: int) -> bool:
     except OSError as error:
         raise RefusedError(f"cannot set {file} to {value}: {error.strerror}") from error
     return True
+
+
+def read(path: str) -> int | None:
+    """Return /proc/sys/net/PATH; None if the kernel has no such setting."""
+    try:
+        return int((NET / path).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None

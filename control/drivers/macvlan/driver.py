@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from fastpath.control.drivers import cleanup, managed, naming
+from fastpath.control.drivers import cleanup, managed, naming, settings
 from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.macvlan.parent import Parents, mtu_for
 from fastpath.control.drivers.macvlan.shim import Shims
@@ -256,7 +256,7 @@ class Macvlan(HostDriver):
 
         def repair(visit: Home | Visit, link: Link) -> None:
             _let_in(visit.links, visit.links.ensure(link, mtu=mtu), options_of(network).mode)
-            visit.set_sysctl(f"ipv6/conf/{link.name}/accept_ra", 0)
+            visit.run(lambda: settings.apply(settings.IN_SANDBOX, link.name, sysctl.ensure))
 
         managed.repair(self._visits, place, repair)
 
@@ -316,6 +316,6 @@ def _set_sysctls(endpoint: Endpoint) -> None:
     switches learn its new place at once."""
     name = endpoint.ifname
     wants_ipv6 = any(address.version == 6 for address in endpoint.addresses)
-    sysctl.ensure(f"ipv6/conf/{name}/accept_ra", 0)
+    settings.apply(settings.IN_SANDBOX, name, sysctl.ensure)
     sysctl.ensure(f"ipv6/conf/{name}/disable_ipv6", 0 if wants_ipv6 else 1)
     sysctl.ensure(f"ipv4/conf/{name}/arp_notify", 1)

@@ -14,9 +14,10 @@ from fastpath import Engine, Port, Segment, TapPort
 from fastpath.control.dns.sockets import Sockets
 from fastpath.control.drivers import cleanup, naming
 from fastpath.control.drivers.base import HostDriver
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.way import Way
 from fastpath.control.drivers.overlay.bridge import BridgeLayout
 from fastpath.control.drivers.overlay.direct import DirectLayout
-from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.drivers.overlay.layout import Layout, is_usable
 from fastpath.control.drivers.overlay.namespaces import Held, NetworkNamespaces
 from fastpath.control.kernel.netlink import fingerprint
@@ -31,11 +32,12 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class _Seen:
     """An endpoint's desired state, and the fingerprints of its namespaces when it was reached. While both are the same
-    there is nothing to do."""
+    there is nothing to do. `way` is the way out."""
 
     network: Network
     endpoint: Endpoint
     mtu: int
+    way: Way | None
     fingerprints: tuple[bytes, ...]
 
 
@@ -78,11 +80,10 @@ class Overlay(HostDriver):
         self._own_namespace = os.stat("/proc/self/ns/net").st_ino
         self._resolvers = resolvers
 
-    def ensure_gateway(self) -> None:
+    def ensure_gateway(self) -> bool:
         """Repair the gateway bridge, if there is one: somebody may have flushed its rules. The first sandbox that needs
-        it creates it."""
-        if self._gateway is not None and self._gateway.exists():
-            self._gateway.ensure()
+        it creates it. Return whether its sandboxes have to be ensured, too."""
+        return self._gateway is not None and self._gateway.exists() and self._gateway.ensure()
 
     def problem(self, network: Network) -> Problem | None:
         """Return the reason why there is no resolver, or None. All other failures raise an error."""
@@ -173,7 +174,8 @@ class Overlay(HostDriver):
         """Ensure an endpoint, unless everything looks as it did when the endpoint was in order."""
         here = self._here.setdefault(network.name, _Here())
         unstated = endpoint.model_copy(update={"state": "ready"})
-        now = _Seen(network, unstated, mtu, self._fingerprints(network, endpoint))
+        way = self._gateway.way if self._gateway is not None else None
+        now = _Seen(network, unstated, mtu, way, self._fingerprints(network, endpoint))
         seen, port = here.seen.pop(endpoint.id, (None, None))
         if seen != now or port is None or not is_usable(port):
             port = self._ensure_endpoint(network, endpoint, mtu)

@@ -4,6 +4,8 @@
 from typing import Protocol
 
 from fastpath import Engine, Segment, TapPort
+from fastpath.control.drivers import settings
+from fastpath.control.kernel import sysctl
 from fastpath.control.kernel.netlink import Link
 from fastpath.control.kernel.visit import Visit
 from fastpath.control.model.objects import Endpoint, Network
@@ -51,6 +53,7 @@ def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, al
     links.limit_super_frames(link, mtu)
     if any(address.version == 6 for address in endpoint.addresses):
         visit.set_sysctl(f"ipv6/conf/{link.name}/disable_ipv6", 0)
+    visit.run(lambda: settings.apply(settings.IN_SANDBOX, link.name, sysctl.ensure))
     links.ensure_addresses(link, endpoint.addresses)
     links.ensure(link, up=True)
 

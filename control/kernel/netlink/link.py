@@ -28,7 +28,8 @@ class Link:
     """Of a veth: the index of its other end, in that end's namespace. Else 0."""
     gso_max_size: int
     isolated: bool
-    """Of a port of a bridge: whether it is cut off from other isolated ports."""
+    """Of a port of a bridge: whether it is cut off from other isolated ports, teaches the bridge no addresses, and gets
+    no frames for unknown ones."""
     queues: int
     """Of a TAP: the number of open queues, in all processes together."""
     lower: int
@@ -64,10 +65,15 @@ def parse_link(message: Message) -> Link:
         peer=lower if kind == "veth" else 0,
         gso_max_size=value("IFLA_GSO_MAX_SIZE", 0),
         queues=(information.get(("data", "tun_num_queues")) or 0) if kind == "tun" else 0,
-        isolated=bool(information.get(("slave_data", "isolated"))) if information is not None else False,
+        isolated=information is not None and _is_isolated(information),
         lower=lower,
         mode=(information.get(("data", "macvlan_mode")) or "") if kind == "macvlan" else "",
         promiscuous=bool(flags & IFF_PROMISC),
         carrier=bool(flags & IFF_LOWER_UP),
         ethernet=message["ifi_type"] == ARPHRD_ETHER,
     )
+
+
+def _is_isolated(information: Message) -> bool:
+    on = [information.get(("slave_data", setting)) for setting in ("learning", "unicast_flood", "mcast_flood")]
+    return bool(information.get(("slave_data", "isolated"))) and not any(on)

@@ -190,12 +190,6 @@ class Links:
         with explained(f"make a veth pair {name} and {peer}"):
             return self._add(name, "veth", ("IFLA_MTU", mtu), data=("VETH_INFO_PEER", nested(*other)))
 
-    def isolate(self, link: Link) -> None:
-        """Cut a port of a bridge off from the other isolated ports (bridge(8))."""
-        port = ("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", nested(("IFLA_BRPORT_ISOLATED", 1)))
-        with explained(f"isolate the bridge port {link.name}"):
-            self._set(link, ("IFLA_LINKINFO", nested(*port)))
-
     def addresses(self, link: Link | None = None) -> Iterator[tuple[int, IPInterface]]:
         """Yield the addresses of one interface, or of all, each with the interface's index."""
         with explained("list the addresses"):

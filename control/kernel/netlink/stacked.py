@@ -6,24 +6,21 @@ import errno
 import socket
 from collections.abc import Iterator
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
-from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_DELROUTE, RTM_GETNEIGH, RTM_NEWNEIGH, RTM_NEWROUTE, rt_scope
+from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_NEWROUTE, rt_scope
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC
-from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from fastpath.addresses import IPAddress, parse_ip
+from fastpath.addresses import IPAddress
+from fastpath.control.kernel.netlink.bridged import REPLACE, BridgedLinks
 from fastpath.control.kernel.netlink.explain import explained
 from fastpath.control.kernel.netlink.link import Link
-from fastpath.control.kernel.netlink.links import MAIN_TABLE, Links, nested, route
-from fastpath.control.kernel.netlink.rtnetlink import Message, build
+from fastpath.control.kernel.netlink.links import MAIN_TABLE, nested, route
+from fastpath.control.kernel.netlink.rtnetlink import build
 from fastpath.errors import ConflictError, RefusedError
 
-REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 
-
-class StackedLinks(Links):
-    """Links, with more methods for the macvlan driver."""
+class StackedLinks(BridgedLinks):
+    """BridgedLinks, with more methods for the macvlan driver."""
 
     def add_macvlan(self, name: str, parent: Link, mode: str, *, mac: str | None, mtu: int) -> Link:
         """Create a macvlan on the parent, down. Raise RefusedError if kernel or parent do not support it."""
@@ -72,38 +69,12 @@ class StackedLinks(Links):
             by = ("RTA_DST", str(to)), ("RTA_OIF", link.index), ("RTA_PREFSRC", str(source))
             self._netlink.change(RTM_NEWROUTE, route(socket.AF_INET, "link", *by, dst_len=32), REPLACE)
 
-    def neighbours(self, link: Link) -> dict[IPAddress, str]:
-        """Return the permanent IPv4 neighbours by this interface, each with its MAC address."""
-        with explained("list the neighbours"):
-            answers = self._netlink.dump(RTM_GETNEIGH, build(ndmsg, family=socket.AF_INET))
-        return {
-            parse_ip(each.get("dst")): each.get("lladdr") or ""
-            for each in answers
-            if (each["family"], each["ifindex"]) == (socket.AF_INET, link.index) and each["state"] & NUD_PERMANENT
-        }
-
-    def ensure_neighbour(self, link: Link, address: IPAddress, mac: str) -> None:
-        """Set the MAC address of an IPv4 neighbour, so that no ARP request is sent."""
-        with explained(f"add the neighbour {address} by {link.name}"):
-            message = _neighbour(link, address, ("NDA_LLADDR", mac), state=NUD_PERMANENT)
-            self._netlink.change(RTM_NEWNEIGH, message, REPLACE)
-
-    def delete_neighbour(self, link: Link, address: IPAddress) -> None:
-        """Remove a neighbour. No error if there is none."""
-        with explained(f"remove the neighbour {address} by {link.name}", errno.ENOENT):
-            self._netlink.change(RTM_DELNEIGH, _neighbour(link, address))
-
     def delete_host_route(self, link: Link, to: IPAddress) -> None:
         """Remove the route to a host. No error if there is none."""
         with explained(f"remove the route to {to} by {link.name}", errno.ESRCH):
             by = ("RTA_DST", str(to)), ("RTA_OIF", link.index)
             fields = {"dst_len": 32, "table": MAIN_TABLE, "scope": rt_scope["nowhere"]}
             self._netlink.change(RTM_DELROUTE, build(rtmsg, *by, family=socket.AF_INET, **fields))
-
-
-def _neighbour(link: Link, address: IPAddress, *more: tuple[str, object], state: int = 0) -> Message:
-    about = ("NDA_DST", str(address)), *more
-    return build(ndmsg, *about, family=socket.AF_INET, ifindex=link.index, state=state)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import ConflictError
-from fastpath.control.drivers.overlay.gateway import BRIDGE, GatewayBridge
+from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
 from tests.support.hosts.hosts import Lab, Namespace, ip, reaches
 from tests.support.hosts.overlay_lab import Daemon, daemons, endpoint, network, ours
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from fastpath import Engine, RefusedError
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.overlay import direct, namespaces
 from fastpath.control.drivers.overlay.driver import Overlay
-from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns, nftables, syscalls, sysctl
-from fastpath.control.kernel.netlink import Rtnetlink, links
+from fastpath.control.kernel.netlink import Rtnetlink, StackedLinks
 from fastpath.control.model.choices import Layout
 from fastpath.control.model.objects import Endpoint, Network
 from tests.support.hosts.forks import fork
@@ -166,7 +166,7 @@ def test_a_step_that_fails_undoes_the_others(two: Lab, layout: Layout, monkeypat
             return method
 
         for verb in verbs:
-            monkeypatch.setattr(links.Links, verb, failing(getattr(links.Links, verb)))
+            monkeypatch.setattr(StackedLinks, verb, failing(getattr(StackedLinks, verb)))
         for failed in range(1, 100):  # looked at below
             left = failed
             with contextlib.suppress(RefusedError):

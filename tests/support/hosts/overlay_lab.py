@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from fastpath import Engine, Port
 from fastpath.bench.common.namespaces import is_left_over
 from fastpath.control.drivers import cleanup
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.overlay.driver import Overlay
-from fastpath.control.drivers.overlay.gateway import GatewayBridge
 from fastpath.control.kernel import netns
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.choices import Layout
@@ -55,7 +55,7 @@ class Daemon:
         self.host = host
         self.name = f"{HOST}-{os.getpid()}-{host.label}"
         self.visits = Visits()
-        self.gateway = GatewayBridge(self.name, visits=self.visits) if gateway else None
+        self.gateway = GatewayBridge(self.name, visits=self.visits, underlay="u0") if gateway else None
         self.engine: Engine
         self.overlay: Overlay
         self.start()

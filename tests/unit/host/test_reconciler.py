@@ -38,8 +38,8 @@ class Driver(MemoryDriver):
             raise KeyError(network.name)
         return super().ensure_network(network, mtu)
 
-    def ensure_gateway(self) -> None:
-        pass
+    def ensure_gateway(self) -> bool:
+        return False
 
     def remove_strays(self, wanted: object, networks: object) -> list[str]:
         self.cleared += 1

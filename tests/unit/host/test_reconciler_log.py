@@ -31,8 +31,8 @@ class Failing:
             }
         )
 
-    def ensure_gateway(self) -> None:
-        """Nothing."""
+    def ensure_gateway(self) -> bool:
+        return False
 
     def remove_strays(self, *_: object) -> list[str]:
         return []

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway: a bridge in the daemon's namespace with a veth to each sandbox, and masquerading (IPv4 only).
+"""The gateway: a bridge in the daemon's namespace with a veth to each sandbox, and masquerading.
 
 A sandbox's address is kept in the ifalias of the veth's end at the bridge, whose name contains the sandbox's inode. So
 no other record is needed, and a veth that vanishes with its sandbox frees its address.
+
+Nothing that a container sends changes what the bridge or the host knows: the MAC addresses are derived from the IP
+addresses, and the bridge's entries and the host's neighbours are permanent.
 """
 
 import ipaddress
 import logging
+import socket
 
-from fastpath.control.drivers import naming
+from fastpath.addresses import IPAddress
+from fastpath.control.drivers import naming, settings
+from fastpath.control.drivers.gateway.way import Way, find_way
 from fastpath.control.kernel import nftables, sysctl
-from fastpath.control.kernel.netlink import Link, Links, link_fingerprint
-from fastpath.control.kernel.visit import Visits
+from fastpath.control.kernel.netlink import Link, StackedLinks, link_fingerprint
+from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Sandbox
 from fastpath.errors import ConflictError
 
@@ -19,30 +25,60 @@ log = logging.getLogger("fastpath")
 
 BRIDGE = "fp-gwbridge"
 DEFAULT_ADDRESS = "172.30.0.1/16"
-MTU = 1500
 
 
 class GatewayBridge:
     """The bridge in the daemon's namespace, for one thread at a time. `address` is the bridge's own, with the subnet.
-    `visits` are those of the present pass."""
+    `visits` are those of the present pass. `underlay` and `family` are of the VTEP, for hosts without default route."""
 
-    def __init__(self, host: str, address: str = DEFAULT_ADDRESS, visits: Visits | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        address: str = DEFAULT_ADDRESS,
+        visits: Visits | None = None,
+        underlay: str | None = None,
+        family: int = socket.AF_INET,
+    ) -> None:
         self._visits = visits if visits is not None else Visits()
         self._host = host
         self._address = ipaddress.IPv4Interface(address)
+        self._underlay, self._family = underlay, family
         self._alias = naming.of_gateway(host)
+        self._way: Way | None = None
         # By the name of the bridge's end; kept so that a new sandbox does not require a look at all others.
         self._taken: dict[str, ipaddress.IPv4Address] | None = None
 
-    def ensure(self) -> None:
-        """Create the bridge, its address, forwarding and masquerading. Raise ConflictError if the subnet is in use."""
+    @property
+    def way(self) -> Way:
+        """The way out, as it was at the last look."""
+        if self._way is None:
+            self._look()
+        assert self._way is not None  # noqa: S101  # by _look
+        return self._way
+
+    def _look(self) -> bool:
+        """Look where the way out is; return whether it changed."""
         with self._visits:
-            self._ensure_bridge(self._visits.home.links)
+            links = self._visits.home.links
+            bridge = links.find(BRIDGE)
+            before = self._way
+            self._way = find_way(links, bridge.index if bridge is not None else 0, self._underlay, self._family)
+        return before not in (None, self._way)
+
+    def ensure(self) -> bool:
+        """Create the bridge, its address, forwarding and masquerading. Return whether the way out changed, so that the
+        sandboxes have to be ensured, too. Raise ConflictError if the subnet is in use."""
+        changed = self._look()
+        with self._visits:
+            links = self._visits.home.links
+            bridge = self._ensure_bridge(links)
+            self._ensure_permanent(links, bridge)
         nftables.masquerade(BRIDGE, self._address.network)
         if sysctl.ensure("ipv4/ip_forward", 1):
             log.warning("switched IPv4 forwarding on (net.ipv4.ip_forward), for outbound traffic of containers")
+        return changed
 
-    def _ensure_bridge(self, links: Links) -> Link:
+    def _ensure_bridge(self, links: StackedLinks) -> Link:
         link = links.find(BRIDGE)
         if link is not None and (link.kind != "bridge" or link.alias not in ("", self._alias)):
             raise ConflictError(
@@ -51,10 +87,34 @@ class GatewayBridge:
             )
         self._check_subnet(links, link)
         link = links.ensure(link or links.add_bridge(BRIDGE), alias=self._alias)
+        settings.apply(settings.OF_BRIDGE, BRIDGE, self._visits.home.set_sysctl)
+        if link.mac != (mac := naming.mac_of(self._address.ip)):  # new, or of an older version
+            links.ignore_groups(link)
+            link = links.ensure(link, mac=mac)
+        link = links.ensure(link, mtu=self.way.mtu)
         links.ensure_addresses(link, [self._address])
         return links.ensure(link, up=True)
 
-    def _check_subnet(self, links: Links, bridge: Link | None) -> None:
+    def _ensure_permanent(self, links: StackedLinks, bridge: Link) -> None:
+        """Repair the bridge's entries and the host's neighbours, and remove those of sandboxes that are gone."""
+        ports = {link: a for link in links.all() if (a := self._address_of(link)) and link.master == bridge.index}
+        entries = links.bridge_entries(bridge)
+        for port, address in ports.items():
+            if (port.index, naming.mac_of(address)) not in entries:
+                links.ensure_bridge_entry(port, naming.mac_of(address))
+        wanted: dict[IPAddress, str] = {address: naming.mac_of(address) for address in ports.values()}
+        there = links.neighbours(bridge)
+        for neighbour, mac in wanted.items():
+            if there.get(neighbour) != mac:
+                links.ensure_neighbour(bridge, neighbour, mac)
+        for neighbour in there.keys() - wanted.keys():
+            links.delete_neighbour(bridge, neighbour)
+
+    def _address_of(self, link: Link) -> ipaddress.IPv4Address | None:
+        address = naming.gateway_address(self._host, link.alias)
+        return address if address is not None and address in self._address.network else None
+
+    def _check_subnet(self, links: StackedLinks, bridge: Link | None) -> None:
         for route in links.routes():
             ours = bridge is not None and route.oif == bridge.index
             if not ours and route.dst.prefixlen > 0 and self._address.network.overlaps(route.dst):
@@ -88,39 +148,42 @@ class GatewayBridge:
             if bridge is None or bridge.alias != self._alias:
                 self.ensure()
                 bridge = links.get(BRIDGE)
-            port = links.find(_port_name(where))
+            name, mtu = _port_name(where), self.way.mtu
+            port = links.find(name)
+            address = (self._address_of(port) if port is not None else None) or self._free_address(links, name)
             if port is None or _inner_end(visit.links, port) is None:
                 if port is not None:  # somebody moved its other end away
                     links.delete(port)
                 new = True
-                port = links.add_veth(_port_name(where), MTU, _free_name(visit.links, avoid), None, visit.fd)
+                port = links.add_veth(name, mtu, _free_name(visit.links, avoid), naming.mac_of(address), visit.fd)
             try:
-                address = self._ensure_port(links, port, bridge)
-                self._ensure_inner_end(visit.links, port, address, avoid)
+                self._ensure_port(links, port, bridge, address, mtu)
+                self._ensure_inner_end(visit, port, address, avoid)
             except BaseException:
                 if new:
                     self._delete(links, port)
                 raise
 
-    def _ensure_port(self, links: Links, port: Link, bridge: Link) -> ipaddress.IPv4Interface:
-        """Repair the bridge's end, and return the sandbox's present or future address."""
-        address = naming.gateway_address(self._host, port.alias)
-        if address is None or address not in self._address.network:
-            address = self._free_address(links, port.name)
-        alias = naming.of_gateway_port(self._host, address)
-        port = links.ensure(port, alias=alias, mtu=MTU, master=bridge.index)
+    def _ensure_port(
+        self, links: StackedLinks, port: Link, bridge: Link, address: ipaddress.IPv4Address, mtu: int
+    ) -> None:
+        """Repair the bridge's end."""
+        settings.apply(settings.OF_PORT, port.name, self._visits.home.set_sysctl)
+        joined = port.master == bridge.index
+        port = links.ensure(port, alias=naming.of_gateway_port(self._host, address), mtu=mtu, master=bridge.index)
         if not port.isolated:
             links.isolate(port)
+        if not joined:
+            links.ensure_bridge_entry(port, naming.mac_of(address))
+            links.ensure_neighbour(bridge, address, naming.mac_of(address))
         links.ensure(port, up=True)
-        return ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")
 
-    def _free_address(self, links: Links, name: str) -> ipaddress.IPv4Address:
+    def _free_address(self, links: StackedLinks, name: str) -> ipaddress.IPv4Address:
         """Return the sandbox's previous address, or the lowest free one. A sandbox that vanished without us keeps its
         address until all others are taken."""
         for _ in range(2):
             if self._taken is None:
-                there = {link.name: naming.gateway_address(self._host, link.alias) for link in links.all()}
-                self._taken = {end: a for end, a in there.items() if a is not None and a in self._address.network}
+                self._taken = {link.name: a for link in links.all() if (a := self._address_of(link)) is not None}
             if name in self._taken:
                 return self._taken[name]
             taken = {self._address.ip, *self._taken.values()}
@@ -131,18 +194,23 @@ class GatewayBridge:
             self._taken = None
         raise ConflictError(f"the gateway's subnet {self._address.network} has no free address: give a larger one")
 
-    def _delete(self, links: Links, port: Link) -> None:
+    def _delete(self, links: StackedLinks, port: Link) -> None:
+        address, bridge = self._address_of(port), links.find(BRIDGE)
         links.delete(port)
+        if address is not None and bridge is not None and bridge.alias == self._alias:
+            links.delete_neighbour(bridge, address)
         if self._taken is not None:
             self._taken.pop(port.name, None)
 
-    def _ensure_inner_end(self, links: Links, port: Link, address: ipaddress.IPv4Interface, avoid: str) -> None:
+    def _ensure_inner_end(self, visit: Visit, port: Link, address: ipaddress.IPv4Address, avoid: str) -> None:
+        links = visit.links
         link = _inner_end(links, port)
         if link is None:
             raise ConflictError("the sandbox's interface to the gateway bridge was deleted meanwhile")
         name = _free_name(links, avoid) if link.name == avoid else None
-        link = links.ensure(link, name=name, alias=self._alias, mtu=MTU)
-        links.ensure_addresses(link, [address])
+        link = links.ensure(link, name=name, alias=self._alias, mac=naming.mac_of(address), mtu=self.way.mtu)
+        visit.run(lambda: settings.apply(settings.OF_INNER_END, link.name, sysctl.ensure))
+        links.ensure_addresses(link, [ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")])
         links.ensure(link, up=True)
         links.ensure_default_route(self._address.ip, link)
 
@@ -184,12 +252,12 @@ def _port_name(where: Sandbox) -> str:
     return f"fpgw{where.inode:x}"[:15]
 
 
-def _inner_end(links: Links, port: Link) -> Link | None:
+def _inner_end(links: StackedLinks, port: Link) -> Link | None:
     """Return the sandbox's end of the veth."""
     return next((link for link in links.all() if (link.index, link.peer) == (port.peer, port.index)), None)
 
 
-def _free_name(links: Links, avoid: str) -> str:
+def _free_name(links: StackedLinks, avoid: str) -> str:
     """Return the next free name ethN in the sandbox, as Docker chooses it."""
     taken = {avoid} | {link.name for link in links.all()}
     return next(name for number in range(1, len(taken) + 2) if (name := f"eth{number}") not in taken)
