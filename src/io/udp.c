@@ -9,7 +9,12 @@
 #include "monitor/count.h"
 #include "packet/wire.h"
 
-enum { WAIT_MS = 1 }; // how long a full socket may hold up its worker before packets are dropped
+enum {
+    WAIT_MS = 1, // how long a full socket may hold up its worker before packets are dropped
+    // How long a remote gets no trains after the kernel refused one. The route may have changed meanwhile: a
+    // refusal costs no packet, only the calls that send its packets one by one.
+    NO_TRAINS_S = 300,
+};
 
 #ifndef UDP_SEGMENT
 enum { UDP_SEGMENT = 103, UDP_GRO = 104 }; // <linux/udp.h>
@@ -93,14 +98,14 @@ static void write_message(const struct fp_udp_out *out, const struct fp_train *t
 }
 
 // Whether the packet may travel in this train.
-static bool fits(const struct fp_udp_out *out, const struct fp_train *train,
-                 const struct fp_packet *packet, const struct fp_segment *segment,
-                 const struct fp_remote *remote) {
+static bool fits(const struct fp_context *context, const struct fp_udp_out *out,
+                 const struct fp_train *train, const struct fp_packet *packet,
+                 const struct fp_segment *segment, const struct fp_remote *remote) {
     return out->gso && !train->complete && !packet->alone && train->remote == remote &&
            train->segment == segment && train->tos == packet->tos &&
            packet->length <= train->size && train->packets < FP_TRAIN_PACKETS &&
            train->bytes + packet->length <= FP_UDP4_PAYLOAD &&
-           !atomic_load_explicit(&remote->no_trains, memory_order_relaxed);
+           context->now >= atomic_load_explicit(&remote->no_trains_until, memory_order_relaxed);
 }
 
 void fp_udp_queue(const struct fp_context *context, struct fp_udp_out *out,
@@ -109,7 +114,7 @@ void fp_udp_queue(const struct fp_context *context, struct fp_udp_out *out,
     if (out->parts == FP_PARTS)
         fp_udp_flush(context, out);
     struct fp_train *train = out->trains > 0 ? &out->train[out->trains - 1] : NULL;
-    if (train == NULL || !fits(out, train, packet, segment, remote)) {
+    if (train == NULL || !fits(context, out, train, packet, segment, remote)) {
         if (out->trains == FP_TRAINS)
             fp_udp_flush(context, out);
         train = &out->train[out->trains++];
@@ -200,8 +205,8 @@ static bool wait_for_room(const struct fp_udp_out *out, int error, bool *waited)
     return poll(&ready, 1, WAIT_MS) > 0;
 }
 
-// The kernel refused a train: send it packet by packet. Where that works, this remote gets no more
-// trains: EIO says that its route can't have them (no checksum offload, IPsec), EINVAL an old kernel.
+// The kernel refused a train: send it packet by packet. Where that works, this remote gets no
+// trains for a while: EIO says that its route can't have them (no checksum offload, IPsec), EINVAL an old kernel.
 // That a short last packet fits, where the others are too big for the path, says nothing.
 static void send_singly(const struct fp_context *context, struct fp_udp_out *out,
                         const struct fp_train *train, bool *waited) {
@@ -234,7 +239,8 @@ static void send_singly(const struct fp_context *context, struct fp_udp_out *out
     }
     fp_count_event(context, train->segment, FP_EVENT_train_refused, 1);
     if (accepted)
-        atomic_store_explicit(&train->remote->no_trains, true, memory_order_relaxed);
+        atomic_store_explicit(&train->remote->no_trains_until, context->now + NO_TRAINS_S,
+                              memory_order_relaxed);
 }
 
 static bool is_refusal(int error) {

@@ -5,8 +5,8 @@
 
 void fp_pcap_init(struct fp_pcap *pcap, uint8_t *memory, uint32_t size) {
     memset(pcap, 0, sizeof *pcap);
-    pcap->memory = memory;
-    pcap->size = size;
+    pcap->memory = memory + FP_PCAP_FRONT; // what is first in it has that much in front of it, too
+    pcap->size = size - FP_PCAP_FRONT;
 }
 
 uint8_t *fp_pcap_room(struct fp_pcap *pcap, uint32_t *size) {

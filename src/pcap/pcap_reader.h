@@ -12,6 +12,7 @@ enum {
     FP_PCAP_LONGEST_BLOCK = FP_PCAP_LONGEST + (1 << 17), // the same with comments and such
     FP_PCAP_MEMORY = 1 << 20, // bytes of a reader's memory, at least
     FP_PCAP_INTERFACES = 256, // of one section
+    FP_PCAP_FRONT = 16, // bytes in front of a record, at least, that are free
     FP_PCAP_NAME = 64, // bytes of an interface's name that are kept
     FP_PCAP_ETHERNET = 1, // LINKTYPE_ETHERNET
 };
@@ -39,8 +40,8 @@ struct fp_pcap_interface {
 };
 
 struct fp_pcap_record {
-    uint8_t
-        *data; // in the reader's memory until more is added; 12 bytes in front of it are free, too
+    // In the reader's memory until more is added. FP_PCAP_FRONT bytes in front of it may be overwritten, too.
+    uint8_t *data;
     uint32_t length; // bytes that were captured, without the frame check sequence
     uint32_t original; // bytes that the packet had
     uint32_t interface; // index of pcap->interface

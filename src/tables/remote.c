@@ -98,7 +98,7 @@ static void fill(struct fp_remotes *remotes, uint32_t index, const struct fp_add
     remote->index = index;
     remote->address = *address;
     remote->traffic = &remotes->traffic[(size_t)index * remotes->counters];
-    atomic_store_explicit(&remote->no_trains, false, memory_order_relaxed);
+    atomic_store_explicit(&remote->no_trains_until, 0, memory_order_relaxed);
     memset(&remote->to, 0, sizeof remote->to);
     if (remotes->family == AF_INET) {
         struct sockaddr_in *to = (struct sockaddr_in *)&remote->to;

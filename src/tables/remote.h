@@ -42,7 +42,7 @@ struct fp_remote {
     struct fp_address address;
     struct sockaddr_storage to; // what sendmsg wants, in the engine's address family
     uint32_t to_size;
-    _Atomic bool no_trains; // the kernel refused a train on the way there (see udp.c)
+    _Atomic uint32_t no_trains_until; // on the engine's clock: the kernel refused one on the way there (udp.c)
     struct fp_traffic *traffic; // one for each that counts
 };
 

@@ -7,7 +7,6 @@
 #include "bed.h"
 #include "pcap/pcap.h"
 
-enum { HEADROOM = 12 };
 
 // <sanitizer/asan_interface.h>, which not every runtime's package brings.
 void __asan_poison_memory_region(const volatile void *at, size_t size);
@@ -27,7 +26,7 @@ static void add(struct outcome *outcome, uint64_t value) {
 static void check_record(const struct fp_pcap *pcap, const struct fp_pcap_record *record,
                          struct outcome *outcome) {
     CHECK(record->interface < pcap->interfaces && record->length <= FP_PCAP_LONGEST);
-    CHECK(record->data >= pcap->memory + HEADROOM);
+    CHECK(record->data >= pcap->memory);
     CHECK(record->data + record->length <= pcap->memory + pcap->end);
     for (uint32_t i = 0; i < record->length; i++)
         add(outcome, record->data[i]);
@@ -37,7 +36,7 @@ static void check_record(const struct fp_pcap *pcap, const struct fp_pcap_record
     add(outcome, record->outbound);
     add(outcome, record->time_ns);
     // A frame's owner may write a header in front of it: nothing behind it depends on that.
-    memset(record->data - HEADROOM, 0xaa, HEADROOM + record->length);
+    memset(record->data - FP_PCAP_FRONT, 0xaa, FP_PCAP_FRONT + record->length);
     outcome->records++;
 }
 

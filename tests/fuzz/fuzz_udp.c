@@ -143,7 +143,7 @@ static void queue(struct bed *bed, struct fp_udp_out *out, uint8_t *arena, uint3
     sent->remote = what >> 3 & 1;
     sent->tos = what & 16 ? 2 : 0;
     const bool alone = what & 128;
-    sent->alone = alone || atomic_load(&remotes[sent->remote]->no_trains);
+    sent->alone = alone || atomic_load(&remotes[sent->remote]->no_trains_until) > bed->context.now;
     *used += what & 32 ? 8 : 0; // or right behind the one before
     uint8_t *data = arena + *used;
     for (uint32_t i = 0; i < sent->size; i++) // all of them differ
@@ -171,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (uint32_t i = 0; i < REMOTES; i++) {
         tx_before[i] = fp_counter_read(&remotes[i]->traffic[0].tx_frames);
         drops_before[i] = fp_counter_read(&remotes[i]->traffic[0].drops);
-        atomic_store(&remotes[i]->no_trains, false);
+        atomic_store(&remotes[i]->no_trains_until, 0);
     }
     input = (struct input){data, size};
     gso = take8(&input) & OPTION_GSO;
@@ -185,7 +185,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memset(arrived, 0, sizeof arrived);
     uint32_t used = 0;
     while (input.left > 0) {
-        for (uint32_t i = take8(&input) & 127; i > 0 && input.left > 0; i--)
+        const uint8_t what = take8(&input);
+        if (what & 128) // trains that were refused are tried again some time
+            bed.context.now += 100;
+        for (uint32_t i = what & 127; i > 0 && input.left > 0; i--)
             queue(&bed, &out, arena, &used);
         fp_udp_flush(&bed.context, &out);
         CHECK(out.trains == 0 && out.parts == 0);
@@ -197,7 +200,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(fp_counter_read(&remotes[i]->traffic[0].tx_frames) - tx_before[i] == arrived[i]);
         CHECK(fp_counter_read(&remotes[i]->traffic[0].drops) - drops_before[i] ==
               all[i] - arrived[i]);
-        CHECK(refused != 0 || !atomic_load(&remotes[i]->no_trains));
+        const uint32_t until = atomic_load(&remotes[i]->no_trains_until);
+        CHECK(until == 0 || (refused != 0 && until <= bed.context.now + 300));
     }
     CHECK(bed_events(&bed, FP_EVENT_trains) - trains_before == trains);
     CHECK(bed_events(&bed, FP_EVENT_train_refused) - refused_before == refused);

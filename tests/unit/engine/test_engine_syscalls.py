@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from fastpath import Burst, Forwarder
 from tests.support.engine.frames import BROADCAST, frame, mac
 from tests.support.engine.lab import DEADLINE_S, Lab, receive, wait_until
+from tests.support.engine.streams import Stream, pattern
 from tests.support.ports import free_port
 
 A = mac(0xA)
+SO_NO_CHECK = 11  # <asm-generic/socket.h>: with it, the kernel refuses trains (EINVAL)
 
 
 def descriptor(is_it: Callable[[int], bool]) -> int:
@@ -150,3 +152,33 @@ def test_a_forwarders_thread_that_cannot_be_woken() -> None:
         with refusing(wake):
             wait_until(has_failed)
         lab.engine.stop()
+
+
+def test_trains_that_were_refused_are_tried_again_after_a_while() -> None:
+    with Lab(source_port_count=1) as lab:
+        segment = lab.engine.add_segment(42)
+        port = segment.add_memory_port("one")
+        segment.add_remote(lab.far(2).address)
+        vnet, data = Stream().super_frame(pattern(3000), 1000)
+
+        def is_sender(fd: int) -> bool:
+            with socket.socket(fileno=os.dup(fd)) as copy:
+                return copy.type == socket.SOCK_DGRAM and copy.getsockname()[1] >= 49152
+
+        def outcome() -> tuple[int, int]:
+            lab.send(port, data, vnet=vnet, segments=3)
+            lab.poll()
+            return lab.events().get("trains", 0), lab.events().get("train_refused", 0)
+
+        assert outcome() == (1, 0)
+        with socket.socket(fileno=os.dup(descriptor(is_sender))) as sender:
+            sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+            assert [outcome(), outcome()] == [(1, 1), (1, 1)]
+            lab.engine.advance_clock(299)
+            assert outcome() == (1, 1)
+            lab.engine.advance_clock(10)
+            assert [outcome(), outcome()] == [(1, 2), (1, 2)]
+            sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 0)
+        lab.engine.advance_clock(310)
+        assert [outcome(), outcome()] == [(2, 2), (3, 2)]
+        assert lab.drops() == {}
