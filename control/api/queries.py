@@ -19,6 +19,7 @@ from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
 from fastpath.errors import ConflictError, NotFoundError, UsageError
+from fastpath.text import printable
 from fastpath.version import VERSION
 
 PATIENCE = 3.0  # probe intervals without an answer after which a peer is called silent
@@ -157,7 +158,7 @@ class Queries:
         events = [tally.events for tally in stats.tallies]
         return Status(
             healthy=not problems,
-            problems=tuple(problem.text for problem in problems),
+            problems=tuple(printable(problem.text) for problem in problems),
             host=self._host,
             version=VERSION,
             pid=os.getpid(),
@@ -228,7 +229,7 @@ def _line(network: str, mac: str, to: Port | Remote, state: str, updated: int | 
             "network": network,
             "mac": mac,
             "dst": str(remote.address) if remote is not None else None,
-            "ifname": to.name if isinstance(to, Port) else None,
+            "ifname": printable(to.name) if isinstance(to, Port) else None,
             "state": state,
             "updated": updated,
         }

@@ -7,6 +7,7 @@ from fastpath import Capture, Engine, Port, Segment
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import NotFoundError
+from fastpath.text import printable
 
 
 def open_capture(
@@ -25,16 +26,16 @@ def open_capture(
         outer=wanted.outer,
         filter=wanted.filter,
         snaplen=wanted.snaplen,
-        name_of=lambda port: labels.get(port) or port.name,
+        name_of=lambda port: labels.get(port) or printable(port.name),
     )
 
 
 def _ports_of(segment: Segment, name: str, names: dict[str, Port]) -> list[Port]:
     if name in names:
         return [names[name]]
-    found = [port for port in segment.ports if port.name == name]
+    found = [port for port in segment.ports if name in {port.name, printable(port.name)}]
     if not found:
-        known = sorted({*names, *(port.name for port in segment.ports)})
+        known = sorted({*names, *(printable(port.name) for port in segment.ports)})
         raise NotFoundError(f"there is no port {name} here: the ports are {' '.join(known) or 'none'}")
     return found
 

@@ -19,6 +19,7 @@ from fastpath.control.capture.text import line
 from fastpath.control.cli.common.click_ext import Words
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import socket_option
+from fastpath.control.cli.common.render import say
 from fastpath.control.cli.common.requests import build
 from fastpath.control.cli.common.words import Word, read_words
 from fastpath.control.device.client import Client
@@ -97,13 +98,13 @@ def capture(
         raise UsageError("pcapng is binary: use -w FILE, or pipe it into tcpdump -r -")
     tally = _Tally()
     with _stream(name, wanted, socket) as stream, _ended_by_signals(stream) as stopped, _while_read():
-        click.echo(f"capturing {name} (Ctrl-C ends it)", err=True)
+        say(f"capturing {name} (Ctrl-C ends it)", err=True)
         if file is not None:
             _write(file, stream, tally)
         else:
             for packet in packets(tally.watch(blocks(stream))):
-                click.echo(line(packet))
-    click.echo(f"{tally.captured} frames captured, {tally.missed} frames missed", err=True)
+                say(line(packet))
+    say(f"{tally.captured} frames captured, {tally.missed} frames missed", err=True)
     if stream.broken and not stopped:
         raise RefusedError(f"{name} ended during the capture")
 

@@ -11,7 +11,7 @@ import click
 from fastpath.control.cli.common.click_ext import Words
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option
-from fastpath.control.cli.common.render import print_json
+from fastpath.control.cli.common.render import print_json, say
 from fastpath.control.cli.syntax.vxlan import vxlan_config
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
@@ -94,7 +94,7 @@ def vxlan_add(name: str, words: tuple[str, ...], detached: bool, workers: int | 
     if detached:
         detach(config)
         return
-    why = run(config, lambda device: click.echo(_describe(device.info()) + " (Ctrl-C ends it)"))
+    why = run(config, lambda device: say(_describe(device.info()) + " (Ctrl-C ends it)"))
     if why is not None:
         raise RefusedError(f"{name} ended: {why}")
 
@@ -136,7 +136,7 @@ def vxlan_show(name: str | None, as_json: bool) -> None:
         print_json([info.model_dump(mode="json") for info in infos])
         return
     for info in infos:
-        click.echo(_describe(info))
+        say(_describe(info))
 
 
 def _describe(info: DeviceInfo) -> str:

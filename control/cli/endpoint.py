@@ -11,7 +11,7 @@ from fastpath.control.api.json_client import JsonClient
 from fastpath.control.cli.common.each import remove_each
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
-from fastpath.control.cli.common.render import print_json, print_list, understood
+from fastpath.control.cli.common.render import print_json, print_list, say, understood
 from fastpath.engine.limits import check_name
 from fastpath.errors import UsageError
 
@@ -90,7 +90,7 @@ def create(sandbox: str, name: str, wait: float, as_json: bool, socket: Path, **
         print_json(made.model_dump(mode="json"))
         return
     for address in made.addresses:
-        click.echo(str(address))
+        say(str(address))
 
 
 def _await_store(daemon: "DaemonClient", seconds: float) -> None:
@@ -99,7 +99,7 @@ def _await_store(daemon: "DaemonClient", seconds: float) -> None:
     said = False
     while not (status := daemon.status()).store_answers and time.monotonic() < deadline:
         if not said:
-            click.echo(f"waiting for the store {status.store}, for up to {seconds:g} s", err=True)
+            say(f"waiting for the store {status.store}, for up to {seconds:g} s", err=True)
             said = True
         time.sleep(POLL_S)
 

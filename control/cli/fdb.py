@@ -10,7 +10,7 @@ from fastpath.control.api.json_client import JsonClient
 from fastpath.control.cli.common.click_ext import Words
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option, unless_absent
-from fastpath.control.cli.common.render import print_json, understood
+from fastpath.control.cli.common.render import print_json, say, understood
 from fastpath.control.cli.syntax import fdb as fdb_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
@@ -99,10 +99,10 @@ def show(words: tuple[str, ...], as_json: bool, statistics: bool, socket: Path) 
         print_json(rows)
         return
     for line in devices:
-        click.echo(fdb_words.format_line(line, name_device=device is None, statistics=statistics))
+        say(fdb_words.format_line(line, name_device=device is None, statistics=statistics))
     with understood():
         for entry in overlay:
-            click.echo(_format(entry, name_network=network is None, statistics=statistics))
+            say(_format(entry, name_network=network is None, statistics=statistics))
 
 
 def _format(entry: dict[str, Any], *, name_network: bool, statistics: bool) -> str:

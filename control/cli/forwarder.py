@@ -9,7 +9,7 @@ from fastpath.control.api.client import DaemonClient
 from fastpath.control.cli.common.click_ext import Words
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
-from fastpath.control.cli.common.render import print_json
+from fastpath.control.cli.common.render import print_json, say
 from fastpath.control.cli.syntax.forwarder import parse
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
@@ -94,8 +94,8 @@ def _print(found: ForwarderInfo, as_json: bool) -> None:
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
-    click.echo(found.name + (" (in Python, on a thread of its own)" if found.deferred else ""))
+    say(found.name + (" (in Python, on a thread of its own)" if found.deferred else ""))
     for name, count in found.counters.items():
-        click.echo(f"  {name}: {count:,}")
+        say(f"  {name}: {count:,}")
     if found.failures:
-        click.echo(f"  failed {found.failures:,} times, last: {found.last_error}")
+        say(f"  failed {found.failures:,} times, last: {found.last_error}")

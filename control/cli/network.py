@@ -11,7 +11,7 @@ from fastpath.control.api.json_client import JsonClient
 from fastpath.control.cli.common.each import for_each, remove_each
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
-from fastpath.control.cli.common.render import print_json, print_list, understood
+from fastpath.control.cli.common.render import print_json, print_list, say, understood
 from fastpath.control.model.choices import Driver, Layout
 from fastpath.errors import UsageError
 
@@ -152,7 +152,7 @@ def _print(info: "NetworkInfo", as_json: bool) -> None:
     if as_json:
         print_json(info.model_dump(mode="json"))
     else:
-        click.echo(info.network.name)
+        say(info.network.name)
 
 
 def _check_subnet(text: str) -> None:
@@ -244,7 +244,7 @@ def inspect(names: tuple[str, ...], as_json: bool, socket: Path) -> None:
             print_json(found)
         else:
             with understood():
-                click.echo("\n\n".join(_describe(detail) for detail in found), nl=bool(found))
+                say("\n\n".join(_describe(detail) for detail in found), nl=bool(found))
 
 
 def _describe(detail: dict[str, Any]) -> str:

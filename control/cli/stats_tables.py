@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
+from fastpath.text import printable
 
 _NUMBERS = ("rx_frames", "rx_bytes", "tx_frames", "tx_bytes", "drops")
 
@@ -45,7 +46,9 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
     out = _console()
     traffic = _table(f"{device}: traffic, seen from the engine", "what", "where")
     for port in stats["ports"]:
-        traffic.add_row("port", port["name"] + (" (gone)" if port["gone"] else ""), *_traffic(port["traffic"]))
+        traffic.add_row(
+            "port", printable(port["name"]) + (" (gone)" if port["gone"] else ""), *_traffic(port["traffic"])
+        )
     for remote in stats["remotes"]:
         traffic.add_row("remote", f"{remote['address']} port {remote['udp_port']}", *_traffic(remote["traffic"]))
     for segment in stats["segments"]:

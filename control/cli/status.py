@@ -10,7 +10,7 @@ import click
 from fastpath.control.api.json_client import JsonClient
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
-from fastpath.control.cli.common.render import print_json, print_list, understood
+from fastpath.control.cli.common.render import print_json, print_list, say, understood
 
 
 @click.command()
@@ -32,7 +32,7 @@ def status(as_json: bool, socket: Path) -> None:
     if as_json:
         print_json(found)
     else:
-        click.echo(screen)
+        say(screen)
     if not healthy:
         sys.exit(1)
 

@@ -56,7 +56,7 @@ def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
             place = sandboxes.get(identity)
             return place is None or (place.inode != here and not is_network and identity not in movable)
 
-        with contextlib.suppress(FastpathError):  # a namespace that has just gone
+        with contextlib.suppress(FastpathError):  # a namespace that has just gone, or with too many interfaces
             removed += [f"removed {name} in {path}: nothing needs it" for name in _remove(path, host, is_stray)]
     return removed
 
@@ -76,8 +76,10 @@ def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[
 
 def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> list[str]:
     with Visit(path) as visit:
-        there = visit.links.all()
-        is_network = any(link.name == "lo" and naming.network_name(host, link.alias) for link in there)
+        lo = visit.links.find("lo")
+        is_network = lo is not None and naming.network_name(host, lo.alias) is not None
+        # In a network's namespace, which is ours, not all are marked.
+        there = visit.links.all() if is_network else visit.links.marked(naming.MARK)
         strays = [link for link in there if is_stray(link, is_network)]
         for link in strays:
             visit.links.delete(link)

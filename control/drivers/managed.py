@@ -53,7 +53,7 @@ def find(visits: Visits, host: str, endpoint: Endpoint) -> Place | None:
     # Look here, there, and here again: it may move between two looks, in either direction, but hardly twice.
     place = look_here()
     if place is None and (visit := _sandbox(visits, endpoint)) is not None:
-        link = next((link for link in visit.links.all() if link.alias == alias), None)
+        link = next((link for link in visit.links.marked(alias) if link.alias == alias), None)
         place = Place(visit.sandbox, link) if link is not None else look_here()
     return place
 

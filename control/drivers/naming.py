@@ -7,6 +7,7 @@ import re
 
 from fastpath.control.model.objects import Endpoint, IPInterface, Network
 
+MARK = "fastpath:"  # at the beginning of all our ifaliases
 VXLAN, BRIDGE = "vxlan0", "br0"  # in a network's namespace, as in Docker's overlay
 
 

@@ -13,6 +13,7 @@ from fastpath.control.kernel import syscalls as calls
 from fastpath.control.kernel.visit import OWN, NamespaceThread, Visit, open_namespace
 from fastpath.control.model.objects import Sandbox
 from fastpath.errors import ConflictError, UsageError
+from fastpath.text import from_kernel
 
 T = TypeVar("T")
 NAMED = Path("/run/netns")
@@ -118,5 +119,5 @@ def _name_this(path: Path) -> None:
 
 
 def _is_shared(directory: Path) -> bool:
-    lines = Path("/proc/thread-self/mountinfo").read_text(encoding="utf-8").splitlines()
+    lines = from_kernel(Path("/proc/thread-self/mountinfo").read_bytes()).split("\n")
     return any(re.match(rf"\S+ \S+ \S+ \S+ {re.escape(str(directory))} .*shared:", line) for line in lines)

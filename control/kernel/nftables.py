@@ -108,7 +108,15 @@ def run(commands: str, what: str) -> None:
 def _nft(words: list[str], commands: str, what: str) -> subprocess.CompletedProcess[str]:
     command = ["nft", *words]
     try:
-        return subprocess.run(command, input=commands, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        return subprocess.run(
+            command,
+            input=commands,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # names of interfaces are in rules
+            check=False,
+            timeout=PATIENCE_S,
+        )
     except subprocess.TimeoutExpired as error:
         raise RefusedError(f"nft did not take the rules of {what} within {PATIENCE_S} s") from error
     except OSError as error:

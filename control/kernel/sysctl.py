@@ -15,7 +15,7 @@ def ensure(path: str, value: int) -> bool:
     Raise RefusedError if it may not be written."""
     file = NET / path
     try:
-        if file.read_text(encoding="ascii").strip() == str(value):
+        if file.read_bytes().strip() == str(value).encode():
             return False
     except FileNotFoundError:
         return False

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Self, TypeVar
 
 from fastpath.control.kernel import syscalls, sysctl
-from fastpath.control.kernel.netlink import Rtnetlink, StackedLinks
+from fastpath.control.kernel.netlink import SANDBOX_LIMITS, Rtnetlink, StackedLinks
 from fastpath.control.model.objects import Sandbox
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
@@ -93,12 +93,15 @@ class Visit:
             if isinstance(where, Sandbox) and where.inode != inode:
                 raise _another(where)
             self._worker = stack.enter_context(NamespaceThread(path, partial(syscalls.enter_namespace, self.fd)))
-            self.netlink = stack.enter_context(self._worker.run(Rtnetlink))
+            self.netlink = stack.enter_context(self._worker.run(self._open_netlink))
             self.links = StackedLinks(self.netlink)
             self.sandbox = Sandbox(path=path, inode=inode, cookie=_cookie(self.netlink.socket))
             if isinstance(where, Sandbox) and where.cookie not in (0, self.sandbox.cookie):
                 raise _another(where)
             self._stack = stack.pop_all()
+
+    def _open_netlink(self) -> Rtnetlink:
+        return Rtnetlink(SANDBOX_LIMITS, self._worker.run)
 
     def __enter__(self) -> Self:
         return self

@@ -1,17 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's log, on stderr: text for people and for journald, or one JSON object a line."""
 
+import copy
 import logging
 import os
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
+
+from fastpath.text import json_printable, printable
 
 # syslog's numbers, which journald takes from "<N>" at the beginning of a line (sd-daemon(3)).
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
-class JournalFormatter(logging.Formatter):
+class _Printable(logging.Formatter):
+    """Escapes what a terminal would obey instead of showing it, and line ends, which would make other records: names
+    from the store, from Docker or from containers are in messages and tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        record = copy.copy(record)
+        record.msg, record.args = printable(record.getMessage()), None
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
+        """Return the traceback, in lines."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
+
+
+class JournalFormatter(_Printable):
     """Text with the priority in front of every line, and without the time, which journald adds."""
 
     def __init__(self) -> None:
@@ -23,7 +42,7 @@ class JournalFormatter(logging.Formatter):
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_Printable):
     """Text with time, for terminals and files."""
 
     converter = staticmethod(time.gmtime)
@@ -39,6 +58,10 @@ def _json_formatter() -> logging.Formatter:
     from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415  # 6 ms in the gap of a restart, for JSON only
 
     class Formatter(JsonFormatter):
+        def format(self, record: logging.LogRecord) -> str:
+            """Return the record as JSON. A program that reads it gets the text as it was."""
+            return json_printable(super().format(record))
+
         converter = staticmethod(time.gmtime)
         default_time_format = TextFormatter.default_time_format
         default_msec_format = TextFormatter.default_msec_format

@@ -7,6 +7,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from fastpath.text import printable
+
 
 class Notifier:
     """`address` is the socket to notify, or None. `watchdog` is the number of seconds of silence after which systemd
@@ -56,4 +58,4 @@ class Notifier:
 
 
 def _status(text: str) -> str:
-    return "STATUS=" + " ".join(text.split())
+    return "STATUS=" + printable(" ".join(text.split()))

@@ -8,7 +8,9 @@ import click
 
 from fastpath.control.api.unix_http import AbsentError
 from fastpath.control.cli.common.errors import fail
+from fastpath.control.cli.common.render import say
 from fastpath.errors import FastpathError
+from fastpath.text import printable
 
 
 def for_each(names: Sequence[str], action: Callable[[str], None]) -> None:
@@ -23,7 +25,7 @@ def for_each(names: Sequence[str], action: Callable[[str], None]) -> None:
         except FastpathError as error:
             failed.append(str(error))
     for line in failed[:-1]:
-        click.echo(f"fastpath: {line}", err=True)
+        click.echo(f"fastpath: {printable(line)}", err=True)
     if failed:
         fail(failed[-1])
 
@@ -36,7 +38,7 @@ def remove_each(names: Sequence[str], remove: Callable[[str], None], *, as_json:
         remove(name)
         removed.append(name)
         if not as_json:
-            click.echo(name)
+            say(name)
 
     try:
         for_each(names, one)

@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 import click
 
 from fastpath.errors import FastpathError
+from fastpath.text import printable
 
 
 def fail(message: str) -> NoReturn:
     """Print one line and exit with status 2."""
     with contextlib.suppress(OSError):
-        click.echo(f"fastpath: {message}", err=True)
+        click.echo(f"fastpath: {printable(message)}", err=True)
     sys.exit(2)
 
 

@@ -9,6 +9,12 @@ from typing import Any
 import click
 
 from fastpath.errors import RefusedError
+from fastpath.text import printable
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print lines for people. What a terminal would obey is escaped: parts of them were written by others."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=err, nl=nl)
 
 
 def print_json(value: Any) -> None:
@@ -18,15 +24,10 @@ def print_json(value: Any) -> None:
 
 def print_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a line for each row, below the names of the columns."""
-    lines = [[column.upper() for column in columns], *([_printable(cell) for cell in row] for row in rows)]
+    lines = [[column.upper() for column in columns], *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _printable(text: str) -> str:
-    """Return the text without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 @contextlib.contextmanager

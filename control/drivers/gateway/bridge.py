@@ -25,6 +25,7 @@ log = logging.getLogger("fastpath")
 
 BRIDGE = "fp-gwbridge"
 DEFAULT_ADDRESS = "172.30.0.1/16"
+NAMES = 100
 
 
 class GatewayBridge:
@@ -254,10 +255,13 @@ def _port_name(where: Sandbox) -> str:
 
 def _inner_end(links: StackedLinks, port: Link) -> Link | None:
     """Return the sandbox's end of the veth."""
-    return next((link for link in links.all() if (link.index, link.peer) == (port.peer, port.index)), None)
+    link = links.by_index(port.peer)
+    return link if link is not None and link.peer == port.index else None
 
 
 def _free_name(links: StackedLinks, avoid: str) -> str:
     """Return the next free name ethN in the sandbox, as Docker chooses it."""
-    taken = {avoid} | {link.name for link in links.all()}
-    return next(name for number in range(1, len(taken) + 2) if (name := f"eth{number}") not in taken)
+    for number in range(1, NAMES + 1):
+        if (name := f"eth{number}") != avoid and links.find(name) is None:
+            return name
+    raise ConflictError(f"the sandbox has interfaces of the names eth1 to eth{NAMES}: remove one")

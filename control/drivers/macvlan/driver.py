@@ -20,7 +20,7 @@ from fastpath.control.drivers import cleanup, managed, naming, settings
 from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.macvlan.parent import Parents, mtu_for
 from fastpath.control.drivers.macvlan.shim import Shims
-from fastpath.control.drivers.overlay.layout import name_taken
+from fastpath.control.drivers.overlay.layout import check_name
 from fastpath.control.kernel import sysctl
 from fastpath.control.kernel.netlink import Link, StackedLinks, fingerprint
 from fastpath.control.kernel.visit import OWN, Home, Visit, Visits
@@ -200,10 +200,8 @@ class Macvlan(HostDriver):
         """Return the endpoint's interface in its sandbox, found by its mark under any name. Raise ConflictError if the
         name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
-        there = links.all()
-        ours = next((link for link in there if link.alias == alias and link.kind == "macvlan"), None)
-        if any(link.name == endpoint.ifname for link in there if link != ours):
-            raise name_taken(endpoint)
+        ours = next((link for link in links.marked(alias) if link.alias == alias and link.kind == "macvlan"), None)
+        check_name(links, endpoint, ours)
         return ours
 
     def _make(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
@@ -273,9 +271,11 @@ class Macvlan(HostDriver):
         alias = naming.of_endpoint(self._host, endpoint.id)
 
         def delete(links: StackedLinks) -> None:
-            for link in links.all():
-                half_made = link.name == _half_made(endpoint) and not link.alias
-                if link.kind == "macvlan" and (link.alias == alias or half_made):
+            half_made = links.find(_half_made(endpoint))
+            if half_made is not None and half_made.kind == "macvlan" and not half_made.alias:
+                links.delete(half_made)
+            for link in links.marked(alias):
+                if link.kind == "macvlan" and link.alias == alias:
                     links.delete(link)
 
         delete(self._visits.home.links)  # where it is created

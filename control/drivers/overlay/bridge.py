@@ -6,7 +6,7 @@ is no third place to look for one.
 
 from fastpath import Segment, TapPort
 from fastpath.control.drivers import managed, naming
-from fastpath.control.drivers.overlay.layout import ensure_in_sandbox, name_taken
+from fastpath.control.drivers.overlay.layout import check_name, ensure_in_sandbox
 from fastpath.control.drivers.overlay.namespaces import NetworkNamespaces
 from fastpath.control.kernel.netlink import Link, Links, link_fingerprint
 from fastpath.control.kernel.visit import Visits
@@ -94,14 +94,12 @@ def _delete(links: Links, name: str) -> None:
 def _other_end(links: Links, endpoint: Endpoint, alias: str, inner: Link | None) -> Link | None:
     """Return the sandbox's end of this veth, if there is one. Remove an end that lost its other end with the network's
     namespace, since the kernel does so late. Raise ConflictError if the name belongs to something else."""
-    pair = (inner.peer, inner.index) if inner is not None else None
-    there = links.all()
-    ours = next((link for link in there if (link.index, link.peer) == pair and link.alias in ("", alias)), None)
-    for link in [link for link in there if link.alias == alias and link != ours]:
+    ours = links.by_index(inner.peer) if inner is not None else None
+    if ours is not None and (inner is None or ours.peer != inner.index or ours.alias not in ("", alias)):
+        ours = None
+    for link in [link for link in links.marked(alias) if link.alias == alias and link != ours]:
         links.delete(link)
-        there.remove(link)
-    if any(link.name == endpoint.ifname for link in there if link != ours):
-        raise name_taken(endpoint)
+    check_name(links, endpoint, ours)
     return ours
 
 

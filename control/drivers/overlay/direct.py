@@ -11,7 +11,7 @@ import secrets
 
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import managed, naming
-from fastpath.control.drivers.overlay.layout import discard, ensure_in_sandbox, is_usable, name_taken
+from fastpath.control.drivers.overlay.layout import check_name, discard, ensure_in_sandbox, is_usable
 from fastpath.control.kernel.netlink import Link, Links
 from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Endpoint, Network
@@ -108,10 +108,8 @@ class DirectLayout:
         """Return the endpoint's interface in the sandbox, found by its mark under any name. Raise ConflictError if the
         name belongs to something else."""
         alias = naming.of_endpoint(self._host, endpoint.id)
-        there = links.all()
-        ours = next((link for link in there if link.alias == alias and link.kind == "tun"), None)
-        if any(link.name == endpoint.ifname for link in there if link != ours):
-            raise name_taken(endpoint)
+        ours = next((link for link in links.marked(alias) if link.alias == alias and link.kind == "tun"), None)
+        check_name(links, endpoint, ours)
         return ours
 
     def _make(self, segment: Segment, endpoint: Endpoint, mtu: int, visit: Visit) -> TapPort:
@@ -149,8 +147,9 @@ class DirectLayout:
         if not self._visits.is_alive(endpoint.sandbox):
             return  # its interfaces went with it
         links = self._visits.to(endpoint.sandbox).links
-        for link in links.all():
-            if link.alias == naming.of_endpoint(self._host, endpoint.id):
+        alias = naming.of_endpoint(self._host, endpoint.id)
+        for link in links.marked(alias):
+            if link.alias == alias:
                 links.delete(link)
 
     def remove_network(self, segment: Segment) -> None:

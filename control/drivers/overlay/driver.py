@@ -238,7 +238,7 @@ class Overlay(HostDriver):
         """Return whether the sandbox has an endpoint of a network that is not internal."""
         if not self._visits.is_alive(where):
             return False
-        there = self._visits.to(where).links.all()
+        there = self._visits.to(where).links.marked(naming.MARK)
         ours = (link for link in there if link.kind != "macvlan")  # they reach the outside by their LAN
         found = {naming.endpoint_id(self._host, link.alias) for link in ours}
         return bool(found.difference({None}, *(here.internal for here in self._here.values())))

@@ -6,7 +6,7 @@ from typing import Protocol
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import settings
 from fastpath.control.kernel import sysctl
-from fastpath.control.kernel.netlink import Link
+from fastpath.control.kernel.netlink import Link, Links
 from fastpath.control.kernel.visit import Visit
 from fastpath.control.model.objects import Endpoint, Network
 from fastpath.errors import ConflictError
@@ -58,6 +58,13 @@ def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, al
     links.ensure(link, up=True)
 
 
-def name_taken(endpoint: Endpoint) -> ConflictError:
+def check_name(links: Links, endpoint: Endpoint, ours: Link | None) -> None:
+    """Raise ConflictError if another interface than `ours` has the name that the endpoint's interface shall have."""
+    there = links.find(endpoint.ifname)
+    if there is not None and (ours is None or there.index != ours.index):
+        raise _name_taken(endpoint)
+
+
+def _name_taken(endpoint: Endpoint) -> ConflictError:
     """Return the error for a sandbox that has another interface of the endpoint's name."""
     return ConflictError(f"an interface named {endpoint.ifname} exists already in {endpoint.sandbox.path}")

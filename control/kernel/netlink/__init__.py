@@ -9,10 +9,11 @@ from fastpath.control.kernel.netlink.fingerprint import fingerprint, link_finger
 from fastpath.control.kernel.netlink.link import Link
 from fastpath.control.kernel.netlink.links import Links, Route, move_link
 from fastpath.control.kernel.netlink.paths import path_mtu
-from fastpath.control.kernel.netlink.rtnetlink import Rtnetlink
+from fastpath.control.kernel.netlink.rtnetlink import SANDBOX_LIMITS, Rtnetlink
 from fastpath.control.kernel.netlink.stacked import StackedLinks
 
 __all__ = [
+    "SANDBOX_LIMITS",
     "Link",
     "Links",
     "Route",

@@ -58,7 +58,7 @@ class BridgedLinks(Links):
     def neighbours(self, link: Link, family: int = socket.AF_INET) -> dict[IPAddress, str]:
         """Return the permanent neighbours by this interface, each with its MAC address."""
         with explained("list the neighbours"):
-            answers = self._netlink.dump(RTM_GETNEIGH, build(ndmsg, family=family))
+            answers = self._netlink.dump(RTM_GETNEIGH, build(ndmsg, ("NDA_IFINDEX", link.index), family=family))
         return {
             parse_ip(each.get("dst")): each.get("lladdr") or ""
             for each in answers

@@ -7,6 +7,7 @@ from typing import Any
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOWER_UP, IFF_PROMISC, IFF_UP
 
 from fastpath.control.kernel.netlink.rtnetlink import Message
+from fastpath.text import from_kernel
 
 ARPHRD_ETHER = 1
 
@@ -50,14 +51,19 @@ def parse_link(message: Message) -> Link:
     def value(attribute: str, default: Any) -> Any:
         return (found[attribute][1] if attribute in found else None) or default
 
+    def text(attribute: str) -> str:
+        """Return a name: pyroute2 leaves those that are not UTF-8 as they are."""
+        raw = value(attribute, "")
+        return from_kernel(raw) if isinstance(raw, bytes) else raw
+
     information = value("IFLA_LINKINFO", None)
     kind = (information.get("kind") or "") if information is not None else ""
     flags, lower = message["flags"], value("IFLA_LINK", 0)
     return Link(
         index=message["index"],
-        name=value("IFLA_IFNAME", ""),
+        name=text("IFLA_IFNAME"),
         kind=kind,
-        alias=value("IFLA_IFALIAS", ""),
+        alias=text("IFLA_IFALIAS"),
         mac=value("IFLA_ADDRESS", ""),
         mtu=value("IFLA_MTU", 0),
         up=bool(flags & IFF_UP),

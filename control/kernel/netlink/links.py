@@ -6,7 +6,8 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -30,14 +31,17 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from fastpath.addresses import IPAddress, family_of
 from fastpath.control.kernel.netlink.explain import explained
 from fastpath.control.kernel.netlink.link import Link, parse_link
-from fastpath.control.kernel.netlink.rtnetlink import Message, Rtnetlink, build
+from fastpath.control.kernel.netlink.rtnetlink import HEADER, Message, Rtnetlink, build
 from fastpath.control.model.objects import MIN_MTU_V6, IPInterface, IPNetwork
 from fastpath.errors import ConflictError, RefusedError, UsageError
+from fastpath.text import to_kernel
 
 SKIP_STATS = ("IFLA_EXT_MASK", 8)  # RTEXT_FILTER_SKIP_STATS: IPv6 statistics would take a third of the time
 TCP_HEADERS = 72  # IPv6 and TCP with timestamps
 MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
 MAIN_TABLE = 254
+MARKED = 64  # interfaces of one sandbox with our mark: a container may give it to others of its own
+_RTMSG = struct.Struct("=BBBB")  # the beginning of struct rtmsg: family, length of the destination, of the source, TOS
 NEW = NLM_F_CREATE | NLM_F_EXCL
 
 
@@ -74,9 +78,27 @@ class Links:
             self._netlink.close()
 
     def all(self) -> list[Link]:
-        """Return all interfaces."""
+        """Return all interfaces. Not for sandboxes, which may have very many."""
+        return list(self._marked(b""))
+
+    def marked(self, mark: str) -> list[Link]:
+        """Return the interfaces whose alias contains `mark`. Raise RefusedError if a sandbox has so many interfaces, or
+        so many with this mark, that to look at them would take too long."""
+        found = []
+        for link in self._marked(to_kernel(mark)):
+            if mark in link.alias:
+                found.append(link)
+            if self._netlink.limits and len(found) > MARKED:
+                raise RefusedError(f"more than {MARKED} interfaces in the sandbox have the alias {mark}…: change that")
+        return found
+
+    def _marked(self, mark: bytes) -> Iterator[Link]:
+        """Yield the interfaces whose messages contain these bytes."""
         with explained("list the interfaces"):
-            return [parse_link(each) for each in self._netlink.dump(RTM_GETLINK, build(ifinfmsg, SKIP_STATS))]
+            answers = self._netlink.dump(RTM_GETLINK, build(ifinfmsg, SKIP_STATS), lambda raw: mark in raw)
+            if self._netlink.cut:
+                raise RefusedError("the sandbox has too many interfaces to look at: remove some")
+            yield from map(parse_link, answers)
 
     def find(self, name: str) -> Link | None:
         """Return the interface of that name, or of that alternative name."""
@@ -192,8 +214,12 @@ class Links:
 
     def addresses(self, link: Link | None = None) -> Iterator[tuple[int, IPInterface]]:
         """Yield the addresses of one interface, or of all, each with the interface's index."""
+        return self._addresses(link, lambda _: True)
+
+    def _addresses(self, link: Link | None, keep: Callable[[bytes], bool]) -> Iterator[tuple[int, IPInterface]]:
         with explained("list the addresses"):
-            answers = self._netlink.dump(RTM_GETADDR, build(ifaddrmsg))
+            asked = build(ifaddrmsg, index=link.index if link is not None else 0)
+            answers = self._netlink.dump(RTM_GETADDR, asked, keep)
         for answer in answers:
             text = answer.get("local") or answer.get("address")
             if text and (link is None or link.index == answer["index"]):
@@ -202,7 +228,9 @@ class Links:
     def ensure_addresses(self, link: Link, addresses: Iterable[IPInterface]) -> None:
         """Add missing addresses; others may stay. IPv6 addresses skip duplicate detection, which would delay their use
         by a second: the store already assigns each address once."""
-        there = {address for _, address in self.addresses(link)}
+        addresses = list(addresses)
+        packed = [address.ip.packed for address in addresses]
+        there = {address for _, address in self._addresses(link, lambda raw: any(each in raw for each in packed))}
         for address in addresses:
             if address in there:
                 continue
@@ -225,10 +253,17 @@ class Links:
             with explained(f"give {link.name} the address {address}", errno.EEXIST):
                 self._netlink.change(RTM_NEWADDR, wanted, NEW)
 
-    def routes(self, family: socket.AddressFamily = socket.AF_INET) -> Iterator[Route]:
-        """Yield the main table's routes."""
+    def routes(self, family: socket.AddressFamily = socket.AF_INET, link: Link | None = None) -> Iterator[Route]:
+        """Yield the main table's routes, those by one interface or all."""
+        by = [("RTA_OIF", link.index)] if link is not None else []
+        return self._routes(family, lambda _: True, *by)
+
+    def _routes(
+        self, family: socket.AddressFamily, keep: Callable[[bytes], bool], *by: tuple[str, object]
+    ) -> Iterator[Route]:
         with explained("list the routes"):
-            answers = self._netlink.dump(RTM_GETROUTE, build(rtmsg, family=family))
+            asked = build(rtmsg, *by, family=family, table=MAIN_TABLE)
+            answers = self._netlink.dump(RTM_GETROUTE, asked, keep)
         for answer in answers:
             if (answer.get("table"), answer["family"]) == (MAIN_TABLE, family):
                 yield _route(answer)
@@ -242,7 +277,8 @@ class Links:
     def ensure_default_route(self, gateway: IPAddress, link: Link) -> None:
         """Add a default route by this gateway, unless there is a default route already."""
         family = family_of(gateway)
-        if any(route.dst.prefixlen == 0 for route in self.routes(family)):
+        # The kernel lists an IPv4 default route before others, so it is found in a dump that is cut, too.
+        if any(self._routes(family, lambda raw: _RTMSG.unpack_from(raw, HEADER.size)[1] == 0)):
             return
         by = ("RTA_GATEWAY", str(gateway)), ("RTA_OIF", link.index)
         with explained(f"add a default route via {gateway}", errno.EEXIST):

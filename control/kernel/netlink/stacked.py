@@ -59,7 +59,7 @@ class StackedLinks(BridgedLinks):
 
     def host_routes(self, link: Link) -> Iterator[tuple[IPAddress, IPAddress | None]]:
         """Yield the IPv4 addresses that have a route of their own by this interface, each with the route's source."""
-        for known in self.routes():
+        for known in self.routes(link=link):
             if known.oif == link.index and known.dst.prefixlen == 32:
                 yield known.dst.network_address, known.source
 

@@ -19,6 +19,7 @@ from fastpath.kernels.io.tap cimport fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.engine.tables cimport Tables, sum_traffic
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
+from fastpath.text import from_kernel, printable
 from fastpath.engine.limits import check_name
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.stats import PortStats
@@ -73,7 +74,7 @@ cdef class Port:
 
     def stats(self):
         """Return the counters and properties of the port, as a stats.PortStats."""
-        return PortStats(self.name, self.vni, self.mtu, self.gone, self.traffic)
+        return PortStats(printable(self.name), self.vni, self.mtu, self.gone, self.traffic)
 
     @property
     def removed(self):
@@ -84,7 +85,7 @@ cdef class Port:
         raise NotImplementedError
 
     def __repr__(self):
-        return f"<{type(self).__name__} {self.name} on VNI {self.vni}>"
+        return f"<{type(self).__name__} {printable(self.name)} on VNI {self.vni}>"
 
 
 def check_mtu(mtu):
@@ -221,7 +222,7 @@ cdef class TapPort(Port):
         """The present name of the interface, or its last known name if it is gone."""
         cdef char name[16]
         if self.queues and fp_tap_name(self.queues[0].fileno(), name) == 0:
-            self.first_name = os.fsdecode(name)
+            self.first_name = from_kernel(name)
         return self.first_name
 
     def read_mac(self):

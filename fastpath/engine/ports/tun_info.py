@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastpath.errors import RefusedError
+from fastpath.text import to_kernel
 
 # <linux/rtnetlink.h>, <linux/if_link.h>
 _RTM_GETLINK, _NLM_F_REQUEST, _NLMSG_ERROR = 18, 1, 2
@@ -44,7 +45,7 @@ def tun_info(name: str) -> TunInfo | None:
     Return None if it is no TUN or TAP, or if the kernel is older than 4.16. Raise RefusedError if there is no such
     interface.
     """
-    packed = os.fsencode(name) + b"\0"
+    packed = to_kernel(name) + b"\0"
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _IFLA_IFNAME) + packed.ljust(
         -len(packed) // 4 * -4, b"\0"
     )

@@ -8,11 +8,11 @@ docs/performance.md has the figures that the default was chosen by.
 """
 
 import fcntl
-import os
 import socket
 import struct
 
 from fastpath.errors import RefusedError, UsageError
+from fastpath.text import to_kernel
 
 KERNEL_DEFAULT = 1000  # DEFAULT_TX_QUEUE_LEN of <linux/netdevice.h>
 DEFAULT_TXQUEUELEN = 6000
@@ -46,6 +46,6 @@ def set_txqueuelen(name: str, length: int) -> None:
 
 def _ask(sock: socket.socket, request: int, name: str, length: int) -> bytes:
     try:
-        return fcntl.ioctl(sock, request, _REQUEST.pack(os.fsencode(name), length))
+        return fcntl.ioctl(sock, request, _REQUEST.pack(to_kernel(name), length))
     except OSError as error:
         raise RefusedError(f"cannot set the queue length of the interface {name}: {error.strerror}") from error
