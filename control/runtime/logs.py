@@ -26,8 +26,8 @@ class _Printable(logging.Formatter):
         return super().format(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
-        """Return the traceback, in lines."""
-        return "\n".join(map(printable, super().formatException(ei).split("\n")))
+        """Return the traceback, in lines that are indented: none looks like the beginning of a record."""
+        return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
 
 
 class JournalFormatter(_Printable):

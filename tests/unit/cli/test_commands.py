@@ -399,7 +399,11 @@ def test_a_terminal_obeys_nothing_that_a_list_shows(run: Type, daemon: FakeDaemo
         200,
         [fake.ENDPOINT.model_copy(update={"sandbox": odd}).model_dump(mode="json")],
     )
-    assert rows(typed(run, "endpoint ls").stdout)[0][-2] == "/run/netns/?[2J"
+    assert rows(typed(run, "endpoint ls").stdout)[0][-2] == r"/run/netns/\x1b[2J"
+    daemon.answers["GET /v1/status"] = (200, fake.STATUS.model_dump(mode="json") | {"problems": ["a\x9b31m\udcff"]})
+    assert r"a\x9b31m\udcff" in typed(run, "status").stdout.replace(r"\xff", r"\udcff")
+    daemon.answers["GET /v1/status"] = (409, {"error": "no\nfastpath: \u202eyes"})
+    assert r"no\x0afastpath: \u202eyes" in refused(run, "status")
 
 
 ASKING = [

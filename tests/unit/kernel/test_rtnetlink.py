@@ -4,9 +4,10 @@
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from pyroute2 import IPRSocket
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
@@ -81,3 +82,36 @@ def test_a_refusal_is_an_error_with_its_number(kernel: Kernel) -> None:
     kernel.answer(ERROR, struct.pack("=i", 0), 2)
     netlink.change(RTM_NEWLINK, ASKED)
     assert kernel.asked[-1] == (RTM_NEWLINK, 5, 2)
+
+
+def test_a_dump_over_the_limit_is_cut_and_the_socket_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = [Kernel(), Kernel()]
+    opening = iter(kernels)
+    monkeypatch.setattr(rtnetlink, "IPRSocket", lambda: next(opening))
+    reopened: list[object] = []
+
+    def reopen(function: Callable[[], IPRSocket]) -> IPRSocket:
+        reopened.append(function)
+        return function()
+
+    netlink = Rtnetlink({RTM_GETLINK: 100}, reopen)
+    for _ in range(20):
+        kernels[0].answer(RTM_NEWLINK, bytes(24), 1)
+    assert len(netlink.dump_raw(RTM_GETLINK, ASKED)) == 3
+    assert netlink.cut
+    assert len(reopened) == 1
+    kernels[1].answer(RTM_NEWLINK, b"short", 2)
+    kernels[1].answer(DONE, bytes(4), 2)
+    assert [each[HEADER.size :] for each in netlink.dump_raw(RTM_GETLINK, ASKED)] == [b"short"]
+    assert not netlink.cut
+    for each in kernels:
+        each.close()
+
+
+def test_a_dump_keeps_what_is_wanted(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    netlink = Rtnetlink()
+    monkeypatch.setattr(netlink, "_parsed", lambda raw: raw)
+    for body in (b"one", b"two"):
+        kernel.answer(RTM_NEWLINK, body, 1)
+    kernel.answer(DONE, bytes(4), 1)
+    assert [raw[HEADER.size :] for raw in netlink.dump(RTM_GETLINK, ASKED, lambda raw: b"two" in raw)] == [b"two"]

@@ -37,11 +37,26 @@ def test_text_has_the_time_in_utc(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_journal_gets_priorities_and_no_time() -> None:
     formatter = logs.JournalFormatter()
-    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, "", 0, "two\nlines", (), None)
-    assert formatter.format(record) == "<3>fastpath.control.test: two\n<3>lines"
+    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, "", 0, "failed", (), (ValueError, ValueError("why"), None))
+    assert formatter.format(record) == "<3>fastpath.control.test: failed\n<3>  ValueError: why"
     for level, priority in ((logging.DEBUG, 7), (logging.INFO, 6), (logging.WARNING, 4), (logging.CRITICAL, 2)):
         record.levelno = level
         assert formatter.format(record).startswith(f"<{priority}>")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_names_of_others_are_no_lines_and_no_commands(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "x\n<0>fastpath: all is well\x1b[2J\u202e\udcff"
+    logs.set_up_logs(form, "info")
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        LOGGER.warning("network %s fails", evil, exc_info=form == "text")
+    said = capsys.readouterr().err
+    assert not any(line.startswith("<0>") for line in said.splitlines())
+    assert all(line.isprintable() for line in said.split("\n"))
+    if form == "json":
+        assert json.loads(said)["message"].startswith("network x\n<0>fastpath")
 
 
 def test_the_journal_is_known_by_its_inode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
