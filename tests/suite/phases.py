@@ -17,6 +17,7 @@ Lanes = Sequence[Sequence[Phase]]
 COMPUTES = 19  # niceness
 WORKERS = os.cpu_count() or 1
 SANITIZED = Path("build/asan")
+FUZZED = ("33", "10000000", "200")  # seconds, packets, rounds: a part of what `./run fuzz` does
 FEWER = "--hypothesis-profile=fewer"
 
 # Tests of our C code: in the others, which are of Python alone, sanitizers find nothing. Those with compilers are left
@@ -36,7 +37,7 @@ def everything() -> Lanes:
     """All that there is."""
     computing = [
         Phase("lint", command=("./run", "phase", "lint")),
-        Phase("fuzz", command=("./run", "phase", "fuzz_and_storm")),
+        Phase("fuzz", command=("./run", "phase", "fuzz", *FUZZED)),
         _sanitized(),
         Phase("unit", tests=("tests/unit",), workers=WORKERS),
     ]
