@@ -38,8 +38,8 @@ def everything() -> Lanes:
     computing = [
         Phase("lint", command=("./run", "phase", "lint")),
         Phase("fuzz", command=("./run", "phase", "fuzz", *FUZZED)),
-        _sanitized(),
         Phase("unit", tests=("tests/unit",), workers=WORKERS),
+        _sanitized(),  # after it, since what pytest made of the tests is copied
     ]
     return [
         [Phase("system", tests=("tests/system",), workers=2 * WORKERS)],
