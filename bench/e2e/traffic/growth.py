@@ -11,6 +11,7 @@ from fastpath import Engine, Segment
 from fastpath.bench.common.process import memory_kib
 
 NETWORKS, ENDPOINTS, ENTRIES = 1000, 10_000, 1_000_000
+FIRST_MAC = 0x02FB_0000_0000
 UDP_PORT = 4790  # a device of ours may run in the same namespace
 
 
@@ -48,8 +49,7 @@ def _fill(segments: list[Segment], entries: int) -> None:
     remotes = [segment.remotes[0] for segment in segments]
     for number in range(entries):
         at = number % len(segments)
-        mac = f"02:fb:{number >> 24:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
-        segments[at].fdb.set(mac, remotes[at])
+        segments[at].fdb.set(FIRST_MAC + number, remotes[at])
 
 
 if __name__ == "__main__":

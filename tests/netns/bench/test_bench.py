@@ -199,14 +199,14 @@ def test_what_a_killed_run_left_is_removed_by_the_next() -> None:
     wait_for(lambda: f"{PREFIX}{process.pid}-offload-1-c2" in namespaces(), "the sites are made")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    run("--scenario", "memory", "--underlay", "offload")
+    run("--scenario", "idle", "--underlay", "offload")
     assert not [name for name in left() if f"{PREFIX}{process.pid}" in name]
 
 
 @pytest.mark.slow
 def test_the_file_is_what_docs_say(tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
-    run("--scenario", "memory", "--underlay", "offload", "--json", str(file))
+    run("--scenario", "idle", "--underlay", "offload", "--json", str(file))
     content: dict[str, Any] = json.loads(file.read_text())
     text = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text()
     for key in (*content, *content["about"], *content["measurements"][0]):

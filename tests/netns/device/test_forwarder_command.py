@@ -38,7 +38,7 @@ def test_a_forwarder_is_set_and_reset_while_frames_flow(pair: Lab, tmp_path: Pat
     (tmp_path / "raises.py").write_text(RAISES)
     assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
     before = container.counts()["IcmpInEchoReps"]
-    flood = container.spawn("ping", "-q", "-f", "-w", "280", "10.9.0.2")
+    flood = container.spawn("ping", "-q", "-i", "0.001", "-w", "280", "10.9.0.2")
     for _ in range(3):
         done = host.fastpath("forwarder", "set", "vx0", str(tmp_path / "bridge.py"), "hosts=16")
         assert done.stdout.startswith("Bridge (in Python, on a thread of its own)\n")

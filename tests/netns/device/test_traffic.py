@@ -124,8 +124,8 @@ def transfer(sender: Namespace, receiver: Namespace, address: str, mebibytes: in
 @pytest.mark.parametrize("form", ["offload", "wire"])
 @pytest.mark.parametrize("far", ["fastpath", "kernel"])
 def test_a_quarter_of_a_gigabyte_arrives_identical(two: Lab, far: str, form: str, tmp_path: Path) -> None:
-    """Both ways, since only one end may be ours; through split, trains and merge. On `wire` no packet is larger than
-    the MTU, whoever sent it."""
+    """Half of it each way, since only one end may be ours; through split, trains and merge. On `wire` no packet is
+    larger than the MTU, whoever sent it."""
     if form == "wire":
         two.wire()
         if far == "kernel":  # it leaves inner checksums to the card, and a veth finishes none
@@ -135,18 +135,18 @@ def test_a_quarter_of_a_gigabyte_arrives_identical(two: Lab, far: str, form: str
     c1, c2 = two.containers
     c1.address("10.9.0.1/24")
     c2.address("10.9.0.2/24")
-    transfer(c1, c2, "10.9.0.2", 256, tmp_path)
+    transfer(c1, c2, "10.9.0.2", 128, tmp_path)
     sent = events(two.hosts[0])
     assert sent["split"] > 1000
     assert sent["trains"] > 1000
     assert sent["train_refused"] == 0
-    transfer(c2, c1, "10.9.0.1", 256, tmp_path)
+    transfer(c2, c1, "10.9.0.1", 128, tmp_path)
     here = events(two.hosts[0])
     assert here["super_frame_refused"] == 0
     if far == "kernel" and form == "offload":
         assert here["super_frame_inferred"] > 1000  # they come in one piece
         return
-    assert here["merged"] > 100_000
+    assert here["merged"] > 50_000
     assert here["trains_received"] > 1000
 
 
