@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """How several processes share the tests (pytest-xdist)."""
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-# Files whose tests share what runs, or have names that are there only once: one process runs all of a group. There are
-# two groups with Docker, so that not more than two pairs of dockerds run at a time.
+# Files whose tests have names that are there only once, or of which only some may run at a time: one process runs all
+# of a group. There are two groups with Docker, so that not more than two pairs of dockerds run at a time. A file that
+# has fixtures of a module is a group of its own, so that they are made once.
 GROUPS = {
     "tests/system/install/test_demos.py": "demos",
     "tests/system/docker/test_docker.py": "docker",
     "tests/system/docker/test_docker_names.py": "docker",
     "tests/system/docker/test_docker_macvlan.py": "docker again",
     "tests/system/docker/test_docker_restart.py": "docker again",
-    "tests/system/macvlan/test_macvlan_errors.py": "macvlan errors",
-    "tests/system/overlay/test_overlay_errors.py": "overlay errors",
-    "tests/system/install/test_package.py": "package",
-    "tests/system/store/test_store_etcd_access.py": "etcd access",
-    "tests/unit/forwarders/test_cython.py": "cython",
 }
+ROOT = Path(__file__).parents[1]
+
+
+@cache
+def group(file: str) -> str | None:
+    """The group of a file; None: its tests may run in several processes."""
+    if file in GROUPS:
+        return GROUPS[file]
+    path = ROOT / file
+    return file if path.exists() and 'fixture(scope="module"' in path.read_text() else None
 
 
 @pytest.hookimpl(trylast=True)
@@ -35,6 +43,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
     class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         def _split_scope(self, nodeid: str) -> str:
-            return GROUPS.get(nodeid.partition("::")[0], nodeid)
+            return group(nodeid.partition("::")[0]) or nodeid
 
     return ByGroup(config, log)

@@ -42,8 +42,7 @@ def everything() -> Lanes:
         _sanitized(),  # after it, since what pytest made of the tests is copied
     ]
     return [
-        [Phase("system", tests=("tests/system",), workers=2 * WORKERS)],
-        [Phase("netns", tests=("tests/netns",), workers=WORKERS)],
+        [Phase("hosts", tests=("tests/system", "tests/netns"), workers=3 * WORKERS)],
         [replace(phase, niceness=COMPUTES) for phase in computing],
     ]
 
