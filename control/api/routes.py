@@ -14,8 +14,8 @@ from fastpath.control.api.operations import Operations
 from fastpath.control.api.queries import Queries
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.capture.stream import answer
-from fastpath.control.host.forwarders import info, set_forwarder
 from fastpath.control.model.requests import EndpointCreate, EndpointSet, ForwarderSet, NetworkCreate, NetworkSet
+from fastpath.control.runtime.forwarders import info, set_forwarder
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import ConflictError, FastpathError, NotFoundError
 

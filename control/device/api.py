@@ -12,8 +12,8 @@ from fastpath.control.capture.open import open_capture
 from fastpath.control.capture.stream import answer
 from fastpath.control.device.requests import FdbChange, FdbFlush
 from fastpath.control.device.vxlan import VxlanDevice
-from fastpath.control.host.forwarders import info, set_forwarder
 from fastpath.control.model.requests import ForwarderSet
+from fastpath.control.runtime.forwarders import info, set_forwarder
 from fastpath.errors import FastpathError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fastpath.addresses import IPAddress
-from fastpath.control.host.forwarders import load_all
 from fastpath.control.model.requests import ForwarderElement
 from fastpath.control.replay.ports import FRAMES, PACKETS, PortMap
+from fastpath.control.runtime.forwarders import load_all
 from fastpath.engine.ports.port import Port
 from fastpath.engine.segment import Segment
 from fastpath.engine.stats import EngineStats

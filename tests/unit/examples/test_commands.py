@@ -9,7 +9,7 @@ import pytest
 
 from fastpath import Forwarder
 from fastpath.control.cli.syntax.forwarder import parse
-from fastpath.control.host.forwarders import load_all
+from fastpath.control.runtime.forwarders import load_all
 from fastpath.forwarder.forwarder import elements_of
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastpath import DROP, FLOOD, PASS, Burst, Forwarder, LearningBridge, MemoryPort, UsageError
-from fastpath.control.host.forwarders import load
+from fastpath.control.runtime.forwarders import load
 from fastpath.forwarder.compiled import Compiled, compiled
 from tests.support.engine.frames import BROADCAST, frame, mac
 from tests.support.engine.lab import Lab, drain

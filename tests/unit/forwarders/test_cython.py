@@ -17,7 +17,7 @@ from scapy.layers.l2 import ARP, Ether
 import fastpath
 from fastpath import Forwarder, LearningBridge
 from fastpath.bench.common.example import build
-from fastpath.control.host.forwarders import load
+from fastpath.control.runtime.forwarders import load
 from tests.support.engine.frames import BROADCAST, frame, mac
 from tests.support.engine.lab import Lab, drain
 from tests.support.examples import times

@@ -7,8 +7,8 @@ import pytest
 
 from fastpath import Chain, Hub, LearningBridge
 from fastpath.control.cli.syntax.forwarder import parse
-from fastpath.control.host.forwarders import load, load_all, set_forwarder
 from fastpath.control.model.requests import ForwarderElement, ForwarderSet
+from fastpath.control.runtime.forwarders import load, load_all, set_forwarder
 from fastpath.errors import FastpathError, UsageError
 from tests.support.engine.lab import Lab
 
