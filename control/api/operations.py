@@ -10,6 +10,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.cluster.mirror import Mirror, caught_up, gone, heard_others
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.host import lan
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.kernel import netns
 from fastpath.control.model import macvlan
@@ -33,12 +34,15 @@ class Operations:
         mirror: Mirror,
         registry: Registry,
         reconciler: Reconciler,
+        *,
+        kernel: KernelThread,
         routed: Callable[[], Sequence[tuple[IPNetwork, str]]],
     ) -> None:
         self._host = host
         self._mirror = mirror
         self._registry = registry
         self._reconciler = reconciler
+        self._kernel = kernel
         self._routed = routed
         self._creating = asyncio.Lock()
 
@@ -50,7 +54,7 @@ class Operations:
         request = kind.checked(request)
         if kind.in_lan:
             await self._try(request)
-        routed = await self._reconciler.kernel.run(self._routed)
+        routed = await self._kernel.run(self._routed)
         network, _ = await self._registry.create_network(request, routed)
         log.info("network %s created: %s, %s", network.name, kind.describe(network), _pools(network))
         return network
@@ -83,7 +87,7 @@ class Operations:
         """Join a sandbox of this host to a network: claim addresses in the store, then create the interface."""
         check_name(request.name)
         async with self._creating:
-            where = await self._reconciler.kernel.run(netns.resolve, request.sandbox)
+            where = await self._kernel.run(netns.resolve, request.sandbox)
             self._check_free(where, request)
             if request.network not in self._mirror.networks:  # another host may have created it just now
                 await caught_up(self._mirror, await self._registry.network_revision(request.network))
@@ -125,7 +129,7 @@ class Operations:
         if network is None or not kind_of(network.driver).in_lan:
             return request, set()
         mac = request.mac or await self._reconciler.own_mac(network)
-        return request.model_copy(update={"mac": mac}), await lan.hosts_addresses(self._reconciler.kernel, self._mirror)
+        return request.model_copy(update={"mac": mac}), await lan.hosts_addresses(self._kernel, self._mirror)
 
     async def remove_endpoint(self, beginning: str) -> None:
         """Remove an endpoint of this host, named by its id or the beginning of it."""

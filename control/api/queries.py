@@ -11,6 +11,7 @@ from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.reaper import Reaper
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
@@ -37,6 +38,7 @@ class Queries:
         engine: Engine,
         mirror: Mirror,
         reconciler: Reconciler,
+        kernel: KernelThread,
         prober: Prober,
         reaper: Reaper,
         more: Callable[[], list[Problem]],
@@ -47,6 +49,7 @@ class Queries:
         self._engine = engine
         self._mirror = mirror
         self._reconciler = reconciler
+        self._kernel = kernel
         self._prober = prober
         self._reaper = reaper
         self._more = more
@@ -190,7 +193,7 @@ class Queries:
             found.append(Problem("store", "", "not-reached", why))
         if (trouble := self._mirror.trouble) is not None:
             found.append(Problem("store", "", "trouble", trouble))
-        if (overdue := self._reconciler.kernel.overdue()) is not None:
+        if (overdue := self._kernel.overdue()) is not None:
             found.append(Problem("host", "kernel", "overdue", overdue))
         found += self._more()
         found += [

@@ -15,6 +15,7 @@ from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
@@ -43,6 +44,7 @@ class DataPlane:
         self.prober = Prober(self.engine, config.host)
         self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober)
         self.resolver_sockets = Sockets() if config.dns else None
+        self.kernel = KernelThread()
         visits = Visits()
         gateway = None
         if config.gateway_bridge:
@@ -52,7 +54,12 @@ class DataPlane:
         drivers: dict[str, HostDriver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
         state_of_host = HostState(config.host, drivers, visits)
         self.reconciler = Reconciler(
-            config.host, self.mirror, state_of_host, lambda: self.peering.peers, self.underlay.container_mtu
+            config.host,
+            self.mirror,
+            state_of_host,
+            self.kernel,
+            peers=lambda: self.peering.peers,
+            mtu=self.underlay.container_mtu,
         )
         self.underlay.subscribe(self.reconciler.look_at_everything)
         self.mirror.subscribe(self.reconciler.changed)
@@ -81,7 +88,7 @@ class DataPlane:
         self._close()
 
     def _close(self) -> None:
-        self.reconciler.close()
+        self.kernel.close()
         if self.resolver_sockets is not None:
             self.resolver_sockets.close()
         self.engine.close()

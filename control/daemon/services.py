@@ -43,10 +43,17 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         registration = Registration(host, membership, mirror, reconciler)
         mirror.subscribe(registration.changed)
         reconciler.write_to(registry, lambda: membership.owns_name)
-        follower = UnderlayFollower(config.vtep, underlay, plane.peering, reconciler, membership.changed)
+        follower = UnderlayFollower(
+            config.vtep,
+            underlay,
+            plane.peering,
+            reconciler=reconciler,
+            kernel=plane.kernel,
+            mtu_changed=membership.changed,
+        )
         mirror.subscribe(follower.changed)
         reaper = Reaper(host, mirror, registry, config.grace)
-        operations = Operations(host, mirror, registry, reconciler, routed_subnets)
+        operations = Operations(host, mirror, registry, reconciler, kernel=plane.kernel, routed=routed_subnets)
         queries = Queries(
             underlay=underlay,
             store=config.store_url,
@@ -54,6 +61,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             engine=plane.engine,
             mirror=mirror,
             reconciler=reconciler,
+            kernel=plane.kernel,
             prober=plane.prober,
             reaper=reaper,
             more=lambda: [*plane.peering.problems, *follower.problems, *membership.problems],
@@ -82,7 +90,13 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         )
         await stack.enter_async_context(api)
         docker = serving_docker(
-            config, underlay=underlay, store=own_writes, mirror=mirror, registry=registry, reconciler=reconciler
+            config,
+            underlay=underlay,
+            store=own_writes,
+            mirror=mirror,
+            registry=registry,
+            reconciler=reconciler,
+            kernel=plane.kernel,
         )
         await stack.enter_async_context(docker)
 

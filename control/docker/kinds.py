@@ -12,6 +12,7 @@ from fastpath.control.docker.protocol import CreateNetwork, InterfaceName, Joine
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.drivers import naming
 from fastpath.control.host import lan
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.objects import Endpoint, Network
 from fastpath.errors import ConflictError, UsageError
@@ -66,10 +67,11 @@ class MacvlanKind:
     """Docker's own IPAM is as good as ours here, where every host has a part of the LAN's addresses for itself; so what
     it gave is claimed for the whole cluster."""
 
-    def __init__(self, claims: Claims, mirror: Mirror, reconciler: Reconciler) -> None:
+    def __init__(self, claims: Claims, mirror: Mirror, reconciler: Reconciler, kernel: KernelThread) -> None:
         self._claims = claims
         self._mirror = mirror
         self._reconciler = reconciler
+        self._kernel = kernel
 
     def wanted(self, request: CreateNetwork) -> Wanted:
         """See Kind."""
@@ -93,7 +95,7 @@ class MacvlanKind:
         """Raise ConflictError for addresses of hosts, which Docker's IPAM does not know."""
         if not addresses:
             raise UsageError(f"an endpoint needs an address: docker network create {network.name} with a --subnet")
-        for address in sorted({*addresses} & await lan.hosts_addresses(self._reconciler.kernel, self._mirror), key=str):
+        for address in sorted({*addresses} & await lan.hosts_addresses(self._kernel, self._mirror), key=str):
             raise ConflictError(
                 f"{address} is the address of a host: exclude it with --aux-address or --ip-range of "
                 "docker network create, or use --ipam-driver fastpath"

@@ -29,6 +29,7 @@ from fastpath.control.docker.protocol import (
 )
 from fastpath.control.docker.state import DockerNetwork, DockerState
 from fastpath.control.drivers import managed
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.objects import Endpoint, IPInterface, Network, Sandbox
 from fastpath.control.store.interface import UnavailableError
@@ -50,6 +51,7 @@ class NetworkDriver:
         mirror: Mirror,
         registry: Registry,
         reconciler: Reconciler,
+        kernel: KernelThread,
         routed: RoutedSubnets,
     ) -> None:
         self._kind = kind
@@ -59,6 +61,7 @@ class NetworkDriver:
         self._mirror = mirror
         self._registry = registry
         self._reconciler = reconciler
+        self._kernel = kernel
         self._routed = routed
 
     async def capabilities(self, _: Nothing) -> NetworkCapabilities:
@@ -160,7 +163,7 @@ class NetworkDriver:
                 f"fastpath does not know the endpoint {request.endpoint[:12]}: start the container again"
             )
         # Of a container that starts there is no namespace yet: Docker makes one when it has all interfaces.
-        where = await self._reconciler.kernel.run(managed.expected, request.sandbox)
+        where = await self._kernel.run(managed.expected, request.sandbox)
         where = where or Sandbox(path=request.sandbox, inode=0)
         endpoint, revision = await self._claims.place(endpoint, where)
         await heard_others(self._mirror, revision)
@@ -189,7 +192,7 @@ class NetworkDriver:
 
     async def remove_orphan(self, endpoint: Endpoint) -> None:
         """Remove an endpoint that Docker forgot, unless its interface is in a sandbox after all."""
-        place = await self._reconciler.kernel.run(managed.look_for, self._host, endpoint)
+        place = await self._kernel.run(managed.look_for, self._host, endpoint)
         if place is not None and place.within is not None:
             return
         log.warning("endpoint %s in %s was never joined: Docker forgot it", endpoint.id, endpoint.network)

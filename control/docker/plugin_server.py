@@ -21,6 +21,7 @@ from fastpath.control.docker.plugin import Plugin
 from fastpath.control.docker.state import DockerState
 from fastpath.control.docker.upkeep import Upkeep
 from fastpath.control.host import lan
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import routed_subnets
@@ -42,6 +43,7 @@ async def serving_docker(
     mirror: Mirror,
     registry: Registry,
     reconciler: Reconciler,
+    kernel: KernelThread,
 ) -> AsyncIterator[None]:
     """Answer Docker until the block ends, if the setting docker_plugin_dir is set."""
     if config.docker_plugin_dir is None:
@@ -49,7 +51,7 @@ async def serving_docker(
         return
 
     async def routed() -> Sequence[tuple[IPNetwork, str]]:
-        return await reconciler.kernel.run(routed_subnets)
+        return await kernel.run(routed_subnets)
 
     state = DockerState(config.state_dir / "docker.json")
     claims = Claims(store, registry, config.host, Pool(config.pool, config.pool_prefix))
@@ -63,12 +65,13 @@ async def serving_docker(
             mirror=mirror,
             registry=registry,
             reconciler=reconciler,
+            kernel=kernel,
             routed=routed,
         )
 
     overlay = driver(OverlayKind(underlay.overhead))
-    macvlan = driver(MacvlanKind(claims, mirror, reconciler))
-    avoid = functools.partial(lan.hosts_addresses, reconciler.kernel, mirror)
+    macvlan = driver(MacvlanKind(claims, mirror, reconciler, kernel))
+    avoid = functools.partial(lan.hosts_addresses, kernel, mirror)
     plugins = {
         OVERLAY: Plugin(overlay, IpamDriver(claims, state, routed, overlay.restore, avoid)),
         MACVLAN: Plugin(macvlan),

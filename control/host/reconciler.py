@@ -66,12 +66,13 @@ class Reconciler:
         host: str,
         mirror: Mirror,
         state: HostState,
+        kernel: KernelThread,
+        *,
         peers: Callable[[], dict[str, Peer]],
         mtu: Callable[[], int],
     ) -> None:
         # Failures of the last pass, by (network, endpoint's id or ""); the next pass that succeeds clears them.
         self.problems: dict[tuple[str, str], Problem] = {}
-        self.kernel = KernelThread()
         self.intentions = Intentions(mirror)
         self._registry: Registry | None = None  # None until the store is open
         # Whether the endpoints under this host's name are ours, not those of another host of the same name.
@@ -80,6 +81,7 @@ class Reconciler:
         self._host = host
         self._mirror = mirror
         self._state = state
+        self._kernel = kernel
         self._peers = peers
         self._mtu = mtu
         self._dirty = Dirty(everything=True)
@@ -145,7 +147,7 @@ class Reconciler:
         """Compare and repair everything."""
         async with self._lock, self._counted():
             here = {endpoint.network for endpoint in self._mirror.local_endpoints(self._host)}
-            here |= await self.kernel.run(self._state.networks_here)
+            here |= await self._kernel.run(self._state.networks_here)
             self._forget_problems(here)
             for name in here:
                 await self._network(name)
@@ -161,27 +163,23 @@ class Reconciler:
         async with self._lock:
             plan = self._plan(endpoint.network)
             if plan is not None:
-                await self.kernel.run(self._state.ensure_endpoint, plan, endpoint)
+                await self._kernel.run(self._state.ensure_endpoint, plan, endpoint)
 
     async def remove_endpoint(self, endpoint: Endpoint) -> None:
         """Remove one local endpoint's interface now. Raise FastpathError if that fails."""
         async with self._lock:
-            await self.kernel.run(self._state.remove_endpoint, endpoint)
+            await self._kernel.run(self._state.remove_endpoint, endpoint)
             if not any(e.id != endpoint.id for e in self._here(endpoint.network)):
-                await self.kernel.run(self._state.remove_network, endpoint.network)
+                await self._kernel.run(self._state.remove_network, endpoint.network)
 
     async def check_network(self, network: Network) -> None:
         """Raise FastpathError if this host could not have endpoints of a network that is about to be created."""
         async with self._lock:
-            await self.kernel.run(self._state.check_network, network)
+            await self._kernel.run(self._state.check_network, network)
 
     async def own_mac(self, network: Network) -> str | None:
         """Return the MAC address of an endpoint that requests none; None if it is derived from its IP address."""
-        return await self.kernel.run(self._state.own_mac, network)
-
-    def close(self) -> None:
-        """End the kernel thread after its present call."""
-        self.kernel.close()
+        return await self._kernel.run(self._state.own_mac, network)
 
     # Within.
 
@@ -212,7 +210,7 @@ class Reconciler:
 
     async def _some_died(self) -> bool:
         try:
-            dead = await self.kernel.run(self._state.dead_endpoints)
+            dead = await self._kernel.run(self._state.dead_endpoints)
         except FastpathError as error:
             log.warning("cannot tell which sandboxes still exist: %s", error)
             return False
@@ -236,7 +234,7 @@ class Reconciler:
         """Reconcile only what changed."""
         if dirty.gateway:
             await self._gateway()
-        active = await self.kernel.run(self._state.endpoints_here)
+        active = await self._kernel.run(self._state.endpoints_here)
         self._forget_problems(set(active))
         some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
         for name, identity in dirty.endpoints:
@@ -318,7 +316,7 @@ class Reconciler:
     ) -> R | None:
         """Call a function in the kernel thread; an error becomes a problem, which the next pass clears or repeats."""
         try:
-            result = await self.kernel.run(function, *args, **kwargs)
+            result = await self._kernel.run(function, *args, **kwargs)
         except (FastpathError, OSError) as error:
             problem = problem_of(*key, error)
             if not problem.is_same(self.problems.get(key)):

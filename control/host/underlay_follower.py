@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster.mirror import Changes
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
@@ -25,7 +26,9 @@ class UnderlayFollower:
         vtep: str | None,
         underlay: HostUnderlay,
         peering: Peering,
+        *,
         reconciler: Reconciler,
+        kernel: KernelThread,
         mtu_changed: Callable[[], object],
     ) -> None:
         self.problems: list[Problem] = []
@@ -33,6 +36,7 @@ class UnderlayFollower:
         self._underlay = underlay
         self._peering = peering
         self._reconciler = reconciler
+        self._kernel = kernel
         self._mtu_changed = mtu_changed
         self._due = asyncio.Event()
         self._measured: frozenset[IPAddress] = frozenset()  # the VTEPs that the underlay's MTU is known for
@@ -63,13 +67,13 @@ class UnderlayFollower:
     async def _look(self) -> None:
         self._reconciler.links_changed()
         try:
-            vtep, _ = await self._reconciler.kernel.run(resolve_vtep, self._vtep)
+            vtep, _ = await self._kernel.run(resolve_vtep, self._vtep)
             moved = f"this host's VTEP address is {vtep} now, {self._underlay.vtep} is in use: restart the daemon"
             self.problems = [Problem("host", "vtep", "moved", moved)] if vtep != self._underlay.vtep else []
         except FastpathError as error:
             self.problems = [problem_of("host", "vtep", error)]
         remotes = self._remotes()
-        mtu = await self._reconciler.kernel.run(underlay_mtu, self._underlay.vtep, remotes)
+        mtu = await self._kernel.run(underlay_mtu, self._underlay.vtep, remotes)
         if mtu != self._underlay.mtu:
             self._mtu_changed()
         self._measured = frozenset(remotes)

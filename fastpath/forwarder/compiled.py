@@ -136,7 +136,7 @@ def _make(
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.ndim == 0 or array.dtype.hasobject:
             raise program.error(f"{name} must be an array of numpy, of one dimension at least, without objects in it")
-    # What can be given is found where programs look for it (control/host/forwarders.py).
+    # What can be given is found where programs look for it (control/runtime/forwarders.py).
     options = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=array) for name, array in arrays.items()]
     inherited = {
         "program": program,

@@ -42,7 +42,7 @@ class NoIntentions:
         pass
 
 
-class NoKernel:
+class NoReconciler:
     """A reconciler that touches nothing; it keeps which endpoints it was told to make and to remove. `mac` is what the
     driver says is the parent's, `trouble` why this host can't have a network."""
 
@@ -50,7 +50,6 @@ class NoKernel:
         self.mac: str | None = None
         self.trouble: FastpathError | None = None
         self.intentions = NoIntentions()
-        self.kernel = NoThread()
         self.made: list[str] = []
         self.removed: list[str] = []
 
@@ -79,7 +78,7 @@ class DockerHost:
             return ()
 
         self.host = host
-        self.kernel = NoKernel()
+        self.reconciler = NoReconciler()
         self.state = DockerState(state / f"{host.name}.json")
         self.claims = Claims(host.own_writes, host.registry, host.name, DEFAULT_POOL)
         self.hosts_addresses: set[IPAddress] = set()
@@ -95,14 +94,16 @@ class DockerHost:
                 state=self.state,
                 mirror=host.mirror,
                 registry=host.registry,
-                reconciler=self.kernel,  # type: ignore[arg-type]  # it has what is needed
+                reconciler=self.reconciler,  # type: ignore[arg-type]  # it has what is needed
+                kernel=NoThread(),  # type: ignore[arg-type]  # as above
                 routed=routed,
             )
 
         self.driver = driver(OverlayKind(50))
         self.upkeep = Upkeep(host.name, self.driver, self.state, host.mirror)
         addresses = IpamDriver(self.claims, self.state, routed, self.driver.restore, avoid)
-        macvlan = Plugin(driver(MacvlanKind(self.claims, host.mirror, self.kernel)))  # type: ignore[arg-type]  # as above
+        kind = MacvlanKind(self.claims, host.mirror, self.reconciler, NoThread())  # type: ignore[arg-type]  # as above
+        macvlan = Plugin(driver(kind))
         self.client = TestClient(TestServer(Plugin(self.driver, addresses).application()))
         self.macvlan_client = TestClient(TestServer(macvlan.application()))
 

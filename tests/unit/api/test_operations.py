@@ -15,13 +15,13 @@ from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Events
 from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import ConflictError, NotFoundError
-from tests.support.control.docker_lab import NoKernel
+from tests.support.control.docker_lab import NoReconciler, NoThread
 from tests.support.control.sites import Host, with_hosts
 
 PARENT = "02:00:00:00:00:07"
 
 
-class QuickPass(NoKernel):
+class QuickPass(NoReconciler):
     """Cannot make an interface; and a pass of the reconciler has the endpoint out of the store before anybody else."""
 
     def __init__(self, registry: Registry) -> None:
@@ -35,11 +35,11 @@ class QuickPass(NoKernel):
         await self._registry.delete_endpoint(endpoint)
 
 
-def operations(host: Host, kernel: NoKernel | None = None) -> Operations:
+def operations(host: Host, reconciler: NoReconciler | None = None) -> Operations:
     """Those of a host whose macvlan driver wants endpoints to have the parent's MAC address."""
-    kernel = kernel or NoKernel()
-    kernel.mac = PARENT
-    return Operations(host.name, host.mirror, host.registry, kernel, lambda: ())  # type: ignore[arg-type]
+    reconciler = reconciler or NoReconciler()
+    reconciler.mac = PARENT
+    return Operations(host.name, host.mirror, host.registry, reconciler, kernel=NoThread(), routed=lambda: ())  # type: ignore[arg-type]
 
 
 class LateStore(SqliteStore):

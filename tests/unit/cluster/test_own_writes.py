@@ -20,7 +20,7 @@ from fastpath.control.cluster.registry import Registry
 from fastpath.control.model.objects import Network
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate
 from fastpath.control.store.interface import Delete, Item, Listing, Put
-from tests.support.control.docker_lab import NoKernel
+from tests.support.control.docker_lab import NoReconciler, NoThread
 from tests.support.control.lagging_store import LaggingStore
 from tests.support.control.sites import LONG, until
 
@@ -50,7 +50,7 @@ def test_users_need_not_wait_for_the_watch(tmp_path: Path, monkeypatch: pytest.M
     async def play() -> None:
         async with lagging(tmp_path / "db") as (store, mirror):
             registry = Registry(MirroredStore(store, mirror), "h1", DEFAULT_POOL)
-            operations = Operations("h1", mirror, registry, NoKernel(), lambda: ())  # type: ignore[arg-type]
+            operations = Operations("h1", mirror, registry, NoReconciler(), kernel=NoThread(), routed=lambda: ())  # type: ignore[arg-type]
             store.watching.toggle()
             await operations.create_network(NetworkCreate(name="blue"))
             assert set(mirror.networks) == {"blue"}

@@ -41,7 +41,7 @@ def test_an_address_s_way(tmp_path: Path) -> None:
             assert (await docker.claimed())[key] == "docker@h1"
             await docker.ask("IpamDriver.ReleaseAddress", {**POOL, "Address": "10.1.0.2"})
             assert key not in await docker.claimed()
-            assert docker.kernel.removed == [f"{7:016x}"]
+            assert docker.reconciler.removed == [f"{7:016x}"]
 
     with_hosts(tmp_path / "db", 1, play)
 

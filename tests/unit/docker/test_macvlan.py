@@ -195,7 +195,7 @@ def test_what_leads_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_passthru_has_the_parent_s_mac(tmp_path: Path) -> None:
     async def play(hosts: list[Host]) -> None:
         async with plugged(hosts, tmp_path) as (docker,):
-            docker.kernel.mac = "02:11:22:33:44:55"
+            docker.reconciler.mac = "02:11:22:33:44:55"
             words = {"parent": "eth0", "macvlan_mode": "passthru"}
             await docker.ask("MacvlanDriver.CreateNetwork", request(words))
             answer = await docker.ask("MacvlanDriver.CreateEndpoint", endpoint(1, 7, "192.0.2.9/24"))
@@ -207,7 +207,7 @@ def test_passthru_has_the_parent_s_mac(tmp_path: Path) -> None:
 def test_a_host_that_cannot_have_the_network_says_so_and_nothing_is_made(tmp_path: Path) -> None:
     async def play(hosts: list[Host]) -> None:
         async with plugged(hosts, tmp_path) as (docker,):
-            docker.kernel.trouble = RefusedError("this host has no interface eth9")
+            docker.reconciler.trouble = RefusedError("this host has no interface eth9")
             said = await docker.refused("MacvlanDriver.CreateNetwork", request({"parent": "eth9"}))
             assert said == "this host has no interface eth9"
             assert not docker.host.mirror.networks

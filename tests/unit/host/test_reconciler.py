@@ -18,6 +18,7 @@ from fastpath.control.cluster.mirror import Changes
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
 from fastpath.control.model.requests import EndpointCreate
@@ -52,11 +53,11 @@ def driver() -> Iterator[Driver]:
         yield Driver(engine)
 
 
-def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: Driver) -> None:
+def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: Driver, kernel: KernelThread) -> None:
     async def play(hosts: list[Host]) -> None:
         host = hosts[0]
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
-        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
         driver.mistaken = "db"
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
@@ -73,35 +74,33 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
         await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
         following.cancel()
         running.cancel()
-        reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
 
 
-def test_a_call_that_hangs_is_told(tmp_path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_hangs_is_told(kernel: KernelThread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastpath.control.host.kernel_thread.OVERDUE_S", 0.0)
 
-    async def play(hosts: list[Host]) -> None:
-        state = HostState("h1", {"overlay": cast(Overlay, driver)})
-        reconciler = Reconciler("h1", hosts[0].mirror, state, dict, lambda: 1450)
-        assert reconciler.kernel.overdue() is None
+    async def play() -> None:
+        assert kernel.overdue() is None
         answer = threading.Event()
-        hanging = asyncio.create_task(reconciler.kernel.run(answer.wait))
-        await until(lambda: reconciler.kernel.overdue() is not None)
-        assert reconciler.kernel.overdue() == "one look at this host's interfaces has taken 0 s so far"
+        hanging = asyncio.create_task(kernel.run(answer.wait))
+        await until(lambda: kernel.overdue() is not None)
+        assert kernel.overdue() == "one look at this host's interfaces has taken 0 s so far"
         answer.set()
         await hanging
-        assert reconciler.kernel.overdue() is None
-        reconciler.close()
+        assert kernel.overdue() is None
 
-    with_hosts(tmp_path / "store.db", 1, play)
+    asyncio.run(play())
 
 
-def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, driver: Driver) -> None:
+def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(
+    tmp_path: Path, driver: Driver, kernel: KernelThread
+) -> None:
     async def play(hosts: list[Host]) -> None:
         host, identity = hosts[0], ids(1, 1)[0]
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
-        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
         registry = Registry(host.store, "h1", DEFAULT_POOL)
         reconciler.write_to(registry, lambda: True)  # the mirror does not see what it writes
         await host.network("web")
@@ -125,18 +124,19 @@ def test_what_is_to_go_is_not_made_anew_while_the_mirror_lags(tmp_path: Path, dr
         await reconciler.everything()
         assert state.endpoints_here() == {}
         following.cancel()
-        reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
 
 
-def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, driver: Driver) -> None:
+def test_nothing_is_a_stray_while_something_cannot_be_read(
+    tmp_path: Path, driver: Driver, kernel: KernelThread
+) -> None:
     async def play(hosts: list[Host]) -> None:
         host = hosts[0]
         key = keys.network("db")
         await host.store.commit([], [Put(key, b"{")])
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
-        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
         await reconciler.everything()
@@ -147,12 +147,13 @@ def test_nothing_is_a_stray_while_something_cannot_be_read(tmp_path: Path, drive
             await reconciler.everything()
         assert driver.cleared == 1
         following.cancel()
-        reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
 
 
-def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path: Path, driver: Driver) -> None:
+def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(
+    tmp_path: Path, driver: Driver, kernel: KernelThread
+) -> None:
     """Their sandboxes are not there, of course."""
 
     async def play(hosts: list[Host]) -> None:
@@ -160,7 +161,7 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         await host.network("web")
         await host.endpoint("web", "0" * 16)
         state = HostState("h1", {"overlay": cast(Overlay, driver)})
-        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
         first = Membership(host.store, 30, lambda: host.peer("192.0.2.9", "another"))
         await first.register()
         second = Membership(host.store, 30, host.peer)
@@ -178,16 +179,15 @@ def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(tmp_path
         assert await host.store.get(keys.endpoint("web", "0" * 16)) is None
         for task in (following, joining):
             task.cancel()
-        reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
 
 
-def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driver) -> None:
+def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driver, kernel: KernelThread) -> None:
     async def play(hosts: list[Host]) -> None:
         host = hosts[0]
         reconciler = Reconciler(
-            "h1", host.mirror, HostState("h1", {"overlay": cast(Overlay, driver)}), dict, lambda: 1450
+            "h1", host.mirror, HostState("h1", {"overlay": cast(Overlay, driver)}), kernel, peers=dict, mtu=lambda: 1450
         )
         reconciler.write_to(host.registry, lambda: True)
         host.mirror.subscribe(reconciler.changed)
@@ -205,7 +205,6 @@ def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driv
             assert looked <= 2  # joining, ready
         following.cancel()
         running.cancel()
-        reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)
 
@@ -229,7 +228,9 @@ class Watched(HostState):
         super().set_endpoints(name, endpoints, peers)
 
 
-def test_a_change_need_not_wait_until_everything_was_looked_at(tmp_path: Path, driver: Driver) -> None:
+def test_a_change_need_not_wait_until_everything_was_looked_at(
+    tmp_path: Path, driver: Driver, kernel: KernelThread
+) -> None:
     async def play(hosts: list[Host]) -> None:
         host, loop = hosts[0], asyncio.get_running_loop()
         for n, name in enumerate(("web", "db", "log")):
@@ -237,7 +238,7 @@ def test_a_change_need_not_wait_until_everything_was_looked_at(tmp_path: Path, d
             request = EndpointCreate(network=name, sandbox="own")
             await host.registry.create_endpoint(f"{n:016x}", request, Sandbox.model_validate(SANDBOX))
         state = Watched(driver)
-        reconciler = Reconciler("h1", host.mirror, state, dict, lambda: 1450)
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
         await reconciler.everything()
@@ -247,6 +248,5 @@ def test_a_change_need_not_wait_until_everything_was_looked_at(tmp_path: Path, d
         await reconciler.everything()
         assert state.done == ["network", "endpoint", "network", "network"]
         following.cancel()
-        reconciler.close()
 
     with_hosts(tmp_path / "store.db", 1, play)

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
+from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.problem import Problem
 from tests.support.control.sites import Host, ids, with_hosts
@@ -38,7 +39,9 @@ class Failing:
         return []
 
 
-def test_what_keeps_failing_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_keeps_failing_is_logged_once(
+    tmp_path: Path, kernel: KernelThread, caplog: pytest.LogCaptureFixture
+) -> None:
     one, two = ids(1, 2)
     state = Failing()
 
@@ -49,14 +52,13 @@ def test_what_keeps_failing_is_logged_once(tmp_path: Path, caplog: pytest.LogCap
         await host.endpoint("web", two)
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
-        reconciler = Reconciler(host.name, host.mirror, cast("HostState", state), dict, lambda: 1450)
+        reconciler = Reconciler(host.name, host.mirror, cast("HostState", state), kernel, peers=dict, mtu=lambda: 1450)
         for why in ("eth0 is taken", "the sandbox is odd"):
             state.why = why
             for look in range(3):
                 state.more = f" for {look} s" if look else ""  # what changes in a sentence makes it no other problem
                 await reconciler.everything()
                 assert sorted(reconciler.problems) == [("web", one), ("web", two)]
-        reconciler.close()
         following.cancel()
 
     with caplog.at_level(logging.ERROR):
