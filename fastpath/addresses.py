@@ -71,6 +71,8 @@ def parse_ip(text: str | IPAddress) -> IPAddress:
         raise UsageError(f"{address} is no address of a host: leave local out to listen on all")
     if isinstance(address, ipaddress.IPv6Address) and address.is_link_local:
         raise UsageError(f"{address} is link-local, which a VTEP cannot use: give a routable address")
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise UsageError(f"{address} has a zone, which only link-local addresses have: leave it out")
     if address == _BROADCAST:
         raise UsageError(f"{address} is the broadcast address: name each remote")
     if address.is_multicast:

@@ -59,6 +59,10 @@ class JsonClient(UnixClient):
         """Return an OverlayFdbLine for each FDB entry of one network or of all."""
         return self.call("GET", "/v1/fdb" + _query(network))
 
+    def guard(self) -> Any:
+        """Return a GuardInfo."""
+        return self.call("GET", "/v1/guard")
+
     def stats(self) -> dict[str, Any]:
         """Return EngineStats.as_dict() of the daemon's engine."""
         answer: dict[str, Any] = self.call("GET", "/v1/stats")

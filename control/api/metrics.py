@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.host.reconciler import Reconciles
-from fastpath.control.model.requests import NetworkInfo, PeerInfo, Status
+from fastpath.control.model.requests import GuardInfo, NetworkInfo, PeerInfo, Status
 from fastpath.engine.stats import EngineStats, Traffic
 
 SERIES_LIMIT = 1000
@@ -40,6 +40,7 @@ class Snapshot:
     questions: dict[str, int]
     limited: dict[str, int]
     """Questions to the resolvers over a limit, by network."""
+    guard: GuardInfo
 
 
 class Metrics:
@@ -70,6 +71,7 @@ class _Collector(Collector):
         omitted: dict[str, int] = {}
         yield from _daemon(now.status)
         yield from _reconciler(now.reconciles)
+        yield from _guard(now.guard)
         yield _labelled(
             CounterMetricFamily("fastpath_dns_queries", "queries to the resolvers, by result", labels=["result"]),
             now.questions,
@@ -135,6 +137,21 @@ def _reconciler(done: Reconciles) -> Iterator[Metric]:
     if done.last_success is not None:
         last.add_metric([], done.last_success)
     yield last
+
+
+def _guard(guard: GuardInfo) -> Iterator[Metric]:
+    yield GaugeMetricFamily("fastpath_guard_in_place", "1: the guard is in place", value=guard.state == "in place")
+    yield CounterMetricFamily(
+        "fastpath_guard_restored", "changes of others to the guard that were undone", value=guard.restored
+    )
+    packets = CounterMetricFamily(
+        "fastpath_guard_packets",
+        "packets that a rule of the guard caught, and whether it lets them pass",
+        labels=["rule", "passes"],
+    )
+    for rule in guard.rules:
+        packets.add_metric([rule.name, str(rule.passes).lower()], rule.packets)
+    yield packets
 
 
 def _engine(stats: EngineStats) -> Iterator[Metric]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serve /metrics and /healthz at the address of the setting `metrics`."""
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -28,10 +29,13 @@ def healthz(status: Callable[[], Status]) -> Handler:
     return handle
 
 
-def application(metrics: Metrics, status: Callable[[], Status]) -> web.Application:
-    """Return the application that is served."""
+def application(
+    metrics: Metrics, status: Callable[[], Status], prepare: Callable[[], object] = lambda: None
+) -> web.Application:
+    """Return the application that is served. `prepare` is called before each scrape, in a thread that may block."""
 
     async def render(request: web.Request) -> web.StreamResponse:
+        await asyncio.to_thread(prepare)
         page, content_type = metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=page, headers={"Content-Type": content_type})
 

@@ -5,12 +5,15 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from fastpath import Capture, Engine, Port, Remote, Segment
 from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.reaper import Reaper
+from fastpath.control.host.guard import Guard
+from fastpath.control.host.guard_rules import table_of
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
@@ -18,8 +21,16 @@ from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem
-from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
-from fastpath.errors import ConflictError, NotFoundError, UsageError
+from fastpath.control.model.requests import (
+    GuardInfo,
+    GuardRule,
+    NetworkDetail,
+    NetworkInfo,
+    OverlayFdbLine,
+    PeerInfo,
+    Status,
+)
+from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
 from fastpath.text import printable
 from fastpath.version import VERSION
 
@@ -41,6 +52,7 @@ class Queries:
         kernel: KernelThread,
         prober: Prober,
         reaper: Reaper,
+        guard: Guard | None,
         more: Callable[[], list[Problem]],
     ) -> None:
         self._underlay = underlay
@@ -52,6 +64,7 @@ class Queries:
         self._kernel = kernel
         self._prober = prober
         self._reaper = reaper
+        self._guard = guard
         self._more = more
         self._started = time.monotonic()
 
@@ -152,6 +165,24 @@ class Queries:
 
         return begin
 
+    def guard(self) -> GuardInfo:
+        """Return the guard's state and rules. It calls nft: not in the event loop."""
+        if self._guard is None:
+            return GuardInfo(state="off", table=table_of(self._underlay.vtep, self._engine.udp_port))
+        problems = [problem.text for problem in self._guard.problems]
+        rules: list[GuardRule] = []
+        try:
+            rules = [GuardRule(**asdict(count)) for count in self._guard.counts()]
+        except FastpathError as error:
+            problems = problems or [f"the guard's rules cannot be read: {error}"]
+        return GuardInfo(
+            state="not in place" if problems else "in place",
+            problem=next(iter(problems), None),
+            table=self._guard.table,
+            restored=self._guard.restored,
+            rules=tuple(rules),
+        )
+
     def status(self) -> Status:
         """Return the health and the problems of this host."""
         peers = self.peers()
@@ -170,6 +201,7 @@ class Queries:
             udp_port=self._engine.udp_port,
             underlay_mtu=self._underlay.mtu,
             workers=len(stats.workers),
+            guard=self._guard.state if self._guard is not None else "off",
             store=self._store,
             store_answers=self._mirror.answering,
             revision=self._mirror.revision,
@@ -195,6 +227,7 @@ class Queries:
             found.append(Problem("store", "", "trouble", trouble))
         if (overdue := self._kernel.overdue()) is not None:
             found.append(Problem("host", "kernel", "overdue", overdue))
+        found += self._guard.problems if self._guard is not None else ()
         found += self._more()
         found += [
             Problem("store", key, "unreadable", f"{key} in the store cannot be read: {why}")

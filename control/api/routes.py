@@ -95,6 +95,7 @@ class Routes:
                 web.delete("/v1/endpoints/{id}", self.endpoint_remove),
                 web.get("/v1/peers", self.peers),
                 web.get("/v1/fdb", self.fdb),
+                web.get("/v1/guard", self.guard),
                 web.get("/v1/stats", self.stats),
                 web.get("/healthz", self.health),
             ]
@@ -175,6 +176,10 @@ class Routes:
     async def fdb(self, request: web.Request) -> web.Response:
         """[OverlayFdbLine]"""
         return _list(self._queries.fdb(request.query.get("network")))
+
+    async def guard(self, _: web.Request) -> web.Response:
+        """GuardInfo"""
+        return _one(await asyncio.to_thread(self._queries.guard))
 
     async def stats(self, _: web.Request) -> web.Response:
         """stats.EngineStats.as_dict()"""

@@ -13,6 +13,7 @@ from fastpath.control.api.queries import Queries
 from fastpath.control.api.routes import Routes
 from fastpath.control.dns.counts import Counts
 from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.model.requests import GuardInfo
 from fastpath.control.runtime.http_server import Address, serving
 
 
@@ -29,6 +30,12 @@ async def serving_api(
 ) -> AsyncIterator[None]:
     """Answer on `sock`, and on `metrics`."""
 
+    guard = GuardInfo(state="off", table="")
+
+    def ask_guard() -> None:
+        nonlocal guard
+        guard = queries.guard()
+
     def snapshot() -> Snapshot:
         return Snapshot(
             queries.status(),
@@ -38,12 +45,13 @@ async def serving_api(
             reconciler.done,
             questions.as_dict(),
             questions.limited,
+            guard,
         )
 
     routes = Routes(operations, queries, lambda: engine.stats().as_dict(), capture=queries.open_capture)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serving(routes.application(), sock, shutdown_timeout=2.0))
         if metrics is not None:
-            app = metrics_http.application(Metrics(snapshot), queries.status)
+            app = metrics_http.application(Metrics(snapshot), queries.status, ask_guard)
             await stack.enter_async_context(metrics_http.serving_metrics(app, metrics))
         yield

@@ -16,6 +16,7 @@ COMMANDS = {
     "vxlan": ("fastpath.control.cli.device:vxlan", "Manage VXLAN devices, with `ip link` syntax."),
     "fdb": ("fastpath.control.cli.fdb:fdb", "Manage forwarding databases, with `bridge fdb` syntax."),
     "forwarder": ("fastpath.control.cli.forwarder:forwarder", "Show or set what decides where frames go."),
+    "guard": ("fastpath.control.cli.guard:guard", "Show the rules that protect the VTEP and the store."),
     "stats": ("fastpath.control.cli.stats:stats", "Show counters and drop reasons."),
     "replay": ("fastpath.control.cli.replay:replay", "Run a capture file through the engine, without root."),
     "capture": ("fastpath.control.cli.capture:capture", "Capture frames, for tcpdump and Wireshark."),

@@ -46,6 +46,7 @@ def _screen(status: dict[str, Any]) -> str:
         f"daemon     fastpath {status['version']}, process {status['pid']}, up {duration(status['uptime'])}",
         f"vtep       {status['vtep']} port {status['udp_port']}, underlay MTU {status['underlay_mtu']}, "
         f"{_count(status['workers'], 'worker')}",
+        f"guard      {status['guard']}",
         f"store      {status['store']}: {reachable}, revision {status['revision']}",
         f"peers      {status['peers_up']} of {status['peers']} up",
         f"networks   {status['networks']}",

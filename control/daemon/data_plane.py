@@ -6,14 +6,16 @@ import asyncio
 from typing import Self
 
 from fastpath import Engine, Port
-from fastpath.addresses import family_of
+from fastpath.addresses import IPAddress, family_of
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.sockets import Sockets
 from fastpath.control.drivers.base import HostDriver
-from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.guard import Guard, fixed_endpoints
+from fastpath.control.host.guard_rules import MARK, Plan, table_of
 from fastpath.control.host.host_state import HostState
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.peering import Peering
@@ -23,8 +25,10 @@ from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.kernel.visit import Visits
+from fastpath.control.model.store_url import parse_store_url
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
+from fastpath.engine.sockets import may_mark
 
 ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
 
@@ -37,12 +41,13 @@ class DataPlane:
         self._host = config.host
         vtep, underlay = resolve_vtep(config.vtep)
         self.keeper = Keeper()
+        self.guard = _guard(config, vtep, self.keeper)
         self.engine = _engine(config, str(vtep))
         self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
         self.mirror = Mirror(self._cache)
         self.prober = Prober(self.engine, config.host)
-        self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober)
+        self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober, self.guard)
         self.resolver_sockets = Sockets() if config.dns else None
         self.kernel = KernelThread()
         visits = Visits()
@@ -96,6 +101,28 @@ class DataPlane:
         self.keeper.close()
 
 
+def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | None:
+    table = table_of(vtep, config.udp_port)
+    if not config.guard:
+        keeper.release_soon(table)
+        return None
+    members = parse_store_url(config.store_url).members
+    ports = {int(member.rpartition(":")[2]) for member in members}
+    if isinstance(config.metrics, tuple):
+        ports.add(config.metrics[1])
+    plan = Plan(
+        vtep.version,
+        vtep,
+        config.udp_port,
+        store=fixed_endpoints(members),
+        ports=frozenset(ports),
+        bridge=BRIDGE,
+        only_peers=config.known_peers_only,
+        strict=config.guard != "loose",
+    )
+    return Guard(keeper, table, plan, None if may_mark() else "no permission to mark packets (CAP_NET_ADMIN)")
+
+
 def _engine(config: DaemonConfig, vtep: str) -> Engine:
     return Engine(
         vtep,
@@ -105,6 +132,7 @@ def _engine(config: DaemonConfig, vtep: str) -> Engine:
         fdb_entries=ENTRIES,
         neighbour_entries=ENTRIES,
         known_only=config.known_peers_only,
+        mark=MARK if config.guard and may_mark() else 0,
         spin=config.spin,
         pin=config.pin,
         offloads=config.engine_offloads,

@@ -17,9 +17,11 @@ from fastpath.control.cluster.registry import Registry
 from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.dns.counts import Counts
 from fastpath.control.docker.plugin_server import serving_docker
+from fastpath.control.host.guard import follow_store
 from fastpath.control.host.registration import Registration
 from fastpath.control.host.underlay_follower import UnderlayFollower
 from fastpath.control.host.underlay_watch import routed_subnets
+from fastpath.control.model.store_url import parse_store_url
 from fastpath.control.runtime.background import background
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.systemd import Notifier
@@ -64,7 +66,12 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             kernel=plane.kernel,
             prober=plane.prober,
             reaper=reaper,
-            more=lambda: [*plane.peering.problems, *follower.problems, *membership.problems],
+            guard=plane.guard,
+            more=lambda: [
+                *plane.peering.problems,
+                *follower.problems,
+                *membership.problems,
+            ],
         )
 
         start = await stack.enter_async_context(background())
@@ -73,6 +80,8 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         start("prober", plane.prober.run(config.probe_interval))
         start("reaper", reaper.run())
         start("underlay", follower.run())
+        if plane.guard is not None:
+            start("guard", follow_store(plane.guard, parse_store_url(config.store_url).members))
         start("watchdog", notifier.beat())
         if plane.resolver_sockets is not None:
             from fastpath.control.dns.resolvers import resolvers  # noqa: PLC0415  # dnspython: 75 ms, for those who use it

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hosts that this one exchanges packets with: the engine admits them, the prober probes them, and the smallest of
-their MTUs limits the containers' MTU."""
+"""The hosts that this one exchanges packets with: the guard and the engine admit them, the prober probes them, and the
+smallest of their MTUs limits the containers' MTU."""
 
 from fastpath import Engine
 from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.host.guard import Guard
 from fastpath.control.host.network_sync import admit, usable_peers
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.underlay import HostUnderlay
@@ -14,13 +15,16 @@ from fastpath.control.model.problem import Problem
 class Peering:
     """`peers` are the usable peers by host; `problems` says why the others are not usable."""
 
-    def __init__(self, underlay: HostUnderlay, mirror: Mirror, engine: Engine, prober: Prober) -> None:
+    def __init__(
+        self, underlay: HostUnderlay, mirror: Mirror, engine: Engine, prober: Prober, guard: Guard | None = None
+    ) -> None:
         self.peers: dict[str, Peer] = {}
         self.problems: list[Problem] = []
         self._underlay = underlay
         self._mirror = mirror
         self._engine = engine
         self._prober = prober
+        self._guard = guard
 
     def changed(self, changes: Changes) -> None:
         """Update after a change of the mirror."""
@@ -32,6 +36,8 @@ class Peering:
         self.peers, self.problems = usable_peers(
             self._mirror.peers.values(), self._underlay.host, self._underlay.vtep, self._engine.udp_port
         )
+        if self._guard is not None:
+            self._guard.set_peers(peer.vtep for peer in self.peers.values())
         admit(self._engine, self.peers.values())
         self._prober.set_peers({host: peer.vtep for host, peer in self.peers.items()})
         self._underlay.measured(self._underlay.mtu, self.peers.values())

@@ -106,12 +106,16 @@ class Keeper:
 
     def release(self, table: str) -> None:
         """Delete a table, and keep it no longer. No error if there is none. Raise RefusedError."""
+        self.release_soon(table).result()
+
+    def release_soon(self, table: str) -> Future[None]:
+        """Do the same, without waiting."""
         done: Future[None] = Future()
         with self._lock:
             self._tables.pop(table, None)
             self._released.append((table, done))
         os.eventfd_write(self._wake, 1)
-        done.result()
+        return done
 
     @property
     def problems(self) -> dict[str, str]:

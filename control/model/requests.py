@@ -17,6 +17,7 @@
     DELETE /v1/endpoints/ID                    {}             (likewise)
     GET    /v1/peers                           [PeerInfo]
     GET    /v1/fdb            ?network=NAME    [OverlayFdbLine]
+    GET    /v1/guard                           GuardInfo
     GET    /v1/stats                           stats.EngineStats.as_dict()
     GET    /healthz                            200 or 503, Status
 
@@ -154,6 +155,28 @@ class OverlayFdbLine(Model):
     updated: int | None = None
 
 
+class GuardRule(Model):
+    """A rule of the guard, and what it has caught since the table was made. `passes`: it lets packets pass."""
+
+    name: str
+    chain: str
+    sentence: str
+    passes: bool
+    packets: int
+    bytes: int
+
+
+class GuardInfo(Model):
+    """The guard of the VTEP (docs/security.md). `problem` says why it is not in place; `restored` is how often somebody
+    else changed it since the daemon started."""
+
+    state: Literal["in place", "not in place", "off"]
+    problem: str | None = None
+    table: str
+    restored: int = 0
+    rules: tuple[GuardRule, ...] = ()
+
+
 class Status(Model):
     """The health of this host. `problems` are sentences."""
 
@@ -167,6 +190,7 @@ class Status(Model):
     udp_port: int
     underlay_mtu: int
     workers: int
+    guard: str = Field(description="in place, not in place, or off")
     store: str
     store_answers: bool
     revision: int

@@ -145,6 +145,7 @@ class DaemonConfig(Model):
     source_ports: SourcePorts = DEFAULT_SOURCE_PORTS
     offloads: OffloadSettings = OffloadSettings()
     known_peers_only: Switch = True
+    guard: Switch | Literal["loose"] = True
     lease_ttl: Annotated[Count, Field(ge=LEAST_LEASE_S, le=3600)] = 30
     grace: Annotated[float, Strict(), Field(ge=0, le=30 * 86400)] = 300
     probe_interval: Seconds = 5
@@ -187,6 +188,7 @@ _HINTS = {
     "workers": f"1 to {MAX_WORKERS}",
     "spin": f"microseconds, 0 to {MAX_SPIN_US}",
     "source_ports": f"1 to {MAX_SOURCE_PORTS}",
+    "guard": 'true, false, or "loose"',
     "lease_ttl": f"whole seconds, {LEAST_LEASE_S} to 3600",
     "grace": "seconds, 0 to 2592000",
     "dns_servers": 'addresses, such as ["192.0.2.53"]',

@@ -34,6 +34,7 @@ class Engine:
         source_ports: tuple[int, int] = DEFAULT_SOURCE_PORTS,
         source_port_count: int = 8,
         ttl: int = 0,
+        mark: int = 0,
         fdb_entries: int = DEFAULT_FDB_ENTRIES,
         neighbour_entries: int = DEFAULT_NEIGHBOUR_ENTRIES,
         strict: bool = False,

@@ -59,7 +59,8 @@ cdef class Engine:
 
     `local` is an address of this host; None listens on all addresses of one family, IPv4 unless `ipv6`.
     `workers` threads share the load; each sends from `source_port_count` UDP ports out of the inclusive
-    range `source_ports`. `ttl` 0 means the route's. `fdb_entries` and `neighbour_entries` bound the FDB and
+    range `source_ports`. `ttl` 0 means the route's. `mark` is the SO_MARK of its packets (0: none; others
+    need CAP_NET_ADMIN). `fdb_entries` and `neighbour_entries` bound the FDB and
     the neighbours of all segments.
     `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
     `known_only` drops packets from all VTEPs but those that `admit` was called for.
@@ -70,11 +71,11 @@ cdef class Engine:
     """
 
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
-                 source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0,
+                 source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0, mark=0,
                  fdb_entries=DEFAULT_FDB_ENTRIES, neighbour_entries=DEFAULT_NEIGHBOUR_ENTRIES,
                  bint strict=False, bint known_only=False, spin=DEFAULT_SPIN_US, bint pin=False,
                  offloads=DEFAULT_OFFLOADS):
-        udp_port, ttl = index(udp_port), index(ttl)
+        udp_port, ttl, mark = index(udp_port), index(ttl), index(mark)
         fdb_entries, neighbour_entries = index(fdb_entries), index(neighbour_entries)
         self.local = parse_ip(local) if local is not None else None
         if not 1 <= udp_port <= 65535:
@@ -84,6 +85,8 @@ cdef class Engine:
             raise UsageError(f"spin {spin}: it must be between 0 and {MAX_SPIN_US} microseconds")
         if not 0 <= ttl <= 255:
             raise UsageError(f"ttl {ttl}: it must be between 1 and 255, or 0 for the value of the route")
+        if not 0 <= mark < 1 << 32:
+            raise UsageError(f"mark {mark}: it must be between 1 and 2^32 - 1, or 0 for none")
         family = family_of(self.local) if local is not None else (socket.AF_INET6 if ipv6 else socket.AF_INET)
         self.udp_port = udp_port
         self.attention = self.stop_requested = -1
@@ -98,7 +101,7 @@ cdef class Engine:
         self.cores = sorted(os.sched_getaffinity(0))
         self.sockets = open_sockets(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
-            pool_size=max(1, source_port_count), ttl=ttl, gro=offloads.gro,
+            pool_size=max(1, source_port_count), ttl=ttl, mark=mark, gro=offloads.gro,
         )
         self.tables.uplink = Uplink(
             [s.fileno() for s in self.sockets.send[0]], family=family, gso=offloads.gso,

@@ -19,7 +19,7 @@ from fastpath.errors import ConflictError, RefusedError, UsageError
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
 _IP_RECVTOS, _IPV6_RECVTCLASS = 13, 66
 _UDP_GRO = 104
-_SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_MEMINFO = 33, 32, 55
+_SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_MARK, _SO_MEMINFO = 33, 32, 36, 55
 _MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is drops
 
 RECEIVE_BUFFER = 8 << 20
@@ -54,13 +54,14 @@ def open_sockets(
     source_ports: tuple[int, int],
     pool_size: int,
     ttl: int,
+    mark: int,
     gro: bool,
 ) -> EngineSockets:
     """Open and bind all sockets, or raise and leave none open.
 
     `local` None listens on all addresses of `family`. `source_ports` is an inclusive range, `pool_size`
-    the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit, `gro` that
-    packets may arrive in trains.
+    the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit, `mark` is the
+    SO_MARK of what they send (0: none), `gro` means that packets may arrive in trains.
     """
     sockets = EngineSockets(family)
     everything = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  # `local` None asks for it
@@ -71,11 +72,21 @@ def open_sockets(
         ports = _candidates(source_ports, exclude=udp_port)
         for left in range(workers, 0, -1):
             fair = max(1, len(ports) // left)  # leave some for the other workers
-            sockets.send.append(_pool(family, address, ports, min(pool_size, fair), ttl))
+            sockets.send.append(_pool(family, address, ports, min(pool_size, fair), ttl=ttl, mark=mark))
     except BaseException:
         sockets.close()
         raise
     return sockets
+
+
+def may_mark() -> bool:
+    """Return whether this process may set the mark of its packets."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, 1)
+        except PermissionError:
+            return False
+        return True
 
 
 def _socket(family: socket.AddressFamily) -> socket.socket:
@@ -142,12 +153,14 @@ def _candidates(source_ports: tuple[int, int], exclude: int) -> list[int]:
     return ports
 
 
-def _pool(family: socket.AddressFamily, address: str, ports: list[int], size: int, ttl: int) -> list[socket.socket]:
+def _pool(
+    family: socket.AddressFamily, address: str, ports: list[int], size: int, *, ttl: int, mark: int
+) -> list[socket.socket]:
     """Return at least one and up to `size` sending sockets, on ports taken from the end of `ports`."""
     pool: list[socket.socket] = []
     try:
         while ports and len(pool) < size:
-            sock = _sender(family, ttl)
+            sock = _sender(family, ttl, mark)
             try:
                 sock.bind((address, ports.pop()))
             except OSError as error:
@@ -165,8 +178,14 @@ def _pool(family: socket.AddressFamily, address: str, ports: list[int], size: in
     return pool
 
 
-def _sender(family: socket.AddressFamily, ttl: int) -> socket.socket:
+def _sender(family: socket.AddressFamily, ttl: int, mark: int) -> socket.socket:
     sock = _socket(family)
+    if mark:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
+        except PermissionError:
+            sock.close()
+            raise RefusedError("cannot mark packets: no permission (CAP_NET_ADMIN), run as root") from None
     _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # no answers are expected here; keep nothing
     # VTEPs must not fragment (RFC 7348 section 4.3).

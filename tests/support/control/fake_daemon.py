@@ -15,7 +15,15 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox, Subnet
-from fastpath.control.model.requests import NetworkDetail, NetworkInfo, OverlayFdbLine, PeerInfo, Status
+from fastpath.control.model.requests import (
+    GuardInfo,
+    GuardRule,
+    NetworkDetail,
+    NetworkInfo,
+    OverlayFdbLine,
+    PeerInfo,
+    Status,
+)
 from fastpath.engine.stats import EngineStats, PortStats, RemoteStats, SegmentStats, Tally, Traffic
 
 ENDPOINT = Endpoint(
@@ -85,6 +93,7 @@ STATUS = Status(
     udp_port=4789,
     underlay_mtu=1500,
     workers=1,
+    guard="in place",
     store="etcd://192.0.2.10:2379",
     store_answers=True,
     revision=1234,
@@ -99,6 +108,15 @@ STATUS = Status(
     flooded=0,
     unknown_unicast=0,
     answered=17,
+)
+GUARD = GuardInfo(
+    state="in place",
+    table="inet fastpath-guard-192.0.2.1-4789",
+    restored=2,
+    rules=(
+        GuardRule(name="from_peer", chain="arriving", sentence="from a peer", passes=True, packets=5, bytes=500),
+        GuardRule(name="not_a_peer", chain="arriving", sentence="from no peer", passes=False, packets=3, bytes=300),
+    ),
 )
 TRAFFIC = Traffic(rx_frames=10, rx_bytes=1000, tx_frames=20, tx_bytes=2000, drops=3)
 STATS = EngineStats(
@@ -160,6 +178,7 @@ CANNED: dict[str, tuple[int, Any]] = {
     "DELETE /v1/endpoints/2b": (200, {}),
     "GET /v1/peers": (200, list(PEERS)),
     "GET /v1/fdb": (200, list(FDB)),
+    "GET /v1/guard": (200, GUARD),
     "GET /v1/stats": (200, STATS.as_dict()),
 }
 

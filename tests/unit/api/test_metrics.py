@@ -35,6 +35,7 @@ SNAPSHOT = Snapshot(
     reconciles=Reconciles(runs=10, failures=1, repairs=3, seconds=0.5, last_success=1.7e9),
     questions={"answered": 12, "busy": 0},
     limited={"blue": 7},
+    guard=fake.GUARD,
 )
 
 

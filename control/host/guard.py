@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guard of this host's VTEP: an nftables table that admits packets of the engine and of its peers only, and keeps
+containers from the store. guard_rules.py has the rules, the keeper puts them back when somebody removes them. They stay
+when the daemon ends, as the interfaces do."""
+
+import asyncio
+import dataclasses
+import ipaddress
+import socket
+from collections.abc import Collection, Iterable
+from typing import Literal
+
+from fastpath.addresses import IPAddress
+from fastpath.control.host.guard_rules import Count, Plan, counts
+from fastpath.control.kernel import nftables
+from fastpath.control.kernel.keeper import Keeper
+from fastpath.control.model.problem import Problem
+
+RESOLVE_S = 60.0  # between two looks at the addresses of the store's names
+
+
+class Guard:
+    """One VTEP's guard. `set_peers` and `set_store` never wait; they are called from one thread at a time. With a
+    `refusal`, the reason why there cannot be a guard here, they do nothing."""
+
+    def __init__(self, keeper: Keeper, table: str, plan: Plan, refusal: str | None = None) -> None:
+        self.table = table
+        self._keeper = keeper
+        self._plan = plan
+        self._kept = False
+        self._refusal = refusal
+
+    def set_peers(self, vteps: Iterable[IPAddress]) -> None:
+        """Admit packets of these VTEPs from now on. The first call puts the rules in place."""
+        self._update(dataclasses.replace(self._plan, peers=frozenset(vteps)))
+
+    def set_store(self, endpoints: Iterable[tuple[IPAddress, int]]) -> None:
+        """Keep containers from these endpoints."""
+        self._update(dataclasses.replace(self._plan, store=frozenset(endpoints)))
+
+    def _update(self, plan: Plan) -> None:
+        before, self._plan = self._plan, plan
+        if self._refusal is not None or (self._kept and plan == before):
+            return
+        change = plan.change(before, self.table) if self._kept else None
+        self._kept = True
+        self._keeper.keep_soon(self.table, plan.body(), change)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return why the rules are not in place, if they are not."""
+        why = self._refusal or self._keeper.problems.get(self.table)
+        return [Problem("host", "guard", "not-kept", f"the guard is not in place: {why}")] if why is not None else []
+
+    @property
+    def state(self) -> Literal["in place", "not in place"]:
+        """Return whether the rules are in place."""
+        return "not in place" if self.problems else "in place"
+
+    @property
+    def restored(self) -> int:
+        """Return how often somebody else changed the rules, and they were restored."""
+        return self._keeper.restored.get(self.table, 0)
+
+    def counts(self) -> list[Count]:
+        """Return what each rule caught. It calls nft. Raise RefusedError."""
+        return list(counts(nftables.objects(self.table)))
+
+
+def fixed_endpoints(members: Iterable[str]) -> frozenset[tuple[IPAddress, int]]:
+    """Return the members of an etcd cluster (HOST:PORT) that are addresses."""
+    fixed = [member for member in members if not _is_name(member)]
+    return frozenset((ipaddress.ip_address(_host(member)), _port(member)) for member in fixed)
+
+
+async def follow_store(guard: Guard, members: Collection[str]) -> None:
+    """Keep containers from the members of an etcd cluster (HOST:PORT), also when their names get other addresses."""
+    known: dict[str, frozenset[IPAddress]] = {}
+    while True:
+        for member in members:
+            # While the resolver is away, the last addresses hold.
+            known[member] = await _addresses(member) or known.get(member, frozenset())
+        guard.set_store((each, _port(member)) for member, found in known.items() for each in found)
+        if not any(_is_name(member) for member in members):
+            return
+        await asyncio.sleep(RESOLVE_S)
+
+
+def _host(member: str) -> str:
+    return member.rpartition(":")[0].strip("[]")
+
+
+def _port(member: str) -> int:
+    return int(member.rpartition(":")[2])
+
+
+def _is_name(member: str) -> bool:
+    try:
+        ipaddress.ip_address(_host(member))
+    except ValueError:
+        return True
+    return False
+
+
+async def _addresses(member: str) -> frozenset[IPAddress]:
+    if not _is_name(member):
+        return frozenset({ipaddress.ip_address(_host(member))})
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(_host(member), None, type=socket.SOCK_STREAM)
+    except OSError:
+        return frozenset()
+    return frozenset(ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found)

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nobody but a daemon gets a packet into an overlay network, and no container reaches the store.
+
+    c1 c3        c2           containers in the network web (c2 in the internal one `inner`, too)
+     | |         |
+     h1          h2      h3   h1 and h2 with a daemon; h3 is a machine that is no peer
+     |           |       |
+     +---- sw (etcd) ----+
+
+Each attack is tried over both address families. That a packet of the same form does arrive when the kernel believes
+it to be the engine's is tried first.
+"""
+
+import contextlib
+import functools
+import ipaddress
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fastpath.addresses import IPAddress
+from fastpath.control.host.guard_rules import MARK, counts, table_of
+from fastpath.control.kernel import nftables
+from tests.attacks import access, vxlan
+from tests.support.hosts.hosts import DEADLINE_S, Namespace, server, wait_for
+from tests.support.servers.etcd_server import Etcd, Place
+from tests.support.servers.site import LASTING, HostDaemon, Site, pinged, site
+
+ETCD = {4: "192.0.2.100", 6: "2001:db8::100"}
+UNDERLAY = {4: "192.0.2.{}", 6: "2001:db8::{}"}
+GATEWAY = "fp-gwbridge"
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Scene:
+    """The hosts, the family of their underlay, and their networks."""
+
+    site: Site
+    version: int
+    vnis: list[int]
+    c2: IPAddress
+
+    @property
+    def daemons(self) -> list[HostDaemon]:
+        return self.site.daemons[:2]
+
+    def vtep(self, number: int) -> str:
+        return UNDERLAY[self.version].format(number)
+
+    def caught(self, number: int) -> dict[str, int]:
+        """What each rule of a host has caught."""
+        host = self.site.lab.hosts[number - 1]
+        table = table_of(ipaddress.ip_address(self.vtep(number)), 4789)
+        return {count.name: count.packets for count in host.inside(lambda: list(counts(nftables.objects(table))))}
+
+
+@pytest.fixture(scope="module", params=[4, 6], ids=["IPv4", "IPv6"])
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    version: int = request.param
+    folder = tmp_path_factory.mktemp("site")
+    address = ETCD[version]
+    store = f"etcd://[{address}]:2379" if version == 6 else f"etcd://{address}:2379"
+    with site(3, folder, store, LASTING) as made:
+        if version == 6:
+            for number, daemon in enumerate(made.daemons, 1):
+                text = daemon.config.read_text().replace('vtep = "u0"', f'vtep = "{UNDERLAY[6].format(number)}"')
+                daemon.config.write_text(text)
+        made.lab.switch.address(f"{address}/{64 if version == 6 else 24}", device="br0")
+        with Etcd(folder, host=address, place=Place("one", 2379, 2380), within=made.lab.switch):
+            yield connected(made, version)
+
+
+def connected(made: Site, version: int) -> Scene:
+    """Two daemons and their networks; containers reach the underlay by the gateway bridge."""
+    daemons = made.daemons[:2]
+    for daemon in daemons:
+        daemon.launch()
+    for daemon in daemons:
+        daemon.wait(lambda status: status.healthy and status.peers_up == 1, "hears from the other")
+    c1, c2, c3 = made.containers
+    networks = [
+        daemons[0].network("web", subnets=["10.9.0.0/24"]),
+        daemons[0].network("inner", subnets=["10.8.0.0/24"], internal=True),
+    ]
+    ends = [daemons[0].join(c1, "web"), daemons[0].join(c3, "web"), daemons[1].join(c2, "web")]
+    ends += [daemons[0].join(c1, "inner", name="eth5"), daemons[1].join(c2, "inner", name="eth5")]
+    for daemon in daemons:
+        for end in ends:
+            daemon.knows(end)
+    if version == 6:  # the gateway bridge is IPv4: a host that forwards IPv6, too, from its containers
+        host = made.lab.hosts[0]
+        host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        host.address("fd00:9::1/64", device=GATEWAY)
+        c1.address("fd00:9::2/64", device="eth1")
+        c1.ip("route add default via fd00:9::1 dev eth1")
+        for where in (made.lab.switch, made.lab.hosts[1]):
+            where.ip(f"route add fd00:9::/64 via {UNDERLAY[6].format(1)}")
+    return Scene(made, version, [network.network.vni or 0 for network in networks], ends[2].addresses[0].ip)
+
+
+class Ear:
+    """Hears frames of attackers."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def listen(self, container: Namespace, *interfaces: str) -> None:
+        self._sockets += [container.inside(functools.partial(self._open, name)) for name in interfaces]
+
+    @staticmethod
+    def _open(interface: str) -> socket.socket:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(vxlan.ETHERTYPE))
+        sock.bind((interface, vxlan.ETHERTYPE))
+        sock.setblocking(False)
+        return sock
+
+    def heard(self) -> set[bytes]:
+        """What the frames carried that came since the last call."""
+        found = set()
+        for sock in self._sockets:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    found.add(sock.recv(2048)[14:].rstrip(b"\0"))
+        return found
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+def restored(daemon: HostDaemon) -> int:
+    """How often a daemon restored its guard."""
+    return int(daemon.client.guard()["restored"])
+
+
+@pytest.fixture
+def ear(scene: Scene) -> Iterator[Ear]:
+    """Hears all that gets into the networks on h2, and, by c1, on h1."""
+    made = Ear()
+    made.listen(scene.site.containers[1], "eth0", "eth5")
+    made.listen(scene.site.containers[0], "eth0", "eth5")
+    yield made
+    made.close()
+
+
+def test_such_packets_get_in_with_the_engines_mark(scene: Scene, ear: Ear) -> None:
+    """What the other tests send is well formed, and nothing else stops it."""
+    host = scene.site.lab.hosts[0]
+    for vni in scene.vnis:
+        inner = vxlan.frame(b"mark %d" % vni)
+        host.inside(lambda: vxlan.forge(scene.vtep(2), vni, inner, mark=MARK))  # noqa: B023
+    heard: set[bytes] = set()
+
+    def both() -> bool:
+        heard.update(ear.heard())
+        return heard == {b"mark %d" % vni for vni in scene.vnis}
+
+    wait_for(both, "both packets arrive")
+
+
+def nothing_arrives(scene: Scene, ear: Ear, attack: Callable[[int, bytes], object], number: int, rule: str) -> None:
+    """Attack each network, and see that the rule of host `number` stops it, and that nobody heard of it."""
+    before = scene.caught(number)[rule]
+    for vni in scene.vnis:
+        attack(vni, vxlan.frame(b"forged"))
+    wait_for(lambda: scene.caught(number)[rule] >= before + len(scene.vnis), f"{rule} catches the packets")
+    assert pinged(scene.site.containers[0], str(scene.c2)) == 3  # what came before the pings is there now
+    assert ear.heard() == set()
+
+
+def test_a_container_by_the_gateway_bridge(scene: Scene, ear: Ear) -> None:
+    c1 = scene.site.containers[0]
+    nothing_arrives(
+        scene, ear, lambda v, f: c1.inside(lambda: vxlan.forge(scene.vtep(2), v, f)), 1, "forwarded_to_vtep"
+    )
+
+
+def test_a_container_to_its_own_host(scene: Scene, ear: Ear) -> None:
+    c1 = scene.site.containers[0]
+    nothing_arrives(scene, ear, lambda v, f: c1.inside(lambda: vxlan.forge(scene.vtep(1), v, f)), 1, "not_a_peer")
+
+
+@pytest.mark.parametrize("rp_filter", [0, 2])
+def test_a_container_that_spoofs_a_peer_to_its_own_host(scene: Scene, ear: Ear, rp_filter: int) -> None:
+    host, c1 = scene.site.lab.hosts[0], scene.site.containers[0]
+    for name in ("all", GATEWAY, "u0"):
+        host.run("sysctl", "-qw", f"net.ipv4.conf.{name}.rp_filter={rp_filter}")
+
+    def attack(vni: int, frame: bytes) -> None:
+        c1.inside(lambda: vxlan.spoof(scene.vtep(2), scene.vtep(1), vni, frame))
+
+    nothing_arrives(scene, ear, attack, 1, "wrong_interface")
+
+
+def test_a_container_that_spoofs_a_peer_to_another(scene: Scene, ear: Ear) -> None:
+    """The source is this host's own address, which is a peer of the other."""
+    c1 = scene.site.containers[0]
+    # No kernel takes packets with its own address from outside: this one would be forwarded if it did.
+    before = scene.caught(1)["forwarded_to_vtep"]
+    for vni in scene.vnis:
+        c1.inside(lambda: vxlan.spoof(scene.vtep(1), scene.vtep(2), vni, vxlan.frame(b"forged")))  # noqa: B023
+    assert pinged(c1, str(scene.c2)) == 3
+    assert scene.caught(1)["forwarded_to_vtep"] >= before
+    assert ear.heard() == set()
+
+
+def test_an_unprivileged_user_of_the_host(scene: Scene, ear: Ear) -> None:
+    host = scene.site.lab.hosts[0]
+
+    def attack(vni: int, frame: bytes) -> None:
+        def send() -> None:
+            with pytest.raises(PermissionError):  # the kernel tells the sender
+                access.as_nobody(lambda: vxlan.forge(scene.vtep(2), vni, frame))
+
+        host.inside(send)
+
+    nothing_arrives(scene, ear, attack, 1, "not_the_engine")
+    with pytest.raises(PermissionError):
+        host.inside(lambda: access.as_nobody(lambda: vxlan.forge(scene.vtep(2), 1, b"", mark=MARK)))
+
+
+def test_a_machine_that_is_no_peer(scene: Scene, ear: Ear) -> None:
+    h3 = scene.site.lab.hosts[2]
+    nothing_arrives(scene, ear, lambda v, f: h3.inside(lambda: vxlan.forge(scene.vtep(2), v, f)), 2, "not_a_peer")
+
+
+def test_a_container_does_not_reach_the_store(scene: Scene) -> None:
+    c1, host = scene.site.containers[0], scene.site.lab.hosts[0]
+    where = ETCD[scene.version]
+    assert host.inside(lambda: access.reach(where, 2379)) == access.OPEN
+    with server(scene.site.lab.switch, "python3", "-m", "http.server", "-b", where, "8080", port=8080):
+        assert c1.inside(lambda: access.reach(where, 8080)) == access.OPEN  # the way is there
+    assert c1.inside(lambda: access.reach(where, 2379)) == access.REFUSED
+    assert scene.caught(1)["forwarded_to_store"] > 0
+
+
+def test_a_container_does_not_reach_ports_of_the_daemon(scene: Scene) -> None:
+    c1, host = scene.site.containers[0], scene.site.lab.hosts[0]
+    gateway = "172.30.0.1"
+    for port, answer in ((2379, access.REFUSED), (8080, access.OPEN)):
+        with server(host, "python3", "-m", "http.server", "-b", gateway, str(port), port=port):
+            assert host.inside(lambda: access.reach(gateway, port)) == access.OPEN  # noqa: B023
+            assert c1.inside(lambda: access.reach(gateway, port)) == answer  # noqa: B023
+
+
+def test_packets_of_peers_pass_conntrack_by(scene: Scene) -> None:
+    host, c1 = scene.site.lab.hosts[0], scene.site.containers[0]
+    before = scene.caught(1)
+    assert pinged(c1, str(scene.c2)) == 3
+    after = scene.caught(1)
+    assert after["from_peer"] > before["from_peer"]
+    assert after["to_peer"] > before["to_peer"]
+    assert "dport=4789" not in host.run("cat", "/proc/net/nf_conntrack", check=False).stdout
+
+
+def test_after_a_flush_the_rules_are_back_and_connections_live(scene: Scene, ear: Ear) -> None:
+    """A packet is forged every 10 ms meanwhile."""
+    host, c1 = scene.site.lab.hosts[0], scene.site.containers[0]
+    daemon = scene.daemons[0]
+    ping = c1.spawn("ping", "-q", "-i", "0.02", "-c", "150", "-W", "10", str(scene.c2))
+    before = restored(daemon)
+    attack = c1.spawn(
+        *(sys.executable, "-m", "tests.attacks.vxlan", "forge", scene.vtep(2), "--vni", str(scene.vnis[0])),
+        *("--count", "300", "--text", "flush"),
+        cwd=ROOT,
+    )
+    gaps = []
+    for number in range(1, 6):
+        host.run("nft", "flush", "ruleset")
+        start = time.monotonic()
+        wait_for(lambda: restored(daemon) >= before + number, "the rules are back")  # noqa: B023
+        gaps.append(time.monotonic() - start)
+    print("restored after", " ".join(f"{1000 * gap:.0f} ms" for gap in gaps))
+    out, err = ping.communicate(timeout=DEADLINE_S)
+    assert " 0% packet loss" in out, out + err
+    attack.communicate(timeout=DEADLINE_S)
+    assert attack.returncode == 0
+    assert daemon.answers()
+    assert scene.caught(1)["to_peer"] > 0
+
+
+def test_a_peer_that_comes_and_goes_changes_the_set_alone(scene: Scene) -> None:
+    """The counters stay."""
+    before = scene.caught(1)["to_peer"]
+    assert before > 0
+    h3 = scene.site.daemons[2]
+    h3.start()
+    table = f"{table_of(ipaddress.ip_address(scene.vtep(1)), 4789)} peers"
+    list_peers = functools.partial(scene.site.lab.hosts[0].run, "nft", "list", "set", *table.split())
+    wait_for(lambda: f"{scene.vtep(3)} " in list_peers().stdout.replace(",", " "), "the new peer is in the set")
+    assert scene.caught(1)["to_peer"] >= before
+    h3.stop()
+
+
+def test_the_rules_outlive_the_daemon(scene: Scene, ear: Ear) -> None:
+    h1, c1 = scene.daemons[0], scene.site.containers[0]
+    before = scene.caught(1)["forwarded_to_vtep"]
+    h1.kill()
+    c1.inside(lambda: vxlan.forge(scene.vtep(2), scene.vnis[0], vxlan.frame(b"forged")))
+    wait_for(lambda: scene.caught(1)["forwarded_to_vtep"] > before, "the rule is there")
+    h1.start()
+    h1.healthy()
+    assert pinged(c1, str(scene.c2)) == 3
+    assert ear.heard() == set()
