@@ -69,6 +69,7 @@ class Keeper:
         self._tables: dict[str, _Kept] = {}
         self._released: list[tuple[str, Future[None]]] = []
         self._closing = False
+        self._nft = nftables.Standby()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._events: NftEvents | None = None
         self._deaf: str | None = None
@@ -161,9 +162,12 @@ class Keeper:
                 self._listen()
                 self._delete_released()
                 self._apply_due()
+                if self._tables:
+                    self._nft.prepare()
             except Exception:
                 log.exception("the keeper of nftables failed, and tries again")
                 time.sleep(PAUSE_S)
+        self._nft.close()
         with self._lock:
             left = [done for kept in self._tables.values() for done in kept.waiting]
         for done in [*left, *(done for _, done in self._released)]:
@@ -219,7 +223,7 @@ class Keeper:
                 replace = kept.listing is None or nftables.listing(name) != kept.listing
             if replace or commands:
                 kept.listing = None
-                _commit(name, body, None if replace else commands)
+                self._commit(name, body, None if replace else commands)
                 self._listen(own=name)
             if unsure and kept.listing is None:
                 kept.listing = nftables.listing(name)
@@ -231,6 +235,16 @@ class Keeper:
                 done.set_result(None)
             else:
                 done.set_exception(problem)
+
+    def _commit(self, name: str, body: str, commands: list[str] | None) -> None:
+        """Apply a change, or the whole body if commands is None or nft refuses the change."""
+        if commands is not None:
+            try:
+                self._nft.run("\n".join(commands), name)
+                return
+            except FastpathError as error:
+                log.debug("replacing the nftables table %s", name, exc_info=error)
+        self._nft.run(nftables.replacement(name, body), name)
 
     def _note(self, name: str, kept: _Kept, problem: FastpathError | None, disturbed: float | None) -> None:
         """Note how an attempt ended."""
@@ -245,14 +259,3 @@ class Keeper:
                 kept.times.append(now)
         if problem is None and disturbed is not None:
             log.warning("somebody changed the nftables table %s: restored in %.0f ms", name, (now - disturbed) * 1000)
-
-
-def _commit(name: str, body: str, commands: list[str] | None) -> None:
-    """Apply a change, or the whole body if commands is None or nft refuses the change."""
-    if commands is not None:
-        try:
-            nftables.run("\n".join(commands), name)
-            return
-        except FastpathError as error:
-            log.debug("replacing the nftables table %s: %s", name, error)
-    nftables.replace(name, body)

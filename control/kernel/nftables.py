@@ -2,6 +2,7 @@
 """nftables, by the program nft: a table is replaced as a whole in one transaction. And the rules for outbound traffic
 of containers, with the chain that Docker keeps for others, in which we avoid a drop of Docker's."""
 
+import contextlib
 import ipaddress
 import json
 import subprocess
@@ -59,7 +60,12 @@ def _iptables(*words: str) -> bool:
 
 def replace(table: str, body: str) -> None:
     """Make a table, such as "inet NAME", consist of `body`, in one transaction. Raise RefusedError."""
-    run(f"{_deleted(table)}table {table} {{\n{body}\n}}\n", table)
+    run(replacement(table, body), table)
+
+
+def replacement(table: str, body: str) -> str:
+    """Return the commands for that."""
+    return f"{_deleted(table)}table {table} {{\n{body}\n}}\n"
 
 
 def delete(table: str) -> None:
@@ -105,6 +111,46 @@ def run(commands: str, what: str) -> None:
     _check(_nft(["-f", "-"], commands, what), what)
 
 
+class Standby:
+    """A process of nft that is started before there are commands for it: nine tenths of the time that commands take are
+    nft's start. For one thread at a time. If this process is killed, nft reads the end of its input, and ends."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def prepare(self) -> None:
+        """Start the process, unless it waits already."""
+        if self._process is None:
+            pipe = subprocess.PIPE
+            with contextlib.suppress(OSError):
+                self._process = subprocess.Popen(
+                    ["nft", "-f", "-"], stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True
+                )
+
+    def run(self, commands: str, what: str) -> None:
+        """Run commands in one transaction, as the function `run` does. The process is used up then."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            if process is not None:
+                process.communicate()  # closes the pipes
+            run(commands, what)
+            return
+        try:
+            _, errors = process.communicate(commands, timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.communicate()
+            raise _overdue(what) from error
+        _check(subprocess.CompletedProcess([], process.returncode, "", errors), what)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
 def _nft(words: list[str], commands: str, what: str) -> subprocess.CompletedProcess[str]:
     command = ["nft", *words]
     try:
@@ -118,10 +164,14 @@ def _nft(words: list[str], commands: str, what: str) -> subprocess.CompletedProc
             timeout=PATIENCE_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise RefusedError(f"nft did not take the rules of {what} within {PATIENCE_S} s") from error
+        raise _overdue(what) from error
     except OSError as error:
         why = "is missing: install nftables" if isinstance(error, FileNotFoundError) else f"fails: {error.strerror}"
         raise RefusedError(f"the program nft {why}") from error
+
+
+def _overdue(what: str) -> RefusedError:
+    return RefusedError(f"nft did not take the rules of {what} within {PATIENCE_S} s")
 
 
 def _check(done: subprocess.CompletedProcess[str], what: str) -> None:
