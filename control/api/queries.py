@@ -5,7 +5,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from fastpath import Capture, Engine, Port, Remote, Segment
 from fastpath.control.capture.open import endpoint_ports, open_capture
@@ -23,14 +22,13 @@ from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import (
     GuardInfo,
-    GuardRule,
     NetworkDetail,
     NetworkInfo,
     OverlayFdbLine,
     PeerInfo,
     Status,
 )
-from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
+from fastpath.errors import ConflictError, NotFoundError, UsageError
 from fastpath.text import printable
 from fastpath.version import VERSION
 
@@ -169,19 +167,7 @@ class Queries:
         """Return the guard's state and rules. It calls nft: not in the event loop."""
         if self._guard is None:
             return GuardInfo(state="off", table=table_of(self._underlay.vtep, self._engine.udp_port))
-        problems = [problem.text for problem in self._guard.problems]
-        rules: list[GuardRule] = []
-        try:
-            rules = [GuardRule(**asdict(count)) for count in self._guard.counts()]
-        except FastpathError as error:
-            problems = problems or [f"the guard's rules cannot be read: {error}"]
-        return GuardInfo(
-            state="not in place" if problems else "in place",
-            problem=next(iter(problems), None),
-            table=self._guard.table,
-            restored=self._guard.restored,
-            rules=tuple(rules),
-        )
+        return self._guard.info()
 
     def status(self) -> Status:
         """Return the health and the problems of this host."""

@@ -69,6 +69,7 @@ def vxlan() -> None:
 @click.option("--gso/--no-gso", default=True, help="Send packets in batches (UDP_SEGMENT).")
 @click.option("--gro/--no-gro", default=True, help="Receive packets in batches (UDP_GRO).")
 @click.option("--merge/--no-merge", default=True, help="Merge frames of one flow before the interface gets them.")
+@click.option("--guard", is_flag=True, help="Admit packets of remotes only, by nftables: see `fastpath guard show`.")
 @click.argument("name")
 @click.argument("words", nargs=-1)
 @one_line_errors

@@ -111,7 +111,6 @@ def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | Non
     if isinstance(config.metrics, tuple):
         ports.add(config.metrics[1])
     plan = Plan(
-        vtep.version,
         vtep,
         config.udp_port,
         store=fixed_endpoints(members),

@@ -14,7 +14,7 @@ from fastpath.control.device.requests import FdbChange, FdbFlush
 from fastpath.control.device.vxlan import VxlanDevice
 from fastpath.control.model.requests import ForwarderSet
 from fastpath.control.runtime.forwarders import info, set_forwarder
-from fastpath.errors import FastpathError
+from fastpath.errors import FastpathError, NotFoundError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -70,6 +70,11 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
     async def capture(request: web.Request) -> web.StreamResponse:
         return await answer(request, lambda wanted: open_capture(device.engine, device.segment, wanted, {}))
 
+    async def guard(_: web.Request) -> web.Response:
+        if device.guard is None:
+            raise NotFoundError(f"the device {device.config.name} has no guard: create it with --guard")
+        return web.json_response((await asyncio.to_thread(device.guard.info)).model_dump(mode="json"))
+
     async def end(_: web.Request) -> web.Response:
         stop()
         return web.json_response({})
@@ -86,6 +91,7 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
             web.put("/v1/forwarder", forwarder_set),
             web.delete("/v1/forwarder", forwarder_reset),
             web.post("/v1/capture", capture),
+            web.get("/v1/guard", guard),
             web.post("/v1/stop", end),
         ]
     )

@@ -33,6 +33,10 @@ class Client(UnixClient):
         answer: dict[str, Any] = self.call("GET", "/v1/stats")
         return answer
 
+    def guard(self) -> Any:
+        """Return a GuardInfo. Raise FastpathError if the device has no guard."""
+        return self.call("GET", "/v1/guard")
+
     def fdb_show(self) -> list[FdbLine]:
         """Return the FDB."""
         return self.read_all(FdbLine, self.call("GET", "/v1/fdb"))

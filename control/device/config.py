@@ -45,6 +45,7 @@ class VxlanConfig(BaseModel):
     pin: bool = False
     source_ports: SourcePorts = DEFAULT_SOURCE_PORTS
     offloads: Offloads = DEFAULT_OFFLOADS
+    guard: bool = False
 
     @property
     def ipv6(self) -> bool:

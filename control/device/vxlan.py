@@ -7,7 +7,9 @@ import secrets
 from fastpath import Engine, Port, Remote, UsageError
 from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.control.device.config import VxlanConfig
+from fastpath.control.device.guard import DeviceGuard
 from fastpath.control.device.requests import DeviceInfo, FdbChange, FdbFlush, FdbLine
+from fastpath.control.host.guard_rules import MARK
 from fastpath.control.kernel.netlink import Links, move_link, path_mtu
 from fastpath.errors import ConflictError
 
@@ -16,11 +18,20 @@ OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inn
 
 
 class VxlanDevice:
-    """A running device. If its creation fails, nothing is left. Closing it removes the interface."""
+    """A running device. If its creation fails, nothing is left. Closing it removes the interface and the guard."""
 
     def __init__(self, config: VxlanConfig) -> None:
         self.config = config
         self.mtu = config.mtu if config.mtu is not None else self._default_mtu()
+        self.guard = DeviceGuard(config) if config.guard else None
+        try:
+            self._open(config)
+        except BaseException:
+            if self.guard is not None:
+                self.guard.close()
+            raise
+
+    def _open(self, config: VxlanConfig) -> None:
         self.engine = Engine(
             config.local,
             udp_port=config.dstport,
@@ -33,6 +44,7 @@ class VxlanDevice:
             spin=config.spin,
             pin=config.pin,
             offloads=config.offloads,
+            mark=MARK if config.guard else 0,
         )
         try:
             self.segment = self.engine.add_segment(
@@ -64,6 +76,8 @@ class VxlanDevice:
     def close(self) -> None:
         """Stop, and remove the interface."""
         self.engine.close()
+        if self.guard is not None:
+            self.guard.close()
 
     def info(self) -> DeviceInfo:
         """Return the present settings."""
@@ -120,6 +134,14 @@ class VxlanDevice:
             self.segment.fdb.delete(change.mac, self._to(change) if change.dst is not None else None)
         else:
             self._change_entry(change, mac)
+        self._tell_guard()
+
+    def _tell_guard(self) -> None:
+        """Let the guard admit the remotes of the flood list and of static entries."""
+        if self.guard is not None:
+            static = [to for entry in self.segment.fdb.values() if entry.static for to in entry.to]
+            remotes = [*self.segment.remotes, *(to for to in static if isinstance(to, Remote))]
+            self.guard.set_remotes({remote.address for remote in remotes})
 
     def _to(self, change: FdbChange) -> Port | Remote:
         if change.dst is None:
@@ -158,4 +180,6 @@ class VxlanDevice:
         if flush.port is not None and flush.dst is None:
             raise UsageError("port is the UDP port of dst: give dst as well")
         to = self.segment.remote(flush.dst, flush.port) if flush.dst is not None else None
-        return self.segment.fdb.flush(to, learned=flush.state != "permanent", static=flush.state != "dynamic")
+        count = self.segment.fdb.flush(to, learned=flush.state != "permanent", static=flush.state != "dynamic")
+        self._tell_guard()
+        return count

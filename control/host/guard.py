@@ -8,13 +8,17 @@ import dataclasses
 import ipaddress
 import socket
 from collections.abc import Collection, Iterable
+from concurrent.futures import Future
+from dataclasses import asdict
 from typing import Literal
 
 from fastpath.addresses import IPAddress
-from fastpath.control.host.guard_rules import Count, Plan, counts
+from fastpath.control.host.guard_rules import Plan, counts
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.model.problem import Problem
+from fastpath.control.model.requests import GuardInfo, GuardRule
+from fastpath.errors import FastpathError
 
 RESOLVE_S = 60.0  # between two looks at the addresses of the store's names
 
@@ -30,21 +34,24 @@ class Guard:
         self._kept = False
         self._refusal = refusal
 
-    def set_peers(self, vteps: Iterable[IPAddress]) -> None:
-        """Admit packets of these VTEPs from now on. The first call puts the rules in place."""
-        self._update(dataclasses.replace(self._plan, peers=frozenset(vteps)))
+    def set_peers(self, vteps: Iterable[IPAddress]) -> Future[None]:
+        """Admit packets of these VTEPs from now on. The first call puts the rules in place. The answer comes when they
+        are, or nft refused them."""
+        return self._update(dataclasses.replace(self._plan, peers=frozenset(vteps)))
 
     def set_store(self, endpoints: Iterable[tuple[IPAddress, int]]) -> None:
         """Keep containers from these endpoints."""
         self._update(dataclasses.replace(self._plan, store=frozenset(endpoints)))
 
-    def _update(self, plan: Plan) -> None:
+    def _update(self, plan: Plan) -> Future[None]:
         before, self._plan = self._plan, plan
         if self._refusal is not None or (self._kept and plan == before):
-            return
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
         change = plan.change(before, self.table) if self._kept else None
         self._kept = True
-        self._keeper.keep_soon(self.table, plan.body(), change)
+        return self._keeper.keep_soon(self.table, plan.body(), change)
 
     @property
     def problems(self) -> list[Problem]:
@@ -62,9 +69,21 @@ class Guard:
         """Return how often somebody else changed the rules, and they were restored."""
         return self._keeper.restored.get(self.table, 0)
 
-    def counts(self) -> list[Count]:
-        """Return what each rule caught. It calls nft. Raise RefusedError."""
-        return list(counts(nftables.objects(self.table)))
+    def info(self) -> GuardInfo:
+        """Return the state and the rules. It calls nft: not in the event loop."""
+        problems = [problem.text for problem in self.problems]
+        rules: list[GuardRule] = []
+        try:
+            rules = [GuardRule(**asdict(count)) for count in counts(nftables.objects(self.table))]
+        except FastpathError as error:
+            problems = problems or [f"the guard's rules cannot be read: {error}"]
+        return GuardInfo(
+            state="not in place" if problems else "in place",
+            problem=next(iter(problems), None),
+            table=self.table,
+            restored=self.restored,
+            rules=tuple(rules),
+        )
 
 
 def fixed_endpoints(members: Iterable[str]) -> frozenset[tuple[IPAddress, int]]:

@@ -46,14 +46,13 @@ PASSING = frozenset({"from_peer", "to_peer", "peer_transit", "store_transit"})
 
 @dataclass(frozen=True)
 class Plan:
-    """What a guard protects: a VTEP (`vtep` None: all addresses of this host), the store's endpoints, and TCP ports of
-    this host that no container needs. `bridge` is the interface that containers' outbound packets come by.
+    """What a guard protects: a VTEP, the store's endpoints, and TCP ports of this host that no container needs.
+    `bridge` is the interface that containers' outbound packets come by.
 
     `only_peers` drops what is not from a peer. `strict` drops what comes by another interface than the route to its
     peer uses; without it, only what comes by `bridge`."""
 
-    version: int
-    vtep: IPAddress | None
+    vtep: IPAddress
     udp_port: int
     peers: frozenset[IPAddress] = frozenset()
     store: frozenset[tuple[IPAddress, int]] = frozenset()
@@ -64,11 +63,11 @@ class Plan:
 
     @property
     def _ip(self) -> str:
-        return "ip" if self.version == 4 else "ip6"
+        return "ip" if self.vtep.version == 4 else "ip6"
 
     def sets(self) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the sets, by name: the type, and the elements."""
-        peers = frozenset(_text(peer) for peer in self.peers if peer.version == self.version)
+        peers = frozenset(_text(peer) for peer in self.peers if peer.version == self.vtep.version)
         stores = {
             version: frozenset(
                 f"{_text(address)} . {port}" for address, port in self.store if address.version == version
@@ -76,7 +75,7 @@ class Plan:
             for version in (4, 6)
         }
         return {
-            "peers": (f"ipv{self.version}_addr", peers),
+            "peers": (f"ipv{self.vtep.version}_addr", peers),
             "store_v4": ("ipv4_addr . inet_service", stores[4]),
             "store_v6": ("ipv6_addr . inet_service", stores[6]),
             "ports": ("inet_service", frozenset(str(port) for port in self.ports)),
@@ -108,11 +107,7 @@ class Plan:
 
     def _chains(self) -> list["_Chain"]:
         ip, to_peers = self._ip, f"udp dport {self.udp_port} {self._ip} daddr @peers"
-        here = f"udp dport {self.udp_port} " + (
-            f"{ip} daddr {_text(self.vtep)}"
-            if self.vtep is not None
-            else f"meta nfproto ipv{self.version} fib daddr type local"
-        )
+        here = f"udp dport {self.udp_port} {ip} daddr {_text(self.vtep)}"
         by_way = f"{ip} saddr @peers fib saddr . iif oif != 0"
         wrong = "fib saddr . iif oif 0" if self.strict else f'iifname "{self.bridge}"' if self.bridge else None
         arriving = [

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from fastpath.control.cli.common.click_ext import LazyGroup
 from fastpath.control.cli.main import COMMANDS, main
+from fastpath.control.model.requests import GuardInfo
 from tests.support.control import fake_daemon as fake
 from tests.support.control.fake_daemon import FakeDaemon
 
@@ -310,6 +311,7 @@ class TestPeersAndStatus:
             "",
             "daemon     fastpath 0.1.0, process 4711, up 1 h 2 min",
             "vtep       192.0.2.1 port 4789, underlay MTU 1500, 1 worker",
+            "guard      in place",
             "store      etcd://192.0.2.10:2379: reachable, revision 1234",
             "peers      1 of 2 up",
             "networks   2",
@@ -318,6 +320,18 @@ class TestPeersAndStatus:
             "flooded    0, of which 0 to unknown unicast addresses",
             "answered   17 ARP and ND requests, without flooding",
         ]
+
+    def test_guard_show(self, run: Type, daemon: FakeDaemon) -> None:
+        lines = typed(run, "guard show").stdout.splitlines()
+        assert lines[0] == "the guard is in place"
+        assert ["arriving", "not_a_peer", "stopped", "3", "300"] in [line.split()[:5] for line in lines]
+        assert lines[-1].startswith("nft list table inet fastpath-guard-192.0.2.1-4789; restored 2 times")
+        assert json.loads(typed(run, "guard show --json").stdout) == fake.GUARD.model_dump(mode="json")
+        why = "the guard is not in place: the program nft is missing: install nftables"
+        answer = GuardInfo(state="not in place", problem=why, table=fake.GUARD.table)
+        daemon.answers["GET /v1/guard"] = (200, answer)
+        result = run("guard", "show")
+        assert (result.exit_code, result.stdout.splitlines(), result.stderr) == (1, [why], "")
 
     def test_status_of_one_that_is_not(self, run: Type, daemon: FakeDaemon) -> None:
         problems = ("the store does not answer: connection refused", "peer h3 is silent")
@@ -416,6 +430,7 @@ ASKING = [
     "endpoint rm 1 2",
     "peers",
     "status",
+    "guard show",
 ]
 
 
