@@ -28,7 +28,7 @@ from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.store_url import parse_store_url
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
-from fastpath.engine.sockets import may_mark
+from fastpath.engine.workers.sockets import may_mark
 
 ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
 
