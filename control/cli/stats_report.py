@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of counters."""
+"""Print statistics as tables."""
 
 import sys
 from typing import Any
