@@ -3,6 +3,10 @@
 
 Every method reaches its result from any state: nothing is there, everything, or the rest from a killed process. All
 methods are for one thread at a time, and not for the event loop's thread.
+
+To ensure is to bring about from any state: create, repair, or leave as it is. Each level adds something: the reconciler
+(host/reconciler.py) decides what and when, HostState remembers and tells the engine, a driver knows which interfaces an
+endpoint has, a layout knows where they are, and Links (kernel/netlink/links.py) sets what differs.
 """
 
 from abc import ABC, abstractmethod

@@ -155,8 +155,8 @@ class HostState:
         return outcome
 
     def ensure_endpoint(self, plan: NetworkPlan, endpoint: Endpoint) -> None:
-        """Create one local endpoint. Other endpoints are programmed only if the network is new here: else the engine
-        knows them. Raise FastpathError and leave nothing if that fails."""
+        """Create the network, one local endpoint, and its entries in the engine. Other endpoints are programmed only if
+        the network is new here: else the engine knows them. Raise FastpathError and leave nothing if that fails."""
         known = self._here.get(plan.network.name)
         with self._visits:
             here = self._ensure_network(plan)
@@ -211,6 +211,7 @@ class HostState:
         return self._drivers[network.driver]
 
     def _ensure_network(self, plan: NetworkPlan) -> _Here:
+        """Let the driver ensure a network, after a look for conflicts, and remember it with its segment."""
         name = plan.network.name
         here = self._here.get(name)
         if here is not None and here.network.fixed() != plan.network.fixed():
@@ -261,6 +262,7 @@ class HostState:
             outcome.made.append(endpoint.model_copy(update={"sandbox": place.within}))
 
     def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
+        """Let the driver ensure one interface, and remember it with its port."""
         port = self._driver(plan.network).ensure_endpoint(plan.network, endpoint, plan.mtu)
         if port is not None:
             here.ports[endpoint.id] = port

@@ -159,7 +159,7 @@ class Reconciler:
                 await self._clear_up()
 
     async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
-        """Create one local endpoint now, without waiting for the next pass. Raise FastpathError if that fails."""
+        """Create one local endpoint now, between two passes, as the mirror says. Raise FastpathError if that fails."""
         async with self._lock:
             plan = self._plan(endpoint.network)
             if plan is not None:

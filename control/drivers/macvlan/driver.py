@@ -152,6 +152,7 @@ class Macvlan(HostDriver):
             self._seen[endpoint.id] = now
 
     def _ensure_endpoint(self, visit: Visit, network: Network, endpoint: Endpoint, parent: Link, mtu: int) -> None:
+        """Use the interface in the sandbox if it is on this parent; else create it there."""
         there = self._find(visit.links, endpoint)
         if there is not None and there.lower != parent.index:  # another interface of that name replaced its parent
             self._delete(endpoint)

@@ -46,6 +46,7 @@ class BridgeLayout:
         return held.port
 
     def _ensure_own(self, network: Network, endpoint: Endpoint, mtu: int) -> None:
+        """Use the veth that is there, or create it with its other end in the sandbox."""
         links, sandbox = self._namespaces.enter(network).links, self._visits.to(endpoint.sandbox)
         alias = naming.of_endpoint(self._host, endpoint.id)
         inner = links.find(naming.veth_name(endpoint))
@@ -111,6 +112,7 @@ def _add_veth(links: Links, endpoint: Endpoint, mtu: int, other: str, target: in
 
 
 def _ensure_inner_end(links: Links, endpoint: Endpoint, alias: str, mtu: int) -> None:
+    """Mark the end in the network's namespace, and attach it to br0."""
     link = links.get(naming.veth_name(endpoint))
     link = links.ensure(link, alias=alias, mtu=mtu, master=links.get(naming.BRIDGE).index)
     links.limit_super_frames(link, mtu)

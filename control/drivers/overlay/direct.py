@@ -56,6 +56,7 @@ class DirectLayout:
         return self._ensure_own(segment, endpoint, mtu)
 
     def _ensure_own(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
+        """Use the TAP in the sandbox, or create it there."""
         port = self._ports.get(endpoint.id)
         visit = self._visits.to(endpoint.sandbox)
         there = self._find(visit.links, endpoint) is not None

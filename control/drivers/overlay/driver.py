@@ -193,6 +193,7 @@ class Overlay(HostDriver):
         return tuple(found)
 
     def _ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
+        """Ensure the way out, then let the layout ensure the interface. Remember endpoints that need no way out."""
         if network.internal or endpoint.manager:
             self._here.setdefault(network.name, _Here()).internal.add(endpoint.id)
         try:
@@ -203,6 +204,7 @@ class Overlay(HostDriver):
             raise
 
     def _ensure_way_out(self, network: Network, endpoint: Endpoint) -> None:
+        """Connect the sandbox with the gateway bridge, or disconnect it if all its networks are internal."""
         if self._gateway is None or endpoint.manager:  # the manager provides the outbound path
             return
         if not network.internal:
