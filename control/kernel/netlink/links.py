@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import (
@@ -48,6 +48,26 @@ NEW = NLM_F_CREATE | NLM_F_EXCL
 def train_packets(mtu: int) -> int:
     """Return the number of packets with full frames that one train carries: 65,507 bytes of UDP payload."""
     return max(1, 65507 // (mtu + 14 + 8))
+
+
+class Attributes(TypedDict, total=False):
+    """Attributes of an interface that can be set. What is left out, or None, stays as it is."""
+
+    name: str | None
+    alias: str | None
+    mac: str | None
+    mtu: int | None
+    master: int | None
+    up: bool | None
+
+
+KINDS: dict[Literal["name", "alias", "mac", "mtu", "master"], str] = {
+    "name": "IFNAME",
+    "alias": "IFALIAS",
+    "mac": "ADDRESS",
+    "mtu": "MTU",
+    "master": "MASTER",
+}
 
 
 @dataclass(frozen=True)
@@ -120,45 +140,26 @@ class Links:
             raise RefusedError(f"there is no interface named {name}")
         return found
 
-    def ensure(
-        self,
-        link: Link,
-        *,
-        name: str | None = None,
-        alias: str | None = None,
-        mac: str | None = None,
-        mtu: int | None = None,
-        master: int | None = None,
-        up: bool | None = None,
-    ) -> Link:
-        """Change attributes that differ, and return the changed interface; None leaves an attribute as it is."""
+    def ensure(self, link: Link, **wanted: Unpack[Attributes]) -> Link:
+        """Set the attributes that differ, a name too, and return the changed interface."""
+        name = wanted.pop("name", None)
         if name is not None and name != link.name:  # older kernels rename an interface only while it is down
             self.change(link, up=False)
             self.change(link, name=name)
             link = self.get(name)
-        given = {"alias": alias, "mac": mac, "mtu": mtu, "master": master, "up": up}
-        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None and v != getattr(link, k)}
+        given: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
+        changes = {key: value for key, value in given.items() if value != getattr(link, key)}
         if not changes:
             return link
         self.change(link, **changes)
         return replace(link, **changes)
 
-    def change(
-        self,
-        link: Link,
-        *,
-        name: str | None = None,
-        alias: str | None = None,
-        mac: str | None = None,
-        mtu: int | None = None,
-        master: int | None = None,
-        up: bool | None = None,
-    ) -> None:
-        """Set attributes of an interface, all at once."""
-        given = {"IFNAME": name, "IFALIAS": alias, "ADDRESS": mac, "MTU": mtu, "MASTER": master}
-        wanted = [(f"IFLA_{kind}", value) for kind, value in given.items() if value is not None]
+    def change(self, link: Link, **wanted: Unpack[Attributes]) -> None:
+        """Set attributes of an interface, all at once, whatever they are now."""
+        values = [(f"IFLA_{kind}", value) for key, kind in KINDS.items() if (value := wanted.get(key)) is not None]
+        up = wanted.get("up")
         with explained(f"change the interface {link.name}"):
-            self._set(link, *wanted, flags=IFF_UP if up else 0, change=IFF_UP if up is not None else 0)
+            self._set(link, *values, flags=IFF_UP if up else 0, change=IFF_UP if up is not None else 0)
 
     def _set(self, link: Link, *wanted: tuple[str, object], **fields: int) -> None:
         self._netlink.change(RTM_NEWLINK, build(ifinfmsg, *wanted, index=link.index, **fields))
