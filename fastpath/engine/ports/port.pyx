@@ -28,7 +28,6 @@ from fastpath.engine.ports.tx_queue import (
     DEFAULT_TXQUEUELEN,
     KERNEL_DEFAULT,
     check_txqueuelen,
-    read_txqueuelen,
     set_txqueuelen,
 )
 
@@ -121,19 +120,20 @@ def in_use(name):
 
 
 def check_adoptable(name):
-    """Raise ConflictError unless `name` is a TAP that a TapPort left behind, and nobody has it open.
+    """Return the properties of a TAP that a TapPort left behind and nobody has open. Raise ConflictError for another.
 
     A TAP with several queues gives one to every process that opens it, and each process gets a part of the frames.
     """
     info = tun_info(name)
     if info is None or not info.tap:
-        raise ConflictError(f"the interface {name} is no TAP: it cannot be taken over")
+        raise ConflictError(f"the interface {name} is not a TAP: it cannot be taken over")
     if info.packet_information or not info.vnet_header or not info.multi_queue:
         raise ConflictError(f"the TAP {name} was not made by fastpath: it lacks multi_queue and vnet_hdr, or has pi")
     if info.queues:
         raise in_use(name)
     if not info.persistent:
         raise ConflictError(f"the TAP {name} is about to vanish: it is not persistent")
+    return info
 
 
 cdef class TapPort(Port):
@@ -153,7 +153,7 @@ cdef class TapPort(Port):
         self.mac = None
         self.persistent = adopt
         if adopt:
-            check_adoptable(name)
+            info = check_adoptable(name)
         else:
             self.mtu = check_mtu(mtu)
             check_free(name)
@@ -165,7 +165,7 @@ cdef class TapPort(Port):
             else:
                 self.queues[0].mtu = self.mtu
             # Of one that was adopted, only the kernel's own length is replaced: another was somebody's choice.
-            if not adopt or read_txqueuelen(name) == KERNEL_DEFAULT:
+            if not adopt or info.txqueuelen == KERNEL_DEFAULT:
                 set_txqueuelen(name, txqueuelen)
             if up:
                 self.queues[0].up()

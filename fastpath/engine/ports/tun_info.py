@@ -18,7 +18,7 @@ from fastpath.text import to_kernel
 
 # <linux/rtnetlink.h>, <linux/if_link.h>
 _RTM_GETLINK, _NLM_F_REQUEST, _NLMSG_ERROR = 18, 1, 2
-_IFLA_IFNAME, _IFLA_LINKINFO, _INFO_KIND, _INFO_DATA = 3, 18, 1, 2
+_IFLA_IFNAME, _IFLA_TXQLEN, _IFLA_LINKINFO, _INFO_KIND, _INFO_DATA = 3, 13, 18, 1, 2
 _TUN_TYPE, _TUN_PI, _TUN_VNET_HDR, _TUN_PERSIST, _TUN_MULTI_QUEUE, _TUN_NUM_QUEUES, _TUN_DISABLED = range(3, 10)
 _MESSAGE = struct.Struct("=IHHII")  # nlmsghdr
 _LINK = struct.Struct("=BxHiII")  # ifinfomsg
@@ -37,12 +37,14 @@ class TunInfo:
     persistent: bool
     queues: int
     """The number of open queues, in all processes together."""
+    txqueuelen: int
+    """The number of frames that each queue keeps for its reader."""
 
 
 def tun_info(name: str) -> TunInfo | None:
     """Return the properties of the interface `name` in the present network namespace.
 
-    Return None if it is no TUN or TAP, or if the kernel is older than 4.16. Raise RefusedError if there is no such
+    Return None if it is not a TUN or TAP, or if the kernel is older than 4.16. Raise RefusedError if there is no such
     interface.
     """
     packed = to_kernel(name) + b"\0"
@@ -59,7 +61,8 @@ def tun_info(name: str) -> TunInfo | None:
         if number == errno.ENODEV:
             raise RefusedError(f"there is no interface named {name}")
         raise RefusedError(f"cannot look at the interface {name}: {os.strerror(number)}")
-    information = dict(_attributes(dict(_attributes(answer[_MESSAGE.size + _LINK.size :])).get(_IFLA_LINKINFO, b"")))
+    link = dict(_attributes(answer[_MESSAGE.size + _LINK.size :]))
+    information = dict(_attributes(link.get(_IFLA_LINKINFO, b"")))
     if information.get(_INFO_KIND, b"").rstrip(b"\0") != b"tun" or _INFO_DATA not in information:
         return None
     data = {kind: int.from_bytes(value, sys.byteorder) for kind, value in _attributes(information[_INFO_DATA])}
@@ -70,6 +73,7 @@ def tun_info(name: str) -> TunInfo | None:
         multi_queue=bool(data.get(_TUN_MULTI_QUEUE)),
         persistent=bool(data.get(_TUN_PERSIST)),
         queues=data.get(_TUN_NUM_QUEUES, 0) + data.get(_TUN_DISABLED, 0),
+        txqueuelen=int.from_bytes(link.get(_IFLA_TXQLEN, b""), sys.byteorder),
     )
 
 

@@ -18,7 +18,7 @@ KERNEL_DEFAULT = 1000  # DEFAULT_TX_QUEUE_LEN of <linux/netdevice.h>
 DEFAULT_TXQUEUELEN = 6000
 MAX_TXQUEUELEN = 100_000  # each queue of a TAP has a ring of that many pointers
 
-_SIOCGIFTXQLEN, _SIOCSIFTXQLEN = 0x8942, 0x8943  # <linux/sockios.h>
+_SIOCSIFTXQLEN = 0x8943  # <linux/sockios.h>
 _REQUEST = struct.Struct("=16si20x")  # struct ifreq
 
 
@@ -29,23 +29,11 @@ def check_txqueuelen(length: int) -> int:
     return length
 
 
-def read_txqueuelen(name: str) -> int:
-    """Return the length of the interface `name` in the present network namespace."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        answer = _ask(sock, _SIOCGIFTXQLEN, name, 0)
-    length: int = _REQUEST.unpack(answer)[1]
-    return length
-
-
 def set_txqueuelen(name: str, length: int) -> None:
-    """Give the interface `name` in the present network namespace this length; the kernel resizes the queues that
-    are open (drivers/net/tun.c, tun_queue_resize). Raise RefusedError where it refuses."""
+    """Give the interface `name` in the present network namespace this length. The kernel resizes the queues that are
+    open (drivers/net/tun.c, tun_queue_resize). Raise RefusedError if it refuses."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        _ask(sock, _SIOCSIFTXQLEN, name, length)
-
-
-def _ask(sock: socket.socket, request: int, name: str, length: int) -> bytes:
-    try:
-        return fcntl.ioctl(sock, request, _REQUEST.pack(to_kernel(name), length))
-    except OSError as error:
-        raise RefusedError(f"cannot set the queue length of the interface {name}: {error.strerror}") from error
+        try:
+            fcntl.ioctl(sock, _SIOCSIFTXQLEN, _REQUEST.pack(to_kernel(name), length))
+        except OSError as error:
+            raise RefusedError(f"cannot set the queue length of the interface {name}: {error.strerror}") from error

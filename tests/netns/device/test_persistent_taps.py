@@ -107,8 +107,8 @@ def test_what_is_no_tap_of_ours_is_refused(two: Lab) -> None:
                 netns.inside(f"/run/netns/{container.name}", lambda: segment.adopt_tap(name))
             return f"{caught.type.__name__}: {caught.value}"
 
-        assert "ConflictError: the interface v0 is no TAP" in adopt("v0")
-        assert "ConflictError: the interface t0 is no TAP" in adopt("t0")
+        assert "ConflictError: the interface v0 is not a TAP" in adopt("v0")
+        assert "ConflictError: the interface t0 is not a TAP" in adopt("t0")
         assert "ConflictError: the TAP t1 was not made by fastpath" in adopt("t1")
         assert "ConflictError: the TAP t2 was not made by fastpath" in adopt("t2")
         assert "there is no interface named t9" in adopt("t9")

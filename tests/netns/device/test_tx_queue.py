@@ -6,10 +6,17 @@ import socket
 import pytest
 
 from fastpath import Engine, UsageError
-from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN, KERNEL_DEFAULT, read_txqueuelen
+from fastpath.engine.ports.tun_info import tun_info
+from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN, KERNEL_DEFAULT
 from tests.support.hosts.hosts import Lab, Namespace, ip
 
 MORE_THAN_THE_KERNELS = 2 * KERNEL_DEFAULT
+
+
+def length_of(name: str) -> int:
+    info = tun_info(name)
+    assert info is not None
+    return info.txqueuelen
 
 
 def flood(container: Namespace, frames: int) -> None:
@@ -34,12 +41,12 @@ def test_what_arrives_while_no_worker_looks_is_kept(two: Lab, adopted: bool) -> 
             segment = engine.add_segment(42)
             if adopted:
                 ip("tuntap", "add", "mode", "tap", "multi_queue", "vnet_hdr", "name", "tap0")
-                assert read_txqueuelen("tap0") == KERNEL_DEFAULT
+                assert length_of("tap0") == KERNEL_DEFAULT
                 port = segment.adopt_tap("tap0")
                 port.persist = False
             else:
                 port = segment.add_tap("tap0")
-            assert read_txqueuelen("tap0") == DEFAULT_TXQUEUELEN
+            assert length_of("tap0") == DEFAULT_TXQUEUELEN
             ip("link", "set", "tap0", "up")
             before = port.stats().traffic.rx_frames
             flood(container, MORE_THAN_THE_KERNELS)
@@ -56,7 +63,7 @@ def test_a_length_that_somebody_chose_stays(two: Lab) -> None:
             ip("tuntap", "add", "mode", "tap", "multi_queue", "vnet_hdr", "name", "tap0")
             ip("link", "set", "tap0", "txqueuelen", "37")
             port = engine.add_segment(42).adopt_tap("tap0")
-            assert read_txqueuelen("tap0") == 37
+            assert length_of("tap0") == 37
             port.persist = False
 
     two.containers[0].inside(run)
