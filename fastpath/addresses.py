@@ -68,7 +68,7 @@ def parse_ip(text: str | IPAddress) -> IPAddress:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     if address.is_unspecified:
-        raise UsageError(f"{address} is no address of a host: leave local out to listen on all")
+        raise UsageError(f"{address} is not the address of a host: leave local out to listen on all")
     if isinstance(address, ipaddress.IPv6Address) and address.is_link_local:
         raise UsageError(f"{address} is link-local, which a VTEP cannot use: give a routable address")
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:

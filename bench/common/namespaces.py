@@ -38,7 +38,7 @@ def wait_for(condition: Callable[[], T], what: str, seconds: float = DEADLINE_S)
     end, pause = time.monotonic() + seconds, SHORTEST_PAUSE_S
     while not (value := condition()):
         if time.monotonic() > end:
-            raise RefusedError(f"waited {seconds:.0f} s in vain: {what}")
+            raise RefusedError(f"waited {seconds:.0f} s for this, and it did not happen: {what}")
         time.sleep(pause)
         pause = min(1.3 * pause, LONGEST_PAUSE_S)  # to ask costs time that what is waited for may need
     return value

@@ -83,7 +83,7 @@ def contestant(text: str) -> Contestant:
     for part in rest.split(","):
         key, equals, value = part.partition("=")
         if not equals or not value or re.fullmatch(r"[a-z][a-z0-9_-]*", key) is None:
-            raise UsageError(f'"{part}" in "{text}" is no setting: write key=value, as in {SUBJECT}:workers=2')
+            raise UsageError(f'invalid setting "{part}" in "{text}": write key=value, as in {SUBJECT}:workers=2')
         if key in settings:
             raise UsageError(f'"{key}" stands twice in "{text}"')
         if (allowed := SETTINGS[name]) is not None:

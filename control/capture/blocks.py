@@ -53,7 +53,7 @@ def blocks(pieces: Iterable[bytes]) -> Iterator[Block]:
         while len(waiting) - at >= 12:
             kind, size = struct.unpack_from("<II", waiting, at)
             if size % 4 or not 12 <= size <= LARGEST or (first and kind != SECTION_HEADER):
-                raise RefusedError("what came is no capture: is the other side of another version?")
+                raise RefusedError("the answer is not a capture: does the other side run another version?")
             if len(waiting) - at < size:
                 break
             first = False
@@ -90,7 +90,7 @@ def packets(found: Iterable[Block]) -> Iterator[Packet]:
         elif block.kind == PACKET and len(body) >= 20:
             number, high, low, kept, length = struct.unpack_from("<IIIII", body)
             if number >= len(interfaces) or kept > len(body) - 20:
-                raise RefusedError("what came is no capture: is the other side of another version?")
+                raise RefusedError("the answer is not a capture: does the other side run another version?")
             more = options(body[20 + (kept + 3) // 4 * 4 :])
             comment = more[COMMENT].decode(errors="replace") if COMMENT in more else None
             direction = DIRECTIONS[int.from_bytes(more.get(FLAGS, b""), "little") & 3]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects as the store keeps them: JSON. Whoever can write to the store can put anything there, so each value is
+"""Objects as the store keeps them: JSON. Anybody who can write to the store can put anything there, so each value is
 checked before it is used, and one that is too large is not even parsed."""
 
 import json

@@ -199,7 +199,7 @@ class NetworkDriver:
         await self._remove(endpoint)
 
     async def _remove(self, endpoint: Endpoint) -> None:
-        self._reconciler.intentions.abandon(endpoint.id)  # so that no pass makes it anew, or misses it
+        self._reconciler.intentions.abandon(endpoint.id)  # so that no pass creates it again, or misses it
         try:
             await self._reconciler.remove_endpoint(endpoint)
             self._check_store()

@@ -325,7 +325,7 @@ class Reconciler:
             self.problems[key] = problem
             return None
         except Exception as error:  # our bug: it would end this daemon, and the next one at the same point
-            why = f"{key[0] or key[1] or 'clearing up'}: a mistake in fastpath ({type(error).__name__}: {error})"
+            why = f"{key[0] or key[1] or 'clearing up'}: an internal error ({type(error).__name__}: {error})"
             problem = problem_of(*key, error, why)
             if not problem.is_same(self.problems.get(key)):
                 log.exception("%s", why)

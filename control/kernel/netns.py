@@ -23,7 +23,9 @@ def resolve(name_or_path: str) -> Sandbox:
     """Return the present namespace of a name as in `ip netns`, or of a path. Raise UsageError."""
     path = name_or_path if "/" in name_or_path else str(NAMED / name_or_path)
     if not os.path.isabs(path) or not name_or_path or name_or_path in (".", ".."):
-        raise UsageError(f'"{name_or_path}" is no network namespace: give a name as in `ip netns`, or an absolute path')
+        raise UsageError(
+            f'invalid network namespace "{name_or_path}": give a name as in `ip netns`, or an absolute path'
+        )
     with Visit(path) as visit:
         return visit.sandbox
 

@@ -51,7 +51,7 @@ class MatchAction(Forwarder):
     def action(self, name: str, *words: str) -> tuple[Callable[..., Mask], list[int]]:
         """Return the function of an action, and its values, from words."""
         if name not in self.actions or len(words) != (name not in ("pop_vlan", "decrement_ttl")):
-            raise UsageError(f'"{name}" with {len(words)} values is no action: there are {", ".join(self.actions)}')
+            raise UsageError(f'unknown action "{name}" with {len(words)} values: there are {", ".join(self.actions)}')
         does, read = self.actions[name]
         return does, [read(word) for word in words]
 

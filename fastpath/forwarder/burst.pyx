@@ -291,7 +291,7 @@ def mac_values(mac):
 
 
 def ip_values(ip, version):
-    """Return a value that numpy can convert to numbers. Raise UsageError if it is no address of that version."""
+    """Return a value that numpy can convert to numbers. Raise UsageError if it is not an address of that version."""
     if not isinstance(ip, str | IPAddress):
         return ip
     address = parse_host(ip)

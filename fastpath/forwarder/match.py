@@ -113,7 +113,7 @@ def network(column: str, text: str) -> Test:
     try:
         prefix = ipaddress.ip_network(text)
     except ValueError as error:
-        raise UsageError(f'"{text}" is no address or prefix ({error}): write it like 10.0.0.0/8 or fd00::5') from None
+        raise UsageError(f'invalid address or prefix "{text}" ({error}): write it like 10.0.0.0/8 or fd00::5') from None
     if isinstance(prefix, ipaddress.IPv4Network):
         mask4, wanted4 = np.uint32(int(prefix.netmask)), np.uint32(int(prefix.network_address))
         return lambda burst: (burst.ip_version == 4) & (getattr(burst, column) & mask4 == wanted4)

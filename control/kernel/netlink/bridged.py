@@ -50,7 +50,7 @@ class BridgedLinks(Links):
         }
 
     def ensure_bridge_entry(self, port: Link, mac: str) -> None:
-        """Let a bridge send frames for a MAC address to this port, whoever sends from that address."""
+        """Let a bridge send frames for a MAC address to this port, whichever port has sent from it."""
         with explained(f"add {mac} to the bridge's addresses at {port.name}"):
             about = {"family": socket.AF_BRIDGE, "ifindex": port.index, "state": NUD_NOARP, "flags": NTF_MASTER}
             self._netlink.change(RTM_NEWNEIGH, build(ndmsg, ("NDA_LLADDR", mac), **about), REPLACE)

@@ -121,7 +121,7 @@ def _explain(reason: str) -> None:
         raise PermissionError(reason)
     if "compacted" in reason:
         raise CompactedError(FORGOTTEN)
-    raise UnavailableError(f"etcd ended the watch: {reason or 'it says nothing'}")
+    raise UnavailableError(f"etcd ended the watch: {reason or 'without a reason'}")
 
 
 def text(key: bytes) -> str:

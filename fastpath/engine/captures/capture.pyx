@@ -112,7 +112,7 @@ cdef class Capture:
             raise UsageError("a capture without a direction takes nothing: give in, out or both")
         for direction in directions:
             if direction not in DIRECTIONS:
-                raise UsageError(f'"{direction}" is no direction: take in, or out')
+                raise UsageError(f'invalid direction "{direction}": use in or out')
             self.selection.directions |= DIRECTIONS[direction]
         for i, serial in enumerate(ports):
             self.selection.port[i] = serial

@@ -349,7 +349,7 @@ def test_several_at_once_and_not_too_many(here: Place) -> None:
         ({"drops": ["same_port"], "outer": True}, "no outer headers"),
         ({"remotes": ["nonsense"]}, "not an IP address"),
         ({"remotes": [f"192.0.2.{n}" for n in range(1, 66)]}, "at most 64 ports"),
-        ({"directions": ["sideways"]}, "no direction"),
+        ({"directions": ["sideways"]}, "invalid direction"),
         ({"directions": ()}, "without a direction"),
         ({"snaplen": -1}, "snaplen -1"),
         ({"snaplen": 262145}, "snaplen 262145"),

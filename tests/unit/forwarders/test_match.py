@@ -107,7 +107,7 @@ def test_prefixes_beside_the_library(net: ipaddress.IPv4Address, bits: int, host
         ({"dst_port": -1}, '"-1" is nothing that dst_port can be'),
         ({"protocol": "tpc"}, "LOW-HIGH, icmp, tcp, udp, icmp6, sctp"),
         ({"src_ip": "10.0.0.1/8"}, "has host bits set"),
-        ({"src_ip": ""}, "no address or prefix"),
+        ({"src_ip": ""}, "invalid address or prefix"),
         ({"src_mac": "02:00"}, "not a MAC address"),
         ({"from": "above"}, "write port or remote"),
     ],

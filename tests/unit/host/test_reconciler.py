@@ -68,7 +68,7 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
             await host.registry.create_endpoint(f"{n:016x}", request, Sandbox.model_validate(SANDBOX))
         await until(lambda: state.networks_here() == {"web"} and bool(reconciler.problems))
         assert {key: problem.text for key, problem in reconciler.problems.items()} == {
-            ("db", ""): "db: a mistake in fastpath (KeyError: 'db')"
+            ("db", ""): "db: an internal error (KeyError: 'db')"
         }
         driver.mistaken = ""
         await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
