@@ -13,6 +13,7 @@ from tests.unit.structure import test_layers
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(fastpath.__file__).parent
+NEEDS_A_COMPILER = {"forwarder.native"}  # forwarders in Cython load it, which the tests have to compile
 HEADER = re.compile(r'^cdef extern from "([\w/]+)\.h"', re.MULTILINE)
 
 
@@ -62,7 +63,7 @@ def modules() -> set[str]:
 def test_every_compiled_module_is_reached() -> None:
     compiled = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.pyx")}
     assert "engine.workers.worker" in compiled
-    assert {name for name in compiled if not name.startswith("bench.")} <= modules()
+    assert {name for name in compiled if not name.startswith("bench.")} - modules() == NEEDS_A_COMPILER
 
 
 def test_every_c_file_is_reached() -> None:
