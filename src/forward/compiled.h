@@ -8,21 +8,21 @@
 #include "packet/record.h"
 #include "tables/tables.h"
 
-// Decide on records, FP_BURST at most, by their `out`, which is undecided before. What is added to `counts`,
-// all 0 before, is added to the forwarder's counters. Called by all workers at once: `worker` tells which
-// one calls, or their number where it is the thread of a deferred forwarder. `now` is in seconds. Returns 0,
-// or another number where it failed: then the whole burst is dropped.
+// Set `out` of each record, FP_BURST at most; it is undecided before. `counts` begins with zeros, and what the
+// function adds there is added to the forwarder's counters. All workers may call it at the same time: `worker`
+// is the caller's index, or the number of workers if the thread of a deferred forwarder calls. `now` is in
+// seconds. Return 0; any other number is a failure, and the whole burst is dropped.
 typedef int (*fp_compiled_function)(struct fp_record *records, uint32_t count, uint64_t *counts,
                                     uint32_t now, uint32_t worker, void *const *arrays);
 
 struct fp_compiled {
     fp_compiled_function function;
-    void **arrays; // the function's own memory, whatever it may be
+    void **arrays; // the function's own memory
     uint32_t first; // index of the first of its counters, of which there are
     uint32_t counters;
 };
 
-// As struct fp_forwarder wants it, `state` being a struct fp_compiled.
+// The function of a struct fp_forwarder whose `state` is a struct fp_compiled.
 void fp_compiled_forward(const struct fp_forwarder *self, const struct fp_context *context,
                          struct fp_frame *frames, uint32_t count);
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deferral: forwarders that no worker can run, because they need the interpreter or may take their time.
+// Deferral: forwarders that cannot run in a worker, because they need the Python interpreter or may be slow.
 //
 // The workers put such a forwarder's frames into rings, one for each worker, and go on; a thread of the
 // forwarder's own takes bursts of them, decides, and delivers
-// (fastpath/engine/workers/forwarder_thread.pyx). Where it does not keep up, a ring is full and frames
-// are dropped: nobody else waits.
+// (fastpath/engine/workers/forwarder_thread.pyx). If it does not keep up, a ring is full and frames are
+// dropped: nothing else waits.
 #ifndef FP_DEFER_H
 #define FP_DEFER_H
 
@@ -30,20 +30,20 @@ struct fp_deferral {
     uint32_t next; // the ring to look at first
 };
 
-// NULL: no memory. `wake` stays the caller's.
+// Return NULL if there is no memory. The caller keeps `wake`.
 struct fp_deferral *fp_deferral_new(uint32_t workers, int wake);
 void fp_deferral_free(struct fp_deferral *deferral);
 
-// As struct fp_forwarder wants it, `state` being the deferral: a worker's part.
+// For workers: the function of a struct fp_forwarder whose `state` is the deferral.
 void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *context,
                       struct fp_frame *frames, uint32_t count);
 
-// The thread's part: up to `room` frames. Their bytes may be changed, FP_HEADROOM bytes in front and
-// FP_DEFERRED_SPARE behind them too, until fp_deferral_release.
+// For the thread: take up to `room` frames, and return their number. Until fp_deferral_release the thread may
+// change their bytes, FP_HEADROOM bytes in front of them, and FP_DEFERRED_SPARE bytes behind them.
 uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint32_t room);
 void fp_deferral_release(struct fp_deferral *deferral);
 
-// The thread is about to sleep: true if it may, false if frames came meanwhile. Afterwards, awake.
+// For the thread: return true if it may sleep now, false if frames came meanwhile. After it slept: awake.
 bool fp_deferral_doze(struct fp_deferral *deferral);
 void fp_deferral_awake(struct fp_deferral *deferral);
 

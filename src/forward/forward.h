@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How forwarders are asked: one, or several after each other until every frame is decided on.
+// Call a forwarder, or a chain of them, until every frame has a target.
 #ifndef FP_FORWARD_H
 #define FP_FORWARD_H
 
@@ -7,7 +7,7 @@
 
 enum { FP_CHAIN = 16 };
 
-// Forwarders that are asked in this order: each sees what those before it left undecided.
+// Forwarders, called in this order: each gets the frames that those before it left undecided.
 struct fp_chain {
     uint32_t count;
     const struct fp_forwarder *item[FP_CHAIN];
@@ -17,12 +17,11 @@ struct fp_chain {
 void fp_forward(const struct fp_forwarder *forwarder, const struct fp_context *context,
                 struct fp_frame *frames, uint32_t count);
 
-// The same only for those of the frames, of which there may be more than FP_BURST, whose target is
-// undecided (FP_DEST_NONE).
+// The same, but only for frames whose target is undecided (FP_DEST_NONE). There may be more than FP_BURST.
 void fp_forward_undecided(const struct fp_forwarder *forwarder, const struct fp_context *context,
                           struct fp_frame *frames, uint32_t count);
 
-// As struct fp_forwarder wants it, `state` being a struct fp_chain.
+// The function of a struct fp_forwarder whose `state` is a struct fp_chain.
 void fp_chain_forward(const struct fp_forwarder *self, const struct fp_context *context,
                       struct fp_frame *frames, uint32_t count);
 

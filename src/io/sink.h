@@ -8,8 +8,7 @@
 #include "tables/remote.h"
 #include "tables/tables.h"
 
-// Both functions have to be there. The bytes are the engine's again when they return; whatever was handed
-// over counts as sent.
+// Both functions are required. They may use the bytes only until they return. What they get counts as sent.
 struct fp_sink {
     // A frame, or a super-frame, that leaves by a port.
     void (*frame)(const struct fp_sink *self, const struct fp_frame *frame,

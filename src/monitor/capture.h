@@ -72,19 +72,19 @@ struct fp_captures {
 };
 
 // `counters` is that of the tables; `room` bytes for each ring, a power of two of at least FP_CAPTURE_ROOM.
-// NULL: no memory.
+// Return NULL if there is no memory.
 struct fp_capture *fp_capture_new(const struct fp_selection *selection, uint32_t counters,
                                   uint32_t room);
 void fp_capture_free(struct fp_capture *capture);
 
-// Returns the list that it replaces (NULL: none), to be freed after fp_synchronize.
+// Publish a list. Return the list that it replaces (NULL: none), to be freed after fp_synchronize.
 const struct fp_captures *fp_captures_publish(struct fp_tables *tables,
                                               const struct fp_captures *captures);
 
-// A worker's ring, which holds struct fp_captured.
+// Return a worker's ring, which holds struct fp_captured.
 struct fp_ring *fp_capture_ring(const struct fp_capture *capture, uint32_t worker);
 
-// How many frames were selected and found no room.
+// Return the number of frames that were selected and found no room.
 uint64_t fp_capture_missed(const struct fp_capture *capture);
 
 // What workers call.
@@ -101,7 +101,7 @@ void fp_capture_packet_now(const struct fp_context *context, const struct fp_add
                            uint16_t own_port, const struct fp_packet *packet,
                            enum fp_direction direction, uint32_t reason);
 
-// A frame comes in from its source, or (with a reason) goes no further.
+// A frame comes in from its source, or (with a reason) is dropped there.
 static inline void fp_capture_in(const struct fp_context *context, const struct fp_frame *frame,
                                  uint32_t reason) {
     if (fp_capturing(context->tables))
@@ -127,7 +127,7 @@ static inline void fp_capture_to_remote(const struct fp_context *context,
 }
 
 // A message came `from` the underlay, packets of `unit` bytes each but for the last one; they are as they
-// came. With a reason: they go no further.
+// came. With a reason: they are dropped.
 void fp_capture_arrival(const struct fp_context *context, const struct fp_address *from,
                         const uint8_t *data, uint32_t length, uint32_t unit, uint8_t tos,
                         uint32_t reason);

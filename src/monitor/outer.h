@@ -27,7 +27,7 @@ static inline bool fp_outer_knows(uint16_t link) {
     return link == FP_LINK_ETHERNET || link == FP_LINK_RAW || link == FP_LINK_COOKED;
 }
 
-// Look into a captured packet of any content. False: it is no whole UDP datagram in one IP packet. The 14
+// Look into a captured packet of any content. False: it is not a whole UDP datagram in one IP packet. The 14
 // bytes in front of one without an Ethernet header are written to.
 bool fp_outer_parse(uint8_t *data, uint32_t length, uint16_t link, struct fp_outer *outer);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Merge: segments of one flow that arrived one behind the other -> super-frame (GRO). The rules are the
-// kernel's, net/ipv4/tcp_offload.c and udp_offload.c; its gro selftest is repeated in the tests.
+// Merge: consecutive segments of one flow -> super-frame (GRO). The rules are the kernel's,
+// net/ipv4/tcp_offload.c and udp_offload.c; its gro selftest is repeated in the tests.
 #ifndef FP_MERGE_H
 #define FP_MERGE_H
 
@@ -21,7 +21,7 @@ struct fp_merge {
     bool verified; // the head's own checksum was found right
 };
 
-// Look at a frame that is complete and parsed, and begin a merge with it, if it can be one.
+// Begin a merge with a frame that is complete and parsed, if others can be merged into it.
 void fp_merge_begin(struct fp_merge *merge, struct fp_frame *head, const uint8_t *room_end);
 
 static inline bool fp_merge_open(const struct fp_merge *merge) {
@@ -29,9 +29,9 @@ static inline bool fp_merge_open(const struct fp_merge *merge) {
 }
 
 // Merge the frame at `segment`, which need not be parsed, into the head: its payload is moved behind the
-// head's, which may overwrite its headers. False, and nothing changed, where it does not belong there or
-// its checksum is wrong. Where both are in one buffer, the segment lies behind the head. FP_VXLAN_SIZE
-// bytes in front of it can be read and written.
+// head's, which may overwrite its headers. Return false and change nothing if it does not belong there or its
+// checksum is wrong. If both are in one buffer, the segment lies behind the head. FP_VXLAN_SIZE bytes in front
+// of the segment are readable and writable.
 bool fp_merge_append(struct fp_merge *merge, uint8_t *segment, uint32_t length);
 
 // Finish the head's headers: a super-frame if anything was merged into it.

@@ -8,8 +8,8 @@
 
 #include "packet/frame.h"
 
-// Numbers are in host byte order. What a frame does not have is 0. fastpath/forwarder/record.py has the same in
-// numpy's words.
+// Numbers are in host byte order. What a frame does not have is 0. fastpath/forwarder/record.py has the same as a
+// numpy type.
 struct fp_record {
     uint64_t src_mac, dst_mac; // as numbers: the first byte on the wire is the most significant
     uint64_t src_ip6[2], dst_ip6[2]; // of IPv6: upper and lower half

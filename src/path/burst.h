@@ -28,20 +28,20 @@ struct fp_burst {
 // Begin with no frames.
 void fp_burst_clear(struct fp_burst *burst);
 
-// What comes next is another message: none of its packets follows the previous one.
+// Another message begins: none of its packets is merged without being parsed.
 static inline void fp_burst_new_train(struct fp_burst *burst) {
     burst->merging = 0;
 }
 
-// Whether the UDP payload at `packet` follows the previous one so closely that it was merged into the
-// same frame without being parsed. Both are of one train.
+// Merge the UDP payload at `packet` into the frame of the previous one, without parsing it, and return true, if it
+// follows that one directly. Both are of one train.
 bool fp_burst_follow(struct fp_burst *burst, uint8_t *packet, uint32_t length);
 
 // Take burst->frame[burst->count], which is set up, decapsulated and has its source: merge it, or keep it
 // as the next frame. The bytes behind it up to `room_end` belong to its buffer.
 void fp_burst_take(struct fp_burst *burst, const uint8_t *room_end);
 
-// No more frames come: finish all merges. Returns how many frames were merged into others.
+// Finish all merges. Return the number of frames that were merged into others.
 uint32_t fp_burst_end(struct fp_burst *burst);
 
 #endif

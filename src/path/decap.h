@@ -10,11 +10,11 @@
 #include "packet/frame.h"
 #include "tables/tables.h"
 
-// The size of the packets that stand one behind the other in `length` bytes which the kernel received as
-// a train of packets of `size` bytes (UDP_GRO; 0: not a train). It says the same of one packet that holds
-// a super-frame with that segment size, as the kernel's vxlan sends over a veth: then it is `length`, known
-// by the inner packet being just as long. Where it could be either, somebody lies: a frame about its
-// length, so as to read the ones behind it, or a payload that plays VXLAN headers. Then it is 0: discard.
+// Return the size of the packets in `length` bytes which the kernel received as a train of packets of `size`
+// bytes (UDP_GRO; 0: not a train). The kernel also says so of a single packet that holds a super-frame with
+// that segment size, as its vxlan sends over a veth: the inner packet is exactly as long, and the result is
+// `length`. If it could be either, the data is forged: a frame lies about its length, to read those behind
+// it, or a payload imitates VXLAN headers. Then the result is 0: discard.
 uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint32_t length,
                        uint32_t size);
 
@@ -25,7 +25,7 @@ uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint
 // Out, with FP_DROP_NONE: the inner frame with its VNI, segment and flow. Its congestion mark is
 // corrected, an unfinished checksum is noted, and it is measured (fp_offload_measure).
 // Out, otherwise: the reason to discard it; VNI and segment are set if they are known.
-// `strict`: a reserved bit that is set is a reason to discard, not only an event.
+// `strict`: a set reserved bit is a reason to discard, not only an event.
 enum fp_drop fp_decap(const struct fp_context *context, struct fp_frame *frame, bool strict);
 
 #endif

@@ -38,7 +38,7 @@ uint64_t fp_pace_gather(struct fp_pace *pace, uint64_t since, uint64_t now, uint
 }
 
 void fp_pace_yielded(struct fp_pace *pace, uint64_t since, uint64_t now) {
-    // It is no good to look for work here: to be woken is quicker than to get the core back.
+    // Do not look for work here: being woken is quicker than getting the core back.
     if (now - since > TAKEN_NS)
         pace->not_before = now + AVOID_NS;
 }

@@ -12,7 +12,7 @@ struct fp_pace {
     uint64_t spin_ns; // for how long to look for work before sleeping
     uint64_t interval_ns; // between frames, lately
     uint64_t not_before; // the core is somebody else's until then
-    uint32_t vain; // how many times in a row the worker slept for longer than it might have looked
+    uint32_t vain; // sleeps in a row that were longer than looking for work would have been
 };
 
 // The machine's monotonic clock.
@@ -20,11 +20,11 @@ uint64_t fp_pace_clock(void);
 
 void fp_pace_init(struct fp_pace *pace, uint64_t spin_ns);
 
-// Whether to look for more work at `now`, when the last was done at `since`, rather than to sleep.
+// Return whether to look for more work at `now` rather than to sleep; the last work was done at `since`.
 bool fp_pace_look(const struct fp_pace *pace, uint64_t since, uint64_t now);
 
-// A turn handled so many frames; the one before ended at `since`, this one at `now`. Returns until when
-// to let frames gather before the next; `now` for not at all.
+// A turn handled `frames` frames; the one before ended at `since`, this one at `now`. Return the time until which
+// frames should gather before the next turn; `now`: not at all.
 uint64_t fp_pace_gather(struct fp_pace *pace, uint64_t since, uint64_t now, uint32_t frames);
 
 // The worker let others have the core, and had it back at `now`.

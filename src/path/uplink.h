@@ -17,7 +17,7 @@ struct fp_uplink {
     uint32_t used;
 };
 
-// Queue the frame for a remote. What can't be sent is counted, with its reason.
+// Queue the frame for a remote. What cannot be sent is dropped and counted.
 void fp_uplink_send(const struct fp_context *context, struct fp_uplink *uplink,
                     struct fp_frame *frame, struct fp_remote *remote);
 

@@ -15,7 +15,7 @@ static enum fp_pcap_status nothing_known(struct fp_pcap *pcap, const uint8_t *at
         return fp_pcap_damaged(pcap, "it is compressed: unpack it with gunzip first");
     if (size == 0)
         return fp_pcap_damaged(pcap, "it is empty");
-    return fp_pcap_damaged(pcap, "it is no pcap or pcapng file");
+    return fp_pcap_damaged(pcap, "it is not a pcap or pcapng file");
 }
 
 // The header of a pcap file.

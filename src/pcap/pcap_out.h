@@ -2,8 +2,8 @@
 // A sink that writes what leaves the engine into a pcapng file: an interface for each port (frames) and for each
 // remote (packets, with the IP and UDP headers that the kernel would put around them).
 //
-// Only packets are written here, since there are many: the rest of the file is fastpath/pcap/pcapng.py's, which
-// describes the interfaces, through the same file descriptor.
+// Only packets are written here, since there are many. fastpath/pcap/pcapng.py writes the rest, such as the
+// descriptions of interfaces, through the same file descriptor.
 #ifndef FP_PCAP_OUT_H
 #define FP_PCAP_OUT_H
 
@@ -29,7 +29,7 @@ struct fp_pcap_out {
 // The rest of *out is set by the caller.
 void fp_pcap_out_init(struct fp_pcap_out *out);
 
-// Write what waits. 0, or the error so far.
+// Write what waits. Return 0, or the errno of the write that failed.
 int fp_pcap_out_flush(struct fp_pcap_out *out);
 
 #endif

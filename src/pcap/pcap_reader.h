@@ -22,7 +22,7 @@ enum fp_pcap_status {
     FP_PCAP_DESCRIPTION, // an interface was described: the last one in pcap->interface
     FP_PCAP_MORE, // more bytes are needed
     FP_PCAP_END,
-    FP_PCAP_DAMAGED, // pcap->problem says why; there is no way to go on
+    FP_PCAP_DAMAGED, // pcap->problem says why; nothing more can be read
 };
 
 enum fp_pcap_format { FP_PCAP_UNKNOWN = 0, FP_PCAP_CLASSIC, FP_PCAP_NG };
@@ -46,7 +46,7 @@ struct fp_pcap_record {
     uint32_t original; // bytes that the packet had
     uint32_t interface; // index of pcap->interface
     bool outbound; // known to have left by that interface
-    uint64_t time_ns; // since the epoch, as far as the file is to be believed
+    uint64_t time_ns; // since the epoch, as the file says
 };
 
 struct fp_pcap {
@@ -54,7 +54,7 @@ struct fp_pcap {
     uint32_t size; // of it
     uint32_t at, end; // what was not looked at yet
     uint64_t offset; // of memory[at] in the file
-    uint64_t skip; // bytes from there on that nobody wants
+    uint64_t skip; // bytes to skip from there
     enum fp_pcap_format format;
     bool swapped; // the other byte order
     bool ended; // no more bytes come
@@ -68,11 +68,11 @@ struct fp_pcap {
 // Begin with `size` (at least FP_PCAP_MEMORY) bytes of memory.
 void fp_pcap_init(struct fp_pcap *pcap, uint8_t *memory, uint32_t size);
 
-// Where to put more bytes, and how many have room there (never 0 after FP_PCAP_MORE). What was not looked
-// at yet is moved: records taken before are gone.
+// Return where to put more bytes; *size is how many fit (never 0 after FP_PCAP_MORE). The rest of the bytes moves, so
+// records taken before are invalid.
 uint8_t *fp_pcap_room(struct fp_pcap *pcap, uint32_t *size);
 
-// So many bytes were put there; 0: the file has ended.
+// Tell that `size` bytes were put there; 0: the file has ended.
 void fp_pcap_added(struct fp_pcap *pcap, uint32_t size);
 
 // For those that know a format: pcap.c, pcapng.c.
@@ -100,7 +100,7 @@ static inline void fp_pcap_advance(struct fp_pcap *pcap, uint32_t size) {
 
 enum fp_pcap_status fp_pcap_starve(struct fp_pcap *pcap);
 enum fp_pcap_status fp_pcap_damaged(struct fp_pcap *pcap, const char *problem);
-// Leave the frame check sequence out, if the capture has it.
+// Remove the frame check sequence from the record, if the capture has it.
 void fp_pcap_strip(const struct fp_pcap *pcap, struct fp_pcap_record *record);
 
 #endif

@@ -5,8 +5,7 @@
 
 #include "pcap/pcap_reader.h"
 
-// The next block of a pcapng file: as fp_pcap_next, and FP_PCAP_MORE with pcap->skip set for one that
-// nobody wants.
+// Return the next block of a pcapng file, as fp_pcap_next; FP_PCAP_MORE with pcap->skip set for a block to skip.
 enum fp_pcap_status fp_pcapng_next(struct fp_pcap *pcap, struct fp_pcap_record *record);
 
 #endif

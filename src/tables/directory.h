@@ -24,31 +24,31 @@ struct fp_directory_entry {
     uint64_t number;
 };
 
-// A directory for `entries` entries (1 … 2^26), or NULL without memory. It costs memory only where it
-// is used. `seed` should be random.
+// Return a directory for `entries` entries (1 … 2^26), or NULL if there is no memory. Only entries in use cost
+// memory. `seed` should be random.
 struct fp_directory *fp_directory_new(uint32_t entries, uint64_t seed);
 void fp_directory_free(struct fp_directory *directory);
 
-// The number of an address, or 0 if there is none.
+// Return the number of an address, or 0 if it has none.
 uint64_t fp_directory_get(const struct fp_directory *directory, uint32_t segment,
                           const uint8_t *ip);
 
 // Owner only, from here on.
 
-// Add an entry or change its number. False: no room, which may be different after fp_directory_reclaim.
-// *added says whether there was none.
+// Add an entry or change its number; *added says which. Return false if there is no room; fp_directory_reclaim may
+// make some.
 bool fp_directory_set(struct fp_directory *directory, uint32_t segment, const uint8_t *ip,
                       uint64_t number, bool *added);
 
-// False: there was no such entry. Its node comes back with fp_directory_reclaim.
+// Return false if there is no such entry. fp_directory_reclaim makes its node usable again.
 bool fp_directory_delete(struct fp_directory *directory, uint32_t segment, const uint8_t *ip);
 
 // Make the nodes of deleted entries usable again. Call it only after every reader passed a quiescent
 // point since.
 void fp_directory_reclaim(struct fp_directory *directory);
 
-// Walk over the entries: *cursor starts at 0; false at the end. The one that was returned last may be
-// deleted meanwhile.
+// Yield the entries one by one: *cursor starts at 0. Return false at the end. The caller may delete the entry that it
+// got last.
 bool fp_directory_next(const struct fp_directory *directory, uint32_t *cursor,
                        struct fp_directory_entry *entry);
 

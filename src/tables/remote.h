@@ -49,11 +49,11 @@ struct fp_remote {
 struct fp_remotes;
 
 // A table for one address family (AF_INET or AF_INET6), whose remotes so many count (tables.h). `seed` should be random,
-// so that a sender cannot aim for one neighbourhood of the table. NULL: no memory.
+// so that a sender cannot aim for one neighbourhood of the table. Return NULL if there is no memory.
 struct fp_remotes *fp_remotes_new(int family, uint32_t counters, uint64_t seed);
 void fp_remotes_free(struct fp_remotes *remotes);
 
-// The remote's index, or FP_REMOTE_NONE.
+// Return the remote's index, or FP_REMOTE_NONE.
 uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_address *address);
 
 // Find or add, while there are less than `limit` remotes (FP_REMOTES_LEARNED for workers, so that
@@ -62,7 +62,7 @@ uint32_t fp_remotes_find(const struct fp_remotes *remotes, const struct fp_addre
 uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *address,
                         uint32_t limit);
 
-// The remote at an index, or NULL if there is none.
+// Return the remote at an index, or NULL if there is none.
 struct fp_remote *fp_remotes_get(const struct fp_remotes *remotes, uint32_t index);
 
 // Owner only: take a remote out of service, and (later, see above) free its place.

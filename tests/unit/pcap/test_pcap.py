@@ -169,8 +169,8 @@ IDB = captures.section() + captures.interface()
     ("content", "why"),
     [
         (b"", "it is empty"),
-        (b"\n", "it is no pcap or pcapng file"),
-        (b"GIF89a" + bytes(100), "it is no pcap or pcapng file"),
+        (b"\n", "it is not a pcap or pcapng file"),
+        (b"GIF89a" + bytes(100), "it is not a pcap or pcapng file"),
         (gzip.compress(captures.pcap(PACKETS)), "it is compressed: unpack it with gunzip first"),
         (captures.pcap([])[:20], "it is cut off within its header"),
         (captures.pcap([]).replace(b"\x02\0\x04", b"\x03\0\x04"), "it is a pcap file of an unknown version"),
