@@ -42,7 +42,8 @@ struct fp_remote {
     struct fp_address address;
     struct sockaddr_storage to; // what sendmsg wants, in the engine's address family
     uint32_t to_size;
-    _Atomic uint32_t no_trains_until; // on the engine's clock: the kernel refused one on the way there (udp.c)
+    // On the engine's clock: the kernel refused a train on the way there (udp.c).
+    _Atomic uint32_t no_trains_until;
     struct fp_traffic *traffic; // one for each that counts
 };
 

@@ -7,7 +7,6 @@
 #include "bed.h"
 #include "pcap/pcap.h"
 
-
 // <sanitizer/asan_interface.h>, which not every runtime's package brings.
 void __asan_poison_memory_region(const volatile void *at, size_t size);
 void __asan_unpoison_memory_region(const volatile void *at, size_t size);
