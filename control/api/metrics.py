@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.host.reconciler import Reconciles
+from fastpath.control.host.worker_watch import WorkerState
 from fastpath.control.model.requests import GuardInfo, NetworkInfo, PeerInfo, Status
 from fastpath.engine.stats import EngineStats, Traffic
 
@@ -41,6 +42,7 @@ class Snapshot:
     limited: dict[str, int]
     """Questions to the resolvers over a limit, by network."""
     guard: GuardInfo
+    workers: Sequence[WorkerState]
 
 
 class Metrics:
@@ -86,6 +88,7 @@ class _Collector(Collector):
             dict(limited),
         )
         yield from _engine(now.stats)
+        yield from _workers(now.workers)
         yield from _networks(now, omitted)
         yield from _ports(now, omitted)
         yield from _remotes(now.stats, omitted)
@@ -175,6 +178,18 @@ def _engine(stats: EngineStats) -> Iterator[Metric]:
     yield _labelled(CounterMetricFamily("fastpath_events", "other events", labels=["event"]), events)
     yield GaugeMetricFamily("fastpath_fdb_entries", "addresses in the FDB", value=stats.fdb_entries)
     yield GaugeMetricFamily("fastpath_fdb_limit", "the most addresses that the FDB can hold", value=stats.fdb_limit)
+
+
+def _workers(states: Sequence[WorkerState]) -> Iterator[Metric]:
+    turns = CounterMetricFamily("fastpath_worker_turns", "turns of a worker", labels=["worker"])
+    well = GaugeMetricFamily(
+        "fastpath_worker_well", "1: the worker runs, and does not hang within a turn", labels=["worker"]
+    )
+    for index, state in enumerate(states):
+        turns.add_metric([str(index)], state.turns // 2)
+        well.add_metric([str(index)], float(state.well))
+    yield turns
+    yield well
 
 
 def _networks(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from fastpath.control.api.queries import Queries
 from fastpath.control.api.routes import Routes
 from fastpath.control.dns.counts import Counts
 from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.host.worker_watch import WorkerWatch
 from fastpath.control.model.requests import GuardInfo
 from fastpath.control.runtime.http_server import Address, serving
 
@@ -26,6 +27,7 @@ async def serving_api(
     operations: Operations,
     queries: Queries,
     questions: Counts,
+    watch: WorkerWatch,
     metrics: Address | None,
 ) -> AsyncIterator[None]:
     """Answer on `sock`, and on `metrics`."""
@@ -46,6 +48,7 @@ async def serving_api(
             questions.as_dict(),
             questions.limited,
             guard,
+            watch.workers,
         )
 
     routes = Routes(operations, queries, lambda: engine.stats().as_dict(), capture=queries.open_capture)

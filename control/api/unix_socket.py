@@ -30,11 +30,12 @@ def listening_socket(path: Path, option: str = "--socket") -> Iterator[socket.so
 def listen(path: Path) -> socket.socket:
     """Return a new listening socket; it replaces an old one. Raise RefusedError if `path` is something else."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    before = os.umask(0o177)
     try:
         if path.is_symlink() or (path.exists() and not path.is_socket()):
             raise RefusedError(f"{path} exists and is not a socket: move it away, or give another path")
         path.unlink(missing_ok=True)
+        # Before it has a name, which gets this mode: a umask would be that of all threads (net/unix/af_unix.c).
+        os.fchmod(sock.fileno(), 0o600)
         sock.bind(str(path))
         sock.listen()
     except OSError as error:
@@ -43,8 +44,6 @@ def listen(path: Path) -> socket.socket:
     except RefusedError:
         sock.close()
         raise
-    finally:
-        os.umask(before)
     return sock
 
 

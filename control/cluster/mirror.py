@@ -20,6 +20,7 @@ from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.stored import parse, why
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.runtime.failures import Failures
 from fastpath.control.store.interface import (
     CompactedError,
     Delete,
@@ -62,6 +63,7 @@ class Mirror:
         self.revision = 0
         self.lost_all: str | None = None  # what is wrong with a store that is empty: nothing may be created in it
         self._problem: Problem | None = None
+        self._failures = Failures(log, "store")
         self.synced = asyncio.Event()  # the store was listed since we started
         self._store: Store | None = None
         self._cache = cache
@@ -188,8 +190,10 @@ class Mirror:
     async def _keep(self, write: Callable[..., None], *what: Listing | int | tuple[Event, ...]) -> None:
         try:
             await asyncio.to_thread(write, *what)
+            self._failures.over("copy")
         except sqlite3.Error as error:
-            log.warning("the state directory's copy of the store cannot be written: %s", error)
+            why = f"the state directory's copy of the store cannot be written: {error}"
+            self._failures.failed("copy", error, why)
 
     async def _moved_to(self, revision: int, changes: Changes) -> None:
         async with self._moved:

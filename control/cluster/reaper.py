@@ -8,6 +8,7 @@ import time
 
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.registry import Registry
+from fastpath.control.runtime.failures import Failures
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class Reaper:
         self._mirror = mirror
         self._registry = registry
         self._grace = grace
+        self._failures = Failures(log, "reaper")
 
     def forgotten_in(self, host: str) -> float | None:
         """Return the seconds until the host's endpoints are removed; None if it is not missed."""
@@ -36,8 +38,9 @@ class Reaper:
         while True:
             try:
                 await self.look()
+                self._failures.over("")
             except FastpathError as error:
-                log.warning("endpoints of dead hosts are removed later: %s", error)
+                self._failures.failed("", error, f"endpoints of dead hosts are removed later: {error}")
             await asyncio.sleep(min(INTERVAL_S, max(0.1, self._grace / 4)))
 
     async def look(self) -> None:

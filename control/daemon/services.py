@@ -21,6 +21,7 @@ from fastpath.control.host.guard import follow_store
 from fastpath.control.host.registration import Registration
 from fastpath.control.host.underlay_follower import UnderlayFollower
 from fastpath.control.host.underlay_watch import routed_subnets
+from fastpath.control.host.worker_watch import WorkerWatch
 from fastpath.control.model.store_url import parse_store_url
 from fastpath.control.runtime.background import background
 from fastpath.control.runtime.config import DaemonConfig
@@ -67,26 +68,26 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             prober=plane.prober,
             reaper=reaper,
             guard=plane.guard,
-            more=lambda: [
-                *plane.peering.problems,
-                *follower.problems,
-                *membership.problems,
-            ],
+            more=lambda: [p for each in (plane.peering, follower, membership, tasks, watch) for p in each.problems],
         )
 
-        start = await stack.enter_async_context(background())
-        start("mirror", mirror.run(store))
-        start("reconciler", reconciler.run(config.reconcile_interval))
-        start("prober", plane.prober.run(config.probe_interval))
-        start("reaper", reaper.run())
-        start("underlay", follower.run())
+        tasks = await stack.enter_async_context(background())
+        watch = stack.enter_context(WorkerWatch(plane.engine.worker_states, notifier.fail))
+        # A daemon without these does not do what the store says: it ends, and its successor begins with a clean state.
+        tasks.essential("mirror", mirror.run(store))
+        tasks.essential("reconciler", reconciler.run(config.reconcile_interval))
+        # Frames flow, and the host follows the store, without these.
+        tasks.restarted("prober", lambda: plane.prober.run(config.probe_interval))
+        tasks.restarted("reaper", reaper.run)
+        tasks.restarted("underlay", follower.run)
         if plane.guard is not None:
-            start("guard", follow_store(plane.guard, parse_store_url(config.store_url).members))
-        start("watchdog", notifier.beat())
+            guard, members = plane.guard, parse_store_url(config.store_url).members
+            tasks.restarted("guard", lambda: follow_store(guard, members))
+        tasks.restarted("watchdog", lambda: notifier.beat(watch.well))
         if plane.resolver_sockets is not None:
             from fastpath.control.dns.resolvers import resolvers  # noqa: PLC0415  # dnspython: 75 ms, for those who use it
 
-            start("resolvers", resolvers(config, plane.resolver_sockets, mirror, questions).run())
+            tasks.restarted("resolvers", resolvers(config, plane.resolver_sockets, mirror, questions).run)
 
         api = serving_api(
             sock,
@@ -95,11 +96,13 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             operations=operations,
             queries=queries,
             questions=questions,
+            watch=watch,
             metrics=config.metrics,
         )
         await stack.enter_async_context(api)
         docker = serving_docker(
             config,
+            tasks=tasks,
             underlay=underlay,
             store=own_writes,
             mirror=mirror,
@@ -110,7 +113,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         await stack.enter_async_context(docker)
 
         await registration.register(stop)
-        start("membership", membership.run())
+        tasks.essential("membership", membership.run())
         notifier.ready(f"{host} at {underlay.vtep}, {len(mirror.networks)} networks")
         log.info("ready: host %s, VTEP %s, store %s", host, underlay.vtep, config.store_url)
         await stop.wait()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build the plugins and serve them. Docker calls a driver by the name of its socket."""
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Sequence
@@ -26,6 +25,7 @@ from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import routed_subnets
 from fastpath.control.model.objects import IPNetwork
+from fastpath.control.runtime.background import Background
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.http_server import serving
 from fastpath.control.store.interface import Store
@@ -38,6 +38,7 @@ MACVLAN: Final = "fastpath-macvlan"
 async def serving_docker(
     config: DaemonConfig,
     *,
+    tasks: Background,
     underlay: HostUnderlay,
     store: Store,
     mirror: Mirror,
@@ -79,16 +80,10 @@ async def serving_docker(
     async with contextlib.AsyncExitStack() as stack:
         for name, plugin in plugins.items():
             await stack.enter_async_context(_serving_plugin(config.docker_plugin_dir / f"{name}.sock", plugin))
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
         # One of each serves both drivers.
-        names = ContainerNames(config.docker_socket, config.host, mirror, registry)
-        running = [
-            tasks.create_task(Upkeep(config.host, overlay, state, mirror).run(), name="docker"),
-            tasks.create_task(names.run(), name="container names"),
-        ]
+        tasks.restarted("docker", Upkeep(config.host, overlay, state, mirror).run)
+        tasks.restarted("container names", ContainerNames(config.docker_socket, config.host, mirror, registry).run)
         yield
-        for task in running:
-            task.cancel()
 
 
 @contextlib.asynccontextmanager

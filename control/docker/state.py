@@ -4,13 +4,13 @@ of a network once, not again after a restart: they are kept in a file, which is 
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.model.objects import IPNetwork, Model, Name
+from fastpath.control.runtime import durable
 from fastpath.errors import RefusedError
 
 log = logging.getLogger(__name__)
@@ -93,13 +93,8 @@ class DockerState:
             return StateFile()
 
     def _write(self, content: StateFile) -> None:
-        fresh = self._file.with_suffix(".new")
         try:
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(content.model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._file)
+            durable.write(self._file, content.model_dump_json().encode())
         except OSError as error:
             raise RefusedError(f"cannot write {self._file}: {error.strerror}") from error
         self._content = content

@@ -33,7 +33,7 @@ class Upkeep:
         while True:
             try:
                 await self.look()
-            except FastpathError as error:
+            except (FastpathError, OSError) as error:
                 log.debug("later: %s", error)
             await asyncio.sleep(INTERVAL_S)
 

@@ -15,6 +15,7 @@ from fastpath import Engine, Port, Remote, Segment
 from fastpath.addresses import IPAddress
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.runtime.failures import Failures
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -220,7 +221,7 @@ def usable_peers(
     return found, problems
 
 
-def admit(engine: Engine, peers: Iterable[Peer]) -> None:
+def admit(engine: Engine, peers: Iterable[Peer], failures: Failures) -> None:
     """Admit packets from the peers only, unless the engine accepts packets from every sender."""
     if not engine.known_only:
         return
@@ -231,5 +232,7 @@ def admit(engine: Engine, peers: Iterable[Peer]) -> None:
     for address in wanted - admitted:
         try:
             engine.admit(address)
+            failures.over(str(address))
         except FastpathError as error:
-            log.error("cannot admit packets from %s: %s", address, error)
+            failures.failed(str(address), error, f"cannot admit packets from {address}: {error}")
+    failures.only({str(address) for address in wanted})

@@ -2,6 +2,8 @@
 """The hosts that this one exchanges packets with: the guard and the engine admit them, the prober probes them, and the
 smallest of their MTUs limits the containers' MTU."""
 
+import logging
+
 from fastpath import Engine
 from fastpath.control.cluster.mirror import Changes, Mirror
 from fastpath.control.host.guard import Guard
@@ -10,21 +12,30 @@ from fastpath.control.host.probe import Prober
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.model.objects import Peer
 from fastpath.control.model.problem import Problem
+from fastpath.control.runtime.failures import Failures
+
+log = logging.getLogger(__name__)
 
 
 class Peering:
-    """`peers` are the usable peers by host; `problems` says why the others are not usable."""
+    """`peers` are the usable peers by host."""
 
     def __init__(
         self, underlay: HostUnderlay, mirror: Mirror, engine: Engine, prober: Prober, guard: Guard | None = None
     ) -> None:
         self.peers: dict[str, Peer] = {}
-        self.problems: list[Problem] = []
+        self._unusable: list[Problem] = []
+        self._failures = Failures(log, "peer")
         self._underlay = underlay
         self._mirror = mirror
         self._engine = engine
         self._prober = prober
         self._guard = guard
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return why other peers are not usable, or not admitted."""
+        return [*self._unusable, *self._failures.problems]
 
     def changed(self, changes: Changes) -> None:
         """Update after a change of the mirror."""
@@ -33,11 +44,11 @@ class Peering:
 
     def update(self) -> None:
         """Use the peers that the mirror has now."""
-        self.peers, self.problems = usable_peers(
+        self.peers, self._unusable = usable_peers(
             self._mirror.peers.values(), self._underlay.host, self._underlay.vtep, self._engine.udp_port
         )
         if self._guard is not None:
             self._guard.set_peers(peer.vtep for peer in self.peers.values())
-        admit(self._engine, self.peers.values())
+        admit(self._engine, self.peers.values(), self._failures)
         self._prober.set_peers({host: peer.vtep for host, peer in self.peers.items()})
         self._underlay.measured(self._underlay.mtu, self.peers.values())

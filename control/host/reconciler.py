@@ -21,6 +21,7 @@ from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.runtime.failures import Failures
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import FastpathError
 
@@ -73,6 +74,7 @@ class Reconciler:
     ) -> None:
         # Failures of the last pass, by (network, endpoint's id or ""); the next pass that succeeds clears them.
         self.problems: dict[tuple[str, str], Problem] = {}
+        self._failures = Failures(log, "sandboxes")
         self.intentions = Intentions(mirror)
         self._registry: Registry | None = None  # None until the store is open
         # Whether the endpoints under this host's name are ours, not those of another host of the same name.
@@ -212,8 +214,9 @@ class Reconciler:
         try:
             dead = await self._kernel.run(self._state.dead_endpoints)
         except FastpathError as error:
-            log.warning("cannot tell which sandboxes still exist: %s", error)
+            self._failures.failed("", error, f"cannot tell which sandboxes still exist: {error}")
             return False
+        self._failures.over("")
         self._dirty.networks |= {endpoint.network for endpoint in dead}
         return bool(dead)
 

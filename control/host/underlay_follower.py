@@ -13,6 +13,7 @@ from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import QUIET_S, UnderlayWatch, resolve_vtep, underlay_mtu
 from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.runtime.failures import Failures
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class UnderlayFollower:
         """Check the underlay at every change, until cancelled."""
         if self._remotes():
             self._due.set()
-        watch = UnderlayWatch(self._due.set)
+        watch, failures = UnderlayWatch(self._due.set), Failures(log, "underlay")
         watch.start()
         try:
             while True:
@@ -58,8 +59,9 @@ class UnderlayFollower:
                 self._due.clear()
                 try:
                     await self._look()
+                    failures.over("")
                 except (FastpathError, OSError) as error:
-                    log.warning("cannot look at the underlay: %s", error)
+                    failures.failed("", error, f"cannot look at the underlay: {error}")
                 await asyncio.sleep(QUIET_S)  # many hosts may come at once
         finally:
             watch.close()

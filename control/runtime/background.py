@@ -3,17 +3,84 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
-Start = Callable[[str, Coroutine[None, None, None]], None]
+from fastpath.control.model.problem import Problem, problem_of
+
+log = logging.getLogger(__name__)
+
+FIRST_S, LONGEST_S = 1.0, 60.0  # pauses between two starts
+WELL_S = 60.0  # after which a task that was started again counts as well
+
+
+class Background:
+    """Starts tasks. `problems` are those of tasks that were started again."""
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._group = group
+        self._sleep = sleep
+        self._clock = clock
+        self._running: list[asyncio.Task[None]] = []
+        self._problems: dict[str, tuple[Problem, float]] = {}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return what ended tasks lately."""
+        now = self._clock()
+        return [problem for problem, well_at in self._problems.values() if now < well_at]
+
+    def essential(self, name: str, job: Coroutine[None, None, None]) -> None:
+        """Start a task. If it fails, the block is cancelled, and the failure raised."""
+        self._running.append(self._group.create_task(job, name=name))
+
+    def restarted(self, name: str, job: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Start a task that is started again, later and later, when it fails: nothing else needs it."""
+        self.essential(name, self._keep(name, job))
+
+    def cancel(self) -> None:
+        """Cancel all tasks."""
+        for task in self._running:
+            task.cancel()
+
+    async def _keep(self, name: str, job: Callable[[], Coroutine[None, None, None]]) -> None:
+        pause = FIRST_S
+        while True:
+            begin = self._clock()
+            try:
+                await job()
+            except Exception as error:
+                if self._clock() - begin >= WELL_S:
+                    pause = FIRST_S
+                self._note(name, error, pause)
+            else:
+                return
+            await self._sleep(pause)
+            pause = min(2 * pause, LONGEST_S)
+
+    def _note(self, name: str, error: Exception, pause: float) -> None:
+        text = f"the daemon's task {name} failed and is started again: {error or type(error).__name__}"
+        problem = problem_of("daemon", name, error, text)
+        before, _ = self._problems.get(name, (None, 0.0))
+        if problem.is_same(before):
+            log.debug("%s", text, exc_info=error)
+        else:
+            log.error("%s", text, exc_info=error)
+        self._problems[name] = problem, self._clock() + pause + WELL_S
 
 
 @contextlib.asynccontextmanager
-async def background() -> AsyncIterator[Start]:
-    """Yield a function that starts a task by name. Cancel all tasks when the block ends; when one of them fails,
-    cancel the block and raise an ExceptionGroup."""
+async def background() -> AsyncIterator[Background]:
+    """Yield what starts tasks. Cancel all tasks when the block ends; when an essential one fails, cancel the block and
+    raise an ExceptionGroup."""
     async with asyncio.TaskGroup() as group:
-        running: list[asyncio.Task[None]] = []
-        yield lambda name, job: running.append(group.create_task(job, name=name))
-        for task in running:
-            task.cancel()
+        tasks = Background(group)
+        yield tasks
+        tasks.cancel()

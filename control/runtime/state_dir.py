@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fastpath.control.runtime import durable
 from fastpath.errors import ConflictError, RefusedError
 
 
@@ -54,7 +55,5 @@ class StateDir:
             if text := file.read_text(encoding="ascii").strip():
                 return text
         text = uuid.uuid4().hex
-        fresh = file.with_suffix(".new")
-        fresh.write_text(text + "\n", encoding="ascii")
-        fresh.replace(file)
+        durable.write(file, f"{text}\n".encode())
         return text

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastpath.text import printable
 
@@ -37,12 +37,19 @@ class Notifier:
         """Notify that the daemon is ending."""
         self._send("STOPPING=1", _status(status))
 
-    async def beat(self) -> None:
-        """Notify the watchdog twice in its interval, until cancelled; an event loop that hangs does not."""
+    def fail(self) -> None:
+        """Let systemd restart the daemon now, if it watches it. Callable from any thread."""
+        if self.watchdog is not None:
+            self._send("WATCHDOG=trigger", _status("a worker hangs or has ended"))
+
+    async def beat(self, well: Callable[[], bool]) -> None:
+        """Notify the watchdog twice in its interval while all is `well`, until cancelled; an event loop that hangs does
+        not."""
         if self.address is None or self.watchdog is None:
             return
         while True:
-            self._send("WATCHDOG=1")
+            if well():
+                self._send("WATCHDOG=1")
             await asyncio.sleep(self.watchdog / 2)
 
     def _send(self, *lines: str) -> None:

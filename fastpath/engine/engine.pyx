@@ -16,7 +16,7 @@ from fastpath.engine import remote as remote_module
 from fastpath.engine.captures.capture cimport Capture
 from fastpath.kernels.tables.directory cimport fp_directory_delete
 from fastpath.kernels.tables.fdb cimport fp_fdb_entries, fp_fdb_used
-from fastpath.kernels.tables.tables cimport fp_clock_advance
+from fastpath.kernels.tables.tables cimport fp_clock_advance, fp_turn_count
 from fastpath.engine.ports.port cimport Port
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.segment cimport Segment
@@ -386,6 +386,17 @@ cdef class Engine:
                 fdb_limit=fp_fdb_entries(self.tables.c.fdb),
                 socket_overflows=self.sockets.overflows(),
             )
+
+    def worker_states(self):
+        """Return for each worker how many turns it began and ended, and whether its thread runs.
+
+        The number is odd within a turn. No lock is taken, so that this answers while a worker hangs.
+        """
+        threads = list(self.threads)
+        return [
+            (fp_turn_count(self.tables.c, i), i < len(threads) and threads[i].is_alive())
+            for i in range(self.tables.workers)
+        ]
 
     def _port_with(self, serial):
         """Return the port with this serial, or None."""

@@ -169,6 +169,10 @@ void fp_turn_end(struct fp_tables *tables, uint32_t worker) {
     atomic_fetch_add_explicit(&tables->turn[worker].count, 1, memory_order_release);
 }
 
+uint64_t fp_turn_count(const struct fp_tables *tables, uint32_t worker) {
+    return atomic_load_explicit(&tables->turn[worker].count, memory_order_relaxed);
+}
+
 void fp_synchronize(struct fp_tables *tables) {
     atomic_thread_fence(memory_order_seq_cst);
     for (uint32_t i = 0; i < tables->counters; i++) {

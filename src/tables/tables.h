@@ -162,6 +162,8 @@ void fp_clock_set(struct fp_tables *tables, uint32_t seconds);
 // holds `threads_lock` as well.
 void fp_turn_begin(struct fp_tables *tables, uint32_t worker);
 void fp_turn_end(struct fp_tables *tables, uint32_t worker);
+// How many turns began and ended: odd within a turn. Called by control.
+uint64_t fp_turn_count(const struct fp_tables *tables, uint32_t worker);
 
 // Wait until every worker that is within a turn now has ended it. Never called by a worker.
 void fp_synchronize(struct fp_tables *tables);

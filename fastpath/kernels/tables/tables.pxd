@@ -115,6 +115,7 @@ cdef extern from "tables/tables.h" nogil:
     void fp_clock_set(fp_tables *tables, uint32_t seconds)
     void fp_turn_begin(fp_tables *tables, uint32_t worker)
     void fp_turn_end(fp_tables *tables, uint32_t worker)
+    uint64_t fp_turn_count(const fp_tables *tables, uint32_t worker)
     void fp_synchronize(fp_tables *tables)
 
 

@@ -18,6 +18,7 @@ from fastpath.control.api import metrics as module
 from fastpath.control.api.metrics import Metrics, Snapshot
 from fastpath.control.api.metrics_http import application, serving_metrics
 from fastpath.control.host.reconciler import Reconciles
+from fastpath.control.host.worker_watch import WorkerState
 from fastpath.control.model.requests import NetworkInfo, PeerInfo
 from fastpath.engine.stats import PortStats, RemoteStats
 from fastpath.errors import RefusedError
@@ -36,6 +37,7 @@ SNAPSHOT = Snapshot(
     questions={"answered": 12, "busy": 0},
     limited={"blue": 7},
     guard=fake.GUARD,
+    workers=(WorkerState(10, True), WorkerState(7, True, 5)),
 )
 
 
@@ -74,6 +76,9 @@ def value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
         ("dns_queries_total", {"result": "answered"}, 12),
         ("dns_queries_total", {"result": "busy"}, 0),
         ("dns_limited_total", {"network": "blue"}, 7),
+        ("worker_turns_total", {"worker": "0"}, 5),
+        ("worker_well", {"worker": "0"}, 1),
+        ("worker_well", {"worker": "1"}, 0),
         ("frames_total", {"direction": "rx"}, 10),
         ("bytes_total", {"direction": "tx"}, 2000),
         ("worker_frames_total", {"worker": "0", "direction": "tx"}, 20),

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """From endpoints and peers to flood list, FDB and neighbours, in a real engine."""
 
+import logging
 import random
 from collections.abc import Iterator
 from ipaddress import ip_address
+from unittest import mock
 
 import pytest
 
 from fastpath import Engine, Port, Segment
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync, admit, entry_for, usable_peers
 from fastpath.control.model.objects import Endpoint, Peer
+from fastpath.control.runtime.failures import Failures
 from fastpath.errors import ConflictError
 from tests.support.ports import free_port
 
@@ -194,14 +197,28 @@ def test_peers_that_cannot_be_talked_to_are_told() -> None:
 
 
 def test_peers_and_nobody_else_are_let_in(engine: Engine) -> None:
-    admit(engine, [peer("h2", "127.0.0.2"), peer("h3", "127.0.0.3")])
+    failures = Failures(logging.getLogger(), "peer")
+    admit(engine, [peer("h2", "127.0.0.2"), peer("h3", "127.0.0.3")], failures)
     assert {str(remote.address) for remote in engine.admitted} == {"127.0.0.2", "127.0.0.3"}
-    admit(engine, [peer("h3", "127.0.0.3"), peer("h4", "127.0.0.4")])
+    admit(engine, [peer("h3", "127.0.0.3"), peer("h4", "127.0.0.4")], failures)
     assert {str(remote.address) for remote in engine.admitted} == {"127.0.0.3", "127.0.0.4"}
 
 
 def test_an_engine_that_takes_packets_from_everybody_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2", "mtu": 1500, "version": "0"})
     with Engine("127.0.0.1", udp_port=free_port()) as engine:
-        admit(engine, [peer])
+        admit(engine, [peer], Failures(logging.getLogger(), "peer"))
     assert not caplog.records
+
+
+def test_who_cannot_be_let_in_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    failures = Failures(logging.getLogger("fastpath"), "peer")
+    engine = mock.Mock(known_only=True, admitted=(), admit=mock.Mock(side_effect=ConflictError("it is full")))
+    for _ in range(3):
+        admit(engine, [peer("h2", "127.0.0.2")], failures)
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "cannot admit packets from 127.0.0.2: it is full"
+    ]
+    assert [problem.subject for problem in failures.problems] == ["127.0.0.2"]
+    admit(engine, [], failures)
+    assert failures.problems == []
