@@ -85,6 +85,8 @@ class Program:
             from numba import types  # noqa: PLC0415
         except ImportError as error:
             raise self.error(f"it is compiled by numba, which is not installed ({error}): pip install numba") from error
+        except Exception as error:
+            raise self.error(f"numba cannot start: {reason(error, self.function)}") from error
         names: dict[str, Any] = {"carray": numba.carray}
         for name, array in self.arrays.items():
             names[f"{name}_shape"], names[f"{name}_type"] = array.shape, array.dtype
@@ -104,6 +106,11 @@ class Program:
 def reason(error: Exception, function: Function) -> str:
     """Return the essence of numba's many lines: what is wrong, and in which line of the function's file."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    if "executable memory" in text:
+        return (
+            "this process may not make memory executable, as fastpath's systemd unit forbids: see "
+            "docs/forwarders-numba.md, Under systemd"
+        )
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if line and not line.startswith(("Failed in", "- ", "During", "Traceback"))]
     at = re.findall(rf'{re.escape(function.__code__.co_filename.rsplit("/", 1)[-1])}", line (\d+)', text)

@@ -225,6 +225,30 @@ def test_without_numba_it_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -
     one_line(error, "pip install numba")
 
 
+def test_where_memory_may_not_become_executable_it_says_what_to_do() -> None:
+    """As with MemoryDenyWriteExecute of systemd."""
+    code = """if True:
+        import ctypes, sys
+        from fastpath import UsageError
+        from fastpath.forwarder.compiled import compiled
+        from tests.unit.forwarders.test_compiled import unknown_column
+        PR_SET_MDWE, REFUSE_EXEC_GAIN = 65, 1
+        if ctypes.CDLL(None).prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0) != 0:
+            sys.exit("Linux 6.3 can forbid it")
+        try:
+            compiled(unknown_column)()
+        except UsageError as error:
+            print(error)
+    """
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=root)
+    if "Linux 6.3" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert "numba cannot start: this process may not make memory executable" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert "## Under systemd" in (root / "docs" / "forwarders-numba.md").read_text()
+
+
 def test_numba_is_imported_only_by_whoever_compiles() -> None:
     code = "import fastpath.forwarder.compiled, fastpath.control.cli.__main__, sys; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

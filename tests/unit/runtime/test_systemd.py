@@ -43,7 +43,7 @@ def test_the_watchdog_is_fed_at_twice_its_pace(manager: socket.socket) -> None:
     assert notifier.watchdog == 0.04
 
     async def beat() -> None:
-        task = asyncio.create_task(notifier.beat())
+        task = asyncio.create_task(notifier.beat(lambda: True))
         for _ in range(3):
             assert await asyncio.to_thread(manager.recv, 4096) == b"WATCHDOG=1"
         task.cancel()
@@ -57,7 +57,7 @@ def test_the_watchdog_is_fed_at_twice_its_pace(manager: socket.socket) -> None:
 def test_without_a_watchdog_nothing_is_sent(manager: socket.socket, more: dict[str, str]) -> None:
     notifier = Notifier(environment(manager, **more))
     assert notifier.watchdog is None
-    asyncio.run(notifier.beat())
+    asyncio.run(notifier.beat(lambda: True))
     manager.setblocking(False)
     with pytest.raises(BlockingIOError):
         manager.recv(4096)
@@ -68,7 +68,7 @@ def test_without_a_socket_nothing_happens(path: str) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1"})
     assert notifier.address is None
     notifier.ready("")
-    asyncio.run(notifier.beat())
+    asyncio.run(notifier.beat(lambda: True))
 
 
 def test_a_manager_that_is_gone_or_busy_stops_nobody(tmp_path: Path) -> None:
@@ -78,3 +78,21 @@ def test_a_manager_that_is_gone_or_busy_stops_nobody(tmp_path: Path) -> None:
         notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "n")})
         for _ in range(2000):  # more than the socket holds
             notifier.status("x")
+
+
+def test_the_watchdog_of_an_ill_daemon_starves(manager: socket.socket) -> None:
+    notifier = Notifier(environment(manager, WATCHDOG_USEC="2000", WATCHDOG_PID=str(os.getpid())))
+    looked = asyncio.Event()
+
+    async def beat() -> None:
+        def ill() -> bool:
+            looked.set()
+            return False
+
+        task = asyncio.create_task(notifier.beat(ill))
+        await looked.wait()
+        task.cancel()
+
+    asyncio.run(beat())
+    notifier.fail()
+    assert manager.recv(4096).splitlines()[0] == b"WATCHDOG=trigger"

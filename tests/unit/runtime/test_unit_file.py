@@ -50,3 +50,9 @@ def test_its_command_and_directories_are_ours() -> None:
     assert CliRunner().invoke(main, [*words[1].split(), "--help"]).exit_code == 0
     assert f"/run/{re.findall(r'(?m)^RuntimeDirectory=(.*)$', text)[0]}" == str(SOCKET.parent)
     assert f"/var/lib/{re.findall(r'(?m)^StateDirectory=(.*)$', text)[0]}" == str(STATE_DIR)
+
+
+def test_iptables_of_the_legacy_kind_may_open_its_raw_socket() -> None:
+    capabilities = re.search(r"(?m)^CapabilityBoundingSet=(.*)$", UNIT.read_text())
+    assert capabilities is not None
+    assert {"CAP_NET_ADMIN", "CAP_NET_RAW"} <= set(capabilities[1].split())
