@@ -12,7 +12,18 @@
 
 _Static_assert(sizeof(struct virtio_net_hdr_mrg_rxbuf) == FP_VNET_SIZE, "vnet header size");
 
-void fp_vnet_read(const uint8_t *header, struct fp_frame *frame) {
+// For functions whose local struct is copied as a whole, and is never indexed: a stack protector would cost as
+// much as all else that they do.
+#ifdef __has_attribute
+#if __has_attribute(no_stack_protector)
+#define FP_FIXED_FRAME __attribute__((no_stack_protector))
+#endif
+#endif
+#ifndef FP_FIXED_FRAME
+#define FP_FIXED_FRAME
+#endif
+
+FP_FIXED_FRAME void fp_vnet_read(const uint8_t *header, struct fp_frame *frame) {
     struct virtio_net_hdr_mrg_rxbuf vnet;
     memcpy(&vnet, header, sizeof vnet);
     frame->needs_checksum = vnet.hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -81,7 +92,7 @@ static uint16_t segment_size(const struct fp_frame *frame, uint32_t mtu) {
                : 0;
 }
 
-bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu) {
+FP_FIXED_FRAME bool fp_vnet_write(uint8_t *header, const struct fp_frame *frame, uint32_t mtu) {
     struct virtio_net_hdr_mrg_rxbuf vnet = {0};
     if (frame->needs_checksum) {
         vnet.hdr.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
