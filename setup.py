@@ -46,7 +46,7 @@ def wanted(name: str) -> bool:
 
 
 # Packets of strangers are parsed here: an error is to end the process, not to be used. Of control-flow protection only
-# the shadow stack: Linux has no indirect branch tracking for programs, and it would cost an instruction in each function.
+# the shadow stack: Linux has no indirect branch tracking for programs, and it would cost each function an instruction.
 HARDENED = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 HARDENED += {"x86_64": ["-fcf-protection=return"], "aarch64": ["-mbranch-protection=standard"]}.get(
     platform.machine(), []
