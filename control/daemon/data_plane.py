@@ -10,8 +10,9 @@ from fastpath.addresses import IPAddress, family_of
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.sockets import Sockets
+from fastpath.control.drivers import naming
 from fastpath.control.drivers.base import HostDriver
-from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
+from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.guard import Guard, fixed_endpoints
@@ -53,8 +54,8 @@ class DataPlane:
         visits = Visits()
         gateway = None
         if config.gateway_bridge:
-            family = family_of(vtep)
-            gateway = GatewayBridge(config.host, str(config.gateway_address), visits, underlay, family)
+            given = _gateway_settings(config, state.host_id, vtep, underlay)
+            gateway = GatewayBridge(config.host, given, visits, self.keeper)
         overlay = Overlay(self.engine, config.host, gateway, self.resolver_sockets, visits)
         drivers: dict[str, HostDriver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
         state_of_host = HostState(config.host, drivers, visits)
@@ -120,6 +121,19 @@ def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | Non
         strict=config.guard != "loose",
     )
     return Guard(keeper, table, plan, None if may_mark() else "no permission to mark packets (CAP_NET_ADMIN)")
+
+
+def _gateway_settings(config: DaemonConfig, host_id: str, vtep: IPAddress, underlay: str) -> GatewaySettings:
+    given = config.gateway_address6
+    own = (naming.unique_local(host_id) if given == "auto" else None) if isinstance(given, str) else given
+    return GatewaySettings(
+        config.gateway_address,
+        own,
+        config.gateway_masquerade6,
+        config.gateway_connections,
+        underlay,
+        family_of(vtep),
+    )
 
 
 def _engine(config: DaemonConfig, vtep: str) -> Engine:

@@ -65,6 +65,10 @@ class HostDriver(ABC):
         too."""
         return False
 
+    def gateway_problems(self) -> list[Problem]:
+        """Return what is wrong with what `ensure_gateway` repairs, as it was then."""
+        return []
+
     def ensure_resolver(self, network: Network, mtu: int) -> None:  # noqa: B027  # there may be none
         """Create the network's resolver. The network has to be ensured before."""
 

@@ -68,6 +68,18 @@ def mac_of(address: ipaddress.IPv4Address) -> str:
     return (b"\x02\x42" + address.packed).hex(":")
 
 
+def gateway_address6(network: ipaddress.IPv6Network, address: ipaddress.IPv4Address) -> ipaddress.IPv6Address:
+    """Return the IPv6 address at the gateway bridge of the container with this IPv4 address there, which is its end."""
+    return network[int(address)]
+
+
+def unique_local(identity: str) -> ipaddress.IPv6Interface:
+    """Return the gateway bridge's own IPv6 address by default, in a /64 that no other host is likely to have (RFC 4193,
+    3.2): derived from the host's id."""
+    prefix = b"\xfd" + hashlib.sha256(f"gateway {identity}".encode()).digest()[:7]
+    return ipaddress.IPv6Interface((prefix + (1).to_bytes(8, "big"), 64))
+
+
 def of_gateway(host: str) -> str:
     """Return the ifalias of the gateway bridge, and of a sandbox's interface to it."""
     return f"fastpath:{host}:gateway"

@@ -202,6 +202,10 @@ class HostState:
         changed = [driver.ensure_gateway() for driver in self._drivers.values()]  # every one
         return any(changed)
 
+    def gateway_problems(self) -> list[Problem]:
+        """Return what is wrong with the gateway, as `ensure_gateway` found it."""
+        return [problem for driver in self._drivers.values() for problem in driver.gateway_problems()]
+
     def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         """Remove what an earlier process left and nothing needs; return what was done."""
         wanted, networks = list(wanted), list(networks)

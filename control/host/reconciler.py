@@ -257,6 +257,13 @@ class Reconciler:
         """Repair the gateway; containers follow it."""
         if await self._guarded(("", "gateway"), self._state.ensure_gateway):
             self.look_at_everything()
+        found = {("", f"gateway {why.code}"): why for why in await self.kernel.run(self._state.gateway_problems)}
+        for key in [key for key in self.problems if key[1].startswith("gateway ") and key not in found]:
+            del self.problems[key]
+        for key, why in found.items():
+            if key not in self.problems:
+                log.error("%s", why.text)
+            self.problems[key] = why
 
     def _forget_problems(self, here: set[str]) -> None:
         """Forget problems of networks that are not, and should not be, on this host."""

@@ -1,61 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nftables, by the program nft: a table is replaced as a whole in one transaction. And the rules for outbound traffic
-of containers, with the chain that Docker keeps for others, in which we avoid a drop of Docker's."""
+"""nftables, by the program nft: a table is replaced as a whole in one transaction."""
 
 import contextlib
-import ipaddress
 import json
 import subprocess
 from typing import Any
 
 from fastpath.errors import RefusedError
 
-TABLE = "ip fastpath"
-PATIENCE_S = 10  # for either program: the caller is the one thread that changes the kernel
-_DOCKERS = "DOCKER-USER"  # Docker's chain before its drops
-
-# An accept here does not undo a drop in another table (docs/overlay.md: hosts that forward nothing by default).
-_RULES = """\
-    chain forward {{
-        type filter hook forward priority filter; policy accept;
-        iifname "{bridge}" oifname "{bridge}" drop comment "containers meet in their networks, not here"
-        oifname "{bridge}" ct state established,related accept
-        oifname "{bridge}" ct status dnat accept
-        oifname "{bridge}" drop comment "nobody outside begins"
-    }}
-    chain postrouting {{
-        type nat hook postrouting priority srcnat; policy accept;
-        ip saddr {network} oifname != "{bridge}" masquerade
-    }}
-"""
-
-
-def masquerade(bridge: str, network: ipaddress.IPv4Network) -> None:
-    """Give outbound packets of containers behind the bridge the host's address. Raise RefusedError."""
-    replace(TABLE, _RULES.format(bridge=bridge, network=network))
-    if _iptables("-S", _DOCKERS):
-        for way in ("-i", "-o"):
-            rule = (_DOCKERS, way, bridge, "-j", "ACCEPT")
-            if not _iptables("-C", *rule):
-                _iptables("-I", *rule)
-
-
-def remove(bridge: str) -> None:
-    """Remove all rules, if there are any."""
-    delete(TABLE)
-    if _iptables("-S", _DOCKERS):
-        for way in ("-i", "-o"):
-            _iptables("-D", _DOCKERS, way, bridge, "-j", "ACCEPT")
-
-
-def _iptables(*words: str) -> bool:
-    """Call iptables, and return whether it succeeded. Docker needs iptables, too, and only iptables itself knows which
-    of its two backends is in use."""
-    try:
-        command = ["iptables", "-w", *words]
-        return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+PATIENCE_S = 10  # the caller is the one thread that changes the kernel
 
 
 def replace(table: str, body: str) -> None:
@@ -92,6 +45,18 @@ def objects(table: str) -> list[dict[str, Any]]:
     _check(done, table)
     found: list[dict[str, Any]] = json.loads(done.stdout)["nftables"]
     return [each for each in found if "metainfo" not in each]
+
+
+def all_chains() -> list[dict[str, Any]]:
+    """Return every chain of every table, in the words of libnftables-json(5). Raise RefusedError."""
+    done = _nft(["-j", "list", "chains"], "", "all tables")
+    _check(done, "all tables")
+    return [each["chain"] for each in json.loads(done.stdout)["nftables"] if "chain" in each]
+
+
+def mentions(table: str, text: str) -> bool:
+    """Return whether a table has this text anywhere in its rules."""
+    return text in _nft(["list", "table", *table.split()], "", table).stdout
 
 
 _PASSING = {"handle", "packets", "bytes", "expires", "used"}

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 
 from fastpath.addresses import IPAddress, parse_ip
-from fastpath.control.model.objects import IPInterface, IPNetwork, Model, Name
+from fastpath.control.model.objects import IPNetwork, Model, Name
 from fastpath.control.model.store_url import StoreUrl, parse_store_url
 from fastpath.control.runtime.engine_options import (
     DEFAULT_SOURCE_PORTS,
@@ -31,6 +31,7 @@ from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US, check_name
 from fastpath.engine.offloads import Offloads
 from fastpath.errors import UsageError
 
+MOST_PREFIX6 = 96  # a container's address ends with its IPv4 address
 LEAST_LEASE_S = 5  # a lease must outlive a restart of the daemon, and a few lost messages
 
 
@@ -138,7 +139,14 @@ class DaemonConfig(Model):
     pool: Annotated[IPNetwork, BeforeValidator(_no_number)] = ipaddress.IPv4Network("10.0.0.0/8")
     pool_prefix: Annotated[Count, Field(ge=1, le=126)] = 24
     gateway_bridge: Switch = True
-    gateway_address: Annotated[IPInterface, BeforeValidator(_no_number)] = ipaddress.IPv4Interface("172.30.0.1/16")
+    gateway_address: Annotated[ipaddress.IPv4Interface, BeforeValidator(_no_number)] = ipaddress.IPv4Interface(
+        "172.30.0.1/16"
+    )
+    gateway_address6: Annotated[ipaddress.IPv6Interface | Literal["auto", "off"], BeforeValidator(_no_number)] = "auto"
+    """"auto": an address in a unique local subnet that is derived from the host's id."""
+    gateway_masquerade6: Switch = True
+    gateway_connections: Annotated[Count, Field(ge=1, le=1 << 24)] | None = None
+    """The most connections of one container; None: an eighth of what the kernel tracks."""
     workers: Workers = Field(default_factory=default_workers)
     spin: Spin = DEFAULT_SPIN_US
     pin: Switch = False
@@ -164,10 +172,21 @@ class DaemonConfig(Model):
         if not self.pool.prefixlen <= self.pool_prefix <= self.pool.max_prefixlen - 2:
             least, most = self.pool.prefixlen, self.pool.max_prefixlen - 2
             raise ValueError(f"pool_prefix {self.pool_prefix} does not cut {self.pool}: give {least} to {most}")
-        network = self.gateway_address.network
-        if self.gateway_bridge and network.version == self.pool.version and network.overlaps(self.pool):
-            raise ValueError(f"gateway_address {self.gateway_address} lies in the pool {self.pool}: choose another")
+        self._check_gateway()
         return self
+
+    def _check_gateway(self) -> None:
+        addresses = {"gateway_address": self.gateway_address, "gateway_address6": self.gateway_address6}
+        for key, address in addresses.items():
+            if isinstance(address, str):
+                continue
+            network = address.network
+            if self.gateway_bridge and network.version == self.pool.version and network.overlaps(self.pool):
+                raise ValueError(f"{key} {address} lies in the pool {self.pool}: choose another")
+            if network.version == 6 and network.prefixlen > MOST_PREFIX6:
+                raise ValueError(f"{key} {address} has too long a prefix: give one of {MOST_PREFIX6} or less")
+        if not self.gateway_masquerade6 and self.gateway_address6 == "auto":
+            raise ValueError("gateway_masquerade6 is false: give gateway_address6, which others have a route to")
 
     @property
     def store_url(self) -> str:
@@ -184,7 +203,9 @@ _HINTS = {
     "metrics": '"host:port", "[v6 address]:port", or the path of a unix socket',
     "udp_port": "a UDP port, 1 to 65535",
     "pool": "a subnet such as 10.0.0.0/8",
-    "gateway_address": "an address with its prefix, such as 172.30.0.1/16",
+    "gateway_address": "an IPv4 address with its prefix, such as 172.30.0.1/16",
+    "gateway_address6": 'an IPv6 address with its prefix, such as fd00:1::1/64, or "auto" or "off"',
+    "gateway_connections": "a number of connections, 1 to 16777216",
     "workers": f"1 to {MAX_WORKERS}",
     "spin": f"microseconds, 0 to {MAX_SPIN_US}",
     "source_ports": f"1 to {MAX_SOURCE_PORTS}",

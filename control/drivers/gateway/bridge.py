@@ -11,73 +11,121 @@ addresses, and the bridge's entries and the host's neighbours are permanent.
 import ipaddress
 import logging
 import socket
+import time
+from dataclasses import dataclass, replace
 
 from fastpath.addresses import IPAddress
 from fastpath.control.drivers import naming, settings
+from fastpath.control.drivers.gateway import forwarding, others, rules
+from fastpath.control.drivers.gateway.tables import PortTable, Tables, Unkept
 from fastpath.control.drivers.gateway.way import Way, find_way
-from fastpath.control.kernel import nftables, sysctl
+from fastpath.control.kernel import sysctl
 from fastpath.control.kernel.netlink import Link, StackedLinks, link_fingerprint
 from fastpath.control.kernel.visit import Visit, Visits
-from fastpath.control.model.objects import Sandbox
+from fastpath.control.model.objects import MIN_MTU_V6, IPInterface, Sandbox
+from fastpath.control.model.problem import Problem
 from fastpath.errors import ConflictError
 
 log = logging.getLogger("fastpath")
 
 BRIDGE = "fp-gwbridge"
-DEFAULT_ADDRESS = "172.30.0.1/16"
 NAMES = 100
+PORT = "fpgw"  # followed by digits of a sandbox's inode
+DEFAULT_ADDRESS = ipaddress.IPv4Interface("172.30.0.1/16")
+LEAST_CONNECTIONS, SHARE = 1024, 8  # of one container: so much of what the kernel can track
+EMPTY_S = 60.0  # without a container the bridge is removed after this time
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """The settings of the bridge. `address` and `address6` are its own, each with the subnet (`address6` None: no
+    IPv6), `masquerade6` says whether containers leave with the host's IPv6 address, `connections` is the limit for one
+    container (None: a share of what the kernel tracks). `underlay` and `family` are of the VTEP, for hosts without a
+    default route."""
+
+    address: ipaddress.IPv4Interface = DEFAULT_ADDRESS
+    address6: ipaddress.IPv6Interface | None = None
+    masquerade6: bool = True
+    connections: int | None = None
+    underlay: str | None = None
+    family: int = socket.AF_INET
 
 
 class GatewayBridge:
-    """The bridge in the daemon's namespace, for one thread at a time. `address` is the bridge's own, with the subnet.
-    `visits` are those of the present pass. `underlay` and `family` are of the VTEP, for hosts without default route."""
+    """The bridge in the daemon's namespace, for one thread at a time. `visits` are those of the present pass; `tables`
+    keeps the rules."""
 
     def __init__(
         self,
         host: str,
-        address: str = DEFAULT_ADDRESS,
+        given: GatewaySettings | None = None,
         visits: Visits | None = None,
-        underlay: str | None = None,
-        family: int = socket.AF_INET,
+        tables: Tables | None = None,
     ) -> None:
+        self.problems: list[Problem] = []
         self._visits = visits if visits is not None else Visits()
+        self._tables = tables if tables is not None else Unkept()
         self._host = host
-        self._address = ipaddress.IPv4Interface(address)
-        self._underlay, self._family = underlay, family
+        self._given = given if given is not None else GatewaySettings()
+        self._address = self._given.address
         self._alias = naming.of_gateway(host)
+        self._ports = PortTable(self._tables, PORT)
         self._way: Way | None = None
+        self._empty: float | None = None  # since when no container has been there
         # By the name of the bridge's end; kept so that a new sandbox does not require a look at all others.
         self._taken: dict[str, ipaddress.IPv4Address] | None = None
 
     @property
     def way(self) -> Way:
-        """The way out, as it was at the last look."""
+        """The way out, as it was at the last look. It has no interface for IPv6 where containers have no IPv6."""
         if self._way is None:
             self._look()
         assert self._way is not None  # noqa: S101  # by _look
         return self._way
+
+    @property
+    def _network6(self) -> ipaddress.IPv6Network | None:
+        """The subnet of containers' IPv6 addresses, if they have any."""
+        return self._given.address6.network if self._given.address6 is not None and self.way.ipv6 else None
 
     def _look(self) -> bool:
         """Look where the way out is; return whether it changed."""
         with self._visits:
             links = self._visits.home.links
             bridge = links.find(BRIDGE)
-            before = self._way
-            self._way = find_way(links, bridge.index if bridge is not None else 0, self._underlay, self._family)
-        return before not in (None, self._way)
+            before, given = self._way, self._given
+            way = find_way(links, bridge.index if bridge is not None else 0, given.underlay, given.family)
+        if given.address6 is None or way.mtu < MIN_MTU_V6 or sysctl.read(forwarding.ALL6) is None:
+            way = replace(way, ipv6=())
+        self._way = way
+        return before not in (None, way)
 
     def ensure(self) -> bool:
-        """Create the bridge, its address, forwarding and masquerading. Return whether the way out changed, so that the
+        """Create the bridge, its addresses, its rules, and forwarding. Return whether the way out changed, so that the
         sandboxes have to be ensured, too. Raise ConflictError if the subnet is in use."""
         changed = self._look()
         with self._visits:
             links = self._visits.home.links
             bridge = self._ensure_bridge(links)
-            self._ensure_permanent(links, bridge)
-        nftables.masquerade(BRIDGE, self._address.network)
-        if sysctl.ensure("ipv4/ip_forward", 1):
-            log.warning("switched IPv4 forwarding on (net.ipv4.ip_forward), for outbound traffic of containers")
+            there = links.all()
+            self._ensure_permanent(links, bridge, there)
+            self._ports.set({link.name: a for link in there if (a := self._address_of(link))}, self._network6)
+            self._ensure_forwarding([link.name for link in there if not link.name.startswith(PORT)])
+        self.problems = others.ensure(BRIDGE, self.way)
+        if self._ports.problem is not None:
+            self.problems.append(self._ports.problem)
         return changed
+
+    def _ensure_forwarding(self, interfaces: list[str]) -> None:
+        switched = forwarding.ensure(BRIDGE, self.way.ipv4, interfaces, ipv6=bool(self.way.ipv6))
+        limit = self._given.connections
+        if limit is None:
+            most = sysctl.read("netfilter/nf_conntrack_max") or 0
+            limit = max(LEAST_CONNECTIONS, most // SHARE)
+        hidden = self._network6 if self._given.masquerade6 else None
+        body = rules.forwarded(BRIDGE, self._address.network, hidden, self.way, switched=switched, limit=limit)
+        self._tables.keep(rules.FORWARDED, body)
+        self._tables.release(rules.FORMER)
 
     def _ensure_bridge(self, links: StackedLinks) -> Link:
         link = links.find(BRIDGE)
@@ -94,22 +142,33 @@ class GatewayBridge:
             link = links.ensure(link, mac=mac)
         link = links.ensure(link, mtu=self.way.mtu)
         links.ensure_addresses(link, [self._address])
+        self._visits.home.set_sysctl(f"ipv6/conf/{BRIDGE}/disable_ipv6", 0 if self.way.ipv6 else 1)
+        if self._given.address6 is not None and self.way.ipv6:
+            links.ensure_addresses(link, [self._given.address6])
         return links.ensure(link, up=True)
 
-    def _ensure_permanent(self, links: StackedLinks, bridge: Link) -> None:
+    def _ensure_permanent(self, links: StackedLinks, bridge: Link, there: list[Link]) -> None:
         """Repair the bridge's entries and the host's neighbours, and remove those of sandboxes that are gone."""
-        ports = {link: a for link in links.all() if (a := self._address_of(link)) and link.master == bridge.index}
+        ports = {link: a for link in there if (a := self._address_of(link)) and link.master == bridge.index}
         entries = links.bridge_entries(bridge)
+        wanted: dict[IPAddress, str] = {}
         for port, address in ports.items():
-            if (port.index, naming.mac_of(address)) not in entries:
-                links.ensure_bridge_entry(port, naming.mac_of(address))
-        wanted: dict[IPAddress, str] = {address: naming.mac_of(address) for address in ports.values()}
-        there = links.neighbours(bridge)
+            mac = naming.mac_of(address)
+            if (port.index, mac) not in entries:
+                links.ensure_bridge_entry(port, mac)
+            wanted |= dict.fromkeys(self._all_addresses(address), mac)
+        known = links.neighbours(bridge) | links.neighbours(bridge, socket.AF_INET6)
         for neighbour, mac in wanted.items():
-            if there.get(neighbour) != mac:
+            if known.get(neighbour) != mac:
                 links.ensure_neighbour(bridge, neighbour, mac)
-        for neighbour in there.keys() - wanted.keys():
+        for neighbour in known.keys() - wanted.keys():
             links.delete_neighbour(bridge, neighbour)
+
+    def _all_addresses(self, address: ipaddress.IPv4Address) -> list[IPAddress]:
+        """Return a container's addresses at the bridge."""
+        if self._network6 is None:
+            return [address]
+        return [address, naming.gateway_address6(self._network6, address)]
 
     def _address_of(self, link: Link) -> ipaddress.IPv4Address | None:
         address = naming.gateway_address(self._host, link.alias)
@@ -128,6 +187,18 @@ class GatewayBridge:
         """Return whether the bridge exists."""
         with self._visits:
             return self._visits.home.links.find(BRIDGE) is not None
+
+    def is_idle(self) -> bool:
+        """Return whether no container has been at the bridge for some time."""
+        with self._visits.at_home() as links:
+            bridge = links.find(BRIDGE)
+            used = any(self._is_port(link, bridge) for link in links.all())
+        now = time.monotonic()
+        if used:
+            self._empty = None
+        elif self._empty is None:
+            self._empty = now
+        return self._empty is not None and now - self._empty >= EMPTY_S
 
     def has_sandbox(self, where: Sandbox) -> bool:
         """Return whether the sandbox has its veth."""
@@ -176,7 +247,9 @@ class GatewayBridge:
             links.isolate(port)
         if not joined:
             links.ensure_bridge_entry(port, naming.mac_of(address))
-            links.ensure_neighbour(bridge, address, naming.mac_of(address))
+            for each in self._all_addresses(address):
+                links.ensure_neighbour(bridge, each, naming.mac_of(address))
+        self._ports.add(port.name, address, self._network6)
         links.ensure(port, up=True)
 
     def _free_address(self, links: StackedLinks, name: str) -> ipaddress.IPv4Address:
@@ -199,7 +272,9 @@ class GatewayBridge:
         address, bridge = self._address_of(port), links.find(BRIDGE)
         links.delete(port)
         if address is not None and bridge is not None and bridge.alias == self._alias:
-            links.delete_neighbour(bridge, address)
+            for each in self._all_addresses(address):
+                links.delete_neighbour(bridge, each)
+            self._ports.drop(port.name, self._network6)
         if self._taken is not None:
             self._taken.pop(port.name, None)
 
@@ -211,9 +286,14 @@ class GatewayBridge:
         name = _free_name(links, avoid) if link.name == avoid else None
         link = links.ensure(link, name=name, alias=self._alias, mac=naming.mac_of(address), mtu=self.way.mtu)
         visit.run(lambda: settings.apply(settings.OF_INNER_END, link.name, sysctl.ensure))
-        links.ensure_addresses(link, [ipaddress.IPv4Interface(f"{address}/{self._address.network.prefixlen}")])
+        gateways: list[IPInterface] = [self._address]
+        if self._given.address6 is not None and self._network6 is not None and _has_ipv6(visit, link):
+            gateways.append(self._given.address6)
+        own = zip(self._all_addresses(address), gateways, strict=False)
+        links.ensure_addresses(link, [ipaddress.ip_interface(f"{each}/{by.network.prefixlen}") for each, by in own])
         links.ensure(link, up=True)
-        links.ensure_default_route(self._address.ip, link)
+        for gateway in gateways:
+            links.ensure_default_route(gateway.ip, link)
 
     def remove_sandbox(self, where: Sandbox) -> None:
         """Remove the veth. No error if it is gone already."""
@@ -233,30 +313,39 @@ class GatewayBridge:
         return [f"removed {link.name} from the gateway bridge: nothing needs it" for link in strays]
 
     def _is_port(self, link: Link, bridge: Link | None) -> bool:
-        if link.kind != "veth" or not link.name.startswith("fpgw"):
+        if link.kind != "veth" or not link.name.startswith(PORT):
             return False
         marked = naming.gateway_address(self._host, link.alias) is not None
         return marked or (not link.alias and bridge is not None and bridge.alias == self._alias)
 
     def remove(self) -> None:
-        """Remove everything: veths, bridge, masquerading. IPv4 forwarding stays on, since others may rely on it."""
+        """Remove everything: veths, bridge, rules, and the forwarding that we switched on."""
         self.remove_strays([])
         with self._visits.at_home() as links:
             bridge = links.find(BRIDGE)
             if bridge is None or bridge.alias not in ("", self._alias):
                 return
+            forwarding.restore(link.name for link in links.all())
             links.delete(bridge)
-        nftables.remove(BRIDGE)
+        for table in (rules.FORWARDED, rules.PORTS, rules.FORMER):
+            self._tables.release(table)
+        others.remove(BRIDGE)
+        self._empty, self.problems = None, []
 
 
 def _port_name(where: Sandbox) -> str:
-    return f"fpgw{where.inode:x}"[:15]
+    return f"{PORT}{where.inode:x}"[:15]
 
 
 def _inner_end(links: StackedLinks, port: Link) -> Link | None:
     """Return the sandbox's end of the veth."""
     link = links.by_index(port.peer)
     return link if link is not None and link.peer == port.index else None
+
+
+def _has_ipv6(visit: Visit, link: Link) -> bool:
+    """Return whether the sandbox wants IPv6 by this interface."""
+    return visit.run(lambda: sysctl.read(f"ipv6/conf/{link.name}/disable_ipv6")) == 0
 
 
 def _free_name(links: StackedLinks, avoid: str) -> str:

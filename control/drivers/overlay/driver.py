@@ -83,7 +83,16 @@ class Overlay(HostDriver):
     def ensure_gateway(self) -> bool:
         """Repair the gateway bridge, if there is one: somebody may have flushed its rules. The first sandbox that needs
         it creates it. Return whether its sandboxes have to be ensured, too."""
-        return self._gateway is not None and self._gateway.exists() and self._gateway.ensure()
+        if self._gateway is None or not self._gateway.exists():
+            return False
+        if self._gateway.is_idle():
+            self._gateway.remove()
+            return False
+        return self._gateway.ensure()
+
+    def gateway_problems(self) -> list[Problem]:
+        """Return what may keep containers from the outside."""
+        return self._gateway.problems if self._gateway is not None else []
 
     def problem(self, network: Network) -> Problem | None:
         """Return the reason why there is no resolver, or None. All other failures raise an error."""

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway bridge is the way out, and does not connect containers with each other."""
 
-import os
-from pathlib import Path
+import ipaddress
 
 import pytest
 
 from fastpath import ConflictError
-from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
+from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge, GatewaySettings
 from tests.support.hosts.hosts import Lab, Namespace, ip, reaches
 from tests.support.hosts.overlay_lab import Daemon, daemons, endpoint, network, ours
 
@@ -107,7 +106,7 @@ def test_a_default_route_that_is_there_stays(two: Lab) -> None:
 def test_a_full_subnet_says_so_and_leaves_nothing(two: Lab) -> None:
     with daemons(two) as running:
         daemon, net = running[0], network()
-        gateway = GatewayBridge(daemon.name, "172.30.0.1/30")
+        gateway = GatewayBridge(daemon.name, GatewaySettings(ipaddress.IPv4Interface("172.30.0.1/30")))
         daemon.overlay._gateway = gateway
         daemon.do(gateway.ensure)
         daemon.ensure(net, endpoint(two.containers[0], 1, net, daemon.name))
@@ -139,7 +138,7 @@ def test_a_subnet_in_use_and_a_name_in_use_are_refused(two: Lab) -> None:
         daemon = running[0]
         before = ours(daemon)
         with pytest.raises(ConflictError, match=r"overlaps this host's route to 192\.0\.2\.0/24"):
-            daemon.do(GatewayBridge(daemon.name, "192.0.0.1/16").ensure)
+            daemon.do(GatewayBridge(daemon.name, GatewaySettings(ipaddress.IPv4Interface("192.0.0.1/16"))).ensure)
         assert ours(daemon) == before
         daemon.host.ip(f"link add {BRIDGE} type bridge")
         daemon.host.ip(f"link set {BRIDGE} alias fastpath:other:gateway")
@@ -163,33 +162,3 @@ def test_ensure_twice_and_remove_twice(two: Lab) -> None:
         daemon.do(gateway.remove)
         daemon.do(gateway.remove)
         assert ours(daemon) == before
-
-
-def test_dockers_forward_policy_is_met_in_its_own_chain(
-    two: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a stand-in for iptables, which keeps its rules in a file."""
-    rules, program = tmp_path / "rules", tmp_path / "iptables"
-    program.write_text(
-        "#!/bin/bash\n"
-        f'f={rules}; [ -e $f ] || exit 1; verb=$2; shift 2; rule="$*"\n'
-        'case $verb in -S) exit 0;; -C) grep -qxF -- "$rule" $f;; -I) echo "$rule" >>$f;;\n'
-        '-D) grep -qxF -- "$rule" $f && grep -vxF -- "$rule" $f >$f.new; mv $f.new $f;; esac\n'
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with daemons(two) as running:
-        daemon = running[0]
-        gateway = GatewayBridge(daemon.name)
-        daemon.do(gateway.ensure)
-        assert not rules.exists()
-        rules.write_text("DOCKER-USER -j RETURN\n")
-        for _ in range(2):
-            daemon.do(gateway.ensure)
-            assert rules.read_text().splitlines() == [
-                "DOCKER-USER -j RETURN",
-                "DOCKER-USER -i fp-gwbridge -j ACCEPT",
-                "DOCKER-USER -o fp-gwbridge -j ACCEPT",
-            ]
-        daemon.do(gateway.remove)
-        assert rules.read_text() == "DOCKER-USER -j RETURN\n"

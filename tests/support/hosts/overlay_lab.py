@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from fastpath import Engine, Port
 from fastpath.bench.common.namespaces import is_left_over
 from fastpath.control.drivers import cleanup
-from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.bridge import GatewayBridge, GatewaySettings
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.kernel import netns
 from fastpath.control.kernel.visit import Visits
@@ -23,6 +24,7 @@ from tests.support.hosts.hosts import Lab, Namespace, ip, namespaces
 
 T = TypeVar("T")
 MTU = 1450
+GATEWAY = GatewaySettings(address6=ipaddress.IPv6Interface("fd77::1/64"), underlay="u0")
 HOST = "fpt"  # what the hosts are called, and so what their networks' namespaces begin with
 
 
@@ -55,7 +57,7 @@ class Daemon:
         self.host = host
         self.name = f"{HOST}-{os.getpid()}-{host.label}"
         self.visits = Visits()
-        self.gateway = GatewayBridge(self.name, visits=self.visits, underlay="u0") if gateway else None
+        self.gateway = GatewayBridge(self.name, GATEWAY, self.visits) if gateway else None
         self.engine: Engine
         self.overlay: Overlay
         self.start()
@@ -164,10 +166,16 @@ def condensed(links: Any, routes: Any) -> Any:
     return found, sorted((r["dst"], r.get("gateway", ""), r["dev"]) for r in routes)
 
 
+def _lasting(rules: str) -> str:
+    """Tables in a fixed order, without what packets add to their sets."""
+    still = re.sub(r"(flags dynamic\n)\s*elements = \{[^}]*\}\n", r"\1", rules)
+    return "\n".join(sorted(re.findall(r"^table .*?^\}", still, re.MULTILINE | re.DOTALL)))
+
+
 def ours(daemon: Daemon, *containers: Namespace) -> Any:
     """All that a daemon has to do with."""
     names = [daemon.host.name, *(container.name for container in containers)]
     names += sorted(cleanup.network_namespaces(daemon.name))
-    rules = daemon.host.run("nft", "list", "ruleset").stdout
+    rules = _lasting(daemon.host.run("nft", "-s", "list", "ruleset").stdout)
     files = sorted(str(path) for path in netns.NAMED.glob(f"fastpath-{daemon.name}-*"))
     return {name: summary(name) for name in names}, rules, files

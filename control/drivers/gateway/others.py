@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of others for what this host forwards: the chain that Docker keeps for such as us, and what we can tell of
+drops that we must not undo."""
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastpath.control.drivers.gateway.way import Way
+from fastpath.control.kernel import nftables
+from fastpath.control.model.problem import Problem
+from fastpath.errors import FastpathError
+
+PATIENCE_S = 10  # for iptables: the caller is the one thread that changes the kernel
+DOCKERS = "DOCKER-USER"  # Docker's chain before its drops
+MARK = ("-m", "comment", "--comment", "fastpath")
+ACCEPT = ("-j", "ACCEPT")
+_FIREWALLD = ("firewalld", "filter_FORWARD")  # it rejects by a last rule, not by a policy
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A family of nftables, iptables' program for it, and where the kernel lists the tables of iptables-legacy."""
+
+    name: str
+    program: str
+    legacy: str
+
+    def programs(self, *, docker: bool) -> Iterator[str]:
+        """Yield the programs by which Docker's chain may be seen; only iptables knows which of its two back ends was
+        used. `docker`: nftables has that chain."""
+        if docker and (found := shutil.which(f"{self.program}-nft") or shutil.which(self.program)):
+            yield found
+        if self.has_legacy() and (found := shutil.which(f"{self.program}-legacy")):
+            yield found
+
+    def has_legacy(self) -> bool:
+        """Return whether iptables-legacy has rules in this namespace."""
+        try:
+            return "filter" in Path(self.legacy).read_text(encoding="ascii").split()
+        except OSError:
+            return False
+
+
+_FAMILIES = (
+    _Family("ip", "iptables", "/proc/thread-self/net/ip_tables_names"),
+    _Family("ip6", "ip6tables", "/proc/thread-self/net/ip6_tables_names"),
+)
+
+
+def ensure(bridge: str, way: Way) -> list[Problem]:
+    """Let what leaves by the way out, and answers to it, pass Docker's drops; nothing else. Return what may keep
+    containers from the outside."""
+    chains = _chains()
+    problems = []
+    for family, ways in zip(_FAMILIES, (way.ipv4, way.ipv6), strict=True):
+        docker = (family.name, "filter", DOCKERS) in chains
+        programs = list(family.programs(docker=docker))
+        for program in programs:
+            _bring_about(program, bridge, _rules(bridge, ways))
+        if not ways:
+            continue
+        if docker and not programs:
+            problems.append(
+                _problem(
+                    family.program,
+                    f"Docker drops what this host forwards, and the program {family.program} is missing, by which "
+                    "fastpath lets containers' traffic pass: install iptables",
+                )
+            )
+        if family.has_legacy() and not shutil.which(f"{family.program}-legacy"):
+            problems.append(
+                _problem(
+                    f"{family.program}-legacy",
+                    f"this host has rules of {family.program}-legacy, and that program is missing: if they drop what "
+                    "this host forwards, containers do not reach the outside",
+                )
+            )
+    families = {"inet": way.ipv4 + way.ipv6, "ip": way.ipv4, "ip6": way.ipv6}
+    return problems + _drops({key: policy for key, policy in chains.items() if families.get(key[0])}, bridge)
+
+
+def remove(bridge: str) -> None:
+    """Remove our rules from Docker's chain."""
+    chains = _chains()
+    for family in _FAMILIES:
+        for program in family.programs(docker=(family.name, "filter", DOCKERS) in chains):
+            _bring_about(program, bridge, [])
+
+
+def _rules(bridge: str, ways: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return the rules as iptables prints them."""
+    if not ways:
+        return []
+    known = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT")
+    out = [("-i", bridge, "-o", name, *MARK, *ACCEPT) for name in ways]
+    return [*out, ("-o", bridge, *known, *MARK, *ACCEPT)]
+
+
+def _bring_about(program: str, bridge: str, wanted: list[tuple[str, ...]]) -> None:
+    """Make these the rules of ours. They follow those of others, before a last RETURN, which older Dockers have."""
+    listed = _call(program, "-S", DOCKERS)
+    if listed is None:
+        return
+    lines = [tuple(shlex.split(line)[2:]) for line in listed.splitlines() if line.startswith("-A ")]
+    former = {(way, bridge, *ACCEPT) for way in ("-i", "-o")}  # until version 0.2.0
+    ours = [rule for rule in lines if rule in former or (bridge in rule and set(MARK) <= set(rule))]
+    for rule in [rule for rule in ours if rule not in wanted]:
+        _call(program, "-D", DOCKERS, *rule)
+        lines.remove(rule)
+    for rule in [rule for rule in wanted if rule not in ours]:
+        at = len(lines) - (lines[-1:] == [("-j", "RETURN")])
+        _call(program, "-I", DOCKERS, str(at + 1), *rule)
+        lines.insert(at, rule)
+
+
+def _call(program: str, *words: str) -> str | None:
+    """Call iptables; None: it failed."""
+    command = [program, "-w", *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _chains() -> dict[tuple[str, str, str], str | None]:
+    """Return all chains of nftables by family, table and name, with the policy of those in which forwarded packets
+    arrive."""
+    try:
+        found = nftables.all_chains()
+    except FastpathError:
+        return {}
+    policies = [chain.get("policy") if chain.get("hook") == "forward" else None for chain in found]
+    keys = [(chain["family"], chain["table"], chain["name"]) for chain in found]
+    return dict(zip(keys, policies, strict=True))
+
+
+def _drops(chains: dict[tuple[str, str, str], str | None], bridge: str) -> list[Problem]:
+    """Return problems with tables that drop by default and do not mention the bridge."""
+    problems = []
+    dropping = {(family, table): name for (family, table, name), policy in chains.items() if policy == "drop"}
+    dropping |= {(family, table): name for family, table, name in chains if (table, name) == _FIREWALLD}
+    for (family, table), name in dropping.items():
+        if (family, table, DOCKERS) in chains or nftables.mentions(f"{family} {table}", f'"{bridge}"'):
+            continue
+        hint = f"let it accept what enters or leaves by {bridge}"
+        if table == _FIREWALLD[0]:
+            hint = f"firewall-cmd --permanent --zone=trusted --add-interface={bridge}, and firewall-cmd --reload"
+        problems.append(
+            _problem(
+                f"{family} {table}",
+                f"the chain {name} of nftables' table {family} {table} drops what it does not know, so that containers "
+                f"may not reach the outside: {hint}",
+            )
+        )
+    return problems
+
+
+def _problem(code: str, text: str) -> Problem:
+    return Problem("host", "gateway", code, text)
