@@ -65,6 +65,10 @@ class HostDriver(ABC):
         too."""
         return False
 
+    def follow_way_out(self) -> bool:
+        """Repair what depends on the host's routes. Return whether endpoints have to be ensured, too."""
+        return False
+
     def gateway_problems(self) -> list[Problem]:
         """Return what is wrong with what `ensure_gateway` repairs, as it was then."""
         return []

@@ -72,9 +72,24 @@ def ensure(visits: Visits, place: Place, mtu: int) -> None:
 
     def limit(visit: Home | Visit, link: Link) -> None:
         visit.links.limit_super_frames(visit.links.ensure(link, mtu=mtu), mtu)
-        visit.run(lambda: settings.apply(settings.IN_SANDBOX, link.name, sysctl.ensure))
+        harden(visit, link)
 
     repair(visits, place, limit)
+
+
+def harden(visit: Home | Visit, link: Link) -> None:
+    """Let nobody tell the interface routes and addresses, and forget those that it was told since its manager brought
+    it up: an interface loses its settings when it changes its namespace. So there is no sense in it before."""
+    if isinstance(visit, Home):
+        return
+    if visit.run(lambda: settings.apply(settings.IN_SANDBOX, link.name, sysctl.ensure)):
+        visit.links.forget_routers(link)
+
+
+def expect(visits: Visits, endpoint: Endpoint) -> None:
+    """Do so before the interface comes, in a sandbox that exists already."""
+    if (visit := _sandbox(visits, endpoint)) is not None:
+        visit.run(lambda: settings.apply(settings.AHEAD, "", sysctl.ensure))
 
 
 def repair(visits: Visits, place: Place, how: Callable[[Home | Visit, Link], None]) -> None:

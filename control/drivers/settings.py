@@ -27,7 +27,11 @@ OF_PORT = {"ipv6/conf/{}/disable_ipv6": 1}
 OF_INNER_END = IN_SANDBOX | {"ipv6/conf/{}/addr_gen_mode": 1}
 
 
-def apply(settings: dict[str, int], name: str, ensure: Callable[[str, int], object]) -> None:
-    """Apply settings to an interface with `sysctl.ensure` or the like."""
-    for path, value in settings.items():
-        ensure(path.format(name), value)
+# For interfaces that are about to come into a container.
+AHEAD = {"ipv6/conf/default/accept_ra": 0, "ipv6/conf/default/accept_redirects": 0}
+
+
+def apply(settings: dict[str, int], name: str, ensure: Callable[[str, int], bool]) -> bool:
+    """Apply settings to an interface with `sysctl.ensure` or the like; return whether that changed any."""
+    changed = [ensure(path.format(name), value) for path, value in settings.items()]
+    return any(changed)

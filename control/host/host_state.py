@@ -202,6 +202,11 @@ class HostState:
         changed = [driver.ensure_gateway() for driver in self._drivers.values()]  # every one
         return any(changed)
 
+    def follow_way_out(self) -> bool:
+        """Let the gateway follow the host's routes. Return whether endpoints have to be ensured, too."""
+        changed = [driver.follow_way_out() for driver in self._drivers.values()]  # every one
+        return any(changed)
+
     def gateway_problems(self) -> list[Problem]:
         """Return what is wrong with the gateway, as `ensure_gateway` found it."""
         return [problem for driver in self._drivers.values() for problem in driver.gateway_problems()]

@@ -108,9 +108,13 @@ class Reconciler:
         self._wake.set()
 
     def links_changed(self) -> None:
-        """Reconcile the gateway, and the networks that use interfaces of this host, soon: links or routes changed."""
-        networks = self._mirror.networks.values()
-        self._dirty.networks |= {n.name for n in networks if kind_of(n.driver).in_lan and self._here(n.name)}
+        """Reconcile the gateway, the networks that use interfaces of this host, and those with an interface that a
+        manager is about to place, soon: links or routes changed."""
+        for network in self._mirror.networks.values():
+            here = self._here(network.name)
+            placed = any(endpoint.manager and endpoint.state == "joining" for endpoint in here)
+            if here and (kind_of(network.driver).in_lan or placed):
+                self._dirty.networks.add(network.name)
         self._dirty.gateway = True
         self._wake.set()
 
@@ -235,8 +239,8 @@ class Reconciler:
 
     async def _handle(self, dirty: Dirty) -> None:
         """Reconcile only what changed."""
-        if dirty.gateway:
-            await self._gateway()
+        if dirty.gateway and await self._guarded(("", "way out"), self._state.follow_way_out):
+            self.look_at_everything()
         active = await self._kernel.run(self._state.endpoints_here)
         self._forget_problems(set(active))
         some: dict[str, set[str]] = {}  # of networks that need no look at all of their endpoints here
@@ -254,10 +258,10 @@ class Reconciler:
             await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
 
     async def _gateway(self) -> None:
-        """Repair the gateway; containers follow it."""
+        """Repair the gateway, and report what is wrong with it."""
         if await self._guarded(("", "gateway"), self._state.ensure_gateway):
             self.look_at_everything()
-        found = {("", f"gateway {why.code}"): why for why in await self.kernel.run(self._state.gateway_problems)}
+        found = {("", f"gateway {why.code}"): why for why in await self._kernel.run(self._state.gateway_problems)}
         for key in [key for key in self.problems if key[1].startswith("gateway ") and key not in found]:
             del self.problems[key]
         for key, why in found.items():

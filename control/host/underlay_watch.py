@@ -15,8 +15,9 @@ from fastpath.errors import FastpathError, RefusedError, UsageError
 
 log = logging.getLogger("fastpath")
 
-# RTMGRP_LINK, …_IPV4_IFADDR, …_IPV4_ROUTE, …_IPV6_IFADDR, …_IPV6_ROUTE of <linux/rtnetlink.h>
-GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+# RTMGRP_LINK, …_IPV4_IFADDR, …_IPV4_ROUTE, …_IPV6_IFADDR, …_IPV6_ROUTE of <linux/rtnetlink.h>, and of forwarding and
+# the like RTNLGRP_IPV4_NETCONF, …_IPV6_NETCONF
+GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 23 | 1 << 24
 QUIET_S, LATEST_S = 0.3, 3.0
 
 

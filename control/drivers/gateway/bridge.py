@@ -71,6 +71,8 @@ class GatewayBridge:
         self._alias = naming.of_gateway(host)
         self._ports = PortTable(self._tables, PORT)
         self._way: Way | None = None
+        self._ensured = False
+        self._former_gone = False
         self._empty: float | None = None  # since when no container has been there
         # By the name of the bridge's end; kept so that a new sandbox does not require a look at all others.
         self._taken: dict[str, ipaddress.IPv4Address] | None = None
@@ -104,19 +106,34 @@ class GatewayBridge:
         """Create the bridge, its addresses, its rules, and forwarding. Return whether the way out changed, so that the
         sandboxes have to be ensured, too. Raise ConflictError if the subnet is in use."""
         changed = self._look()
+        self._ensure()
+        return changed
+
+    def follow(self) -> bool:
+        """Do the same if the way out changed; else repair forwarding alone, which takes far less time."""
+        changed = self._look()
+        if changed:
+            self._ensure()
+        else:
+            with self._visits.at_home() as links:
+                self._ensure_forwarding(links.all())
+        return changed
+
+    def _ensure(self) -> None:
         with self._visits:
             links = self._visits.home.links
             bridge = self._ensure_bridge(links)
             there = links.all()
             self._ensure_permanent(links, bridge, there)
             self._ports.set({link.name: a for link in there if (a := self._address_of(link))}, self._network6)
-            self._ensure_forwarding([link.name for link in there if not link.name.startswith(PORT)])
+            self._ensure_forwarding(there)
         self.problems = others.ensure(BRIDGE, self.way)
         if self._ports.problem is not None:
             self.problems.append(self._ports.problem)
-        return changed
+        self._ensured = True
 
-    def _ensure_forwarding(self, interfaces: list[str]) -> None:
+    def _ensure_forwarding(self, there: list[Link]) -> None:
+        interfaces = [link.name for link in there if not link.name.startswith(PORT)]
         switched = forwarding.ensure(BRIDGE, self.way.ipv4, interfaces, ipv6=bool(self.way.ipv6))
         limit = self._given.connections
         if limit is None:
@@ -125,7 +142,9 @@ class GatewayBridge:
         hidden = self._network6 if self._given.masquerade6 else None
         body = rules.forwarded(BRIDGE, self._address.network, hidden, self.way, switched=switched, limit=limit)
         self._tables.keep(rules.FORWARDED, body)
-        self._tables.release(rules.FORMER)
+        if not self._former_gone:
+            self._tables.release(rules.FORMER)
+            self._former_gone = True
 
     def _ensure_bridge(self, links: StackedLinks) -> Link:
         link = links.find(BRIDGE)
@@ -175,11 +194,13 @@ class GatewayBridge:
         return address if address is not None and address in self._address.network else None
 
     def _check_subnet(self, links: StackedLinks, bridge: Link | None) -> None:
-        for route in links.routes():
+        own = {4: self._address.network, 6: self._network6}
+        for route in [*links.routes(), *(links.routes(socket.AF_INET6) if self._network6 is not None else ())]:
+            network = own[route.dst.version]
             ours = bridge is not None and route.oif == bridge.index
-            if not ours and route.dst.prefixlen > 0 and self._address.network.overlaps(route.dst):
+            if not ours and route.dst.prefixlen > 0 and network is not None and network.overlaps(route.dst):
                 raise ConflictError(
-                    f"the gateway's subnet {self._address.network} overlaps this host's route to {route.dst}: "
+                    f"the gateway's subnet {network} overlaps this host's route to {route.dst}: "
                     "choose another address for the gateway bridge"
                 )
 
@@ -217,7 +238,7 @@ class GatewayBridge:
         with self._visits:
             links, visit = self._visits.home.links, self._visits.to(where)
             bridge = links.find(BRIDGE)
-            if bridge is None or bridge.alias != self._alias:
+            if bridge is None or bridge.alias != self._alias or not self._ensured:  # the rules name all ports
                 self.ensure()
                 bridge = links.get(BRIDGE)
             name, mtu = _port_name(where), self.way.mtu
@@ -327,10 +348,10 @@ class GatewayBridge:
                 return
             forwarding.restore(link.name for link in links.all())
             links.delete(bridge)
-        for table in (rules.FORWARDED, rules.PORTS, rules.FORMER):
+        for table in (rules.FORWARDED, rules.PORTS):
             self._tables.release(table)
         others.remove(BRIDGE)
-        self._empty, self.problems = None, []
+        self._ensured, self._empty, self.problems = False, None, []
 
 
 def _port_name(where: Sandbox) -> str:

@@ -189,6 +189,7 @@ class Macvlan(HostDriver):
             return
         if place is None:
             managed.check_lost(endpoint)
+            managed.expect(self._visits, endpoint)
         elif place.link.lower != parent.index:
             raise ConflictError(
                 f"the interface of endpoint {endpoint.id} is not on {parent.name}: restart the container"
@@ -255,7 +256,7 @@ class Macvlan(HostDriver):
 
         def repair(visit: Home | Visit, link: Link) -> None:
             _let_in(visit.links, visit.links.ensure(link, mtu=mtu), options_of(network).mode)
-            visit.run(lambda: settings.apply(settings.IN_SANDBOX, link.name, sysctl.ensure))
+            managed.harden(visit, link)
 
         managed.repair(self._visits, place, repair)
 

@@ -71,6 +71,7 @@ class BridgeLayout:
         place = managed.find(self._visits, self._host, endpoint)
         if place is None:
             managed.check_lost(endpoint)
+            managed.expect(self._visits, endpoint)
             name = naming.source_name(endpoint)
             if (half := home.links.find(name)) is not None:  # created, but not marked
                 home.links.delete(half)

@@ -87,6 +87,7 @@ class DirectLayout:
             port = None
         if place is None:
             managed.check_lost(endpoint)
+            managed.expect(self._visits, endpoint)
             port = segment.add_tap(naming.source_name(endpoint), mtu=mtu)
             try:
                 links = self._visits.home.links

@@ -90,6 +90,10 @@ class Overlay(HostDriver):
             return False
         return self._gateway.ensure()
 
+    def follow_way_out(self) -> bool:
+        """Let the gateway bridge, if there is one, follow the host's default routes."""
+        return self._gateway is not None and self._gateway.exists() and self._gateway.follow()
+
     def gateway_problems(self) -> list[Problem]:
         """Return what may keep containers from the outside."""
         return self._gateway.problems if self._gateway is not None else []

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
-from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH, RTM_GETROUTE, RTM_NEWNEIGH, rt_type
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_DELNEIGH,
+    RTM_DELROUTE,
+    RTM_GETADDR,
+    RTM_GETNEIGH,
+    RTM_GETROUTE,
+    RTM_NEWNEIGH,
+    rt_proto,
+    rt_type,
+)
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_PERMANENT, ifaddrmsg
 from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NUD_NOARP, NUD_PERMANENT, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
@@ -75,6 +86,23 @@ class BridgedLinks(Links):
         """Remove a neighbour. No error if there is none."""
         with explained(f"remove the neighbour {address} by {link.name}", errno.ENOENT):
             self._netlink.change(RTM_DELNEIGH, _neighbour(link, address))
+
+    def forget_routers(self, link: Link) -> None:
+        """Remove the routes that IPv6 routers advertised by an interface, and the addresses formed of their
+        prefixes."""
+        with explained(f"list what routers told {link.name}"):
+            routes = list(self._netlink.dump(RTM_GETROUTE, build(rtmsg, family=socket.AF_INET6)))
+            addresses = list(self._netlink.dump(RTM_GETADDR, build(ifaddrmsg, family=socket.AF_INET6)))
+        for each in addresses:
+            if each["index"] == link.index and each["scope"] == 0 and not each["flags"] & IFA_F_PERMANENT:
+                about = {"family": socket.AF_INET6, "index": link.index, "prefixlen": each["prefixlen"]}
+                with explained(f"remove an address of {link.name}", errno.EADDRNOTAVAIL):
+                    address = ("IFA_ADDRESS", each.get("address"))
+                    self._netlink.change(RTM_DELADDR, build(ifaddrmsg, address, **about))
+        for each in routes:
+            if (each.get("oif"), each["proto"]) == (link.index, rt_proto["ra"]):
+                with explained(f"remove a route by {link.name}", errno.ESRCH):
+                    self._netlink.change(RTM_DELROUTE, each)
 
     def default_routes(self, family: int) -> Iterator[tuple[int, int]]:
         """Yield the default routes of all tables: the index of the interface, and the route's own MTU or 0."""

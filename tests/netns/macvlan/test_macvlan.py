@@ -4,6 +4,8 @@
 import pytest
 
 from fastpath import ConflictError, UsageError
+from fastpath.control.drivers import naming
+from tests.attacks import router_advertisement
 from tests.support.hosts.hosts import Lab, Namespace, reaches, wait_for
 from tests.support.hosts.macvlan_lab import (
     BEYOND,
@@ -225,3 +227,32 @@ def test_promiscuity_is_counted_and_undone(two: Lab) -> None:
         assert h1.promiscuity() == 3
         gone.remove()
         wait_for(lambda: h1.promiscuity() == 1, "it goes with the container")
+
+
+def test_no_container_follows_a_router_that_advertises_itself(two: Lab) -> None:
+    """Neither one that we place, nor one that was placed and brought up by somebody else, which hears it first."""
+    net = network()
+    with macvlan_hosts(two) as (h1, _):
+        own, theirs = two.containers
+        end, managed = h1.endpoint(own, 11, net), h1.endpoint(theirs, 12, net, manager="docker", state="joining")
+        theirs.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=1")
+        before = h1.host.run("sysctl", "-a", "--pattern", r"\.(all|default)\.").stdout
+        h1.ensure(net, end, managed)
+        assert h1.host.run("sysctl", "-a", "--pattern", r"\.(all|default)\.").stdout == before
+        assert theirs.run("sysctl", "-n", "net.ipv6.conf.default.accept_ra").stdout.strip() == "0"
+        theirs.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=1")  # as in a sandbox that came later
+        h1.host.ip(f"link set {naming.source_name(managed)} netns {theirs.name} name eth0")
+        theirs.address("192.0.2.12/24", "2001:db8::12/64", device="eth0")
+
+        def advertise() -> bool:
+            two.switch.inside(lambda: router_advertisement.advertise("br0", "2001:db8:bad::/64"))
+            return "proto ra" in theirs.ip("-6 route") and "2001:db8:bad:" in theirs.ip("-6 address")
+
+        wait_for(advertise, "the container of somebody else believes it")
+        h1.ensure(net, managed)
+        two.switch.inside(lambda: router_advertisement.advertise("br0", "2001:db8:bad::/64"))
+        for container, address in ((own, "2001:db8::11"), (theirs, "2001:db8::12")):
+            assert reaches(container, "2001:db8::fe")
+            assert "proto ra" not in container.ip("-6 route")
+            assert "2001:db8:bad:" not in container.ip("-6 address")
+            assert address in container.ip("-6 address")

@@ -7,16 +7,18 @@ c2 ─ eth1 ┘
 """
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from fastpath.control.drivers.gateway.bridge import BRIDGE
-from tests.attacks import arp, router_advertisement
+from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
+from tests.attacks import arp, packet, router_advertisement
 from tests.netns.conftest import _lab
 from tests.support.hosts.hosts import Lab, Namespace, reaches
+from tests.support.hosts.overlay_lab import GATEWAY as GATEWAY_SETTINGS
 from tests.support.hosts.overlay_lab import Daemon, daemons, endpoint, network
 
 OUTSIDE = "192.0.2.100"
@@ -154,3 +156,48 @@ def test_what_somebody_removes_is_there_again_after_the_next_look(site: Site) ->
     site.daemon.do(site.daemon.overlay.ensure_gateway)
     there = {n["dst"]: n["lladdr"] for n in told(site.host, "neighbour", "show", "dev", BRIDGE, "nud", "permanent")}
     assert there == dict(way_out_of(container) for container in (site.attacker, site.victim))
+
+
+def test_the_next_daemon_cuts_nobody_off(site: Site) -> None:
+    """It looks at one container after another, and the rules name all of them."""
+    net = network()
+    other = GatewayBridge(site.daemon.name, GATEWAY_SETTINGS)
+    site.daemon.do(
+        lambda: other.ensure_sandbox(endpoint(site.attacker, 1, net, site.daemon.name).sandbox, avoid="eth0")
+    )
+    assert reaches(site.victim, GATEWAY)
+    assert reaches(site.attacker, GATEWAY)
+
+
+@pytest.mark.parametrize(
+    ("source", "mac", "ports", "arrives"),
+    [
+        ("own", "own", (5000, 9999), True),
+        ("another's", "own", (5000, 9999), False),
+        ("own", "another's", (5000, 9999), False),
+        (OUTSIDE, "own", (5000, 9999), False),
+        ("own", "own", (67, 68), False),  # a DHCP server's offer
+    ],
+)
+def test_containers_send_from_their_own_addresses(
+    site: Site, source: str, mac: str, ports: tuple[int, int], arrives: bool
+) -> None:
+    own, others = way_out_of(site.attacker), way_out_of(site.victim)
+    sender = {"own": own[0], "another's": others[0]}.get(source, source)
+    to = GATEWAY if ports[1] != 68 else "255.255.255.255"
+    datagram = packet.udp4(sender, to, ports, b"hello")
+    frame = packet.ethernet(own[1] if mac == "own" else others[1], packet.BROADCAST, 0x0800, datagram)
+
+    def listen() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("", ports[1]))
+        return sock
+
+    with site.host.inside(listen) as listener:
+        site.attacker.inside(lambda: packet.send("eth1", frame))
+        arrived(site)
+        if arrives:
+            assert listener.recv(100, socket.MSG_DONTWAIT) == b"hello"
+        else:
+            with pytest.raises(BlockingIOError):
+                listener.recv(100, socket.MSG_DONTWAIT)

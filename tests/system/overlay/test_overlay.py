@@ -205,6 +205,7 @@ def test_containers_follow_the_underlays_mtu(two: Site) -> None:
     h1.host.ip("link set u0 mtu 1400")  # one host's matters to all
     for container in two.containers:
         wait_for(lambda c=container: links(c)["eth0"]["mtu"] == 1350, "the MTU follows")  # type: ignore[misc]
+    wait_for(lambda: links(two.containers[0])["eth1"]["mtu"] == 1400, "that of the way out follows")
     assert links(two.containers[1])["fixed0"]["mtu"] == 1300
     assert h2.client.network("web").mtu == 1350
     assert pinged(two.containers[0], "10.9.0.3") == 3
