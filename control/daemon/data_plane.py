@@ -32,6 +32,7 @@ from fastpath.control.runtime.state_dir import StateDir
 from fastpath.engine.workers.sockets import may_mark
 
 ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
+LEARNED = ENTRIES // 4  # of these: the store knows all endpoints, so only what is nested behind them is learned
 
 
 class DataPlane:
@@ -143,8 +144,10 @@ def _engine(config: DaemonConfig, vtep: str) -> Engine:
         workers=config.workers,
         source_port_count=config.source_ports,
         fdb_entries=ENTRIES,
+        fdb_reserve=ENTRIES - LEARNED,
         neighbour_entries=ENTRIES,
         known_only=config.known_peers_only,
+        kernel_peers=not config.known_peers_only,
         mark=MARK if config.guard and may_mark() else 0,
         spin=config.spin,
         pin=config.pin,

@@ -32,6 +32,7 @@ class VxlanDevice:
             raise
 
     def _open(self, config: VxlanConfig) -> None:
+        entries = max(1 << 16, config.maxaddress)
         self.engine = Engine(
             config.local,
             udp_port=config.dstport,
@@ -40,7 +41,8 @@ class VxlanDevice:
             source_ports=config.srcport,
             ttl=config.ttl,
             source_port_count=config.source_ports,
-            fdb_entries=max(1 << 16, config.maxaddress),
+            fdb_entries=entries,
+            fdb_reserve=0 if config.maxaddress else None,  # maxaddress bounds both kinds of entries, as the kernel's
             spin=config.spin,
             pin=config.pin,
             offloads=config.offloads,
@@ -48,7 +50,7 @@ class VxlanDevice:
         )
         try:
             self.segment = self.engine.add_segment(
-                config.id, learning=config.learning, ageing=config.ageing, max_entries=config.maxaddress
+                config.id, learning=config.learning, ageing=config.ageing, max_entries=config.maxaddress or entries
             )
             for remote in config.remote:
                 self.segment.add_remote(remote)

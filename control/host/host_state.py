@@ -108,7 +108,7 @@ class HostState:
                 port = driver.take_over(plan.network, endpoint) if alive else None
                 if port is not None:
                     here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
-        self._program(here, plan)  # if endpoints share a port, it is known only now
+        self._program(here, plan)  # their ports are known only now
 
     def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
         """Reconcile one network and everything that belongs to it. With `only`, other local endpoints that were in
@@ -300,8 +300,8 @@ class HostState:
         return found
 
     def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> EngineEntry | None:
-        port = here.ports.get(endpoint.id) if here.network.layout == "bridge" else None
-        return entry_for(endpoint, self._host, peers, port)
+        port = here.ports.get(endpoint.id)
+        return entry_for(endpoint, self._host, peers, port if port is not None and not port.removed else None)
 
 
 def _failure(endpoint: Endpoint, error: FastpathError | OSError) -> Problem:

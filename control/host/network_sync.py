@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Program endpoints and peers from the store into the engine: flood list, FDB, neighbours.
+"""Program endpoints and peers from the store into the engine: members, flood list, FDB, neighbours.
 
 `NetworkSync` does so for one segment: one endpoint at a time as events come, or all of them, compared with what the
 engine really has. So frames to a known endpoint are never flooded, and an ARP request for its address is answered on
-the sender's host.
+the sender's host. A peer may send to a network while it has endpoints of it.
 """
 
 import logging
@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fastpath import Engine, Port, Remote, Segment
-from fastpath.addresses import IPAddress
+from fastpath import Engine, Port, Remote, Segment, TapPort
+from fastpath.addresses import IPAddress, format_mac
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.runtime.failures import Failures
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineEntry:
-    """The engine's entry for one endpoint. Without `vtep`, it is behind this host's `port`; without `port`, too, the
-    engine already knows the address of the endpoint's interface."""
+    """The engine's entry for one endpoint. Without `vtep`, it is behind this host's `port`; without `port`, too, it has
+    no interface yet. What an interface says of its own MAC address proves nothing: the container may change it."""
 
     mac: str
     addresses: tuple[IPAddress, ...]
@@ -81,7 +81,21 @@ class NetworkSync:
         were needed of what had been programmed before. `failed` has what the engine refused."""
         self.failed = self.update(dict.fromkeys([known for known in self._entries if known not in wanted]))
         self.failed |= self.update(wanted)
-        return self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
+        repairs = self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
+        self.failed |= self._contested()
+        return repairs
+
+    def _contested(self) -> dict[str, Problem]:
+        """Return the endpoints whose interface has a MAC address that is another endpoint's or the gateway's."""
+        self.segment.refresh()
+        found = {}
+        for identity, entry in self._entries.items():
+            port = entry.port
+            if isinstance(port, TapPort) and not port.removed and port.contested is not None:
+                mac = format_mac(port.contested)
+                why = f"its interface was given the MAC address {mac}, which is another's: frames from it are dropped"
+                found[identity] = Problem(f"VNI {self.segment.vni}", identity, "contested-mac", why)
+        return found
 
     def _refused(self, identity: str, error: FastpathError) -> Problem:
         log.debug("the engine refuses endpoint %s", identity, exc_info=error)
@@ -123,8 +137,11 @@ class NetworkSync:
         if vtep is None:
             return
         self._vteps[vtep] += 1
-        if self._vteps[vtep] == 1 and self._remote(vtep) not in self.segment.remotes:
-            self.segment.add_remote(vtep)
+        if self._vteps[vtep] == 1:
+            if self.segment.members_only:
+                self.segment.admit(vtep)
+            if self._remote(vtep) not in self.segment.remotes:
+                self.segment.add_remote(vtep)
 
     def _spare(self, vtep: IPAddress | None) -> None:
         if vtep is None:
@@ -134,6 +151,8 @@ class NetworkSync:
             del self._vteps[vtep]
             if self._remote(vtep) in self.segment.remotes:
                 self.segment.remove_remote(vtep)
+            if vtep in self.segment.members:
+                self.segment.dismiss(vtep)
             del self._remotes[vtep]
 
     def _remote(self, vtep: IPAddress) -> Remote:
@@ -148,6 +167,11 @@ class NetworkSync:
             self.segment.remove_remote(vtep)
         for vtep in self.vteps - actual:
             self.segment.add_remote(vtep)
+        if self.segment.members_only:
+            for vtep in self.segment.members - self.vteps:  # an endpoint that came and went at once: `admit_early`
+                self.segment.dismiss(vtep)
+            for vtep in self.vteps - self.segment.members:
+                self.segment.admit(vtep)
         return len(actual ^ self.vteps)
 
     def _repair_fdb(self) -> int:
@@ -188,7 +212,7 @@ class NetworkSync:
 
 def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Port | None) -> EngineEntry | None:
     """Return the entry of an endpoint for the engine of `host`; None if the endpoint is leaving, or its host is not a
-    peer at present. `port` is the port of a local endpoint whose MAC address is not the port's own."""
+    peer at present. `port` is the port of a local endpoint, if it has one."""
     addresses = tuple(address.ip for address in endpoint.addresses)
     if endpoint.state == "leaving":
         return None
@@ -236,3 +260,16 @@ def admit(engine: Engine, peers: Iterable[Peer], failures: Failures) -> None:
         except FastpathError as error:
             failures.failed(str(address), error, f"cannot admit packets from {address}: {error}")
     failures.only({str(address) for address in wanted})
+
+
+def admit_early(engine: Engine, vni: int | None, vtep: IPAddress) -> None:
+    """Admit packets of one network from a peer that has just got an endpoint of it. `NetworkSync` comes to that later,
+    after other work; the endpoint's first packets may be here before."""
+    segment = engine.segments.get(vni) if vni is not None else None
+    if segment is None:
+        return
+    try:
+        if segment.members_only:
+            segment.admit(vtep)
+    except FastpathError as error:  # the segment was removed meanwhile
+        log.debug("cannot admit packets of VNI %s from %s yet: %s", vni, vtep, error)

@@ -7,7 +7,7 @@ import logging
 from fastpath import Engine
 from fastpath.control.cluster.mirror import Changes, Mirror
 from fastpath.control.host.guard import Guard
-from fastpath.control.host.network_sync import admit, usable_peers
+from fastpath.control.host.network_sync import admit, admit_early, usable_peers
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.model.objects import Peer
@@ -41,6 +41,17 @@ class Peering:
         """Update after a change of the mirror."""
         if changes.peers:
             self.update()
+        for name, identity in changes.endpoints:
+            self._admit_early(name, identity)
+
+    def _admit_early(self, name: str, identity: str) -> None:
+        network = self._mirror.networks.get(name)
+        endpoint = self._mirror.endpoints.get(name, {}).get(identity)
+        if network is None or endpoint is None or endpoint.state == "leaving":
+            return
+        peer = self.peers.get(endpoint.host)
+        if peer is not None:
+            admit_early(self._engine, network.vni, peer.vtep)
 
     def update(self) -> None:
         """Use the peers that the mirror has now."""

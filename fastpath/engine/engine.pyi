@@ -17,6 +17,7 @@ DEFAULT_UDP_PORT: Final = 4789
 DEFAULT_SOURCE_PORTS: Final = (49152, 65535)
 DEFAULT_FDB_ENTRIES: Final = 65536
 DEFAULT_NEIGHBOUR_ENTRIES: Final = 65536
+RESERVE_PART: Final = 16
 FRUITLESS_TURNS: Final = 16
 REMEMBERED_S: Final = 600
 NOWHERE: dict[int, bytes]
@@ -36,9 +37,11 @@ class Engine:
         ttl: int = 0,
         mark: int = 0,
         fdb_entries: int = DEFAULT_FDB_ENTRIES,
+        fdb_reserve: int | None = None,
         neighbour_entries: int = DEFAULT_NEIGHBOUR_ENTRIES,
         strict: bool = False,
         known_only: bool = False,
+        kernel_peers: bool = True,
         spin: int = DEFAULT_SPIN_US,
         pin: bool = False,
         offloads: Offloads = DEFAULT_OFFLOADS,
@@ -82,6 +85,7 @@ class Engine:
         learning: bool = True,
         ageing: int = DEFAULT_AGEING,
         max_entries: int = 0,
+        members_only: bool = False,
         forwarder: Forwarder | None = None,
     ) -> Segment: ...
     def remove_segment(self, segment: Segment) -> None: ...

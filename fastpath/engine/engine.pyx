@@ -16,7 +16,7 @@ from fastpath.engine import remote as remote_module
 from fastpath.engine.captures.capture cimport Capture
 from fastpath.kernels.tables.directory cimport fp_directory_delete
 from fastpath.kernels.tables.fdb cimport fp_fdb_entries, fp_fdb_used
-from fastpath.kernels.tables.tables cimport fp_clock_advance, fp_turn_count
+from fastpath.kernels.tables.tables cimport fp_admissions_changed, fp_clock_advance, fp_turn_count
 from fastpath.engine.ports.port cimport Port
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.segment cimport Segment
@@ -41,6 +41,7 @@ DEFAULT_UDP_PORT = 4789  # IANA's, RFC 7348 section 5
 DEFAULT_SOURCE_PORTS = (49152, 65535)  # recommended there
 DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
+RESERVE_PART = 16  # of the FDB: one in so many entries is never learned, so that there is room for one that is set
 FRUITLESS_TURNS = 16  # `poll` ends after so many in a row in which something was ready and nothing was read
 REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
@@ -60,10 +61,12 @@ cdef class Engine:
     `local` is an address of this host; None listens on all addresses of one family, IPv4 unless `ipv6`.
     `workers` threads share the load; each sends from `source_port_count` UDP ports out of the inclusive
     range `source_ports`. `ttl` 0 means the route's. `mark` is the SO_MARK of its packets (0: none; others
-    need CAP_NET_ADMIN). `fdb_entries` and `neighbour_entries` bound the FDB and
-    the neighbours of all segments.
+    need CAP_NET_ADMIN). `fdb_entries` and `neighbour_entries` bound the FDB and the neighbours of all segments;
+    `fdb_reserve` entries of the FDB, a sixteenth by default, are never learned.
     `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
-    `known_only` drops packets from all VTEPs but those that `admit` was called for.
+    `known_only` drops packets from all VTEPs but those that `admit` was called for. `kernel_peers` takes a packet with
+    a super-frame for one, as the kernel's vxlan sends it over a veth. Without it a frame that lies about its length
+    costs no other one.
     `spin` is the time in microseconds that a worker polls for work before it sleeps (0: not at all). `pin` keeps
     each worker on its own core. `offloads` selects the work that is left to the kernel (offloads.Offloads).
 
@@ -72,11 +75,12 @@ cdef class Engine:
 
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0, mark=0,
-                 fdb_entries=DEFAULT_FDB_ENTRIES, neighbour_entries=DEFAULT_NEIGHBOUR_ENTRIES,
-                 bint strict=False, bint known_only=False, spin=DEFAULT_SPIN_US, bint pin=False,
+                 fdb_entries=DEFAULT_FDB_ENTRIES, fdb_reserve=None, neighbour_entries=DEFAULT_NEIGHBOUR_ENTRIES,
+                 bint strict=False, bint known_only=False, bint kernel_peers=True, spin=DEFAULT_SPIN_US, bint pin=False,
                  offloads=DEFAULT_OFFLOADS):
         udp_port, ttl, mark = index(udp_port), index(ttl), index(mark)
         fdb_entries, neighbour_entries = index(fdb_entries), index(neighbour_entries)
+        fdb_reserve = index(fdb_reserve) if fdb_reserve is not None else fdb_entries // RESERVE_PART
         self.local = parse_ip(local) if local is not None else None
         if not 1 <= udp_port <= 65535:
             raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
@@ -92,7 +96,7 @@ cdef class Engine:
         self.attention = self.stop_requested = -1
         self.lifecycle = threading.RLock()
         self.tables = Tables(
-            fdb_entries=fdb_entries, neighbour_entries=neighbour_entries, family=family, workers=workers,
+            fdb_entries=fdb_entries, fdb_reserve=fdb_reserve, neighbour_entries=neighbour_entries, family=family, workers=workers,
         )
         self.known_only = known_only
         self._admitted = {}
@@ -122,7 +126,7 @@ cdef class Engine:
                     self.tables, i, receive=self.sockets.receive[i].fileno(),
                     send=[s.fileno() for s in self.sockets.send[i]], family=family, strict=strict,
                     known_only=known_only, learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
-                    merge=offloads.merge,
+                    merge=offloads.merge, kernel_peers=kernel_peers,
                 ))
         except BaseException:
             self.close()
@@ -147,19 +151,25 @@ cdef class Engine:
     def running(self):
         return bool(self.threads)
 
-    def add_segment(self, vni, *, bint learning=True, ageing=DEFAULT_AGEING, max_entries=0, forwarder=None):
+    def add_segment(self, vni, *, bint learning=True, ageing=DEFAULT_AGEING, max_entries=0, bint members_only=False,
+                    forwarder=None):
         """Add a segment for a VNI (0 … 2^24 - 1).
 
-        `ageing` is in seconds (0: never), `max_entries` the segment's share of the FDB (0: no limit of
-        its own), `forwarder` a LearningBridge by default.
+        `ageing` is in seconds (0: never), `max_entries` the segment's share of the FDB. With 0 the share is fair: the
+        segment learns addresses while it has learned fewer than could still be learned, and from one port or remote
+        while fewer came from there than the segment could still learn. `members_only` drops packets from VTEPs that
+        `Segment.admit` was not called for. `forwarder` is a LearningBridge by default.
         """
+        if members_only and not self.known_only:
+            raise UsageError("members_only needs an engine that is known_only")
         with self.tables.lock:
             self._check_open()
             if vni in self._segments:
                 raise ConflictError(f"there is a segment with VNI {vni} already")
             segment = Segment(
                 self.tables, self.workers, self.offloads, self.local, self.udp_port, vni, learning=learning, ageing=ageing,
-                max_entries=max_entries, forwarder=forwarder if forwarder is not None else LearningBridge(),
+                max_entries=max_entries, members_only=members_only,
+                forwarder=forwarder if forwarder is not None else LearningBridge(),
             )
             self._segments[vni] = segment
             return segment
@@ -455,6 +465,7 @@ cdef class Engine:
         else:
             fp_directory_delete(self.tables.c.admitted, 0, <const uint8_t *><const char *>ip)
             del self._admitted[address]
+        fp_admissions_changed(self.tables.c)
 
     def _forget_unused_remotes(self):
         """Remove remotes that are not admitted, and that no flood list and no FDB entry named, twice in a row.

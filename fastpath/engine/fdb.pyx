@@ -77,13 +77,15 @@ cdef class Fdb:
     def set(self, mac, to, *, bint static=True):
         """Set the entry of an address to a Port or a Remote.
 
-        An entry that is not `static` ages and moves like a learned one. Raise ConflictError if the FDB, or the
-        segment's share of it, is full.
+        An entry that is not `static` ages and moves like a learned one. A static entry for the address that a port's
+        interface has takes the place of the port's own. Raise ConflictError if the FDB, or the segment's share of it,
+        is full.
         """
         cdef uint64_t number = self._address(mac)
         with self.tables.lock:
             self.check()
-            self._spare_local(number)
+            if not static:
+                self._spare_local(number)
             self.put(number, self._dest(to), FP_FDB_STATIC if static else 0)
             self.drop_group(number)
 
@@ -321,10 +323,19 @@ cdef class Fdb:
         raise ConflictError("the FDB is full: remove entries, or allow more (maxaddress)")
 
     cdef int set_local(self, uint64_t mac, fp_dest dest) except -1:
-        return self.put(mac, dest, FP_FDB_STATIC | FP_FDB_LOCAL)
+        """Set the entry of the address that a port's interface has. Return whether frames to it go there now.
+
+        They do not if a static entry points elsewhere: what was set beats what an interface says of itself.
+        """
+        cdef fp_fdb_value there = self._lookup(mac)
+        if there.flags & FP_FDB_STATIC:
+            return there.dest == dest
+        self.put(mac, dest, FP_FDB_STATIC | FP_FDB_LOCAL)
+        return True
 
     cdef int forget_local(self, uint64_t mac, fp_dest dest) except -1:
-        if self._lookup(mac).dest == dest:
+        cdef fp_fdb_value there = self._lookup(mac)
+        if there.dest == dest and there.flags & FP_FDB_LOCAL:
             self._retire_mac(mac)
         return 0
 

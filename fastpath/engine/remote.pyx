@@ -7,6 +7,8 @@ import time
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
+from fastpath.kernels.packet.dest cimport FP_DEST_REMOTE, fp_dest_make
+from fastpath.kernels.tables.fdb cimport fp_fdb_learned_from
 from fastpath.kernels.tables.remote cimport (
     FP_REMOTES,
     FP_REMOTES_LIMIT,
@@ -19,7 +21,7 @@ from fastpath.kernels.tables.remote cimport (
     fp_remotes_reclaim,
     fp_remotes_retire,
 )
-from fastpath.engine.tables cimport Tables, sum_traffic
+from fastpath.engine.tables cimport Tables, sum_traffic, sum_unlearned
 
 from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
 from fastpath.errors import ConflictError, UsageError
@@ -77,7 +79,11 @@ cdef class Remote:
 
     def stats(self):
         """Return the counters and properties of the remote, as a stats.RemoteStats."""
-        return RemoteStats(str(self.address), self.udp_port, self.traffic)
+        cdef uint32_t index = self.find()
+        cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, index)
+        learned = fp_fdb_learned_from(self.tables.c.fdb, fp_dest_make(FP_DEST_REMOTE, index))
+        unlearned = sum_unlearned(remote.traffic, self.tables.counters) if remote != NULL else 0
+        return RemoteStats(str(self.address), self.udp_port, self.traffic, learned, unlearned)
 
     def __eq__(self, other):
         if not isinstance(other, Remote):

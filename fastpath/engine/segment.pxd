@@ -20,11 +20,13 @@ cdef class Segment:
     cdef dict held  # Forwarder -> remotes that it asked for
     cdef dict _ports
     cdef list _remotes
+    cdef set _members  # addresses
     cdef list workers
     cdef object offloads
     cdef object local
     cdef int default_udp_port
     cdef int check(self) except -1
+    cdef int _check_members(self) except -1
     cdef int publish_ports(self) except -1
     cdef int publish_remotes(self) except -1
     cdef ForwarderThread employ(self, Forwarder forwarder)

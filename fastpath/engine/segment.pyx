@@ -4,16 +4,19 @@
 import logging
 from operator import index
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free
 
 from fastpath.engine.workers.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
 from fastpath.kernels.packet.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
+from fastpath.kernels.tables.directory cimport fp_directory_delete
 from fastpath.kernels.tables.fdb cimport fp_fdb_share, fp_fdb_share_of
 from fastpath.kernels.tables.remote cimport FP_REMOTE_NONE
 from fastpath.kernels.tables.tables cimport (
+    fp_admissions_changed,
+    fp_admitted_find,
     fp_group_get,
     fp_list,
     fp_port_free,
@@ -31,6 +34,7 @@ from fastpath.engine.ports.port cimport MemoryPort, Port, SinkPort, TapPort
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.tables cimport Tables, list_items, new_list, sum_tallies
 
+from fastpath.addresses import parse_ip, to_wire
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.forwarder.forwarder import elements_of
 from fastpath.engine.stats import ForwarderStats, SegmentStats
@@ -47,7 +51,7 @@ cdef class Segment:
     """A segment, created by Engine.add_segment. All of it may be changed while frames flow."""
 
     def __init__(self, Tables tables not None, list workers, offloads, local, int default_udp_port, vni, *,
-                 bint learning, ageing, max_entries, Forwarder forwarder not None):
+                 bint learning, ageing, max_entries, bint members_only, Forwarder forwarder not None):
         vni, ageing, max_entries = index(vni), index(ageing), index(max_entries)
         forwarder.usable()
         if not 0 <= vni <= MAX_VNI:
@@ -69,6 +73,8 @@ cdef class Segment:
         self.vni = vni
         self._ports = {}
         self._remotes = []
+        self._members = set()
+        self.c.members_only = members_only
         self.fdb = Fdb(tables, place, self._ports)
         self.neighbours = neighbours_of(tables, self.c)
         cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, place)
@@ -104,6 +110,63 @@ cdef class Segment:
         """The flood list: the remotes that get broadcast, unknown unicast and multicast frames."""
         self.check()
         return tuple(self._remotes)
+
+    @property
+    def members_only(self):
+        """Whether packets for this segment are accepted from its members only."""
+        self.check()
+        return bool(self.c.members_only)
+
+    @property
+    def members(self):
+        """The addresses of the VTEPs whose packets are accepted, if the segment is `members_only`."""
+        self.check()
+        with self.tables.lock:
+            return frozenset(self._members)
+
+    def admit(self, address):
+        """Accept packets for this segment from this VTEP, once the engine admits it, too. It may be a member already.
+
+        Raise ConflictError if the segment is not `members_only`.
+        """
+        cdef bytes ip
+        address = parse_ip(address)
+        with self.tables.lock:
+            self._check_members()
+            if address in self._members:
+                return
+            ip = to_wire(address)
+            self.tables.enter(self.tables.c.admitted, self.c.index, ip, 1)
+            fp_admissions_changed(self.tables.c)
+            self._members.add(address)
+
+    def dismiss(self, address):
+        """Accept no packets for this segment from this VTEP after this call returns.
+
+        Entries that were learned from it here are removed. Raise ConflictError if it is no member.
+        """
+        cdef bytes ip
+        cdef uint32_t remote
+        address = parse_ip(address)
+        with self.tables.lock:
+            self._check_members()
+            if address not in self._members:
+                raise ConflictError(f"{address} is no member of VNI {self.vni}")
+            self._members.remove(address)
+            ip = to_wire(address)
+            fp_directory_delete(self.tables.c.admitted, self.c.index, <const uint8_t *><const char *>ip)
+            fp_admissions_changed(self.tables.c)
+            self.tables.synchronize()  # from here on nothing more is learned from it
+            remote = fp_admitted_find(self.tables.c, <const uint8_t *><const char *>ip)
+            if remote != FP_REMOTE_NONE:
+                self.fdb.retire(fp_dest_make(FP_DEST_REMOTE, remote), True)
+            self.tables.reclaim()
+
+    cdef int _check_members(self) except -1:
+        self.check()
+        if not self.c.members_only:
+            raise ConflictError(f"VNI {self.vni} takes packets from everybody: make it with members_only=True")
+        return 0
 
     @property
     def learning(self):
@@ -248,7 +311,9 @@ cdef class Segment:
         """Return the counters and the size of the FDB, as a stats.SegmentStats."""
         with self.tables.lock:
             self.check()
-            return SegmentStats(self.vni, len(self.fdb), sum_tallies(self.c.tally, self.tables.counters), self._forwarder_stats())
+            learned = fp_fdb_share_of(self.tables.c.fdb, self.c.index).learned
+            tally = sum_tallies(self.c.tally, self.tables.counters)
+            return SegmentStats(self.vni, len(self.fdb), tally, self._forwarder_stats(), learned)
 
     def remote(self, address, udp_port=None):
         """Return a Remote for FDB entries. It is not added to the flood list."""
@@ -341,6 +406,7 @@ cdef class Segment:
         the arguments for calls of `end_service`, which must be made without holding a lock.
         """
         cdef ForwarderThread thread
+        cdef bytes ip
         with self.tables.lock:
             if self.c == NULL:
                 return []
@@ -355,6 +421,10 @@ cdef class Segment:
             self.fdb.closed = True
             self.fdb.retire(0, False)
             self.neighbours.close()
+            for address in self._members:
+                ip = to_wire(address)
+                fp_directory_delete(self.tables.c.admitted, self.c.index, <const uint8_t *><const char *>ip)
+            self._members.clear()
             for mac in list(self.fdb.groups):
                 self.fdb.drop_group(mac)
             self.tables.reclaim()
@@ -420,14 +490,16 @@ cdef class Segment:
 
     def _refresh_mac(self, TapPort port):
         now = port.read_mac()
-        if now is None or now == port.mac:
+        if now is None:
             return
         dest = fp_dest_make(FP_DEST_PORT, port.c.index)
-        if port.mac is not None:
+        if port.mac is not None and port.mac != now:
             self.fdb.forget_local(port.mac, dest)
-            port.mac = None
-        self.fdb.set_local(now, dest)
-        port.mac = now  # only now: where the FDB had no room, the next refresh tries again
+        port.mac = port.contested = None  # where the FDB has no room, the next refresh tries again
+        if self.fdb.set_local(now, dest):
+            port.mac = now
+        else:
+            port.contested = now
 
     cdef int publish_ports(self) except -1:
         cdef const fp_list *stale = fp_segment_set_ports(self.c, new_list(list(self._ports)))

@@ -32,22 +32,30 @@ class Tally:
 
 @dataclass(frozen=True)
 class PortStats:
-    """A port: `name` as it was created, `segment` its VNI."""
+    """A port: `name` as it was created, `segment` its VNI.
+
+    `learned` is how many addresses the FDB has learned there, `unlearned` how many frames from there had one more, for
+    which it had no room.
+    """
 
     name: str
     segment: int
     mtu: int
     gone: bool
     traffic: Traffic
+    learned: int = 0
+    unlearned: int = 0
 
 
 @dataclass(frozen=True)
 class RemoteStats:
-    """A remote VTEP, configured or learned."""
+    """A remote VTEP, configured or learned. `learned` and `unlearned` are as for a port."""
 
     address: str
     udp_port: int
     traffic: Traffic
+    learned: int = 0
+    unlearned: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class SegmentStats:
     fdb_entries: int
     tally: Tally
     forwarder: ForwarderStats = field(default_factory=ForwarderStats)
+    fdb_learned: int = 0
 
 
 @dataclass(frozen=True)

@@ -25,5 +25,6 @@ cdef class Tables:
 
 cdef fp_list *new_list(items) except NULL
 cdef list list_items(const fp_list *items)
+cdef uint64_t sum_unlearned(const fp_traffic *traffic, int counters)
 cdef object sum_traffic(const fp_traffic *traffic, int counters)
 cdef object sum_tallies(const fp_tally *tally, int counters)

@@ -19,7 +19,14 @@ class Indices:
 
 class Tables:
     def __new__(
-        cls, *, fdb_entries: int, neighbour_entries: int, family: int, workers: int, seed: int | None = None
+        cls,
+        *,
+        fdb_entries: int,
+        fdb_reserve: int,
+        neighbour_entries: int,
+        family: int,
+        workers: int,
+        seed: int | None = None,
     ) -> Self: ...
     @property
     def family(self) -> int: ...

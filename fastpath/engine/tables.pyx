@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 
 from fastpath.kernels.tables.directory cimport fp_directory, fp_directory_reclaim, fp_directory_set, fp_directory_used
-from fastpath.kernels.tables.fdb cimport FP_FDB_SEGMENTS, fp_fdb_reclaim
+from fastpath.kernels.tables.fdb cimport FP_FDB_SEGMENTS, fp_fdb_reclaim, fp_fdb_reserve
 from fastpath.kernels.system cimport c_bool
 from fastpath.kernels.tables.tables cimport (
     FP_GROUPS,
@@ -82,11 +82,13 @@ cdef class Tables:
     to which nothing is sent.
     """
 
-    def __cinit__(self, *, fdb_entries, neighbour_entries, int family, int workers, seed=None):
+    def __cinit__(self, *, fdb_entries, fdb_reserve, neighbour_entries, int family, int workers, seed=None):
         if not 1 <= workers <= FP_WORKERS:
             raise UsageError(f"{workers} workers: the number must be between 1 and {FP_WORKERS}")
         if not 1 <= fdb_entries <= 1 << 26:
             raise UsageError(f"an FDB of {fdb_entries} entries: the number must be between 1 and {1 << 26}")
+        if not 0 <= fdb_reserve < fdb_entries:
+            raise UsageError(f"an FDB reserve of {fdb_reserve}: the number must be less than the {fdb_entries} entries")
         if not 1 <= neighbour_entries <= 1 << 26:
             raise UsageError(f"{neighbour_entries} neighbours: the number must be between 1 and {1 << 26}")
         if seed is None:
@@ -94,6 +96,7 @@ cdef class Tables:
         self.c = fp_tables_new(fdb_entries, neighbour_entries, seed, family, workers)
         if self.c == NULL:
             raise RefusedError("not enough memory for the engine's tables")
+        fp_fdb_reserve(self.c.fdb, fdb_reserve)
         self.family = family
         self.workers = workers
         self.counters = workers + 1
@@ -128,7 +131,16 @@ cdef class Tables:
             if fp_directory_set(directory, segment, <const uint8_t *><const char *>ip, number, &added):
                 return added
             self.reclaim()  # what was deleted lately may be what is missing
-        raise ConflictError(f"there are {fp_directory_used(directory)} neighbours already, which is the limit")
+        what = "neighbours" if directory == self.c.neighbours else "admissions"
+        raise ConflictError(f"there are {fp_directory_used(directory)} {what} already, which is the limit")
+
+
+cdef uint64_t sum_unlearned(const fp_traffic *traffic, int counters):
+    """Return how many frames of a port or remote had a source address for which the FDB had no room."""
+    cdef uint64_t total = 0
+    for i in range(counters):
+        total += fp_counter_read(&traffic[i].unlearned)
+    return total
 
 
 cdef fp_list *new_list(items) except NULL:

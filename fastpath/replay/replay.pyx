@@ -133,11 +133,12 @@ cdef class Replayer:
         if not 1 <= udp_port <= 65535:
             raise UsageError(f"{udp_port} is not a UDP port: it must be between 1 and 65535")
         self.tables = Tables(
-            fdb_entries=FDB_ENTRIES, neighbour_entries=1, family=socket.AF_UNSPEC, workers=1, seed=0,
+            fdb_entries=FDB_ENTRIES, fdb_reserve=0, neighbour_entries=1, family=socket.AF_UNSPEC, workers=1, seed=0,
         )
         self.worker = Worker(
             self.tables, 0, receive=-1, send=[], family=AF_INET, strict=False, known_only=False,
             learned_udp_port=udp_port, attention=-1, spin_us=0, gso=False, merge=False,
+            kernel_peers=True,
         )
         self.tables.uplink = Uplink([], family=AF_INET, gso=False)
         self.tables.clock = self._now
@@ -175,7 +176,7 @@ cdef class Replayer:
             raise ConflictError(f"there is a segment with VNI {vni} already")
         segment = Segment(
             self.tables, [self.worker], DEFAULT_OFFLOADS, None, self.udp_port, vni, learning=True,
-            ageing=DEFAULT_AGEING, max_entries=0, forwarder=forwarder,
+            ageing=DEFAULT_AGEING, max_entries=FDB_ENTRIES, members_only=False, forwarder=forwarder,
         )
         self.segments[vni] = segment
         if segment.forwarder_thread is not None:

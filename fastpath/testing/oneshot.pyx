@@ -36,11 +36,14 @@ from fastpath.kernels.tables.fdb cimport (
     fp_fdb_free,
     fp_fdb_key,
     fp_fdb_learn,
+    fp_fdb_learned,
+    fp_fdb_learned_from,
     fp_fdb_lookup,
     fp_fdb_match,
     fp_fdb_new,
     fp_fdb_next,
     fp_fdb_reclaim,
+    fp_fdb_reserve,
     fp_fdb_retire,
     fp_fdb_set,
     fp_fdb_share,
@@ -319,10 +322,10 @@ cdef class Decapsulator:
             free(<void *><size_t>address)
         fp_tables_free(self.tables)
 
-    def train_unit(self, bytes payload, uint32_t size):
+    def train_unit(self, bytes payload, uint32_t size, bint kernel_peers=True):
         """Return the size of the packets in a train, see fp_train_unit."""
         cdef _Buffer buffer = _Buffer(payload, 0)
-        return fp_train_unit(self.tables, buffer.frame.data, buffer.frame.length, size)
+        return fp_train_unit(self.tables, buffer.frame.data, buffer.frame.length, size, kernel_peers)
 
     def __call__(self, bytes payload, int outer_tos=0, bint strict=False, int gso_size=0):
         """Decapsulate one UDP payload. `events` are the numbers of the events noted (event.def)."""
@@ -382,6 +385,15 @@ cdef class FdbTable:
         cdef fp_fdb_share *share = fp_fdb_share_of(self.fdb, segment)
         share.limit = limit
         share.ageing = ageing
+
+    def reserve(self, uint32_t entries):
+        fp_fdb_reserve(self.fdb, entries)
+
+    def learned(self, kind=None, index=0):
+        """Return the number of learned entries: of all, or of those that point to one destination."""
+        if kind is None:
+            return fp_fdb_learned(self.fdb)
+        return fp_fdb_learned_from(self.fdb, fp_dest_make(kind, index))
 
     def learn(self, uint32_t segment, uint64_t mac, uint32_t kind, uint32_t index, uint32_t now):
         """Learn an address. Return one of OUTCOMES."""

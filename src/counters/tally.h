@@ -44,6 +44,7 @@ struct fp_traffic {
     fp_counter tx_bytes;
     fp_counter
         drops; // frames from here that were discarded, and frames to here that did not get out
+    fp_counter unlearned; // frames from here whose source address the FDB had no room for
 };
 
 // What a segment and a worker count. Index 0 of `drops` (FP_DROP_NONE) stays 0.

@@ -35,7 +35,7 @@ static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, 
         fp_note(context, frame, FP_EVENT_moved);
         break;
     case FP_FDB_FULL:
-        fp_note(context, frame, FP_EVENT_fdb_full);
+        fp_count_unlearned(context, frame);
         break;
     case FP_FDB_PINNED:
         return same_host(context, frame->source, key) ? FP_DROP_NONE : FP_DROP_static_source;

@@ -92,6 +92,13 @@ void fp_note(const struct fp_context *context, const struct fp_frame *frame, uin
     fp_count_event(context, frame->segment, event, 1);
 }
 
+void fp_count_unlearned(const struct fp_context *context, const struct fp_frame *frame) {
+    struct fp_traffic *source = traffic_of(context, frame->source);
+    fp_note(context, frame, FP_EVENT_fdb_full);
+    if (source != NULL)
+        fp_count(&source->unlearned, 1);
+}
+
 static void count_rx(struct fp_traffic *traffic, const struct fp_frame *frame) {
     fp_count(&traffic->rx_frames, frame->segments);
     fp_count(&traffic->rx_bytes, frame->bytes);

@@ -22,6 +22,8 @@ void fp_count_drop(const struct fp_context *context, const struct fp_frame *fram
 void fp_drop_out(const struct fp_context *context, const struct fp_frame *frame, uint32_t reason,
                  struct fp_traffic *traffic);
 void fp_note(const struct fp_context *context, const struct fp_frame *frame, uint32_t event);
+// Note that the FDB had no room for the frame's source address.
+void fp_count_unlearned(const struct fp_context *context, const struct fp_frame *frame);
 
 // All of these count a super-frame as the frames that it stands for.
 

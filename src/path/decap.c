@@ -49,11 +49,11 @@ static bool looks_like_train(const struct fp_tables *tables, const uint8_t *data
 }
 
 uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint32_t length,
-                       uint32_t size) {
+                       uint32_t size, bool kernel_peers) {
     struct fp_flow flow;
     if (size == 0 || size >= length)
         return length;
-    if (size <= FP_VXLAN_SIZE)
+    if (size <= FP_VXLAN_SIZE || !kernel_peers)
         return size;
     fp_flow_parse(data + FP_VXLAN_SIZE, length - FP_VXLAN_SIZE, &flow);
     if (fp_offload_checksum_field(&flow) == 0 || FP_VXLAN_SIZE + flow.end != length)

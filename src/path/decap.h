@@ -15,8 +15,10 @@
 // that segment size, as its vxlan sends over a veth: the inner packet is exactly as long, and the result is
 // `length`. If it could be either, the data is forged: a frame lies about its length, to read those behind
 // it, or a payload imitates VXLAN headers. Then the result is 0: discard.
+// Super-frames are looked for from `kernel_peers` only: without them `size` is the size of every packet, and
+// what one says of itself costs that one alone.
 uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint32_t length,
-                       uint32_t size);
+                       uint32_t size, bool kernel_peers);
 
 // Check a packet and strip its headers.
 //

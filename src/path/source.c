@@ -12,6 +12,7 @@ bool fp_source_look(const struct fp_context *context, struct fp_source *source,
     fp_address_from(&source->from, from);
     if (!source->valid || memcmp(source->from.ip, address->ip, sizeof address->ip) != 0) {
         source->valid = true;
+        source->segment = NULL;
         *address = source->from;
         address->udp_port = source->udp_port;
         source->remote = source->known_only ? fp_admitted_find(tables, address->ip)
@@ -20,7 +21,17 @@ bool fp_source_look(const struct fp_context *context, struct fp_source *source,
     return source->remote != FP_REMOTE_NONE || !source->known_only;
 }
 
-void fp_source_mark(const struct fp_context *context, struct fp_source *source,
+static bool is_member(const struct fp_context *context, struct fp_source *source,
+                      const struct fp_segment *segment) {
+    if (source->segment != segment) {
+        source->segment = segment;
+        source->member =
+            fp_directory_get(context->tables->admitted, segment->index, source->address.ip) != 0;
+    }
+    return source->member;
+}
+
+bool fp_source_mark(const struct fp_context *context, struct fp_source *source,
                     struct fp_frame *frame) {
     struct fp_remotes *remotes = context->tables->remotes;
     frame->source = fp_dest_make(FP_DEST_NONE, 0);
@@ -32,4 +43,5 @@ void fp_source_mark(const struct fp_context *context, struct fp_source *source,
     }
     if (source->remote != FP_REMOTE_NONE)
         frame->source = fp_dest_make(FP_DEST_REMOTE, source->remote);
+    return !frame->segment->members_only || is_member(context, source, frame->segment);
 }

@@ -9,6 +9,8 @@
 #define FP_FDB_DEAD UINT64_MAX // a value that nobody may touch
 #define SEEN_MASK UINT32_C(0xffffff)
 
+enum { PLACES = 1 << 16 }; // indices of ports, and of remotes
+
 struct slot {
     _Atomic uint64_t key;
     _Atomic uint64_t value; // destination 63…32, seen 31…8, flags 7…0
@@ -25,6 +27,9 @@ struct fp_fdb {
     uint32_t entries;
     size_t size; // of `buckets`, bytes
     _Atomic uint32_t used;
+    uint32_t learnable; // how many entries may be learned
+    _Atomic uint32_t learned;
+    _Atomic uint32_t learned_from[2][PLACES]; // ports, remotes
     struct fp_fdb_share share[FP_FDB_SEGMENTS];
 };
 
@@ -81,8 +86,12 @@ struct fp_fdb *fp_fdb_new(uint32_t entries, uint64_t seed) {
     fdb->buckets = memory;
     fdb->seed = seed;
     fdb->mask = buckets - 1;
-    fdb->entries = entries;
+    fdb->entries = fdb->learnable = entries;
     return fdb;
+}
+
+void fp_fdb_reserve(struct fp_fdb *fdb, uint32_t entries) {
+    fdb->learnable = entries < fdb->entries ? fdb->entries - entries : 0;
 }
 
 void fp_fdb_free(struct fp_fdb *fdb) {
@@ -133,38 +142,71 @@ void fp_fdb_lookup(const struct fp_fdb *fdb, const uint64_t *keys, uint32_t coun
     }
 }
 
-// Count one more entry against the table and, unless it is a port's own address, against the
-// segment's share. False if there is no room.
+static inline uint32_t count_of(const _Atomic uint32_t *count) {
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+// Where entries that were learned from there are counted, or NULL.
+static _Atomic uint32_t *learned_from(const struct fp_fdb *fdb, fp_dest dest) {
+    const uint32_t kind = fp_dest_kind(dest), index = fp_dest_index(dest);
+    if ((kind != FP_DEST_PORT && kind != FP_DEST_REMOTE) || index >= PLACES)
+        return NULL;
+    return (_Atomic uint32_t *)&fdb->learned_from[kind == FP_DEST_REMOTE][index];
+}
+
+// Whether a segment and a port or remote may learn one more: see the top of fdb.h. Threads that learn at
+// the same time may each come to one more.
+static bool may_learn(const struct fp_fdb *fdb, uint32_t segment, fp_dest dest) {
+    const struct fp_fdb_share *share = &fdb->share[segment];
+    const uint32_t all = count_of(&fdb->learned), free = fdb->learnable - all;
+    if (all >= fdb->learnable)
+        return false;
+    if (count_of(&share->limit) != 0)
+        return true; // `reserve` compares with it
+    const uint32_t mine = count_of(&share->learned);
+    const _Atomic uint32_t *from = learned_from(fdb, dest);
+    return mine < free && (from == NULL || count_of(from) < free - mine);
+}
+
+// Count an entry where it belongs, once more (1) or less (-1).
+static void count_entry(struct fp_fdb *fdb, uint32_t segment, uint64_t packed, int by) {
+    const struct fp_fdb_value value = unpack(packed);
+    struct fp_fdb_share *share = &fdb->share[segment];
+    if (!(value.flags & FP_FDB_LOCAL))
+        atomic_fetch_add(&share->used, (uint32_t)by);
+    if (value.flags & FP_FDB_STATIC)
+        return;
+    atomic_fetch_add(&share->learned, (uint32_t)by);
+    atomic_fetch_add(&fdb->learned, (uint32_t)by);
+    _Atomic uint32_t *from = learned_from(fdb, value.dest);
+    if (from != NULL)
+        atomic_fetch_add(from, (uint32_t)by);
+}
+
+static void release(struct fp_fdb *fdb, uint32_t segment, uint64_t value) {
+    count_entry(fdb, segment, value, -1);
+    atomic_fetch_sub(&fdb->used, 1);
+}
+
+// Count one more entry. False if the table, or the segment's limit, has no room.
 static bool reserve(struct fp_fdb *fdb, uint32_t segment, uint64_t value) {
     if (atomic_fetch_add(&fdb->used, 1) >= fdb->entries) {
         atomic_fetch_sub(&fdb->used, 1);
         return false;
     }
-    if (value & FP_FDB_LOCAL)
+    count_entry(fdb, segment, value, 1);
+    const struct fp_fdb_share *share = &fdb->share[segment];
+    const uint32_t limit = count_of(&share->limit);
+    if (limit == 0 || (value & FP_FDB_LOCAL) || atomic_load(&share->used) <= limit)
         return true;
-    struct fp_fdb_share *share = &fdb->share[segment];
-    const uint32_t limit = atomic_load_explicit(&share->limit, memory_order_relaxed);
-    if (atomic_fetch_add(&share->used, 1) >= limit && limit != 0) {
-        atomic_fetch_sub(&share->used, 1);
-        atomic_fetch_sub(&fdb->used, 1);
-        return false;
-    }
-    return true;
+    release(fdb, segment, value);
+    return false;
 }
 
-static void release(struct fp_fdb *fdb, uint32_t segment, uint64_t value) {
-    if (!(value & FP_FDB_LOCAL))
-        atomic_fetch_sub(&fdb->share[segment].used, 1);
-    atomic_fetch_sub(&fdb->used, 1);
-}
-
-// An entry changed from `before` to `after`: a port's own address does not count in the share.
+// An entry changed from `before` to `after`.
 static void recount(struct fp_fdb *fdb, uint32_t segment, uint64_t before, uint64_t after) {
-    _Atomic uint32_t *used = &fdb->share[segment].used;
-    if ((after & FP_FDB_LOCAL) && !(before & FP_FDB_LOCAL))
-        atomic_fetch_sub(used, 1);
-    if ((before & FP_FDB_LOCAL) && !(after & FP_FDB_LOCAL))
-        atomic_fetch_add(used, 1);
+    count_entry(fdb, segment, after, 1);
+    count_entry(fdb, segment, before, -1);
 }
 
 enum insertion { INSERTED, TAKEN, NO_ROOM };
@@ -218,6 +260,8 @@ enum fp_fdb_outcome fp_fdb_learn(struct fp_fdb *fdb, uint64_t key, fp_dest dest,
     struct slot *slot = find(fdb, key);
     uint64_t old = slot != NULL ? load(&slot->value) : 0;
     if (old == 0) {
+        if (!may_learn(fdb, segment_of(key), dest))
+            return FP_FDB_FULL;
         const enum insertion insertion = insert(fdb, slot, key, pack(dest, now, 0));
         if (insertion == TAKEN)
             return FP_FDB_KNOWN;
@@ -233,8 +277,12 @@ enum fp_fdb_outcome fp_fdb_learn(struct fp_fdb *fdb, uint64_t key, fp_dest dest,
         return value.flags & FP_FDB_LOCAL ? FP_FDB_OWN : FP_FDB_PINNED;
     }
     // Written only when something changed, so that learning doesn't dirty the cache line every time.
-    if (moved || value.seen != (now & SEEN_MASK))
-        atomic_compare_exchange_strong(&slot->value, &old, pack(dest, now, 0));
+    if (!moved && value.seen == (now & SEEN_MASK))
+        return FP_FDB_KNOWN;
+    const uint64_t next = pack(dest, now, 0);
+    uint64_t seen = old;
+    if (atomic_compare_exchange_strong(&slot->value, &seen, next) && moved)
+        recount(fdb, segment_of(key), old, next);
     return moved ? FP_FDB_MOVED : FP_FDB_KNOWN;
 }
 
@@ -364,6 +412,15 @@ uint32_t fp_fdb_used(const struct fp_fdb *fdb) {
 
 uint32_t fp_fdb_entries(const struct fp_fdb *fdb) {
     return fdb->entries;
+}
+
+uint32_t fp_fdb_learned(const struct fp_fdb *fdb) {
+    return count_of(&fdb->learned);
+}
+
+uint32_t fp_fdb_learned_from(const struct fp_fdb *fdb, fp_dest dest) {
+    const _Atomic uint32_t *from = learned_from(fdb, dest);
+    return from != NULL ? count_of(from) : 0;
 }
 
 struct fp_fdb_share *fp_fdb_share(struct fp_fdb *fdb, uint32_t segment) {

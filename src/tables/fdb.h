@@ -19,6 +19,11 @@
 //     unused      fp_fdb_reclaim, which the owner calls after every reader has passed a quiescent point
 //
 // Any number of threads may look up and learn; only the owner (control) sets, retires, ages, reclaims.
+//
+// Whoever can send frames can make addresses up. So learned entries leave the reserve free for those that
+// control sets, and what may still be learned is shared: a segment learns while it has learned less than is
+// still free, and within it a port or remote while it has less than the segment may still learn. One that
+// takes all it can get leaves room for every other one. Where a segment has a limit, that limit alone holds.
 #ifndef FP_FDB_H
 #define FP_FDB_H
 
@@ -52,10 +57,11 @@ struct fp_fdb_entry {
     struct fp_fdb_value value;
 };
 
-// Each segment's share. The owner writes `limit` and `ageing`; everybody keeps `used`.
+// Each segment's share. The owner writes `limit` and `ageing`; everybody keeps `used` and `learned`.
 struct fp_fdb_share {
     _Atomic uint32_t used; // without the ports' own addresses
-    _Atomic uint32_t limit; // entries; 0: bounded by the table only
+    _Atomic uint32_t learned; // of these
+    _Atomic uint32_t limit; // entries; 0: a fair part of the table
     _Atomic uint32_t ageing; // seconds; 0: learned entries stay
 };
 
@@ -65,7 +71,7 @@ enum fp_fdb_outcome {
     FP_FDB_MOVED, // a learned entry has a new destination
     FP_FDB_PINNED, // a static entry points elsewhere; it stays as it is
     FP_FDB_OWN, // the address is one of our ports' own
-    FP_FDB_FULL, // no room in the table or in the segment's share
+    FP_FDB_FULL, // no room in the table, or in the share of the segment, port or remote
 };
 
 struct fp_fdb;
@@ -73,6 +79,9 @@ struct fp_fdb;
 // A table for `entries` entries (1 … 2^26), or NULL without memory. `seed` should be random.
 struct fp_fdb *fp_fdb_new(uint32_t entries, uint64_t seed);
 void fp_fdb_free(struct fp_fdb *fdb);
+
+// Keep room for so many entries that are not learned. 0, unless it is called before anything is learned.
+void fp_fdb_reserve(struct fp_fdb *fdb, uint32_t entries);
 
 static inline uint64_t fp_fdb_key(uint32_t segment, uint64_t mac) {
     return ((uint64_t)segment << 48) | mac;
@@ -118,6 +127,8 @@ bool fp_fdb_next(const struct fp_fdb *fdb, uint64_t *cursor, struct fp_fdb_entry
 
 uint32_t fp_fdb_used(const struct fp_fdb *fdb);
 uint32_t fp_fdb_entries(const struct fp_fdb *fdb); // the bound given to fp_fdb_new
+uint32_t fp_fdb_learned(const struct fp_fdb *fdb);
+uint32_t fp_fdb_learned_from(const struct fp_fdb *fdb, fp_dest dest); // a port or a remote
 struct fp_fdb_share *fp_fdb_share(struct fp_fdb *fdb, uint32_t segment);
 
 #endif

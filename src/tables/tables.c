@@ -34,7 +34,7 @@ struct fp_tables *fp_tables_new(uint32_t fdb_entries, uint32_t neighbours, uint6
     tables->fdb = fp_fdb_new(fdb_entries, seed);
     tables->remotes = fp_remotes_new(family, tables->counters, ~seed);
     tables->neighbours = fp_directory_new(neighbours, seed);
-    tables->admitted = fp_directory_new(FP_REMOTES_LIMIT, seed);
+    tables->admitted = fp_directory_new(FP_ADMITTED, seed);
     if (tables->fdb == NULL || tables->remotes == NULL || tables->neighbours == NULL ||
         tables->admitted == NULL) {
         fp_tables_free(tables);
@@ -102,6 +102,7 @@ bool fp_segment_publish(struct fp_tables *tables, uint32_t vni, struct fp_segmen
         atomic_store(place, page);
     }
     atomic_store(&page->segment[vni & PAGE_MASK], segment);
+    fp_admissions_changed(tables); // a new segment may lie where one lay that workers remember
     return true;
 }
 

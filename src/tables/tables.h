@@ -21,6 +21,7 @@
 enum {
     FP_PORTS = 1 << 16, // indices 1 … 65535
     FP_GROUPS = 1 << 12,
+    FP_ADMITTED = 1 << 18, // remotes, and members of segments
     FP_WORKERS = 64,
     // What counts: each worker, and behind them all threads of deferred forwarders together (defer.h),
     // of which one at a time holds `threads_lock`.
@@ -51,6 +52,7 @@ struct fp_forwarder {
 struct fp_segment {
     uint32_t index; // in FDB keys
     uint32_t vni;
+    bool members_only; // accept packets from its members only; never changes after it was published
     _Atomic bool learning;
     _Atomic uint32_t neighbours; // how many it has in the directory of that name
     _Atomic(const struct fp_forwarder *) forwarder;
@@ -78,7 +80,8 @@ struct fp_tables {
     struct fp_fdb *fdb;
     struct fp_remotes *remotes;
     struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
-    struct fp_directory *admitted; // (0, address) -> remote, see source.h
+    struct fp_directory *admitted; // (0, address) -> remote; (segment, address) -> 1, see source.h
+    _Atomic uint32_t admissions; // counts the changes of `admitted` and of the segments
     _Atomic(const struct fp_captures *) captures; // NULL: no captures, see capture.h
     uint32_t counters; // how many count: the workers, and one more
     uint64_t last_serial; // control's: how many ports were published so far
@@ -149,6 +152,11 @@ static inline const struct fp_list *fp_group_get(const struct fp_tables *tables,
 // admitted.
 static inline uint32_t fp_admitted_find(const struct fp_tables *tables, const uint8_t *ip) {
     return (uint32_t)fp_directory_get(tables->admitted, 0, ip);
+}
+
+// Control changed `admitted`. Workers look again from their next turn on, so fp_synchronize comes after this.
+static inline void fp_admissions_changed(struct fp_tables *tables) {
+    atomic_fetch_add(&tables->admissions, 1);
 }
 
 // Seconds on the engine's clock: the machine's monotonic one, plus an offset that tests use to let

@@ -184,7 +184,11 @@ static void check_segmented(struct bed *bed, const uint8_t *payload, uint32_t le
         frame.length = length;
         frame.outer_tos = tos;
         frame.gso_size = (uint16_t)sizes[i];
-        const uint32_t unit = fp_train_unit(bed->context.tables, frame.data, length, sizes[i]);
+        const struct fp_tables *tables = bed->context.tables;
+        const uint32_t unit = fp_train_unit(tables, frame.data, length, sizes[i], true);
+        // From a peer that never sends super-frames, the kernel's word alone counts.
+        CHECK(fp_train_unit(tables, frame.data, length, sizes[i], false) ==
+              (sizes[i] == 0 || sizes[i] >= length ? length : sizes[i]));
         CHECK(unit == length || unit == 0 || (unit == sizes[i] && unit < length));
         if (unit == 0 && length != 0) { // it could be either: a VXLAN header wherever one may be
             for (uint32_t at = sizes[i]; at < length; at += sizes[i])

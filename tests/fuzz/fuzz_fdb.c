@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The FDB beside a list that is searched from one end to the other.
 //
-// Input: which table size, the 8 bytes of the seed, 3 bytes of the clock, then operations, each a
+// Input: which table size, the reserve, the 8 bytes of the seed, 3 bytes of the clock, then operations, each a
 // byte and its arguments. One thread only: what several do to each other is not seen here.
 //
 // When is FP_FDB_FULL right? A key may lie in 16 buckets of 4 slots. Tables for up to 32 entries
@@ -33,7 +33,7 @@ struct record {
 
 struct model {
     struct fp_fdb *fdb;
-    uint32_t entries;
+    uint32_t entries, learnable;
     uint32_t now, begin;
     uint32_t dead; // slots that wait to be reclaimed
     uint32_t limit[SEGMENTS];
@@ -75,6 +75,33 @@ static uint32_t used(const struct model *model) {
     return sum;
 }
 
+static bool is_learned(const struct record *record) {
+    return record->live && !(record->value.flags & FP_FDB_STATIC);
+}
+
+// Learned entries of a segment (SEGMENTS: of all) that point to `dest` (0: anywhere).
+static uint32_t learned(const struct model *model, uint32_t segment, fp_dest dest) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < KEYS; i++) {
+        const struct record *record = &model->record[i];
+        count += is_learned(record) && (segment == SEGMENTS || i / MACS == segment) &&
+                 (dest == 0 || record->value.dest == dest);
+    }
+    return count;
+}
+
+// The fair part: see the top of fdb.h. Indices that no port or remote can have are counted nowhere.
+static bool may_learn(const struct model *model, uint32_t key, fp_dest dest) {
+    const uint32_t all = learned(model, SEGMENTS, 0), segment = key / MACS;
+    if (all >= model->learnable)
+        return false;
+    if (model->limit[segment] != 0)
+        return true;
+    const uint32_t free = model->learnable - all, mine = learned(model, segment, 0);
+    return mine < free && (fp_dest_index(dest) == FP_DEST_INDEX_MASK ||
+                           learned(model, SEGMENTS, dest) < free - mine);
+}
+
 enum room { ROOM_NONE, ROOM_MAYBE, ROOM_SURE };
 
 static enum room room_for(const struct model *model, uint32_t key, uint8_t flags) {
@@ -97,7 +124,8 @@ static void learn(struct model *model, struct input *input) {
     const uint32_t key = take8(input) % KEYS;
     const fp_dest dest = take_dest(input);
     const struct record old = model->record[key];
-    const enum room room = room_for(model, key, 0);
+    const enum room room =
+        may_learn(model, key, dest) ? room_for(model, key, 0) : ROOM_NONE;
     const enum fp_fdb_outcome outcome = fp_fdb_learn(model->fdb, key_of(key), dest, model->now);
     if (!old.live) {
         CHECK(outcome == FP_FDB_LEARNED || outcome == FP_FDB_FULL);
@@ -217,8 +245,16 @@ static void compare(const struct model *model) {
     }
     CHECK(!fp_fdb_next(model->fdb, &cursor, &entry)); // the end stays the end
     CHECK(count == used(model) && fp_fdb_used(model->fdb) == count && count <= model->entries);
-    for (uint32_t i = 0; i < SEGMENTS; i++)
-        CHECK(atomic_load(&fp_fdb_share(model->fdb, segments[i])->used) == used_by(model, i));
+    for (uint32_t i = 0; i < SEGMENTS; i++) {
+        const struct fp_fdb_share *share = fp_fdb_share(model->fdb, segments[i]);
+        CHECK(atomic_load(&share->used) == used_by(model, i));
+        CHECK(atomic_load(&share->learned) == learned(model, i, 0));
+    }
+    CHECK(fp_fdb_learned(model->fdb) == learned(model, SEGMENTS, 0));
+    for (uint32_t i = 0; i < 8; i++) {
+        const fp_dest dest = fp_dest_make(i & 4 ? FP_DEST_PORT : FP_DEST_REMOTE, i & 3);
+        CHECK(fp_fdb_learned_from(model->fdb, dest) == learned(model, SEGMENTS, dest));
+    }
 }
 
 // Also what no operation asked for can be looked up.
@@ -275,11 +311,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
     struct model model = {0};
     model.entries = table_sizes[take8(&input) % (sizeof table_sizes / sizeof table_sizes[0])];
+    const uint32_t reserve = take8(&input) % (model.entries + 1);
     const uint64_t seed = take64(&input);
     model.begin = (uint32_t)take16(&input) << 16 | take8(&input) << 8 | 3;
     model.now = model.begin;
     model.fdb = fp_fdb_new(model.entries, seed);
     CHECK(model.fdb != NULL && fp_fdb_entries(model.fdb) == model.entries);
+    fp_fdb_reserve(model.fdb, reserve);
+    model.learnable = model.entries - reserve;
     while (input.left > 0)
         step(&model, &input);
     compare(&model);

@@ -4,7 +4,8 @@
 //     race ROUNDS
 //
 // Workers learn and look up addresses and remotes, in turns, as the real ones do. Control meanwhile
-// sets, retires, ages and reclaims FDB entries, retires and reclaims remotes, sets and deletes neighbours,
+// sets, retires, ages and reclaims FDB entries, retires and reclaims remotes, sets and deletes neighbours, dismisses
+// members of the segment,
 // and replaces a flood list that it frees at once. Every address has destinations of its own, so a look-up that finds another
 // one's shows that a slot was given away too early. Nothing here depends on time.
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "bed.h"
+#include "path/source.h"
 #include "tables/tables.h"
 
 enum {
@@ -21,11 +23,13 @@ enum {
     ENTRIES = 1024,
     ADDRESSES = 200,
     NEIGHBOURS = 64, // less than there are addresses, so that places change hands
+    MEMBERS = 8,
     SEGMENT = 1,
 };
 
 static struct fp_tables *tables;
 static struct fp_segment *segment;
+static _Atomic uint32_t outsider; // 1 + the number of the address that is dismissed just now
 static _Atomic bool done;
 static uint32_t rounds;
 
@@ -83,6 +87,22 @@ static void look_up_neighbour(uint64_t *random) {
     CHECK(found == 0 || found / 2 == number + 1);
 }
 
+// A member of the segment is one for the whole turn, or from some point on; who is dismissed is none any more.
+static void look_up_source(struct fp_source *source, uint32_t worker, uint64_t *random) {
+    const struct fp_context context = {.tables = tables, .worker = worker};
+    const struct fp_address address = address_of(next(random) % MEMBERS);
+    struct sockaddr_storage from = {.ss_family = AF_INET};
+    memcpy(&((struct sockaddr_in *)&from)->sin_addr, address.ip + 12, 4);
+    struct fp_frame frame = {.segment = segment};
+    const uint32_t dismissed = atomic_load(&outsider); // none while this is its number
+    const bool looked = fp_source_look(&context, source, &from);
+    const bool member = looked && fp_source_mark(&context, source, &frame);
+    if (looked)
+        CHECK(source->remote == address.ip[15] + 1U);
+    if (dismissed == address.ip[15] + 1U && atomic_load(&outsider) == dismissed)
+        CHECK(!member);
+}
+
 static void use_flood_list(void) {
     const struct fp_list *list = atomic_load_explicit(&segment->remotes, memory_order_acquire);
     for (uint32_t i = 0; i < list->count; i++)
@@ -92,8 +112,12 @@ static void use_flood_list(void) {
 static void *work(void *argument) {
     const uint32_t worker = (uint32_t)(uintptr_t)argument;
     uint64_t random = 0x9e3779b97f4a7c15 * (worker + 1);
+    struct fp_source source = {.known_only = true, .udp_port = 4789};
     while (!atomic_load(&done)) {
         fp_turn_begin(tables, worker);
+        fp_source_begin(&source, tables);
+        for (uint32_t i = 0; i < 16; i++)
+            look_up_source(&source, worker, &random);
         for (uint32_t i = 0; i < 16; i++) {
             const uint32_t number = next(&random) % KEYS;
             fp_fdb_learn(tables->fdb, key_of(number), dest_of(number, next(&random)),
@@ -155,6 +179,24 @@ static void change_neighbours(uint64_t *random) {
     }
 }
 
+// Dismiss one member, and let it in again. Between the two calls of fp_synchronize no worker lets it in.
+static void change_members(uint64_t *random) {
+    const uint32_t number = next(random) % MEMBERS;
+    const struct fp_address address = address_of(number);
+    const uint32_t where = next(random) & 1 ? SEGMENT : 0; // of the segment alone, or of the engine
+    bool added;
+    CHECK(fp_directory_delete(tables->admitted, where, address.ip));
+    fp_admissions_changed(tables);
+    fp_synchronize(tables);
+    atomic_store(&outsider, number + 1);
+    for (uint32_t i = 0; i < 100; i++)
+        next(random);
+    atomic_store(&outsider, 0);
+    fp_directory_reclaim(tables->admitted);
+    CHECK(fp_directory_set(tables->admitted, where, address.ip, number + 1, &added) && added);
+    fp_admissions_changed(tables);
+}
+
 static struct fp_list *list_of(uint32_t count) {
     struct fp_list *list = malloc(sizeof *list + count * sizeof list->item[0]);
     CHECK(list != NULL);
@@ -175,10 +217,20 @@ static void check_counts(void) {
     struct fp_fdb_entry entry;
     uint64_t cursor = 0;
     uint32_t count = 0;
-    while (fp_fdb_next(tables->fdb, &cursor, &entry))
+    static uint32_t from[2 * KEYS]; // learned entries, by the index of their port
+    uint32_t statics = 0;
+    while (fp_fdb_next(tables->fdb, &cursor, &entry)) {
         count++;
+        if (entry.value.flags & FP_FDB_STATIC)
+            statics++;
+        else
+            from[fp_dest_index(entry.value.dest)]++;
+    }
     CHECK(count == fp_fdb_used(tables->fdb) && count <= ENTRIES);
     CHECK(count == atomic_load(&fp_fdb_share(tables->fdb, SEGMENT)->used));
+    CHECK(count == fp_fdb_learned(tables->fdb) + statics);
+    for (uint32_t i = 0; i < 2 * KEYS; i++)
+        CHECK(fp_fdb_learned_from(tables->fdb, fp_dest_make(FP_DEST_PORT, i)) == from[i]);
     const struct fp_fdb_match all = {0};
     CHECK(fp_fdb_retire(tables->fdb, &all) == count && fp_fdb_used(tables->fdb) == 0);
     uint32_t remotes = 0;
@@ -194,6 +246,13 @@ int main(int count, char **arguments) {
     CHECK(tables != NULL && segment != NULL);
     atomic_store(&fp_fdb_share(tables->fdb, SEGMENT)->ageing, 3);
     fp_segment_set_remotes(segment, list_of(1));
+    segment->members_only = true;
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        const struct fp_address address = address_of(i);
+        bool added;
+        CHECK(fp_directory_set(tables->admitted, 0, address.ip, i + 1, &added) && added);
+        CHECK(fp_directory_set(tables->admitted, SEGMENT, address.ip, i + 1, &added) && added);
+    }
     CHECK(fp_segment_publish(tables, 42, segment));
 
     pthread_t threads[WORKERS];
@@ -204,6 +263,7 @@ int main(int count, char **arguments) {
         change_fdb(&random);
         change_remotes(&random);
         change_neighbours(&random);
+        change_members(&random);
         replace_flood_list(&random);
     }
     atomic_store(&done, true);

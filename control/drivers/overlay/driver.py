@@ -111,7 +111,8 @@ class Overlay(HostDriver):
     def segment(self, network: Network) -> Segment:
         """Return the network's segment in the engine."""
         vni = _vni(network)
-        return self._engine.segments.get(vni) or self._engine.add_segment(vni)
+        found = self._engine.segments.get(vni)
+        return found or self._engine.add_segment(vni, members_only=self._engine.known_only)
 
     def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
         """Open the port of the endpoint's interface that an earlier process left; return None if it left none.

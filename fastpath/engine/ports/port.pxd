@@ -17,7 +17,8 @@ cdef class TapPort(Port):
     cdef list queues
     cdef str first_name
     cdef bint persistent
-    cdef public object mac  # as the FDB has it; kept by the segment
+    cdef public object mac  # of the interface, while frames to it go there; kept by the segment
+    cdef public object contested  # the address that the interface has and may not have, or None; kept by the segment
 
 
 cdef class SinkPort(Port):

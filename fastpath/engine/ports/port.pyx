@@ -15,8 +15,9 @@ from libc.stdint cimport uint64_t
 import pytun
 
 from fastpath.kernels.packet.dest cimport FP_DEST_PORT, fp_dest_make
+from fastpath.kernels.tables.fdb cimport fp_fdb_learned_from
 from fastpath.kernels.io.tap cimport fp_tap_mac, fp_tap_name, fp_tap_setup
-from fastpath.engine.tables cimport Tables, sum_traffic
+from fastpath.engine.tables cimport Tables, sum_traffic, sum_unlearned
 
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.text import from_kernel, printable
@@ -73,7 +74,12 @@ cdef class Port:
 
     def stats(self):
         """Return the counters and properties of the port, as a stats.PortStats."""
-        return PortStats(printable(self.name), self.vni, self.mtu, self.gone, self.traffic)
+        traffic = self.traffic  # or else ConflictError
+        return PortStats(
+            printable(self.name), self.vni, self.mtu, self.gone, traffic,
+            fp_fdb_learned_from(self.tables.c.fdb, fp_dest_make(FP_DEST_PORT, self.c.index)),
+            sum_unlearned(self.c.traffic, self.tables.counters),
+        )
 
     @property
     def removed(self):
@@ -150,7 +156,7 @@ cdef class TapPort(Port):
         self.tables = tables
         self.first_name = name
         self.queues = []
-        self.mac = None
+        self.mac = self.contested = None
         self.persistent = adopt
         if adopt:
             info = check_adoptable(name)

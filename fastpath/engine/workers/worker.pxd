@@ -20,6 +20,7 @@ cdef class Worker:
     cdef fp_context context
     cdef bint strict
     cdef bint merge
+    cdef bint kernel_peers
     cdef fp_source source  # of the last message
     cdef int attention
     cdef int epoll
@@ -45,9 +46,10 @@ cdef class Worker:
     cdef void from_underlay(self) noexcept nogil
     cdef void refuse(self, const fp_arrival *arrival, uint32_t reason) noexcept nogil
     cdef void arrive(self, fp_arrival *arrival) noexcept nogil
+    cdef void reject(self, uint8_t *packet, uint32_t length, uint8_t tos, uint32_t reason) noexcept nogil
+    cdef bint strip(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos) noexcept nogil
     cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
                    const uint8_t *room_end) noexcept nogil
-    cdef bint strip(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos) noexcept nogil
     cdef bint enter(self, fp_frame *frame, const fp_port *port) noexcept nogil
     cdef void end_burst(self) noexcept nogil
     cdef uint32_t decide(self, fp_frame *frames, uint32_t count) noexcept nogil

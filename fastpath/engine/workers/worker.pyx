@@ -14,7 +14,7 @@ from libc.errno cimport EAGAIN, EBADFD, EINTR, ENODEV, ENOENT, ENXIO, EPIPE, err
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels.path.arrival cimport fp_decap, fp_source_forget, fp_source_look, fp_source_mark, fp_train_unit
+from fastpath.kernels.path.arrival cimport fp_decap, fp_source_begin, fp_source_look, fp_source_mark, fp_train_unit
 from fastpath.kernels.monitor.capture cimport fp_capture_arrival
 from fastpath.kernels.packet.dest cimport FP_BURST, FP_DEST_NONE, FP_DEST_PORT, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_make
 from fastpath.kernels.forward.forward cimport fp_deliver, fp_forward
@@ -71,6 +71,7 @@ from fastpath.kernels.counters.tally cimport (
     FP_DROP_NONE,
     FP_DROP_ambiguous_train,
     FP_DROP_bad_super_frame,
+    FP_DROP_not_member,
     FP_DROP_runt,
     FP_DROP_unknown_vtep,
     FP_EVENT_merged,
@@ -104,12 +105,12 @@ cdef class Worker:
 
     `spin_us` is for how long it looks for work before it sleeps, in microseconds. `gso` says that packets
     may be sent in trains, `merge` that frames from the underlay become super-frames. `known_only` refuses
-    packets from all but the admitted remotes.
+    packets from all but the admitted remotes. `kernel_peers`: a packet may hold a super-frame, see fp_train_unit.
     """
 
     def __cinit__(self, Tables tables not None, int index, *, int receive, list send, int family,
                   bint strict, bint known_only, int learned_udp_port, int attention, int spin_us, bint gso,
-                  bint merge):
+                  bint merge, bint kernel_peers):
         self.epoll = self.wake = -1
         self.tables = tables
         self.context.tables = tables.c
@@ -118,6 +119,7 @@ cdef class Worker:
         self.context.uplink = &self.uplink.c
         self.strict = strict
         self.merge = merge
+        self.kernel_peers = kernel_peers
         self.source.known_only = known_only
         self.source.udp_port = <uint16_t>learned_udp_port
         self.attention = attention
@@ -241,6 +243,11 @@ cdef class Worker:
         self.forward()
         fp_burst_clear(self.burst)
 
+    cdef void reject(self, uint8_t *packet, uint32_t length, uint8_t tos, uint32_t reason) noexcept nogil:
+        """Discard the next frame, which is a packet's content."""
+        fp_capture_arrival(&self.context, &self.source.from_, packet, length, length, tos, reason)
+        fp_count_drop(&self.context, &self.burst.frame[self.burst.count], reason)
+
     cdef bint strip(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos) noexcept nogil:
         """Make the next frame of the content of a packet. Return False if it was dropped."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
@@ -252,8 +259,7 @@ cdef class Worker:
         frame.source = fp_dest_make(FP_DEST_NONE, 0)
         reason = fp_decap(&self.context, frame, self.strict)
         if reason != FP_DROP_NONE:
-            fp_capture_arrival(&self.context, &self.source.from_, packet, length, length, tos, reason)
-            fp_count_drop(&self.context, frame, reason)
+            self.reject(packet, length, tos, reason)
         return reason == FP_DROP_NONE
 
     cdef void take(self, uint8_t *packet, uint32_t length, uint32_t super_size, uint8_t tos,
@@ -262,7 +268,9 @@ cdef class Worker:
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
         if not self.strip(packet, length, super_size, tos):
             return
-        fp_source_mark(&self.context, &self.source, frame)
+        if not fp_source_mark(&self.context, &self.source, frame):
+            self.reject(packet, length, tos, FP_DROP_not_member)
+            return
         if self.merge:
             fp_burst_take(self.burst, room_end)
         else:
@@ -284,7 +292,7 @@ cdef class Worker:
     cdef void arrive(self, fp_arrival *arrival) noexcept nogil:
         """Take a message: a packet, or a train of packets. The end of its buffer is room for merges."""
         cdef const uint8_t *room_end = arrival.data + FP_VXLAN_SIZE + FP_FRAME_SIZE
-        cdef uint32_t unit = fp_train_unit(self.context.tables, arrival.data, arrival.length, arrival.size)
+        cdef uint32_t unit = fp_train_unit(self.context.tables, arrival.data, arrival.length, arrival.size, self.kernel_peers)
         cdef uint32_t length, at = 0
         cdef bint alone = unit == arrival.length
         cdef uint32_t super_size = arrival.size if alone and arrival.size < arrival.length else 0
@@ -387,7 +395,7 @@ cdef class Worker:
         self.handled = 0
         fp_turn_begin(self.context.tables, self.context.worker)
         self.context.now = fp_now(self.context.tables)
-        fp_source_forget(&self.source)
+        fp_source_begin(&self.source, self.context.tables)
         for i in range(count):
             self.serve(self.events[i].data.u64)
         fp_turn_end(self.context.tables, self.context.worker)

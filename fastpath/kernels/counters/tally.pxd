@@ -15,6 +15,7 @@ cdef extern from "counters/tally.h" nogil:
         FP_DROP_no_destination
         FP_DROP_bad_target
         FP_DROP_ambiguous_train
+        FP_DROP_not_member
         FP_DROP_unknown_vtep
         FP_DROP_bad_super_frame
         FP_DROP_forwarder
@@ -36,6 +37,7 @@ cdef extern from "counters/tally.h" nogil:
         fp_counter tx_frames
         fp_counter tx_bytes
         fp_counter drops
+        fp_counter unlearned
     struct fp_tally:
         fp_traffic traffic
         fp_counter drops[1]  # FP_DROP_COUNT

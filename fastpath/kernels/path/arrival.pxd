@@ -12,11 +12,12 @@ cdef extern from "path/source.h" nogil:
         c_bool known_only
         uint16_t udp_port
         fp_address from_ "from"
-    void fp_source_forget(fp_source *source)
+    void fp_source_begin(fp_source *source, const fp_tables *tables)
     c_bool fp_source_look(const fp_context *context, fp_source *source, const sockaddr_storage *from_)
-    void fp_source_mark(const fp_context *context, fp_source *source, fp_frame *frame)
+    c_bool fp_source_mark(const fp_context *context, fp_source *source, fp_frame *frame)
 
 
 cdef extern from "path/decap.h" nogil:
-    uint32_t fp_train_unit(const fp_tables *tables, const uint8_t *data, uint32_t length, uint32_t size)
+    uint32_t fp_train_unit(const fp_tables *tables, const uint8_t *data, uint32_t length, uint32_t size,
+                           c_bool kernel_peers)
     uint32_t fp_decap(const fp_context *context, fp_frame *frame, c_bool strict)

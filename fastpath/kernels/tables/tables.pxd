@@ -66,6 +66,7 @@ cdef extern from "tables/tables.h" nogil:
     struct fp_segment:
         uint32_t index
         uint32_t vni
+        c_bool members_only
         const fp_forwarder *forwarder
         c_bool learning
         uint32_t neighbours
@@ -110,6 +111,8 @@ cdef extern from "tables/tables.h" nogil:
     const fp_list *fp_group_publish(fp_tables *tables, uint32_t index, const fp_list *list)
     fp_port *fp_port_get(const fp_tables *tables, uint32_t index)
     const fp_list *fp_group_get(const fp_tables *tables, uint32_t index)
+    uint32_t fp_admitted_find(const fp_tables *tables, const uint8_t *ip)
+    void fp_admissions_changed(fp_tables *tables)
     uint32_t fp_now(const fp_tables *tables)
     void fp_clock_advance(fp_tables *tables, uint32_t seconds)
     void fp_clock_set(fp_tables *tables, uint32_t seconds)

@@ -20,6 +20,7 @@ UDP_SEGMENT, GRO = 103, (socket.IPPROTO_UDP, 104)  # <linux/udp.h>
 DEADLINE_S = 120.0  # only a failure takes that long
 ENTRY_DROPS = (
     "unknown_vtep",
+    "not_member",
     "short_packet",
     "no_vni_flag",
     "reserved_bits",

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 @dataclass
 class Share:
-    """A segment's bounds: 0 means none."""
+    """A segment's bounds: a limit of 0 means a fair part, an ageing of 0 none."""
 
     limit: int = 0
     ageing: int = 0
@@ -40,6 +40,7 @@ class TwinFdb:
 
     entries: int
     room: int | None = None
+    reserve: int = 0
     table: dict[tuple[int, int], Entry] = field(default_factory=dict)
     shares: dict[int, Share] = field(default_factory=dict)
     retired: int = 0
@@ -56,10 +57,26 @@ class TwinFdb:
             and (self.room is None or len(self.table) + self.retired < self.room)
         )
 
+    def learned(self, segment: int | None = None, place: Place | None = None) -> int:
+        """How many entries were learned, in this segment and at this place."""
+        return sum(
+            1
+            for (at, _), entry in self.table.items()
+            if not entry.flags & STATIC and segment in (None, at) and place in (None, entry.place)
+        )
+
+    def may_learn(self, segment: int, place: Place) -> bool:
+        """Every segment, and every place in it, may have as many entries as it leaves to the others."""
+        free = self.entries - self.reserve - self.learned()
+        if self.shares.get(segment, Share()).limit != 0:
+            return free > 0
+        left = free - self.learned(segment)
+        return left > 0 and (place[1] >= 1 << 16 or self.learned(place=place) < left)
+
     def learn(self, segment: int, mac: int, place: Place, now: int) -> str:
         """A frame with this source address came from `place`."""
         old = self.table.get((segment, mac))
-        if old is None and not self.has_room(segment):
+        if old is None and not (self.may_learn(segment, place) and self.has_room(segment)):
             return "full"
         if old is not None and old.flags & STATIC:
             if old.place == place:

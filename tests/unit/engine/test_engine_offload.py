@@ -472,6 +472,45 @@ def test_a_frame_that_claims_the_whole_train(here: Place, stream: Stream) -> Non
     assert received(port) == []
 
 
+@ALL
+@pytest.mark.parametrize("more", [0, 1, 50, 100000])
+def test_a_lie_costs_nobody_else_among_our_own(stream: Stream, more: int) -> None:
+    """Hostile: the same, where no kernel is among the peers, so that no packet holds a super-frame."""
+    with Lab(kernel_peers=False) as lab:
+        _, _, port, far = place(lab)
+        frames = stream.segments([100] * 5)
+        whole = sum(8 + len(frame) for frame in frames) - 8 - 14 - 4 * len(stream.tags)
+        for liar in range(5):
+            lies = [lying(frame, min(65535, whole + more)) if n == liar else frame for n, frame in enumerate(frames)]
+            payload = b"".join(vxlan(42, frame) for frame in lies)
+            assert oneshot.Decapsulator([42]).train_unit(payload, 8 + len(lies[0]), kernel_peers=False) == 8 + len(
+                lies[0]
+            )
+            far.send_train(42, lies)
+            lab.poll()
+            out = [part for vnet, frame in received(port) for part in (twin_offload.split(frame, vnet) or [frame])]
+            assert lies[liar] in out
+            # The lie may come last: it is of no flow. And IDs need not count up, for fragments are not allowed.
+            assert sorted(data[-100:] for data in out) == sorted(data[-100:] for data in frames)
+        assert lab.drops() == {}
+        check_sums(lab.engine)
+
+
+def test_a_lie_costs_another_network_nothing() -> None:
+    """Hostile: the packets behind the liar's are another network's, and one's whose VNI was just removed here."""
+    with Lab(kernel_peers=False) as lab:
+        _, _, port, far = place(lab)
+        other_port = lab.engine.add_segment(43).add_memory_port("other")
+        liar = UDP4.segments([100])[0]
+        lie = lying(liar, 3 * (8 + len(liar)) - 8 - 14)
+        packets = [vxlan(42, lie), vxlan(43, liar), vxlan(44, liar)]
+        far.send_segmented(b"".join(packets), len(packets[0]), 3)
+        lab.poll()
+        assert [data for _, data in received(port)] == [lie]
+        assert [data for _, data in received(other_port)] == [liar]
+        assert lab.drops() == {"unknown_vni": 1}
+
+
 def test_a_payload_that_plays_vxlan_headers() -> None:
     """Hostile: the stream of a kernel peer's container, behind whose headers packets for other VNIs would begin."""
     _, frame = UDP4.super_frame(b"".join(vxlan(42, bytes(1000 - 8)) for _ in range(5)), 1000)

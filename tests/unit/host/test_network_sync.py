@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from fastpath import Engine, Port, Segment
-from fastpath.control.host.network_sync import EngineEntry, NetworkSync, admit, entry_for, usable_peers
+from fastpath.control.host.network_sync import EngineEntry, NetworkSync, admit, admit_early, entry_for, usable_peers
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.runtime.failures import Failures
 from fastpath.errors import ConflictError
@@ -158,6 +158,52 @@ def _foreign(n: int) -> Port:
     """A port that is gone."""
     with Engine("127.0.0.1", udp_port=free_port()) as other:
         return other.add_segment(n).add_memory_port("p")
+
+
+@pytest.fixture
+def members(engine: Engine) -> Segment:
+    """A segment as the overlay driver makes it."""
+    for address in (A, B):
+        engine.admit(address)
+    return engine.add_segment(257, members_only=True)
+
+
+def test_peers_are_members_while_they_have_endpoints(members: Segment) -> None:
+    sync = NetworkSync(members)
+    sync.set("one", entry(1))
+    sync.set("two", entry(2, B))
+    sync.set("three", entry(3))
+    assert members.members == {A, B}
+    sync.set("one", None)
+    assert members.members == {A, B}
+    sync.set("two", EngineEntry("02:42:00:00:00:02", ()))  # it moved to this host
+    assert members.members == {A}
+    sync.set("three", None)
+    assert members.members == frozenset()
+
+
+def test_members_are_repaired(members: Segment) -> None:
+    sync = NetworkSync(members)
+    wanted = {"one": entry(1)}
+    sync.sync(wanted)
+    members.dismiss(A)
+    members.admit(B)
+    sync.sync(wanted)
+    assert members.members == {A}
+
+
+def test_a_peer_is_admitted_before_the_rest_is_done(engine: Engine, members: Segment, segment: Segment) -> None:
+    """Its first packet may be faster than the thread that programs the engine."""
+    for vni in (members.vni, segment.vni, 9999, None):
+        admit_early(engine, vni, A)
+    assert members.members == {A}
+    sync = NetworkSync(members)
+    sync.set("one", entry(1))
+    sync.set("one", None)
+    assert members.members == frozenset()
+    admit_early(engine, members.vni, B)
+    sync.sync({})  # what came and went at once
+    assert members.members == frozenset()
 
 
 def peer(host: str, vtep: str, udp_port: int = 4789) -> Peer:

@@ -28,9 +28,16 @@ def entries(table: FdbTable) -> dict[tuple[int, int], Entry]:
 class FdbMachine(RuleBasedStateMachine):
     """Any sequence of operations leaves the table and the dict with the same entries and the same answers."""
 
-    @initialize(entries=st.integers(1, 32), seed=st.integers(0, 2**64 - 1), start=st.sampled_from([0, CLOCK - 100]))
-    def create(self, entries: int, seed: int, start: int) -> None:
-        self.real, self.twin = FdbTable(entries, seed), TwinFdb(entries, room=TINY_ROOM)
+    @initialize(
+        entries=st.integers(1, 32),
+        reserve=st.integers(0, 8),
+        seed=st.integers(0, 2**64 - 1),
+        start=st.sampled_from([0, CLOCK - 100]),
+    )
+    def create(self, entries: int, reserve: int, seed: int, start: int) -> None:
+        reserve = min(reserve, entries)
+        self.real, self.twin = FdbTable(entries, seed), TwinFdb(entries, room=TINY_ROOM, reserve=reserve)
+        self.real.reserve(reserve)
         self.now = start
 
     @rule(segment=segments, limit=st.integers(0, 5), ageing=st.sampled_from([0, 1, 10, 300]))
@@ -79,6 +86,11 @@ class FdbMachine(RuleBasedStateMachine):
     def same_entries(self) -> None:
         assert entries(self.real) == self.twin.table
         assert len(self.real) == len(self.twin.table)
+        assert self.real.learned() == self.twin.learned()
+
+    @rule(place=places)
+    def learned_from(self, place: Place) -> None:
+        assert self.real.learned(*place) == (self.twin.learned(place=place) if place[1] < 1 << 16 else 0)
 
 
 TestFdbMachine = FdbMachine.TestCase
@@ -88,6 +100,7 @@ TestFdbMachine.settings = settings(max_examples=times(1.5), stateful_step_count=
 @pytest.mark.parametrize("entries", [100_000, 65_536])
 def test_filled_to_its_bound(entries: int) -> None:
     table = FdbTable(entries, 0x1234_5678_9ABC_DEF0)
+    table.configure(1, entries, 0)
     generator = random.Random(1)
     macs = generator.sample(range(1, 1 << 48), entries + 1)
     assert all(table.learn(1, mac, PORT, mac % 1000, 7) == "learned" for mac in macs[:-1])
@@ -106,13 +119,15 @@ def test_addresses_in_a_row_fill_a_table_too() -> None:
     """Containers get consecutive addresses: the hash must not mind."""
     table = FdbTable(20_000, 3)
     for segment in (1, 2):
+        table.configure(segment, 20_000, 0)
         assert all(table.learn(segment, 0x0242_0A00_0000 + n, PORT, 1, 0) == "learned" for n in range(10_000))
     assert all(table.lookup(2, 0x0242_0A00_0000 + n) for n in range(10_000))
 
 
 def test_churn_leaves_a_table_whole() -> None:
     """Many times more addresses than entries, a few at a time: tombstones must not use the room up."""
-    table, twin = FdbTable(16, 9), TwinFdb(16, room=TINY_ROOM)
+    table, twin = FdbTable(16, 9), TwinFdb(16, room=TINY_ROOM, shares={1: Share(16)})
+    table.configure(1, 16, 0)
     for mac in range(5_000):
         assert table.learn(1, mac, PORT, 1, mac) == twin.learn(1, mac, (PORT, 1), mac) == "learned"
         if mac % 16 == 15:

@@ -253,6 +253,114 @@ def test_many(closed: Lab) -> None:
         assert closed.engine.stats().remotes == []
 
 
+def test_a_segment_of_members_only(closed: Lab) -> None:
+    """Host 2 has part in VNI 42, host 3 in 43, both in 1, which takes all that the engine admits."""
+    probes = closed.engine.add_segment(1)
+    segments = {vni: closed.engine.add_segment(vni, members_only=True) for vni in (42, 43)}
+    ports = {vni: segment.add_memory_port("p") for vni, segment in {1: probes, **segments}.items()}
+    two, three, stranger = (closed.far(n) for n in (2, 3, 4))
+    for far in (two, three):
+        closed.engine.admit(far.address)
+    segments[42].admit(two.address)
+    segments[43].admit(three.address)
+    segments[43].admit(stranger.address)  # which the engine does not admit
+    assert {str(address) for address in segments[43].members} == {"127.0.0.3", "127.0.0.4"}
+    for far in (two, three, stranger):
+        for vni in (42, 43, 1, 42):
+            far.send(vni, frame(BROADCAST, mac(far.sock.fileno())))
+    closed.poll()
+    assert {vni: len(drain(port)) for vni, port in ports.items()} == {42: 2, 43: 1, 1: 2}
+    assert closed.drops() == {"unknown_vtep": 4, "not_member": 3}
+    counted = {segment.vni: segment.tally.drops for segment in closed.engine.stats().segments}
+    assert counted == {1: {}, 42: {"not_member": 2}, 43: {"not_member": 1}}
+    assert two.remote(probes).traffic.drops == 1
+    assert [entry.to for entry in segments[43].fdb.values()] == [(three.remote(probes),)]
+    check_sums(closed.engine)
+
+
+def test_a_train_for_somebody_elses_segment(closed: Lab) -> None:
+    """One message with packets for two segments: each is looked at."""
+    for vni in (42, 43):
+        closed.engine.add_segment(vni, members_only=True).add_memory_port("p")
+    mine, other = closed.engine.segments[42], closed.engine.segments[43]
+    far = closed.far(2)
+    closed.engine.admit(far.address)
+    mine.admit(far.address)
+    packets = [vxlan(vni, tcp(1000 * n)) for n, vni in enumerate((42, 42, 43, 43, 42))]
+    far.send_segmented(b"".join(packets), len(packets[0]), 5)
+    closed.poll()
+    assert closed.drops() == {"not_member": 2}
+    assert mine.ports[0].traffic.tx_frames == 3
+    assert other.ports[0].traffic.tx_frames == 0
+    check_sums(closed.engine)
+
+
+def test_a_member_that_leaves(closed: Lab) -> None:
+    """Nothing is accepted or learned after `dismiss` has returned, and the other segment does not notice."""
+    one, two = (closed.engine.add_segment(vni, members_only=True) for vni in (42, 43))
+    far = closed.far(2)
+    closed.engine.admit(far.address)
+    for segment in (one, two):
+        segment.add_memory_port("p")
+        segment.admit(far.address)
+        segment.admit(far.address)  # no error
+        far.send(segment.vni, HELLO)
+    closed.poll()
+    one.fdb.set(mac(9), far.remote(one))
+    one.dismiss(far.address)
+    assert (one.members, len(two.members)) == (frozenset(), 1)
+    assert [list(segment.fdb) for segment in (one, two)] == [[mac(9)], [A]]
+    far.send(42, HELLO)
+    far.send(43, HELLO)
+    closed.poll()
+    assert closed.drops() == {"not_member": 1}
+    one.admit(far.address)
+    closed.engine.dismiss(far.address)  # of the whole engine
+    far.send(42, HELLO)
+    closed.poll()
+    assert closed.drops() == {"not_member": 1, "unknown_vtep": 1}
+    closed.engine.admit(far.address)
+    far.send(42, HELLO)
+    closed.poll()
+    assert A in one.fdb
+
+
+def test_the_next_segment_does_not_inherit_members(closed: Lab) -> None:
+    """It may have the index, the VNI and even the memory of one that was removed."""
+    far = closed.far(2)
+    closed.engine.admit(far.address)
+    for number in range(1, 20):
+        segment = closed.engine.add_segment(42, members_only=True)
+        segment.admit(far.address)
+        far.send(42, HELLO)
+        closed.poll()
+        assert closed.drops().get("not_member", 0) == number - 1
+        closed.engine.remove_segment(segment)
+        segment = closed.engine.add_segment(42, members_only=True)
+        assert segment.members == frozenset()
+        far.send(42, HELLO)
+        closed.poll()
+        assert closed.drops()["not_member"] == number
+        closed.engine.remove_segment(segment)
+
+
+def test_misuse_of_members(closed: Lab, lab: Lab) -> None:
+    with pytest.raises(UsageError, match="known_only"):
+        lab.engine.add_segment(42, members_only=True)
+    everybody = closed.engine.add_segment(1)
+    assert not everybody.members_only
+    assert everybody.members == frozenset()
+    for call in (everybody.admit, everybody.dismiss):
+        with pytest.raises(ConflictError, match="members_only=True"):
+            call("127.0.0.2")
+    segment = closed.engine.add_segment(42, members_only=True)
+    assert segment.members_only
+    with pytest.raises(ConflictError, match="no member"):
+        segment.dismiss("127.0.0.2")
+    with pytest.raises(UsageError):
+        segment.admit("nonsense")
+
+
 def test_admitted_and_dismissed_while_frames_flow(closed: Lab) -> None:
     """A friend sends all the time, a stranger too; somebody else is admitted and dismissed in between."""
     segment = closed.engine.add_segment(42)

@@ -125,7 +125,7 @@ def test_age_is_since_the_last_frame_from_there(lab: Lab) -> None:
 @pytest.mark.parametrize("limited", ["segment", "engine"])
 def test_limits(limited: str) -> None:
     with Lab(fdb_entries=3 if limited == "engine" else 1 << 16) as lab:
-        segment = lab.engine.add_segment(1, max_entries=3 if limited == "segment" else 0)
+        segment = lab.engine.add_segment(1, max_entries=3 if limited == "segment" else 100)
         one, two = segment.add_memory_port("one"), segment.add_memory_port("two")
         for number in range(1, 6):
             learn(lab, one, segment, mac(number))
