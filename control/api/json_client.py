@@ -51,6 +51,10 @@ class JsonClient(UnixClient):
         """Remove an endpoint of this host, by its id or the beginning of it."""
         self.call("DELETE", f"/v1/endpoints/{url_part(identity)}", timeout=CHANGE_TIMEOUT_S)
 
+    def upgrade_store(self) -> Any:
+        """Have each host keep its endpoints under a prefix of its own in the store; return a StoreLayout."""
+        return self.call("POST", "/v1/store/upgrade", timeout=CHANGE_TIMEOUT_S)
+
     def peers(self) -> Any:
         """Return a PeerInfo of each other host."""
         return self.call("GET", "/v1/peers")

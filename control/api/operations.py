@@ -16,8 +16,8 @@ from fastpath.control.kernel import netns
 from fastpath.control.model import macvlan
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import Endpoint, IPNetwork, Network, Sandbox
-from fastpath.control.model.requests import EndpointCreate, EndpointSet, NetworkCreate, NetworkSet
-from fastpath.control.model.versions import older_than
+from fastpath.control.model.requests import EndpointCreate, EndpointSet, NetworkCreate, NetworkSet, StoreLayout
+from fastpath.control.model.versions import PER_HOST_SINCE, older_than
 from fastpath.control.store.interface import UnavailableError
 from fastpath.engine.limits import check_name
 from fastpath.errors import ConflictError, FastpathError, NotFoundError, UsageError
@@ -68,7 +68,7 @@ class Operations:
 
     async def set_network(self, name: str, request: NetworkSet) -> Network:
         """Change settings of a network, on all hosts, and return it."""
-        old = older_than(self._mirror.peers.values(), (0, 2)) if request.mtu is not None else []
+        old = older_than(self._mirror.peers.values(), PER_HOST_SINCE) if request.mtu is not None else []
         if old:
             raise ConflictError(
                 f"the host {old[0].host} runs fastpath {old[0].version}, which would create its containers' "
@@ -82,6 +82,12 @@ class Operations:
         """Remove a network that has no endpoints."""
         await self._registry.remove_network(name)
         log.info("network %s removed", name)
+
+    async def upgrade_store(self) -> StoreLayout:
+        """Have each host keep its endpoints under a prefix of its own in the store; return how far that is."""
+        await self._registry.upgrade()
+        contents = self._mirror.contents
+        return StoreLayout(per_host=contents.per_host, outside=dict(contents.outside()))
 
     async def create_endpoint(self, request: EndpointCreate) -> Endpoint:
         """Join a sandbox of this host to a network: claim addresses in the store, then create the interface."""

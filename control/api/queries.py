@@ -4,13 +4,14 @@
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from fastpath import Capture, Engine, Port, Remote, Segment
 from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.cluster.mirror import Mirror
-from fastpath.control.cluster.reaper import Reaper
+from fastpath.control.cluster.reaper import Reaper, another
 from fastpath.control.host.guard import Guard
 from fastpath.control.host.guard_rules import table_of
 from fastpath.control.host.kernel_thread import KernelThread
@@ -28,10 +29,12 @@ from fastpath.control.model.requests import (
     PeerInfo,
     Status,
 )
+from fastpath.control.model.versions import PER_HOST_SINCE, older_than
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 from fastpath.text import printable
 from fastpath.version import VERSION
 
+NEWER = "the other hosts' endpoints since `fastpath store upgrade`: upgrade it"
 PATIENCE = 3.0  # probe intervals without an answer after which a peer is called silent
 
 
@@ -215,10 +218,8 @@ class Queries:
             found.append(Problem("host", "kernel", "overdue", overdue))
         found += self._guard.problems if self._guard is not None else ()
         found += self._more()
-        found += [
-            Problem("store", key, "unreadable", f"{key} in the store cannot be read: {why}")
-            for key, why in sorted(self._mirror.unreadable.items())
-        ]
+        found += [Problem("store", key, "ignored", why) for key, why in self._mirror.contents.ignored()]
+        found += self._strangers() + self._too_old()
         found += [problem for _, problem in sorted(self._reconciler.problems.items(), key=lambda item: item[0])]
         for peer in peers:
             if peer.state == "silent" and peer.peer is not None and self._overdue(peer.host):
@@ -229,6 +230,25 @@ class Queries:
                 left = f"its {peer.endpoints} endpoints are removed in {peer.forgotten_in:.0f} s"
                 found.append(Problem("peer", peer.host, "gone", f"peer {peer.host} is gone; {left}"))
         return found
+
+    def _strangers(self) -> list[Problem]:
+        """Return a problem for each other machine that had this host's name."""
+        counts = Counter(another(endpoint) for endpoint in self._mirror.contents.strangers.values())
+        found = []
+        for who, count in sorted(counts.items()):
+            left = self._reaper.forgotten_in(who)
+            when = f"they are removed in {left:.0f} s" if left is not None else "they stay while it is registered"
+            found.append(Problem("host", who, "stranger", f"{who} has {count} endpoints in the store; {when}"))
+        return found
+
+    def _too_old(self) -> list[Problem]:
+        """Return a problem for each host whose version does not know where endpoints are kept."""
+        if not self._mirror.contents.per_host:
+            return []
+        return [
+            Problem("peer", peer.host, "version", f"{peer.host} runs fastpath {peer.version}, which cannot see {NEWER}")
+            for peer in older_than(self._mirror.peers.values(), PER_HOST_SINCE)
+        ]
 
     def _overdue(self, host: str) -> bool:
         pulse = self._prober.pulses.get(host)

@@ -93,6 +93,7 @@ class Routes:
                 web.post("/v1/endpoints", self.endpoint_create),
                 web.patch("/v1/endpoints/{id}", self.endpoint_set),
                 web.delete("/v1/endpoints/{id}", self.endpoint_remove),
+                web.post("/v1/store/upgrade", self.store_upgrade),
                 web.get("/v1/peers", self.peers),
                 web.get("/v1/fdb", self.fdb),
                 web.get("/v1/guard", self.guard),
@@ -168,6 +169,10 @@ class Routes:
     async def forwarder_reset(self, request: web.Request) -> web.Response:
         """ForwarderInfo"""
         return _one(await asyncio.to_thread(set_forwarder, self._queries.segment(request.match_info["name"]), None))
+
+    async def store_upgrade(self, _: web.Request) -> web.Response:
+        """StoreLayout"""
+        return _one(await self._operations.upgrade_store())
 
     async def peers(self, _: web.Request) -> web.Response:
         """[PeerInfo]"""

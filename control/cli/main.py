@@ -13,6 +13,7 @@ COMMANDS = {
     "network": ("fastpath.control.cli.network:network", "Manage networks, which all hosts share."),
     "endpoint": ("fastpath.control.cli.endpoint:endpoint", "Connect containers and namespaces to networks."),
     "peers": ("fastpath.control.cli.status:peers", "List the other hosts."),
+    "store": ("fastpath.control.cli.store:store", "Manage the layout of the hosts' store."),
     "vxlan": ("fastpath.control.cli.device:vxlan", "Manage VXLAN devices, with `ip link` syntax."),
     "fdb": ("fastpath.control.cli.fdb:fdb", "Manage forwarding databases, with `bridge fdb` syntax."),
     "forwarder": ("fastpath.control.cli.forwarder:forwarder", "Show or set what decides where frames go."),

@@ -8,8 +8,8 @@ import ipaddress
 from collections.abc import Iterable
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import ipam, keys
-from fastpath.control.cluster.stored import read_endpoint, read_network, to_json
+from fastpath.control.cluster import ipam, keys, places
+from fastpath.control.cluster.stored import read_network
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.model.objects import MAX_ALLOWED, Endpoint, IPInterface, Network
 from fastpath.control.model.requests import EndpointSet
@@ -24,11 +24,11 @@ async def set_allowed(store: Store, endpoint: Endpoint, request: EndpointSet) ->
     UsageError, ConflictError."""
 
     async def plan(view: ReadView) -> Planned[Endpoint]:
-        item = await view.get(keys.endpoint(endpoint.network, endpoint.id))
-        there = read_endpoint(item) if item is not None else None
+        place = await places.find(view, endpoint.host, endpoint.network, endpoint.id)
+        there = place.endpoint
         found = await view.get(keys.network(endpoint.network))
         network = read_network(found) if found is not None else None
-        if item is None or there is None or network is None:
+        if place.item is None or there is None or network is None:
             raise NotFoundError(f"endpoint {endpoint.id} was removed meanwhile")
         left = {address.ip: address for address in there.allowed}
         for ip in request.disallow:
@@ -39,11 +39,11 @@ async def set_allowed(store: Store, endpoint: Endpoint, request: EndpointSet) ->
             raise UsageError(f"an endpoint is allowed {MAX_ALLOWED} further addresses, not {len(left)}")
         changed = there.model_copy(update={"allowed": tuple(left.values())})
         if changed == there:
-            return Planned(there, revision=item.revision)
+            return Planned(there, revision=place.item.revision)
         before = {address.ip for address in there.allowed}
         claims = [await _claimed(view, there, ip) for ip in left.keys() - before]
         claims += await released(view, there, before - left.keys())
-        return Planned(changed, [Put(item.key, to_json(changed, item.value)), *claims])
+        return Planned(changed, [*place.put(changed), *claims])
 
     return await transact(store, f"endpoint {endpoint.id}", plan)
 

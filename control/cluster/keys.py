@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The key layout, version 1; docs/store.md explains it.
 
-objects/  what every host mirrors: networks, endpoints, peers
+objects/  what every host mirrors: networks, endpoints, peers, and where endpoints are kept: all under one prefix, as
+          version 0.1 does, or each host's under one of its own, so that etcd can keep it from the others
 claims/   what one host only can have: an address or a MAC address of a network
 """
 
@@ -14,7 +15,10 @@ ROOT = "/fastpath/v1/"
 OBJECTS = ROOT + "objects/"
 NETWORKS = OBJECTS + "networks/"
 ENDPOINTS = OBJECTS + "endpoints/"
+HOSTS = OBJECTS + "hosts/"
 PEERS = OBJECTS + "peers/"
+LAYOUT = OBJECTS + "layout"
+PER_HOST = b"per-host"  # its value, if endpoints are kept in HOSTS
 CLAIMS = ROOT + "claims/"
 # Put by every commit that creates a network: of two at once, the second sees the first.
 NETWORKS_GUARD = CLAIMS + "networks"
@@ -27,18 +31,49 @@ def network(name: str) -> str:
 
 
 def endpoints(network_name: str) -> str:
-    """Return the prefix of a network's endpoints."""
+    """Return the prefix of a network's endpoints in the layout of version 0.1."""
     return f"{ENDPOINTS}{network_name}/"
 
 
 def endpoint(network_name: str, identity: str) -> str:
-    """Return the key of an Endpoint, in JSON."""
+    """Return the key of an Endpoint, in JSON, in the layout of version 0.1."""
     return endpoints(network_name) + identity
+
+
+def host_endpoint(host: str, network_name: str, identity: str) -> str:
+    """Return the key of an Endpoint, in JSON, in the layout with a prefix for each host."""
+    return f"{HOSTS}{host}/{network_name}/{identity}"
+
+
+def parts(key: str) -> tuple[str | None, str, str]:
+    """Return an endpoint's host, if it is in the key, network and id. Raise ValueError."""
+    if key.startswith(ENDPOINTS):
+        network_name, _, identity = key.removeprefix(ENDPOINTS).partition("/")
+        return None, network_name, identity
+    found = key.removeprefix(HOSTS).split("/")
+    if len(found) != 3:
+        raise ValueError("its key is not that of an endpoint")
+    return found[0], found[1], found[2]
 
 
 def peer(host: str) -> str:
     """Return the key of a Peer, in JSON; with the host's lease."""
     return PEERS + host
+
+
+def may_concern(key: str, host: str) -> bool:
+    """Return whether the object of this key may be a network, or an endpoint of this host."""
+    if key.startswith(HOSTS):
+        return key.startswith(f"{HOSTS}{host}/")
+    return key.startswith((NETWORKS, ENDPOINTS))
+
+
+def network_of(key: str) -> str | None:
+    """Return the network in the key of an endpoint; None if there is none in it."""
+    try:
+        return parts(key)[1]
+    except ValueError:
+        return None
 
 
 def addresses(network_name: str) -> str:
@@ -82,6 +117,11 @@ def pool_of(key: str) -> IPNetwork | None:
         return None
 
 
+def macs(network_name: str) -> str:
+    """Return the prefix of a network's MAC addresses: there is one for each of its endpoints."""
+    return f"{CLAIMS}macs/{network_name}/"
+
+
 def mac(network_name: str, text: str) -> str:
     """Return the key of a MAC address. Its value is the endpoint's id."""
-    return f"{CLAIMS}macs/{network_name}/{text}"
+    return macs(network_name) + text

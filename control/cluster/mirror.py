@@ -12,13 +12,12 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.cache import Cache
-from fastpath.control.cluster.stored import parse, why
-from fastpath.control.model.objects import Endpoint, Network, Peer
+from fastpath.control.cluster.contents import Changes, Contents
+from fastpath.control.model.objects import Endpoint
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.runtime.failures import Failures
 from fastpath.control.store.interface import (
@@ -40,26 +39,14 @@ CATCH_UP_S = 10.0  # until we the watch reports what somebody else committed
 LAG_S = 2.0  # for so long it is waited for what others committed before us
 
 
-@dataclass
-class Changes:
-    """What changed: networks and peers by name, endpoints as (network, id)."""
-
-    networks: set[str] = field(default_factory=set)
-    endpoints: set[tuple[str, str]] = field(default_factory=set)
-    peers: set[str] = field(default_factory=set)
-
-    def __bool__(self) -> bool:
-        return bool(self.networks or self.endpoints or self.peers)
-
-
 class Mirror:
-    """The store's objects on this host. Call `load` first, then let `run` run."""
+    """The store's objects on this host, which has the name `host` and the id `host_id`. Call `load` first, then let
+    `run` run."""
 
-    def __init__(self, cache: Cache | None) -> None:
-        self.networks: dict[str, Network] = {}
-        self.endpoints: dict[str, dict[str, Endpoint]] = {}
-        self.peers: dict[str, Peer] = {}
-        self.unreadable: dict[str, str] = {}
+    def __init__(self, cache: Cache | None, host: str = "", host_id: str = "") -> None:
+        self.contents = Contents(host, host_id)
+        self.networks, self.endpoints = self.contents.networks, self.contents.endpoints
+        self.peers, self.unreadable = self.contents.peers, self.contents.unreadable
         self.revision = 0
         self.lost_all: str | None = None  # what is wrong with a store that is empty: nothing may be created in it
         self._problem: Problem | None = None
@@ -68,8 +55,6 @@ class Mirror:
         self._store: Store | None = None
         self._cache = cache
         self._listeners: list[Callable[[Changes], None]] = []
-        # By key; the value's hash too, since a store that took the place of another one has the same numbers.
-        self._seen: dict[str, tuple[int, int]] = {}
         self._heard = 0  # the revision up to which everything was listed or watched
         self._own: dict[str, int] = {}  # keys that this host changed after that, and at which revision
         self._moved = asyncio.Condition()
@@ -96,8 +81,7 @@ class Mirror:
         if self._cache is None:
             return
         listing = self._cache.load()
-        items = listing.items if host is None else _about(host, listing.items)
-        self._take(Event(item.key, item.value, item.revision) for item in items)
+        self.contents.take(_by_age(listing.items if host is None else _about(host, listing.items)))
         if host is None:
             self.revision = self._heard = listing.revision
 
@@ -127,7 +111,7 @@ class Mirror:
             if change.key.startswith(keys.OBJECTS) and self._own.get(change.key, 0) < revision
         ]
         self._own.update((event.key, revision) for event in own)
-        self._tell(self._take(own))
+        self._tell(self.contents.take(own))
 
     async def run(self, store: Store) -> None:
         """Follow the store until cancelled."""
@@ -149,7 +133,7 @@ class Mirror:
                 await asyncio.sleep(10 * RETRY_S)
 
     async def _list(self, store: Store) -> None:
-        self._own.clear()  # a listing has all that was committed before it began
+        before = dict(self._own)  # a listing has all that was committed before it began
         listing = await store.list(keys.OBJECTS)
         none = not any(item.key.startswith(keys.NETWORKS) for item in listing.items)
         if self.networks and none and await store.get(keys.NETWORKS_GUARD) is None:
@@ -163,13 +147,10 @@ class Mirror:
             raise UnavailableError(self.lost_all)
         self.lost_all = self._problem = None
         found = {item.key for item in listing.items}
-        gone = [Event(key, None, listing.revision) for key in self._seen if key not in found]
+        self._own = {key: own for key, own in self._own.items() if before.get(key) != own}
+        gone = [Event(key, None, listing.revision) for key in self.contents.seen if key not in found]
         self._hear(listing.revision)
-        changes = self._take(
-            event
-            for event in (*gone, *(Event(item.key, item.value, item.revision) for item in listing.items))
-            if event.key not in self._own
-        )
+        changes = self.contents.take(event for event in (*gone, *_by_age(listing.items)) if event.key not in self._own)
         if self._cache is not None:
             await self._keep(self._cache.replace, listing)
         await self._moved_to(listing.revision, changes)
@@ -181,7 +162,7 @@ class Mirror:
         stream = store.watch(keys.OBJECTS, self.revision)
         async with contextlib.aclosing(stream):
             async for batch in stream:
-                changes = self._take(e for e in batch.events if e.revision > self._own.get(e.key, 0))
+                changes = self.contents.take(e for e in batch.events if e.revision > self._own.get(e.key, 0))
                 self._hear(batch.revision)
                 if self._cache is not None and batch.events:
                     await self._keep(self._cache.apply, batch.revision, batch.events)
@@ -210,62 +191,6 @@ class Mirror:
         self._heard = revision
         self._own = {key: own for key, own in self._own.items() if own > revision}
 
-    def _take(self, events: Iterable[Event]) -> Changes:
-        changes = Changes()
-        for event in events:
-            seen = (event.revision, hash(event.value))
-            if event.value is not None and self._seen.get(event.key) == seen:
-                continue
-            if event.value is None:
-                self._seen.pop(event.key, None)
-                self.unreadable.pop(event.key, None)
-            else:
-                self._seen[event.key] = seen
-            try:
-                self._change(event, changes)
-                self.unreadable.pop(event.key, None)
-            except ValueError as error:
-                # What was known under the key stays: a typing error must not remove a network.
-                self.unreadable[event.key] = why(error)
-                log.error("the store's %s cannot be read and is ignored: %s", event.key, why(error))
-        return changes
-
-    def _change(self, event: Event, changes: Changes) -> None:
-        if event.key.startswith(keys.NETWORKS):
-            name = event.key.removeprefix(keys.NETWORKS)
-            changes.networks.add(name)
-            if event.value is None:
-                self.networks.pop(name, None)
-            else:
-                network = parse(Network, event.value)
-                _check_named(network.name, name)
-                self.networks[name] = network
-        elif event.key.startswith(keys.ENDPOINTS):
-            name, _, identity = event.key.removeprefix(keys.ENDPOINTS).partition("/")
-            changes.endpoints.add((name, identity))
-            if event.value is None:
-                self.endpoints.get(name, {}).pop(identity, None)
-                if not self.endpoints.get(name):
-                    self.endpoints.pop(name, None)
-            else:
-                endpoint = parse(Endpoint, event.value)
-                _check_named(f"{endpoint.network}/{endpoint.id}", f"{name}/{identity}")
-                self.endpoints.setdefault(name, {})[identity] = endpoint
-        elif event.key.startswith(keys.PEERS):
-            name = event.key.removeprefix(keys.PEERS)
-            changes.peers.add(name)
-            if event.value is None:
-                self.peers.pop(name, None)
-            else:
-                peer = parse(Peer, event.value)
-                _check_named(peer.host, name)
-                self.peers[name] = peer
-
-
-def _check_named(by_value: str, by_key: str) -> None:
-    if by_value != by_key:
-        raise ValueError("its value has another name than its key")
-
 
 async def caught_up(mirror: Mirror, revision: int) -> None:
     """Wait until the mirror shows what somebody else committed at `revision`. Raise UnavailableError."""
@@ -292,6 +217,12 @@ async def heard_others(mirror: Mirror, revision: int) -> None:
             await asyncio.wait_for(mirror.reached(revision - 1), LAG_S)
 
 
+def _by_age(items: Sequence[Item]) -> list[Event]:
+    """Return the events that made the items, in the order in which they happened: of two that claim one id, the first
+    is believed."""
+    return [Event(item.key, item.value, item.revision) for item in sorted(items, key=lambda item: item.revision)]
+
+
 def _about(host: str, items: Sequence[Item]) -> list[Item]:
     """Leave out the endpoints of networks in which the host's name does not occur: they take longest to read."""
     name = host.encode()
@@ -301,6 +232,6 @@ def _about(host: str, items: Sequence[Item]) -> list[Item]:
 
 def _network_of(item: Item) -> str | None:
     """Return the network of an endpoint, None for other items."""
-    if not item.key.startswith(keys.ENDPOINTS):
+    if not item.key.startswith((keys.ENDPOINTS, keys.HOSTS)):
         return None
-    return item.key.removeprefix(keys.ENDPOINTS).partition("/")[0]
+    return keys.network_of(item.key)

@@ -8,7 +8,9 @@ import time
 
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.registry import Registry
+from fastpath.control.model.objects import Endpoint
 from fastpath.control.runtime.failures import Failures
+from fastpath.control.store.interface import DeniedError
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Reaper:
         self._registry = registry
         self._grace = grace
         self._failures = Failures(log, "reaper")
+        self._left: set[str] = set()
 
     def forgotten_in(self, host: str) -> float | None:
         """Return the seconds until the host's endpoints are removed; None if it is not missed."""
@@ -45,16 +48,35 @@ class Reaper:
 
     async def look(self) -> None:
         """Note which hosts are missing, and remove what is due."""
-        endpoints = [e for members in self._mirror.endpoints.values() for e in members.values()]
-        missing = {e.host for e in endpoints} - self._mirror.peers.keys() - {self._host}
-        self.since = {host: self.since.get(host, time.monotonic()) for host in missing}
-        due = {host for host in missing if self.forgotten_in(host) == 0.0}
-        for endpoint in [e for e in endpoints if e.host in due]:
-            if await self._registry.delete_endpoint(endpoint, only_without_peer=True) is not None:
-                log.warning(
-                    "%s has been away for %.0f s: its endpoint %s is removed, %s is free",
-                    endpoint.host,
-                    self._grace,
-                    endpoint.id,
-                    ", ".join(str(address.ip) for address in endpoint.addresses),
-                )
+        away: dict[str, list[Endpoint]] = {}
+        for members in self._mirror.endpoints.values():
+            for endpoint in members.values():
+                if endpoint.host != self._host and endpoint.host not in self._mirror.peers:
+                    away.setdefault(endpoint.host, []).append(endpoint)
+        registered = self._mirror.peers.get(self._host)
+        for endpoint in self._mirror.contents.strangers.values():
+            if registered is None or registered.id != endpoint.host_id:
+                away.setdefault(another(endpoint), []).append(endpoint)
+        self.since = {who: self.since.get(who, time.monotonic()) for who in away}
+        for who, endpoints in away.items():
+            if self.forgotten_in(who) == 0.0:
+                await self._remove(who, endpoints)
+
+    async def _remove(self, who: str, endpoints: list[Endpoint]) -> None:
+        for endpoint in endpoints:
+            try:
+                deleted = await self._registry.delete_endpoint(endpoint, only_without_peer=True)
+            except DeniedError as error:
+                if who not in self._left:
+                    log.info("the endpoints of %s are left to hosts that may remove them: %s", who, error)
+                self._left.add(who)
+                return
+            if deleted is not None:
+                addresses = ", ".join(str(address.ip) for address in endpoint.addresses)
+                told = (who, self._grace, endpoint.id, addresses)
+                log.warning("%s has been away for %.0f s: its endpoint %s is removed, %s is free", *told)
+
+
+def another(endpoint: Endpoint) -> str:
+    """Return what the machine is called that had this host's name, in `Reaper.since` and for people."""
+    return f"another machine named {endpoint.host} (id {endpoint.host_id[:8]})"

@@ -10,16 +10,18 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import allowed, ipam, keys
+from fastpath.control.cluster import allowed, ipam, keys, places
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.reservations import Reservations
-from fastpath.control.cluster.stored import read_endpoint, read_network, to_json
+from fastpath.control.cluster.stored import read_endpoint, read_network, read_peer, to_json
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.model.hostnames import of_sandbox
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.macvlan import check_parent_free, range_of
 from fastpath.control.model.objects import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.model.requests import EndpointCreate, EndpointSet, NetworkCreate, NetworkSet
+from fastpath.control.model.versions import PER_HOST_SINCE, older_than
+from fastpath.control.store.checks import MAX_CHANGES
 from fastpath.control.store.interface import Compare, Delete, Item, Put, Store
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
@@ -29,7 +31,8 @@ SPREAD_AFTER = 3  # lost races after which addresses are chosen at random
 class Registry:
     """Create, change and delete networks and endpoints on behalf of one host."""
 
-    def __init__(self, store: Store, host: str, pool: Pool) -> None:
+    def __init__(self, store: Store, host: str, pool: Pool, host_id: str = "") -> None:
+        self.host_id = host_id
         self._store = store
         self._host = host
         self._pool = pool
@@ -124,7 +127,7 @@ class Registry:
             if view.attempt > 0:  # something was in the way
                 await self._check_unused(view, name)
             users = await view.list(keys.users(name))
-            unused = [Compare(keys.endpoints(name), prefix=True), Compare(keys.addresses(name), prefix=True)]
+            unused = [Compare(keys.macs(name), prefix=True), Compare(keys.addresses(name), prefix=True)]
             return Planned(users, [Delete(item.key)], unused)
 
         users, revision = await transact(self._store, f"network {name}", plan)
@@ -133,7 +136,7 @@ class Registry:
         return revision
 
     async def _check_unused(self, view: ReadView, name: str) -> None:
-        users = await view.list(keys.endpoints(name))
+        users = await self.members(view, name)
         if users:
             hosts = sorted({end.host for user in users if (end := read_endpoint(user)) is not None})
             raise ConflictError(
@@ -146,10 +149,34 @@ class Registry:
                 continue
             raise ConflictError(f"Docker uses the network {name}, or did so just now: try again in a few minutes")
 
+    async def members(self, view: ReadView, name: str) -> list[Item]:
+        """Return the endpoints of a network, wherever they are kept."""
+        found = [*await view.list(keys.endpoints(name)), *await view.list(keys.HOSTS)]
+        return [item for item in found if keys.network_of(item.key) == name]
+
     async def network_revision(self, name: str) -> int:
         """Return the revision at which a network was written. Raise NotFoundError."""
         item, _ = await self._network(self._store, name)
         return item.revision
+
+    async def upgrade(self) -> None:
+        """Have each host keep its endpoints under a prefix of its own. Raise ConflictError if a host would not see them
+        there."""
+
+        async def plan(view: ReadView) -> Planned[None]:
+            if await view.get(keys.LAYOUT) is not None:
+                return Planned(None)
+            items = await view.list(keys.PEERS)
+            peers = {peer.host: peer for item in items if (peer := read_peer(item)) is not None}
+            for old in older_than(peers.values(), PER_HOST_SINCE):
+                raise ConflictError(f"the host {old.host} runs fastpath {old.version}: upgrade it first")
+            ends = [read_endpoint(item) for item in await view.list(keys.ENDPOINTS)]
+            for host in sorted({end.host for end in ends if end is not None} - peers.keys()):
+                raise ConflictError(f"the host {host} is away: start it, or wait until its endpoints are removed")
+            unchanged = [Compare(item.key, item.revision) for item in items[: MAX_CHANGES - 1]]
+            return Planned(None, [Put(keys.LAYOUT, keys.PER_HOST)], unchanged)
+
+        await transact(self._store, "the layout of the store", plan)
 
     async def create_endpoint(
         self,
@@ -180,11 +207,13 @@ class Registry:
                 if guess is None:
                     raise
                 return None  # full, as far as this host knows: the store knows better
+            place = await places.find(view, self._host, network.name, identity)
             mac = request.mac or ipam.mac_for(addresses, at_random=late)
             endpoint = Endpoint(
                 id=identity,
                 network=network.name,
                 host=self._host,
+                host_id=self.host_id,
                 mac=mac,
                 addresses=addresses,
                 sandbox=sandbox,
@@ -196,7 +225,7 @@ class Registry:
             claims = _claims(endpoint)
             return Planned(
                 endpoint,
-                [*(Put(key, identity.encode()) for key in claims), Put(_key(endpoint), to_json(endpoint))],
+                [*(Put(key, identity.encode()) for key in claims), *place.put(endpoint)],
                 [Compare(key) for key in claims],
             )
 
@@ -221,18 +250,18 @@ class Registry:
     async def change_endpoint(
         self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint]
     ) -> tuple[Endpoint, int] | None:
-        """Apply `change` to the endpoint as the store has it, and write the result if it differs; return it and the
-        revision, None if the endpoint is gone."""
+        """Apply `change` to this host's endpoint as the store has it, and write the result, as this host's and to where
+        it belongs, if it differs; return it and the revision, None if the endpoint is gone."""
 
         async def plan(view: ReadView) -> Planned[Endpoint | None]:
-            item = await view.get(_key(endpoint))
-            there = read_endpoint(item) if item is not None else None
-            if item is None or there is None:
+            place = await places.find(view, endpoint.host, endpoint.network, endpoint.id)
+            there = place.endpoint
+            if place.item is None or there is None:
                 return Planned(None)
-            changed = change(there)
-            if changed == there:
-                return Planned(there, revision=item.revision)
-            return Planned(changed, [Put(item.key, to_json(changed, item.value))])
+            changed = change(there).model_copy(update={"host_id": self.host_id})
+            if changed == there and place.settled:
+                return Planned(there, revision=place.item.revision)
+            return Planned(changed, place.put(changed))
 
         changed, revision = await transact(self._store, f"endpoint {endpoint.id}", plan)
         return (changed, revision) if changed is not None else None
@@ -246,17 +275,17 @@ class Registry:
         `only_without_peer`, if its host is registered (again)."""
 
         async def plan(view: ReadView) -> Planned[bool]:
-            item = await view.get(_key(endpoint))
-            if item is None or (only_without_peer and await view.get(keys.peer(endpoint.host)) is not None):
+            place = await places.find(view, endpoint.host, endpoint.network, endpoint.id)
+            if place.item is None or (only_without_peer and await _is_registered(view, place.endpoint or endpoint)):
                 return Planned(False)
-            changes: list[Put | Delete] = [Delete(item.key), Delete(keys.mac(endpoint.network, endpoint.mac))]
+            changes: list[Put | Delete] = [*place.removal(), Delete(keys.mac(endpoint.network, endpoint.mac))]
             for address in endpoint.addresses:
                 key = keys.address(endpoint.network, address.ip)
                 if endpoint.manager and endpoint.host == self._host:  # it will give the address back itself
                     changes.append(Put(key, self.reservations.owner, await self.reservations.lease()))
                 else:
                     changes.append(Delete(key))
-            there = read_endpoint(item)
+            there = place.endpoint
             changes += await allowed.released(view, endpoint, [each.ip for each in there.allowed] if there else ())
             return Planned(True, changes)
 
@@ -278,8 +307,11 @@ def _check_mtu(pools: Sequence[IPNetwork], mtu: int | None) -> None:
             raise UsageError(f"the subnet {pool} cannot have an MTU of {mtu}: IPv6 needs {MIN_MTU_V6}")
 
 
-def _key(endpoint: Endpoint) -> str:
-    return keys.endpoint(endpoint.network, endpoint.id)
+async def _is_registered(view: ReadView, endpoint: Endpoint) -> bool:
+    """Return whether the endpoint's host is registered, rather than another machine of its name."""
+    item = await view.get(keys.peer(endpoint.host))
+    peer = read_peer(item) if item is not None else None
+    return item is not None and (peer is None or endpoint.host_id in ("", peer.id))
 
 
 def _claims(endpoint: Endpoint) -> list[str]:

@@ -10,8 +10,11 @@ from pydantic import ValidationError
 from fastpath.control.cluster import keys
 from fastpath.control.model.objects import Endpoint, Network, Peer, Stored
 from fastpath.control.store.interface import Item
+from fastpath.text import printable
 
 MAX_VALUE = 64 << 10  # bytes; the largest endpoint that we write has 16 KiB
+
+MAX_LINE = 300  # characters of it that a person is shown
 
 T = TypeVar("T", bound=Stored)
 
@@ -29,7 +32,12 @@ def parse(kind: type[T], value: bytes) -> T:
     """Return the object of a value. Raise ValueError if there is none, or the value is too large."""
     if len(value) > MAX_VALUE:
         raise ValueError(f"it has {len(value)} bytes, {MAX_VALUE} at most")
-    return kind.model_validate_json(value)
+    try:
+        return kind.model_validate_json(value)
+    except ValueError:
+        raise
+    except Exception as error:  # of what a validator calls, e.g. ipaddress with false
+        raise ValueError(f"its parser fails ({type(error).__name__}: {error})") from error
 
 
 def read_network(item: Item) -> Network | None:
@@ -50,10 +58,18 @@ def read_peer(item: Item) -> Peer | None:
 
 def why(error: ValueError) -> str:
     """Return what is wrong with a value, in one line."""
+    text = str(error)
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg']}"
-    return str(error)
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))  # else a validator of pydantic's
+        text = f"{where or 'value'}: {first['msg']}"
+    return shown(text)
+
+
+def shown(text: str) -> str:
+    """Return a text from the store as one line for a person, cut off where it is too long."""
+    line = printable(text[:MAX_LINE])
+    return line if len(text) <= MAX_LINE else line + "…"
 
 
 def _read(kind: type[T], item: Item) -> T | None:

@@ -47,7 +47,7 @@ class DataPlane:
         self.engine = _engine(config, str(vtep))
         self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
-        self.mirror = Mirror(self._cache)
+        self.mirror = Mirror(self._cache, config.host, state.host_id)
         self.prober = Prober(self.engine, config.host)
         self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober, self.guard)
         self.resolver_sockets = Sockets() if config.dns else None

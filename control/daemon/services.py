@@ -18,6 +18,7 @@ from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.dns.counts import Counts
 from fastpath.control.docker.plugin_server import serving_docker
 from fastpath.control.host.guard import follow_store
+from fastpath.control.host.own_records import OwnRecords
 from fastpath.control.host.registration import Registration
 from fastpath.control.host.underlay_follower import UnderlayFollower
 from fastpath.control.host.underlay_watch import routed_subnets
@@ -41,10 +42,12 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         stack.push_async_callback(store.close)
         own_writes = MirroredStore(store, mirror)
 
-        registry = Registry(own_writes, host, Pool(config.pool, config.pool_prefix))
+        registry = Registry(own_writes, host, Pool(config.pool, config.pool_prefix), underlay.host_id)
         membership = Membership(own_writes, config.lease_ttl, lambda: underlay.describe(config.udp_port))
         registration = Registration(host, membership, mirror, reconciler)
         mirror.subscribe(registration.changed)
+        records = OwnRecords(host, mirror, registry, membership, plane.kernel)
+        mirror.subscribe(records.changed)
         reconciler.write_to(registry, lambda: membership.owns_name)
         follower = UnderlayFollower(
             config.vtep,
@@ -79,6 +82,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         # Frames flow, and the host follows the store, without these.
         tasks.restarted("prober", lambda: plane.prober.run(config.probe_interval))
         tasks.restarted("reaper", reaper.run)
+        tasks.restarted("own records", records.run)
         tasks.restarted("underlay", follower.run)
         if plane.guard is not None:
             guard, members = plane.guard, parse_store_url(config.store_url).members

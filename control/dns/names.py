@@ -4,7 +4,8 @@
 from dataclasses import dataclass, field
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.contents import Changes
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.model.objects import Network
 
 

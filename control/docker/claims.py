@@ -6,20 +6,23 @@ an endpoint's: `create_endpoint`, which takes it from this host's Docker, or if 
 whatever was reserved for too long, or given back twice, two endpoints never have one address.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from typing import Final
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import ipam, keys
+from fastpath.control.cluster import ipam, keys, places
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.registry import SPREAD_AFTER, Registry
-from fastpath.control.cluster.stored import read_endpoint, read_network, to_json
+from fastpath.control.cluster.stored import read_endpoint, read_network
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.model.macvlan import range_of
 from fastpath.control.model.objects import NOWHERE, Endpoint, IPInterface, IPNetwork, Network, Sandbox
-from fastpath.control.store.interface import Compare, Delete, Put, Store
+from fastpath.control.store.interface import Compare, Delete, DeniedError, Put, Store
 from fastpath.errors import ConflictError, NotFoundError
+
+log = logging.getLogger(__name__)
 
 MANAGER: Final = "docker"
 
@@ -80,7 +83,7 @@ class Claims:
             if item is None or network is None or network.manager != MANAGER or not last:
                 return Planned(None, [Delete(own)])
             if view.attempt > 0:  # something was in the way
-                ends = [read_endpoint(end) for end in await view.list(keys.endpoints(name))]
+                ends = [read_endpoint(end) for end in await self._registry.members(view, name)]
                 if any(end is None or end.manager != MANAGER for end in ends):
                     return Planned(None, [Delete(own)])  # somebody uses it without Docker, and may go on
                 if ends:  # as after an outage: whose they are tells the store soon
@@ -91,13 +94,17 @@ class Claims:
                 [Delete(item.key), Delete(own), *(Delete(address.key) for address in claimed)],
                 [
                     Compare(item.key, item.revision),
-                    Compare(keys.endpoints(name), prefix=True),
+                    Compare(keys.macs(name), prefix=True),
                     *(Compare(user.key, user.revision) for user in users),
                     *(Compare(address.key, address.revision) for address in claimed),
                 ],
             )
 
-        await transact(self._store, f"network {name}", plan)
+        try:
+            await transact(self._store, f"network {name}", plan)
+        except DeniedError as error:  # to remove the network; the mark is this host's own
+            log.info("the network %s stays: %s", name, error)
+            await self._store.commit([], [Delete(own)])
 
     # Subnets.
 
@@ -178,15 +185,16 @@ class Claims:
         """Create an endpoint, `joining`, without a sandbox; return it and the revision. Repeating this is no error."""
 
         async def plan(view: ReadView) -> Planned[Endpoint]:
-            there = await view.get(keys.endpoint(network, identity))
-            if there is not None:
-                return Planned(self._same(read_endpoint(there), addresses, mac), revision=there.revision)
+            place = await places.find(view, self._host, network, identity)
+            if place.item is not None:
+                return Planned(self._same(place.endpoint, addresses, mac), revision=place.item.revision)
             if await view.get(keys.network(network)) is None:
                 raise NotFoundError(f"there is no network {network} in the cluster any more: create it again")
             endpoint = Endpoint(
                 id=identity,
                 network=network,
                 host=self._host,
+                host_id=self._registry.host_id,
                 mac=mac or ipam.mac_for(addresses, at_random=view.attempt >= SPREAD_AFTER),
                 addresses=addresses,
                 sandbox=NOWHERE,
@@ -195,7 +203,7 @@ class Claims:
             mac_key = keys.mac(network, endpoint.mac)
             if mac and await view.get(mac_key) is not None:
                 raise ConflictError(f"the MAC address {mac} is taken in the network {network}: choose another one")
-            puts = [Put(mac_key, identity.encode()), Put(keys.endpoint(network, identity), to_json(endpoint))]
+            puts = [Put(mac_key, identity.encode()), *place.put(endpoint)]
             for address in addresses:
                 key = keys.address(network, address.ip)
                 claim = await view.get(key)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decisions of this host that the mirror may not show yet."""
 
-from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.contents import Changes
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.model.objects import Endpoint
 
 

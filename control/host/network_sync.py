@@ -219,7 +219,9 @@ def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Po
     if endpoint.host == host:
         return EngineEntry(endpoint.mac, addresses, port=port)
     peer = peers.get(endpoint.host)
-    return EngineEntry(endpoint.mac, addresses, vtep=peer.vtep) if peer is not None else None
+    if peer is None or endpoint.host_id not in ("", peer.id):  # or another machine has the host's name now
+        return None
+    return EngineEntry(endpoint.mac, addresses, vtep=peer.vtep)
 
 
 def usable_peers(

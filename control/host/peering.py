@@ -5,7 +5,8 @@ smallest of their MTUs limits the containers' MTU."""
 import logging
 
 from fastpath import Engine
-from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.contents import Changes
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.guard import Guard
 from fastpath.control.host.network_sync import admit, admit_early, usable_peers
 from fastpath.control.host.probe import Prober

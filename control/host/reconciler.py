@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fastpath.control.cluster import keys
-from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.contents import Changes
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.host.intentions import Intentions
 from fastpath.control.host.kernel_thread import KernelThread
@@ -316,10 +317,10 @@ class Reconciler:
 
     async def _clear_up(self) -> None:
         """Remove what an earlier process left incomplete: once, as soon as the wanted objects are known."""
-        if any(not key.startswith(keys.PEERS) for key in self._mirror.unreadable):
+        if any(keys.may_concern(key, self._host) for key in self._mirror.unreadable):
             return  # what we found may belong to a wanted object that we cannot read
         networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
-        wanted = self._mirror.local_endpoints(self._host)
+        wanted = [*self._mirror.local_endpoints(self._host), *self._mirror.contents.strangers.values()]
         found = await self._guarded(("", ""), self._state.remove_strays, wanted, networks)
         self._cleared = found is not None
         for sentence in found or ():

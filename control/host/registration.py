@@ -5,8 +5,9 @@ import asyncio
 import contextlib
 import logging
 
+from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.membership import Membership
-from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import ConflictError

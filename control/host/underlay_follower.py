@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster.mirror import Changes
+from fastpath.control.cluster.contents import Changes
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.reconciler import Reconciler

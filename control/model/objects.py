@@ -15,6 +15,8 @@ from fastpath.control.model.hostnames import MAX_NAMES, hostname
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # as in Docker's overlay; below 256 they are fastpath's own
 MAX_ALLOWED = 64  # further addresses of one endpoint; with its claims they are one commit (store/checks.py)
 MIN_MTU_V6 = 1280  # RFC 8200; with less, the kernel switches IPv6 off on an interface
+MAX_PATH, MAX_LINE = 4095, 255  # characters
+MAX_SUBNETS, MAX_OPTIONS = 16, 32  # of a network
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -51,8 +53,14 @@ def _each_once(addresses: tuple[IPInterface, ...]) -> tuple[IPInterface, ...]:
 
 
 def _path(text: str) -> str:
-    if not text.startswith("/") or "\0" in text:
-        raise ValueError("a path begins with / and has no NUL")
+    if not text.startswith("/") or "\0" in text or len(text) > MAX_PATH:
+        raise ValueError(f"a path begins with /, has no NUL, and {MAX_PATH} characters at most")
+    return text
+
+
+def _line(text: str) -> str:
+    if len(text) > MAX_LINE:
+        raise ValueError(f"it has {MAX_LINE} characters at most")
     return text
 
 
@@ -72,6 +80,7 @@ Vtep = Annotated[IPAddress, AfterValidator(_vtep)]
 Manager = Literal["docker"]
 Vni = Annotated[int, Field(ge=MIN_VNI, le=MAX_VNI)]
 Addresses = Annotated[tuple[Annotated[IPInterface, AfterValidator(_of_one_host)], ...], AfterValidator(_each_once)]
+Line = Annotated[str, AfterValidator(_line)]
 Mtu = Annotated[int, Field(ge=68, le=65521)]
 
 
@@ -107,11 +116,11 @@ class Network(Stored):
     name: Name
     driver: Driver = "overlay"
     vni: Vni | None
-    subnets: tuple[Subnet, ...]
+    subnets: Annotated[tuple[Subnet, ...], Field(max_length=MAX_SUBNETS)]
     mtu: Mtu | None = None
     layout: Layout = "direct"
     internal: bool = False
-    options: dict[str, str] = Field(default_factory=dict)
+    options: Annotated[dict[Line, Line], Field(max_length=MAX_OPTIONS)] = Field(default_factory=dict)
     manager: Manager | None = None
     """The program that created the network, and removes it with the last host that uses it; None: any user."""
     kept: tuple[IPAddress, ...] = ()
@@ -149,6 +158,8 @@ class Endpoint(Stored):
     host: Name
     mac: Mac
     addresses: Annotated[Addresses, Field(min_length=1, max_length=16)]
+    host_id: Line = ""
+    """The id of that host (Peer.id): another machine may get its name. Empty: written by version 0.1."""
     sandbox: Sandbox
     ifname: Annotated[str, AfterValidator(_ifname)] = "eth0"
     state: Literal["joining", "ready", "leaving"] = "joining"
@@ -164,8 +175,8 @@ class Peer(Stored):
     `mtu` is the largest IP packet that leaves the host, in bytes."""
 
     host: Name
-    id: str
+    id: Line
     vtep: Vtep
     udp_port: Annotated[int, Field(ge=1, le=65535)] = 4789
     mtu: Annotated[int, Field(ge=68)]
-    version: str
+    version: Line

@@ -15,6 +15,7 @@
     POST   /v1/endpoints      EndpointCreate   Endpoint
     PATCH  /v1/endpoints/ID   EndpointSet      Endpoint       (or the beginning of an id, if only one has it)
     DELETE /v1/endpoints/ID                    {}             (likewise)
+    POST   /v1/store/upgrade                   StoreLayout
     GET    /v1/peers                           [PeerInfo]
     GET    /v1/fdb            ?network=NAME    [OverlayFdbLine]
     GET    /v1/guard                           GuardInfo
@@ -128,6 +129,14 @@ class EndpointSet(Model):
 
     allow: tuple[IPAddress, ...] = Field(default=(), max_length=MAX_ALLOWED)
     disallow: tuple[IPAddress, ...] = Field(default=(), max_length=MAX_ALLOWED)
+
+
+class StoreLayout(Model):
+    """Where the store keeps endpoints. `per_host`: each host's under a prefix of its own, except those that have not
+    moved there yet, `outside` by host."""
+
+    per_host: bool
+    outside: dict[str, int]
 
 
 class PeerInfo(Model):

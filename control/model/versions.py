@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from fastpath.control.model.objects import Peer
 
+PER_HOST_SINCE = (0, 2)  # the version that knows a prefix for each host
+
 
 def older_than(peers: Iterable[Peer], minor: tuple[int, int]) -> list[Peer]:
     """Return the peers whose daemon is older than version MAJOR.MINOR, by name."""

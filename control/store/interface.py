@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fastpath.errors import FastpathError
+from fastpath.errors import FastpathError, UsageError
 
 
 class UnavailableError(FastpathError):
     """The store did not answer in time, or not at all. The commit may or may not have happened."""
+
+
+class DeniedError(UsageError):
+    """Our user of the store may not do this."""
 
 
 class CompactedError(FastpathError):

@@ -12,7 +12,7 @@ from aetcd import rpc
 
 from fastpath.control.store.etcd.channel import Cluster, Member
 from fastpath.control.store.etcd.errors import denied, explained, stale, unsent
-from fastpath.control.store.interface import StoreOptions, UnavailableError
+from fastpath.control.store.interface import DeniedError, StoreOptions, UnavailableError
 from fastpath.errors import FastpathError, UsageError
 
 CALL_SECONDS = 5.0  # for an answer from any member
@@ -46,7 +46,8 @@ class Calls:
         try:
             answer = await self._call(method, request, repeat)
         except (UnavailableError, UsageError) as error:
-            self.problem = str(error)
+            if repeat or not isinstance(error, DeniedError):  # etcd answers; we may not write this, but other things
+                self.problem = str(error)
             raise
         except asyncio.CancelledError:
             if self.ended():

@@ -6,7 +6,7 @@ import re
 import grpc
 import grpc.aio
 
-from fastpath.control.store.interface import UnavailableError
+from fastpath.control.store.interface import DeniedError, UnavailableError
 from fastpath.errors import FastpathError, UsageError
 
 Code = grpc.StatusCode
@@ -32,7 +32,7 @@ BY_WORDS: list[tuple[str, type[FastpathError], str]] = [
     (r"user name is empty", UsageError, "etcd wants a user and a password, or a client certificate that names a user"),
 ]
 BY_CODE: dict[grpc.StatusCode, tuple[type[FastpathError], str]] = {
-    Code.PERMISSION_DENIED: (UsageError, "etcd does not permit {user} to read and write /fastpath/v1/: grant a role"),
+    Code.PERMISSION_DENIED: (DeniedError, "etcd does not permit {user} to do this in /fastpath/v1/: grant a role"),
     Code.UNAUTHENTICATED: (UsageError, "etcd does not accept {user}: {details}"),
     Code.INVALID_ARGUMENT: (UsageError, "etcd refuses: {details}"),
     Code.DEADLINE_EXCEEDED: (UnavailableError, "etcd at {address} does not answer"),
@@ -55,7 +55,7 @@ def explained(error: grpc.aio.AioRpcError, address: str, user: str | None) -> Fa
 
 def denied(user: str | None) -> FastpathError:
     """Return the error for a user whose role lacks a permission."""
-    return UsageError(BY_CODE[Code.PERMISSION_DENIED][1].format(user=_who(user)))
+    return DeniedError(BY_CODE[Code.PERMISSION_DENIED][1].format(user=_who(user)))
 
 
 def stale(error: grpc.aio.AioRpcError) -> bool:

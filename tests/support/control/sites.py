@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from fastpath.control.cluster.cache import Cache
+from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.ipam import DEFAULT_POOL, Pool
-from fastpath.control.cluster.mirror import Changes, Mirror
+from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.mirrored_store import MirroredStore
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
@@ -24,15 +25,24 @@ SANDBOX = Sandbox(path="/run/netns/none", inode=1)
 class Host:
     """One host's store, registry and mirror."""
 
-    def __init__(self, name: str, file: Path, *, pool: Pool = DEFAULT_POOL, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        file: Path,
+        *,
+        pool: Pool = DEFAULT_POOL,
+        cache: Path | None = None,
+        identity: str = "",
+        store: Store | None = None,
+    ) -> None:
         self.name = name
-        self.store: Store = SqliteStore(file)
+        self.store: Store = store or SqliteStore(file)
         self.changes: list[Changes] = []
         self.cache = Cache(cache, str(file)) if cache is not None else None
-        self.mirror = Mirror(self.cache)
+        self.mirror = Mirror(self.cache, name, identity)
         self.mirror.subscribe(self.changes.append)
         self.own_writes = MirroredStore(self.store, self.mirror)
-        self.registry = Registry(self.own_writes, name, pool)
+        self.registry = Registry(self.own_writes, name, pool, identity)
 
     async def close(self) -> None:
         await self.store.close()

@@ -18,7 +18,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -220,6 +220,18 @@ class Etcd:
         self.ask("/v3/auth/user/grant", {"user": user, "role": user})
         self.ask("/v3/auth/enable", {})
         return self.token("root", "root")
+
+    def add_role(self, name: str, grants: Iterable[Sequence[str]], token: str) -> None:
+        """Add a role, and a user of that name with the password "secret". `grants` are the words after the role's name
+        of `etcdctl role grant-permission`, as in ("--prefix=true", "readwrite", KEY)."""
+        self.ask("/v3/auth/user/add", {"name": name, "password": "secret"}, token)
+        self.ask("/v3/auth/role/add", {"name": name}, token)
+        for *prefix, kind, key in grants:
+            span: dict[str, object] = {"key": _b64(key)}
+            if prefix:
+                span["range_end"] = _b64(key[:-1] + chr(ord(key[-1]) + 1))
+            self.ask("/v3/auth/role/grant", {"name": name, "perm": {"permType": kind.upper(), **span}}, token)
+        self.ask("/v3/auth/user/grant", {"user": name, "role": name}, token)
 
     def permit(self, role: str, prefix: str, token: str | None, *, allowed: bool = True) -> None:
         """Give the role the right to read and write what begins with `prefix`, or take it away."""

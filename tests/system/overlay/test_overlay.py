@@ -61,6 +61,10 @@ def test_two_containers_on_two_hosts(two: Site, layout: str) -> None:
 
     eth0 = links(c1)["eth0"]
     assert (eth0["mtu"], eth0["address"]) == (1450, "02:42:0a:09:00:02")
+    if layout == "direct":
+        done = ("store", "upgrade", "--socket", str(h1.socket))
+        wait_for(lambda: "all endpoints are" in h1.host.fastpath(*done).stdout, "the endpoints have moved")
+        h1.knows(second)
     indexes = [links(container)["eth0"]["ifindex"] for container in (c1, c2)]
     h2.host.fastpath("network", "set", "web", "--mtu", "1400", "--port-security", "off", "--socket", str(h2.socket))
     for container, index in zip((c1, c2), indexes, strict=True):  # the interfaces stay

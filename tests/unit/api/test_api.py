@@ -31,6 +31,7 @@ from fastpath.control.model.requests import (
     OverlayFdbLine,
     PeerInfo,
     Status,
+    StoreLayout,
 )
 from fastpath.control.store.interface import UnavailableError
 from fastpath.errors import ConflictError, NotFoundError, UsageError
@@ -112,6 +113,7 @@ def _documented(*models: type[BaseModel]) -> Iterator[tuple[str, set[str]]]:
         (EndpointCreate,),
         (EndpointSet,),
         (Endpoint, Sandbox),
+        (StoreLayout,),
         (PeerInfo, Peer),
         (OverlayFdbLine,),
         (GuardInfo, GuardRule),

@@ -298,6 +298,21 @@ class TestEndpoint:
         assert refused(run, "endpoint", "rm", "0") == "no endpoint's id begins with 0"
 
 
+class TestStore:
+    @pytest.mark.parametrize(
+        ("answer", "line"),
+        [
+            ({"per_host": False, "outside": {}}, "not moved yet: all"),
+            ({"per_host": True, "outside": {"h2": 3, "h1": 1}}, "not moved yet: 1 of h1, 3 of h2"),
+            ({"per_host": True, "outside": {}}, "all endpoints are under their hosts' prefixes"),
+        ],
+    )
+    def test_upgrade(self, run: Type, daemon: FakeDaemon, answer: dict[str, object], line: str) -> None:
+        daemon.answers["POST /v1/store/upgrade"] = (200, answer)
+        assert typed(run, "store upgrade").stdout == f"{line}\n"
+        assert json.loads(typed(run, "store upgrade --json").stdout) == answer
+
+
 class TestPeersAndStatus:
     def test_peers(self, run: Type, daemon: FakeDaemon) -> None:
         up, gone = rows(typed(run, "peers").stdout)

@@ -60,7 +60,7 @@ def complete(words: str) -> list[str]:
 
 def test_completion_offers_commands_and_options() -> None:
     assert complete("fastpath ") == list(COMMANDS)
-    assert complete("fastpath st") == ["status", "stats"]
+    assert complete("fastpath st") == ["status", "store", "stats"]
     assert complete("fastpath network i") == ["inspect"]
     assert "--subnet" in complete("fastpath network create --s")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastpath.control.api.operations import Operations
@@ -194,6 +194,7 @@ class Play:
 
 @settings(deadline=None, max_examples=150)
 @given(STEPS)
+@example([("own, answered late", [("b", True)]), ("own", [("b", False)]), "forget", ("own", [("a", False)])])
 def test_no_history_takes_the_mirror_back(steps: list[object]) -> None:
     async def play() -> None:
         async with lagging() as (store, mirror):

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpath.control.cluster import keys
-from fastpath.control.cluster.mirror import Changes
+from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.stored import read_endpoint
 from fastpath.control.dns.forward import PER_NETWORK, BusyError, Forwarder, host_servers
 from fastpath.control.model.hostnames import MAX_NAMES, hostname, of_sandbox, usable

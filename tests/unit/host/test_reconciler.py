@@ -12,9 +12,9 @@ import pytest
 
 from fastpath import Engine
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.ipam import DEFAULT_POOL
 from fastpath.control.cluster.membership import Membership
-from fastpath.control.cluster.mirror import Changes
 from fastpath.control.cluster.registry import Registry
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
