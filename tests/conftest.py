@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 # Files whose tests have names that are there only once, or of which only some may run at a time: one process runs all
-# of a group. There are two groups with Docker, so that not more than two pairs of dockerds run at a time. A file that
-# has fixtures of a module is a group of its own, so that they are made once.
+# of a group. There are two groups with Docker, so that not more than two pairs of dockerds run at a time; and one with
+# numba, which takes long to import, and compiles what several of its tests use once in a process. A file that has
+# fixtures of a module is a group of its own, so that they are made once.
 GROUPS = {
     "tests/system/install/test_demos.py": "demos",
     "tests/system/docker/test_docker.py": "docker",
     "tests/system/docker/test_docker_names.py": "docker",
     "tests/system/docker/test_docker_macvlan.py": "docker again",
     "tests/system/docker/test_docker_restart.py": "docker again",
+    "tests/unit/examples/test_bridge.py": "numba",
+    "tests/unit/forwarders/test_compiled.py": "numba",
+    "tests/unit/forwarders/test_forms.py": "numba",
 }
 ROOT = Path(__file__).parents[1]
 
