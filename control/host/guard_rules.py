@@ -3,7 +3,7 @@
 
                  prerouting ──► forward        others' packets    not to a VTEP, nor to the store
     packet ─────┤  (raw)    └─► input          to this host       peers only, and by the way to that peer
-    a process ───── output ──────────────►                        to a VTEP only with the engine's mark
+    a process ───── output ──────────────►                        to a VTEP only with the engine's packet mark
 
 A rule's comment begins with its name, which metrics use, and says what the rule does. Facts of the kernel on which the
 rules rely:
@@ -14,6 +14,7 @@ rules rely:
 * `fib saddr . iif oif` (net/ipv4/netfilter/nft_fib_ipv4.c) asks for the route to the source address by the interface
   of arrival: for IPv4 each next hop of a multipath route counts, a bridge or bond counts as itself, and what comes by
   the loopback interface passes.
+  Kernels before 5.18 take it in the hook prerouting only.
 * The rules match nothing of conntrack, because that would switch conntrack on for a host that does not use it.
 """
 
@@ -31,7 +32,8 @@ SENTENCES = {
     "wrong_interface": "to this VTEP by another interface than the route to the peer uses",
     "translated": "translated to this VTEP's port, not from a peer",
     "to_peer": "from the engine to a peer: sent, past conntrack",
-    "not_the_engine": "from a process of this host to a peer's VTEP, without the engine's mark",
+    "not_the_engine": "from a process of this host to a peer's VTEP, without the engine's packet mark",
+    "forged_transit": "from a peer's address to another's VTEP, by another interface than the route to the first uses",
     "peer_transit": "from one peer to another: forwarded",
     "forwarded_to_vtep": "forwarded to a peer's VTEP, as from a container",
     "store_transit": "from a peer to the store: forwarded",
@@ -108,7 +110,8 @@ class Plan:
     def _chains(self) -> list["_Chain"]:
         ip, to_peers = self._ip, f"udp dport {self.udp_port} {self._ip} daddr @peers"
         here = f"udp dport {self.udp_port} {ip} daddr {_text(self.vtep)}"
-        by_way = f"{ip} saddr @peers fib saddr . iif oif != 0"
+        from_peer = f"{ip} saddr @peers"
+        forged = _rule("forged_transit", f"{to_peers} {from_peer} fib saddr . iif oif 0", "drop")
         wrong = "fib saddr . iif oif 0" if self.strict else f'iifname "{self.bridge}"' if self.bridge else None
         arriving = [
             *([_rule("not_a_peer", f"{ip} saddr != @peers", "drop")] if self.only_peers else []),
@@ -122,15 +125,15 @@ class Plan:
         translated = [_rule("translated", f"{here} {ip} saddr != @peers", "drop")] if self.only_peers else []
         reject = "reject with tcp reset"
         guarded = [_rule("host_port", f'iifname "{self.bridge}" tcp dport @ports', reject)] if self.bridge else []
-        from_container = f'iifname != "{self.bridge}" ' if self.bridge else ""
+        not_container = f'iifname != "{self.bridge}" ' if self.bridge else ""
         return [
             _Chain("arriving", "", arriving),
-            _Chain("to_vtep", "", [_rule("peer_transit", by_way, "accept"), _rule("forwarded_to_vtep", "", "drop")]),
+            _Chain("to_vtep", "", [_rule("peer_transit", from_peer, "accept"), _rule("forwarded_to_vtep", "", "drop")]),
             _Chain(
                 "to_store",
                 "",
                 [
-                    _rule("store_transit", from_container + by_way, "accept"),
+                    _rule("store_transit", not_container + from_peer, "accept"),
                     _rule("forwarded_to_store", "", reject),
                 ],
             ),
@@ -139,7 +142,7 @@ class Plan:
                 "",
                 [_rule("not_the_engine", f"meta mark != {MARK:#x}", "drop"), _rule("to_peer", "", "notrack")],
             ),
-            _Chain("prerouting", "prerouting priority raw", [f"{here} jump arriving"]),
+            _Chain("prerouting", "prerouting priority raw", [f"{here} jump arriving", forged]),
             _Chain("input", "input priority filter - 10", [*translated, *guarded]),
             _Chain("forward", "forward priority filter - 10", forward),
             _Chain("output", "output priority raw", [f"{to_peers} jump leaving"]),

@@ -62,7 +62,8 @@ class _Kept:
 
 class Keeper:
     """Keeps tables of the network namespace of the thread that makes it, until it is closed; they stay then. Methods
-    may be called from any thread."""
+    may be called from any thread. Tables are restored in the order in which they were first kept: what protects comes
+    first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

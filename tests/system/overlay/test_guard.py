@@ -16,7 +16,6 @@ import functools
 import ipaddress
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,12 +200,12 @@ def test_a_container_that_spoofs_a_peer_to_its_own_host(scene: Scene, ear: Ear, 
 def test_a_container_that_spoofs_a_peer_to_another(scene: Scene, ear: Ear) -> None:
     """The source is this host's own address, which is a peer of the other."""
     c1 = scene.site.containers[0]
-    # No kernel takes packets with its own address from outside: this one would be forwarded if it did.
     before = scene.caught(1)["forwarded_to_vtep"]
     for vni in scene.vnis:
         c1.inside(lambda: vxlan.spoof(scene.vtep(1), scene.vtep(2), vni, vxlan.frame(b"forged")))  # noqa: B023
     assert pinged(c1, str(scene.c2)) == 3
-    assert scene.caught(1)["forwarded_to_vtep"] >= before
+    # For IPv4, the kernel itself takes no packet with its own address from outside.
+    assert scene.caught(1)["forwarded_to_vtep"] == before + (len(scene.vnis) if scene.version == 6 else 0)
     assert ear.heard() == set()
 
 
@@ -256,7 +255,7 @@ def test_packets_of_peers_pass_conntrack_by(scene: Scene) -> None:
     after = scene.caught(1)
     assert after["from_peer"] > before["from_peer"]
     assert after["to_peer"] > before["to_peer"]
-    assert "dport=4789" not in host.run("cat", "/proc/net/nf_conntrack", check=False).stdout
+    assert "dport=4789" not in host.run("cat", "/proc/net/nf_conntrack").stdout
 
 
 def test_after_a_flush_the_rules_are_back_and_connections_live(scene: Scene, ear: Ear) -> None:
@@ -270,18 +269,15 @@ def test_after_a_flush_the_rules_are_back_and_connections_live(scene: Scene, ear
         *("--count", "300", "--text", "flush"),
         cwd=ROOT,
     )
-    gaps = []
     for number in range(1, 6):
         host.run("nft", "flush", "ruleset")
-        start = time.monotonic()
         wait_for(lambda: restored(daemon) >= before + number, "the rules are back")  # noqa: B023
-        gaps.append(time.monotonic() - start)
-    print("restored after", " ".join(f"{1000 * gap:.0f} ms" for gap in gaps))
     out, err = ping.communicate(timeout=DEADLINE_S)
     assert " 0% packet loss" in out, out + err
     attack.communicate(timeout=DEADLINE_S)
     assert attack.returncode == 0
-    assert daemon.answers()
+    # The guard is restored before the masquerading without which none of these packets came from a peer.
+    assert ear.heard() == set()
     assert scene.caught(1)["to_peer"] > 0
 
 

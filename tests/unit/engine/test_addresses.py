@@ -105,6 +105,13 @@ def test_link_local(text: str) -> None:
         parse_ip(text)
 
 
+@pytest.mark.parametrize("text", ["2001:db8::1%eth0", '2001:db8::1%x" }; flush ruleset'])
+def test_zone(text: str) -> None:
+    with pytest.raises(UsageError, match="has a zone") as error:
+        parse_ip(text)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("text", ["224.0.0.1", "239.255.255.255", "ff02::1", "::ffff:224.0.0.1"])
 def test_multicast(text: str) -> None:
     with pytest.raises(UsageError, match="multicast"):

@@ -4,11 +4,14 @@
 import os
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from fastpath import ConflictError, Engine, FastpathError, Forwarder, LearningBridge, RefusedError, Segment, UsageError
+from fastpath.engine.workers.sockets import may_mark
+from tests.attacks import access
 from tests.support.engine.frames import BROADCAST, frame, mac
 from tests.support.engine.lab import Lab, drain
 from tests.support.ports import free_port
@@ -44,6 +47,8 @@ def descriptors() -> int:
         (UsageError, {"workers": 65}),
         (UsageError, {"ttl": 256}),
         (UsageError, {"ttl": -1}),
+        (UsageError, {"mark": -1}),
+        (UsageError, {"mark": 1 << 32}),
         (UsageError, {"fdb_entries": 0}),
         (UsageError, {"fdb_entries": (1 << 26) + 1}),
         (UsageError, {"source_ports": (0, 10)}),
@@ -57,6 +62,19 @@ def test_engines_that_cannot_be(error: type[FastpathError], options: dict[str, A
     refused(error, lambda: Engine(**{"local": "127.0.0.1", "udp_port": port, **options}))
     assert descriptors() == before
     Engine("127.0.0.1", udp_port=port).close()  # nobody holds the port
+
+
+def test_without_permission_no_packet_is_marked() -> None:
+    port = free_port()
+
+    def attempt() -> str:
+        assert not may_mark()
+        return refused(RefusedError, lambda: Engine("127.0.0.1", udp_port=port, mark=1))
+
+    with ThreadPoolExecutor(1) as thread:  # it ends, and its rights with it
+        message = thread.submit(access.as_nobody, attempt).result() if os.geteuid() == 0 else attempt()
+    assert message == "cannot mark packets: no permission (CAP_NET_ADMIN), run as root"
+    Engine("127.0.0.1", udp_port=port).close()
 
 
 def test_udp_port_in_use() -> None:

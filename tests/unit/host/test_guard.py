@@ -64,11 +64,8 @@ def test_the_tables_name() -> None:
 
 
 def test_counts_are_read_from_what_nft_says() -> None:
-    rule = {
-        "chain": "arriving",
-        "comment": "not_a_peer: of somebody",
-        "expr": [{"counter": {"packets": 3, "bytes": 9}}],
-    }
+    counter = {"counter": {"packets": 3, "bytes": 9}}
+    rule: dict[str, object] = {"chain": "arriving", "comment": "not_a_peer: of somebody", "expr": [counter]}
     found = list(counts([{"table": {}}, {"rule": rule}, {"rule": {"chain": "output", "expr": []}}]))
     assert [(each.name, each.sentence, each.passes, each.packets) for each in found] == [
         ("not_a_peer", "of somebody", False, 3)
