@@ -14,6 +14,7 @@ it to be the engine's is tried first.
 import contextlib
 import functools
 import ipaddress
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -281,12 +282,20 @@ def test_after_a_flush_the_rules_are_back_and_connections_live(scene: Scene, ear
     assert scene.caught(1)["to_peer"] > 0
 
 
-def test_a_peer_that_comes_and_goes_changes_the_set_alone(scene: Scene) -> None:
-    """The counters stay."""
+def test_a_peer_that_comes_and_goes_changes_the_set_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counters stay. The peer is a host without nft, which works, and says what is missing."""
     before = scene.caught(1)["to_peer"]
     assert before > 0
     h3 = scene.site.daemons[2]
-    h3.start()
+    h3.config.write_text("gateway_bridge = false\n" + h3.config.read_text())
+    with monkeypatch.context() as without:
+        without.setenv("PATH", "/usr/bin")
+        if shutil.which("nft") is not None:
+            pytest.skip("nft is in /usr/bin here")
+        h3.start()
+    status = h3.wait(lambda status: bool(status.problems) and status.peers_up == 2, "hears from the others")
+    assert status.problems == ("the guard is not in place: the program nft is missing: install nftables",)
+    assert status.guard == "not in place"
     table = f"{table_of(ipaddress.ip_address(scene.vtep(1)), 4789)} peers"
     list_peers = functools.partial(scene.site.lab.hosts[0].run, "nft", "list", "set", *table.split())
     wait_for(lambda: f"{scene.vtep(3)} " in list_peers().stdout.replace(",", " "), "the new peer is in the set")
