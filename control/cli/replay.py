@@ -105,7 +105,7 @@ def replay(
         timed=timing,
     )
     result, measured = _run(plan, name, output, measure=measure)
-    from fastpath.control.cli import replay_report  # noqa: PLC0415  # rich: 40 ms to load
+    from fastpath.control.cli.reports import replay as replay_report  # noqa: PLC0415  # rich: 40 ms to load
 
     if as_json:
         click.echo(json.dumps(replay_report.as_dict(result, measured)))

@@ -42,7 +42,7 @@ def stats(name: str | None, as_json: bool, socket: Path) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    from fastpath.control.cli.stats_report import print_stats  # noqa: PLC0415  # rich
+    from fastpath.control.cli.reports.stats import print_stats  # noqa: PLC0415  # rich
 
     for device, numbers in found.items():
         print_stats(device, numbers)

@@ -166,7 +166,7 @@ def test_it_needs_no_root(capture: str) -> None:
 NOBODY = """
 import os, sys
 from fastpath.control.cli.replay import replay
-from fastpath.control.cli import replay_report
+from fastpath.control.cli.reports import replay as replay_report
 file = open(sys.argv[1], "rb", buffering=0)
 os.dup2(file.fileno(), 0)
 if os.getuid() == 0:

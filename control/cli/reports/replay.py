@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastpath.control.cli.common.render import print_list
-from fastpath.control.cli.stats_report import print_counts, print_stats
+from fastpath.control.cli.reports.stats import print_counts, print_stats
 from fastpath.control.replay.bench import Bench
 from fastpath.control.replay.session import SKIPPED, Result
 
