@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tests that run with sanitizers reach every compiled module, and every C file of src/, by what they import."""
+"""The tests that run with sanitizers reach every compiled module, and every C file of src/, by what they import.
+
+Imports are cheap to follow. Which lines run was measured once, with gcov and without slow tests: 93 % of the 2,885 in
+C files. The rest is mostly error paths, TAPs (which take root), and what only compiled forwarders call (compiled.c).
+"""
 
 import ast
 import re
