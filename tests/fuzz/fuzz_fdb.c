@@ -124,8 +124,7 @@ static void learn(struct model *model, struct input *input) {
     const uint32_t key = take8(input) % KEYS;
     const fp_dest dest = take_dest(input);
     const struct record old = model->record[key];
-    const enum room room =
-        may_learn(model, key, dest) ? room_for(model, key, 0) : ROOM_NONE;
+    const enum room room = may_learn(model, key, dest) ? room_for(model, key, 0) : ROOM_NONE;
     const enum fp_fdb_outcome outcome = fp_fdb_learn(model->fdb, key_of(key), dest, model->now);
     if (!old.live) {
         CHECK(outcome == FP_FDB_LEARNED || outcome == FP_FDB_FULL);
