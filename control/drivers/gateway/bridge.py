@@ -290,7 +290,8 @@ class GatewayBridge:
         raise ConflictError(f"the gateway's subnet {self._address.network} has no free address: give a larger one")
 
     def _delete(self, links: StackedLinks, port: Link) -> None:
-        address, bridge = self._address_of(port), links.find(BRIDGE)
+        address = self._address_of(port) or (self._taken or {}).get(port.name)  # it may not have its mark yet
+        bridge = links.find(BRIDGE)
         links.delete(port)
         if address is not None and bridge is not None and bridge.alias == self._alias:
             for each in self._all_addresses(address):
