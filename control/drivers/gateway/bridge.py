@@ -71,6 +71,7 @@ class GatewayBridge:
         self._alias = naming.of_gateway(host)
         self._ports = PortTable(self._tables, PORT)
         self._way: Way | None = None
+        self._has_ipv6 = False  # whether containers do
         self._ensured = False
         self._former_gone = False
         self._empty: float | None = None  # since when no container has been there
@@ -88,7 +89,7 @@ class GatewayBridge:
     @property
     def _network6(self) -> ipaddress.IPv6Network | None:
         """The subnet of containers' IPv6 addresses, if they have any."""
-        return self._given.address6.network if self._given.address6 is not None and self.way.ipv6 else None
+        return self._given.address6.network if self._given.address6 is not None and self._has_ipv6 else None
 
     def _look(self) -> bool:
         """Look where the way out is; return whether it changed."""
@@ -97,9 +98,12 @@ class GatewayBridge:
             bridge = links.find(BRIDGE)
             before, given = self._way, self._given
             way = find_way(links, bridge.index if bridge is not None else 0, given.underlay, given.family)
+            if given.address6 is not None and bridge is not None:
+                # Containers keep what they have if the way goes: so they are told at once that there is none.
+                self._has_ipv6 |= given.address6 in {address for _, address in links.addresses(bridge)}
         if given.address6 is None or way.mtu < MIN_MTU_V6 or sysctl.read(forwarding.ALL6) is None:
             way = replace(way, ipv6=())
-        self._way = way
+        self._way, self._has_ipv6 = way, way.mtu >= MIN_MTU_V6 and (self._has_ipv6 or bool(way.ipv6))
         return before not in (None, way)
 
     def ensure(self) -> bool:
@@ -134,7 +138,7 @@ class GatewayBridge:
 
     def _ensure_forwarding(self, there: list[Link]) -> None:
         interfaces = [link.name for link in there if not link.name.startswith(PORT)]
-        switched = forwarding.ensure(BRIDGE, self.way.ipv4, interfaces, ipv6=bool(self.way.ipv6))
+        switched = forwarding.ensure(BRIDGE, self.way.ipv4, interfaces, ipv6=self._has_ipv6)
         limit = self._given.connections
         if limit is None:
             most = sysctl.read("netfilter/nf_conntrack_max") or 0
@@ -161,8 +165,8 @@ class GatewayBridge:
             link = links.ensure(link, mac=mac)
         link = links.ensure(link, mtu=self.way.mtu)
         links.ensure_addresses(link, [self._address])
-        self._visits.home.set_sysctl(f"ipv6/conf/{BRIDGE}/disable_ipv6", 0 if self.way.ipv6 else 1)
-        if self._given.address6 is not None and self.way.ipv6:
+        self._visits.home.set_sysctl(f"ipv6/conf/{BRIDGE}/disable_ipv6", 0 if self._has_ipv6 else 1)
+        if self._given.address6 is not None and self._has_ipv6:
             links.ensure_addresses(link, [self._given.address6])
         return links.ensure(link, up=True)
 
@@ -352,7 +356,7 @@ class GatewayBridge:
         for table in (rules.FORWARDED, rules.PORTS):
             self._tables.release(table)
         others.remove(BRIDGE)
-        self._ensured, self._empty, self.problems = False, None, []
+        self._ensured, self._has_ipv6, self._empty, self.problems = False, False, None, []
 
 
 def _port_name(where: Sandbox) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fastpath.control.drivers.gateway import others
+from fastpath.control.drivers.gateway import bridge, others
 from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
 from fastpath.control.drivers.gateway.forwarding import MARK
 from tests.attacks import router_advertisement
@@ -126,9 +126,17 @@ def test_the_host_is_no_router_but_for_its_containers(site: Site) -> None:
     assert not reaches(site.dockers, BEYOND, 1)
 
 
-def test_forwarding_ends_with_the_gateway_and_was_not_ours_if_it_was_on(site: Site) -> None:
+def test_forwarding_ends_with_the_last_container_and_was_not_ours_if_it_was_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert site.sysctl("net.ipv4.conf.u0.tag") == [str(MARK)]
-    site.daemon.do(site.gateway.remove)
+    monkeypatch.setattr(bridge, "EMPTY_S", 0.0)
+    net = network()
+    for number, container in enumerate((site.left, site.right), 1):
+        assert not site.daemon.do(site.gateway.is_idle)
+        site.daemon.remove(net, endpoint(container, number, net, site.daemon.name))
+    site.daemon.do(site.daemon.overlay.ensure_gateway)
+    assert BRIDGE not in site.host.links()
     assert site.sysctl("net.ipv4.conf.u0.forwarding", "net.ipv4.conf.u0.tag") == ["0", "0"]
     assert "fastpath" not in site.host.run("nft", "list", "tables").stdout
     site.host.run("sysctl", "-w", "net.ipv4.conf.u0.forwarding=1")
@@ -238,12 +246,12 @@ def test_what_keeps_containers_from_the_outside_is_told(site: Site, monkeypatch:
 
 def test_ipv6_leaves_too_and_the_host_keeps_its_routers(site: Site) -> None:
     site.host.run("sysctl", "-w", "net.ipv6.conf.u0.accept_ra=1")
-    site.outside.ip("-6 route add 2001:db8:2::1/128 dev lo")
     assert site.sysctl("net.ipv6.conf.all.forwarding") == ["0"]
     assert "default" not in site.left.ip("-6 route")
     site.outside.inside(lambda: router_advertisement.advertise("br0", "2001:db8:7::/64"))
     wait_for(lambda: "proto ra" in site.host.ip("-6 route show default"), "the host has a router")
     site.outside.ip("-6 address add 2001:db8:9::9/128 dev lo")
+    site.outside.address("2001:db8:7::ff/64", device="br0")  # the host may take an address of this prefix as its own
     try:
         site.ensure()
         assert site.sysctl(
@@ -271,4 +279,12 @@ def test_ipv6_leaves_too_and_the_host_keeps_its_routers(site: Site) -> None:
         assert "proto ra" in site.host.ip("-6 route show default")
     finally:
         site.host.run("ip", "-6", "route", "flush", "proto", "ra")
-        site.ensure()
+    site.ensure()
+    assert "default" not in site.host.ip("-6 route")
+    site.host.ip(f"-6 route add default via {OUTSIDE6}")
+    site.ensure()
+    assert reaches(site.left, "2001:db8:9::9")
+    site.host.ip("-6 route del default")
+    site.ensure()
+    refused = site.left.run("ping", "-c1", "-W30", "2001:db8:9::9", check=False).stdout
+    assert "unreachable" in refused.lower() or "no route" in refused.lower()  # at once, not after a time-out
