@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastpath.errors import FastpathError
-from tests.support.hosts.hosts import Namespace, wait_for
+from tests.support.hosts.hosts import Namespace, reaches, wait_for
 from tests.support.servers.docker_host import DockerHost
 from tests.support.servers.docker_site import DockerSite, docker_site
 from tests.support.servers.site import links, pinged
@@ -275,3 +275,29 @@ def test_many_containers_at_once(two: DockerSite) -> None:
     assert all(two.hosts[0].pinged("m0", address, 1) for address in given[25::5])
     work(lambda host, number: host.docker("rm", "-f", f"m{number}"), 25)
     wait_for(lambda: not two.keys("/fastpath/v1/objects/endpoints/"), "the store has none of them any more")
+
+
+def test_other_containers_leave_under_dockers_drop_and_reach_nothing_of_dockers(two: DockerSite) -> None:
+    """A namespace with an endpoint of ours, and a container in a network of Docker's that publishes nothing."""
+    h1 = two.hosts[0]
+    ours, host, outside = two.site.containers[0], h1.daemon.host, two.site.lab.switch
+    outside.address("192.0.2.253/24", device="br0")
+    h1.daemon.network("web", subnets=["10.9.0.0/24"])
+    endpoint = h1.daemon.join(ours, "web")
+    h1.docker("network", "create", "--subnet", "172.29.0.0/24", "own")
+    h1.container("c1", "own")
+    try:
+        assert "-P FORWARD DROP" in host.run("iptables", "-S", "FORWARD").stdout
+        wait_for(lambda: "fastpath" in host.run("iptables", "-S", "DOCKER-USER").stdout, "the rules are there")
+        assert pinged(ours, "192.0.2.253") == 3
+        assert not reaches(ours, h1.address("c1", "own"), 1)
+        assert h1.pinged("c1", "192.0.2.253") == 3
+        own = ours.ip("-brief -4 address show dev eth1").split()[2].partition("/")[0]
+        assert "100% packet loss" in h1.inside("c1", "ping", "-c1", "-W1", own, check=False)
+        h1.daemon.healthy()
+    finally:
+        h1.daemon.client.remove_endpoint(endpoint.id)
+        h1.daemon.client.remove_network("web")
+        h1.docker("rm", "-f", "c1")
+        h1.docker("network", "rm", "own")
+        host.ip("link delete fp-gwbridge")
