@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nobody but a daemon gets a packet into an overlay network, and no container reaches the store.
 
-    c1 c3        c2           containers in the network web (c2 in the internal one `inner`, too)
+    c1 c3        c2           c1 and c2 in the networks web and inner (which is internal), c3 on another bridge
      | |         |
      h1          h2      h3   h1 and h2 with a daemon; h3 is a machine that is no peer
      |           |       |
@@ -33,7 +33,6 @@ from tests.support.servers.site import LASTING, HostDaemon, Site, pinged, site
 
 ETCD = {4: "192.0.2.100", 6: "2001:db8::100"}
 UNDERLAY = {4: "192.0.2.{}", 6: "2001:db8::{}"}
-GATEWAY = "fp-gwbridge"
 ROOT = Path(__file__).parents[3]
 
 
@@ -83,25 +82,31 @@ def connected(made: Site, version: int) -> Scene:
         daemon.launch()
     for daemon in daemons:
         daemon.wait(lambda status: status.healthy and status.peers_up == 1, "hears from the other")
-    c1, c2, c3 = made.containers
+    c1, c2, _ = made.containers
     networks = [
         daemons[0].network("web", subnets=["10.9.0.0/24"]),
         daemons[0].network("inner", subnets=["10.8.0.0/24"], internal=True),
     ]
-    ends = [daemons[0].join(c1, "web"), daemons[0].join(c3, "web"), daemons[1].join(c2, "web")]
+    ends = [daemons[0].join(c1, "web"), daemons[1].join(c2, "web")]
     ends += [daemons[0].join(c1, "inner", name="eth5"), daemons[1].join(c2, "inner", name="eth5")]
     for daemon in daemons:
         for end in ends:
             daemon.knows(end)
-    if version == 6:  # the gateway bridge is IPv4: a host that forwards IPv6, too, from its containers
-        host = made.lab.hosts[0]
-        host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
-        host.address("fd00:9::1/64", device=GATEWAY)
-        c1.address("fd00:9::2/64", device="eth1")
-        c1.ip("route add default via fd00:9::1 dev eth1")
-        for where in (made.lab.switch, made.lab.hosts[1]):
-            where.ip(f"route add fd00:9::/64 via {UNDERLAY[6].format(1)}")
-    return Scene(made, version, [network.network.vni or 0 for network in networks], ends[2].addresses[0].ip)
+    other_bridge(made)
+    return Scene(made, version, [network.network.vni or 0 for network in networks], ends[1].addresses[0].ip)
+
+
+def other_bridge(made: Site) -> None:
+    """c3 is a container of a bridge that is not ours, as Docker's, on a host that forwards what comes."""
+    host, c3 = made.lab.hosts[0], made.containers[2]
+    host.ip("link add other0 address 02:00:00:00:09:01 type bridge")
+    host.ip(f"link add d3 type veth peer name eth0 netns {c3.name}")
+    host.ip("link set d3 master other0 up")
+    host.address("192.168.99.1/24", "fd00:9::1/64", device="other0")
+    c3.address("192.168.99.2/24", "fd00:9::2/64", device="eth0")
+    c3.ip("route add default via 192.168.99.1")
+    c3.ip("-6 route add default via fd00:9::1")
+    host.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
 
 class Ear:
@@ -174,37 +179,44 @@ def nothing_arrives(scene: Scene, ear: Ear, attack: Callable[[int, bytes], objec
     assert ear.heard() == set()
 
 
-def test_a_container_by_the_gateway_bridge(scene: Scene, ear: Ear) -> None:
-    c1 = scene.site.containers[0]
-    nothing_arrives(
-        scene, ear, lambda v, f: c1.inside(lambda: vxlan.forge(scene.vtep(2), v, f)), 1, "forwarded_to_vtep"
-    )
+@pytest.fixture(params=["gateway bridge", "other bridge"])
+def attacker(request: pytest.FixtureRequest, scene: Scene) -> Namespace:
+    """A container of h1."""
+    return scene.site.containers[0 if request.param == "gateway bridge" else 2]
 
 
-def test_a_container_to_its_own_host(scene: Scene, ear: Ear) -> None:
-    c1 = scene.site.containers[0]
-    nothing_arrives(scene, ear, lambda v, f: c1.inside(lambda: vxlan.forge(scene.vtep(1), v, f)), 1, "not_a_peer")
+def test_a_container_to_a_peer(scene: Scene, ear: Ear, attacker: Namespace) -> None:
+    def attack(vni: int, frame: bytes) -> None:
+        attacker.inside(lambda: vxlan.forge(scene.vtep(2), vni, frame))
+
+    nothing_arrives(scene, ear, attack, 1, "forwarded_to_vtep")
+
+
+def test_a_container_to_its_own_host(scene: Scene, ear: Ear, attacker: Namespace) -> None:
+    def attack(vni: int, frame: bytes) -> None:
+        attacker.inside(lambda: vxlan.forge(scene.vtep(1), vni, frame))
+
+    nothing_arrives(scene, ear, attack, 1, "not_a_peer")
 
 
 @pytest.mark.parametrize("rp_filter", [0, 2])
 def test_a_container_that_spoofs_a_peer_to_its_own_host(scene: Scene, ear: Ear, rp_filter: int) -> None:
-    host, c1 = scene.site.lab.hosts[0], scene.site.containers[0]
-    for name in ("all", GATEWAY, "u0"):
+    """The ports of the gateway bridge take no spoofed packets; those of another bridge do."""
+    host, c3 = scene.site.lab.hosts[0], scene.site.containers[2]
+    for name in ("all", "other0", "u0"):
         host.run("sysctl", "-qw", f"net.ipv4.conf.{name}.rp_filter={rp_filter}")
 
     def attack(vni: int, frame: bytes) -> None:
-        c1.inside(lambda: vxlan.spoof(scene.vtep(2), scene.vtep(1), vni, frame))
+        c3.inside(lambda: vxlan.spoof(scene.vtep(2), scene.vtep(1), vni, frame))
 
     nothing_arrives(scene, ear, attack, 1, "wrong_interface")
 
 
-def test_a_container_that_spoofs_a_peer_to_another(scene: Scene, ear: Ear) -> None:
-    """The source is this host's own address, which is a peer of the other."""
-    c1 = scene.site.containers[0]
-    before = scene.caught(1)["forwarded_to_vtep"]
+def test_a_container_that_spoofs_its_host_to_a_peer(scene: Scene, ear: Ear) -> None:
+    c3, before = scene.site.containers[2], scene.caught(1)["forwarded_to_vtep"]
     for vni in scene.vnis:
-        c1.inside(lambda: vxlan.spoof(scene.vtep(1), scene.vtep(2), vni, vxlan.frame(b"forged")))  # noqa: B023
-    assert pinged(c1, str(scene.c2)) == 3
+        c3.inside(lambda: vxlan.spoof(scene.vtep(1), scene.vtep(2), vni, vxlan.frame(b"forged")))  # noqa: B023
+    assert pinged(scene.site.containers[0], str(scene.c2)) == 3
     # For IPv4, the kernel itself takes no packet with its own address from outside.
     assert scene.caught(1)["forwarded_to_vtep"] == before + (len(scene.vnis) if scene.version == 6 else 0)
     assert ear.heard() == set()
@@ -236,8 +248,10 @@ def test_a_container_does_not_reach_the_store(scene: Scene) -> None:
     assert host.inside(lambda: access.reach(where, 2379)) == access.OPEN
     with server(scene.site.lab.switch, "python3", "-m", "http.server", "-b", where, "8080", port=8080):
         assert c1.inside(lambda: access.reach(where, 8080)) == access.OPEN  # the way is there
-    assert c1.inside(lambda: access.reach(where, 2379)) == access.REFUSED
-    assert scene.caught(1)["forwarded_to_store"] > 0
+    before = scene.caught(1)["forwarded_to_store"]
+    for container in (c1, scene.site.containers[2]):
+        assert container.inside(lambda: access.reach(where, 2379)) == access.REFUSED
+    assert scene.caught(1)["forwarded_to_store"] == before + 2
 
 
 def test_a_container_does_not_reach_ports_of_the_daemon(scene: Scene) -> None:
