@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastpath.control.cluster import keys
+from fastpath.control.host.guard_rules import MARK
 from fastpath.control.model.objects import Peer
 from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Put
@@ -123,6 +124,40 @@ def test_what_a_stranger_sends_is_dropped_and_counted(two: Site) -> None:
     stranger.inside(send)
     wait_for(lambda: counted() >= before + 3, "they are counted")
     assert [line.mac for line in h1.client.fdb("web") if line.mac.startswith("02:00")] == []
+
+
+def test_a_peer_may_send_to_its_own_networks_only(two: Site) -> None:
+    """
+    c1 --- web, db --- h1 === h2 --- web --- c2        and h2 sends packets for db
+    """
+    h1, h2 = two.daemons
+    c1, c2 = two.containers
+    h1.network("web", subnets=["10.9.0.0/24"])
+    db = h1.network("db", subnets=["10.8.0.0/24"], internal=True).network.vni
+    assert db is not None
+    inside = h1.join(c1, "db", name="db0")
+    h1.join(c1, "web")
+    h1.knows(h2.join(c2, "web"))  # so it is a peer
+    frame = bytes.fromhex(f"{inside.mac.replace(':', '')} 020000000066 0800") + bytes(46)
+
+    def forge() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)  # root on h2 can do that
+            sock.sendto(b"\x08\0\0\0" + db.to_bytes(3) + b"\0" + frame, ("192.0.2.1", 4789))
+
+    def refused() -> int:
+        (segment,) = [segment for segment in h1.client.stats()["segments"] if segment["vni"] == db]
+        return segment["tally"]["drops"].get("not_member", 0)
+
+    for _ in range(3):
+        h2.host.inside(forge)
+    wait_for(lambda: refused() == 3, "they are counted")
+    assert [line.mac for line in h1.client.fdb("db") if line.mac.startswith("02:00")] == []
+    h1.knows(h2.join(c2, "db", name="db0"))
+    assert pinged(c1, "10.8.0.3") == 3
+    h2.host.inside(forge)
+    wait_for(lambda: "02:00:00:00:00:66" in [line.mac for line in h1.client.fdb("db")], "now it is a member")
+    assert refused() == 3
 
 
 def test_a_second_daemon_on_the_same_host_is_refused(two: Site) -> None:
