@@ -218,17 +218,17 @@ static void check_counts(void) {
     uint64_t cursor = 0;
     uint32_t count = 0;
     static uint32_t from[2 * KEYS]; // learned entries, by the index of their port
-    uint32_t statics = 0;
+    uint32_t pinned = 0;
     while (fp_fdb_next(tables->fdb, &cursor, &entry)) {
         count++;
         if (entry.value.flags & FP_FDB_STATIC)
-            statics++;
+            pinned++;
         else
             from[fp_dest_index(entry.value.dest)]++;
     }
     CHECK(count == fp_fdb_used(tables->fdb) && count <= ENTRIES);
     CHECK(count == atomic_load(&fp_fdb_share(tables->fdb, SEGMENT)->used));
-    CHECK(count == fp_fdb_learned(tables->fdb) + statics);
+    CHECK(count == fp_fdb_learned(tables->fdb) + pinned);
     for (uint32_t i = 0; i < 2 * KEYS; i++)
         CHECK(fp_fdb_learned_from(tables->fdb, fp_dest_make(FP_DEST_PORT, i)) == from[i]);
     const struct fp_fdb_match all = {0};

@@ -147,7 +147,7 @@ def test_a_peer_may_send_to_its_own_networks_only(two: Site) -> None:
 
     def refused() -> int:
         (segment,) = [segment for segment in h1.client.stats()["segments"] if segment["vni"] == db]
-        return segment["tally"]["drops"].get("not_member", 0)
+        return int(segment["tally"]["drops"].get("not_member", 0))
 
     for _ in range(3):
         h2.host.inside(forge)
