@@ -8,7 +8,7 @@ from fastpath import Engine
 from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.guard import Guard
-from fastpath.control.host.network_sync import admit, admit_early, usable_peers
+from fastpath.control.host.network_sync import admit, admit_early, entry_for, usable_peers
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.model.objects import Peer
@@ -48,11 +48,11 @@ class Peering:
     def _admit_early(self, name: str, identity: str) -> None:
         network = self._mirror.networks.get(name)
         endpoint = self._mirror.endpoints.get(name, {}).get(identity)
-        if network is None or endpoint is None or endpoint.state == "leaving":
+        if network is None or endpoint is None:
             return
-        peer = self.peers.get(endpoint.host)
-        if peer is not None:
-            admit_early(self._engine, network.vni, peer.vtep)
+        entry = entry_for(endpoint, self._underlay.host, self.peers, None)
+        if entry is not None and entry.vtep is not None:
+            admit_early(self._engine, network.vni, entry.vtep)
 
     def update(self) -> None:
         """Use the peers that the mirror has now."""
