@@ -29,7 +29,8 @@ static inline uint64_t add_rest(uint64_t sum, const uint8_t *data, uint32_t leng
 }
 
 // Not inlined: its arrays have a stack protector, which short data need not pay for.
-__attribute__((noinline)) static uint64_t add_blocks(uint64_t sum, const uint8_t *data, uint32_t length) {
+__attribute__((noinline)) static uint64_t add_blocks(uint64_t sum, const uint8_t *data,
+                                                     uint32_t length) {
     uint64_t lane[8] = {0};
     for (; length >= 32; data += 32, length -= 32) {
         uint32_t word[8];
