@@ -89,7 +89,12 @@ class Standby:
             pipe = subprocess.PIPE
             with contextlib.suppress(OSError):
                 self._process = subprocess.Popen(
-                    ["nft", "-f", "-"], stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True
+                    ["nft", "-f", "-"],
+                    stdin=pipe,
+                    stdout=subprocess.DEVNULL,
+                    stderr=pipe,
+                    encoding="utf-8",
+                    errors="surrogateescape",
                 )
 
     def run(self, commands: str, what: str) -> None:

@@ -17,6 +17,7 @@ from fastpath.forwarder.forwarder import Forwarder, LearningBridge
 from fastpath.pcap.pcap import CaptureReader
 from fastpath.replay.recording import Recording
 from fastpath.replay.replay import BEGIN, DESCRIPTION, END, SEGMENT, WAIT, Replayer
+from fastpath.text import printable
 
 VNI = 1  # of the one segment that frames are in
 MOST_SEGMENTS = 1024  # made on demand
@@ -129,7 +130,7 @@ class Session:
     def _bind(self, number: int) -> None:
         """Let frames of an interface enter at the port of its name."""
         given = self.replayer.interfaces[number] or f"if{number}"
-        name = "".join(c if c.isprintable() else "?" for c in given)  # it will be shown on a terminal
+        name = printable(given)  # it will be shown on a terminal
         if name not in self._port_of_name:
             self._port_of_name[name] = self.replayer.add_port(self.replayer.segments[VNI], name)
         self.replayer.enter_by_interface(number, self._port_of_name[name])

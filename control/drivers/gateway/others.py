@@ -2,6 +2,7 @@
 """The rules of others for what this host forwards: the chain that Docker keeps for such as us, and what we can tell of
 drops that we must not undo."""
 
+import contextlib
 import shlex
 import shutil
 import subprocess
@@ -60,7 +61,10 @@ def ensure(bridge: str, way: Way) -> list[Problem]:
         docker = (family.name, "filter", DOCKERS) in chains
         programs = list(family.programs(docker=docker))
         for program in programs:
-            _bring_about(program, bridge, _rules(bridge, ways))
+            try:
+                _bring_about(program, bridge, _rules(bridge, ways))
+            except PermissionError as error:
+                problems.append(_problem(f"{program} denied", str(error)))
         if not ways:
             continue
         if docker and not programs:
@@ -88,7 +92,8 @@ def remove(bridge: str) -> None:
     chains = _chains()
     for family in _FAMILIES:
         for program in family.programs(docker=(family.name, "filter", DOCKERS) in chains):
-            _bring_about(program, bridge, [])
+            with contextlib.suppress(PermissionError):
+                _bring_about(program, bridge, [])
 
 
 def _rules(bridge: str, ways: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -118,12 +123,24 @@ def _bring_about(program: str, bridge: str, wanted: list[tuple[str, ...]]) -> No
 
 
 def _call(program: str, *words: str) -> str | None:
-    """Call iptables; None: it failed."""
+    """Call iptables; None: it failed. Raise PermissionError."""
     command = [program, "-w", *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # names and comments of others
+            check=False,
+            timeout=PATIENCE_S,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
+    if done.returncode != 0 and ("Permission denied" in done.stderr or "not permitted" in done.stderr):
+        raise PermissionError(
+            f"{program} may not change Docker's chain {DOCKERS}, so containers may not reach the outside: it needs "
+            "CAP_NET_ADMIN, and iptables-legacy CAP_NET_RAW (examples/fastpath.service)"
+        )
     return done.stdout if done.returncode == 0 else None
 
 
