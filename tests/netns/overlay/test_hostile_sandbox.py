@@ -5,11 +5,13 @@ place: v0 ── v1
 """
 
 import ipaddress
+import json
 from collections.abc import Iterator
 from unittest import mock
 
 import pytest
 
+from fastpath import Engine
 from fastpath.control.kernel import visit as visits
 from fastpath.control.kernel.netlink import SANDBOX_LIMITS, Rtnetlink, fingerprint
 from fastpath.control.kernel.netlink.links import MARKED
@@ -19,6 +21,7 @@ from fastpath.text import from_kernel, printable
 from tests.attacks.crowd import crowd
 from tests.attacks.odd_names import ALIAS, NAME, spoil
 from tests.support.hosts.hosts import Namespace
+from tests.support.ports import free_port
 
 small_limits = mock.patch.object(visits, "SANDBOX_LIMITS", dict.fromkeys(SANDBOX_LIMITS, 4096))
 GATEWAY = ipaddress.ip_address("192.0.2.9")
@@ -105,3 +108,16 @@ def test_many_interfaces(place: Namespace, parsed: mock.Mock) -> None:
             visit.links.marked("fastpath:h:2")
     with small_limits, Visit(f"/run/netns/{place.name}") as visit, pytest.raises(RefusedError, match="too many inter"):
         visit.links.marked("fastpath:")
+
+
+def test_statistics_and_metrics_of_a_tap_with_an_odd_name(place: Namespace) -> None:
+    def look() -> None:
+        with Engine("127.0.0.1", udp_port=free_port()) as engine:
+            port = engine.add_segment(7).add_tap("t0", mtu=1400)
+            spoil("t0")
+            assert port.name == from_kernel(NAME)
+            (shown,) = engine.stats().ports
+            assert shown.name == printable(port.name)
+            assert json.dumps(engine.stats().as_dict(), ensure_ascii=False).encode()
+
+    place.inside(look)
