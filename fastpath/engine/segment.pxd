@@ -18,6 +18,7 @@ cdef class Segment:
     cdef ForwarderThread forwarder_thread  # the forwarder's thread, or None
     cdef list ending  # threads of former forwarders
     cdef dict held  # Forwarder -> remotes that it asked for
+    cdef tuple initial_senders
     cdef dict _ports
     cdef list _remotes
     cdef set _members  # addresses

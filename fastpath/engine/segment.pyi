@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from fastpath.addresses import IPAddress
+from fastpath.addresses import IPAddress, MacAddress
 from fastpath.engine.fdb import Fdb
 from fastpath.engine.neighbours import Neighbours
 from fastpath.engine.offloads import Offloads
+from fastpath.engine.ports.allowed import Allowed
 from fastpath.engine.ports.port import MemoryPort, Port, SinkPort, TapPort
 from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN
 from fastpath.engine.remote import Remote
@@ -18,6 +19,7 @@ from fastpath.forwarder.forwarder import Forwarder
 DEFAULT_AGEING: Final = 300
 MAX_AGEING: Final = 8388607
 MAX_VNI: Final = 16777215
+REFUSED_S: Final = 600
 
 class Segment:
     def __init__(
@@ -51,6 +53,12 @@ class Segment:
     def members(self) -> frozenset[IPAddress]: ...
     def admit(self, address: str | IPAddress) -> None: ...
     def dismiss(self, address: str | IPAddress) -> None: ...
+    @property
+    def initial_allowed(self) -> Allowed | None: ...
+    @initial_allowed.setter
+    def initial_allowed(self, value: Iterable[tuple[MacAddress, Iterable[str | IPAddress]]] | None) -> None: ...
+    @property
+    def refused_addresses(self) -> dict[IPAddress, int]: ...
     @property
     def learning(self) -> bool: ...
     @learning.setter

@@ -11,6 +11,7 @@ from fastpath.engine.workers.forwarder_thread cimport ForwarderThread
 from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
 from fastpath.kernels.packet.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
+from fastpath.kernels.security.allowed cimport FP_REFUSED, fp_refused_read
 from fastpath.kernels.tables.directory cimport fp_directory_delete
 from fastpath.kernels.tables.fdb cimport fp_fdb_share, fp_fdb_share_of
 from fastpath.kernels.tables.remote cimport FP_REMOTE_NONE
@@ -19,6 +20,7 @@ from fastpath.kernels.tables.tables cimport (
     fp_admitted_find,
     fp_group_get,
     fp_list,
+    fp_now,
     fp_port_free,
     fp_port_new,
     fp_port_publish,
@@ -34,7 +36,8 @@ from fastpath.engine.ports.port cimport MemoryPort, Port, SinkPort, TapPort
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.tables cimport Tables, list_items, new_list, sum_tallies
 
-from fastpath.addresses import parse_ip, to_wire
+from fastpath.addresses import from_wire, parse_ip, to_wire
+from fastpath.engine.ports.allowed import check_allowed
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.forwarder.forwarder import elements_of
 from fastpath.engine.stats import ForwarderStats, SegmentStats
@@ -45,6 +48,7 @@ log = logging.getLogger("fastpath")
 DEFAULT_AGEING = 300
 MAX_AGEING = (1 << 23) - 1  # the FDB keeps times modulo 2^24 seconds
 MAX_VNI = (1 << 24) - 1
+REFUSED_S = 600  # for how long an address that was refused counts as somebody's
 
 
 cdef class Segment:
@@ -167,6 +171,32 @@ cdef class Segment:
         if not self.c.members_only:
             raise ConflictError(f"VNI {self.vni} takes packets from everybody: make it with members_only=True")
         return 0
+
+    @property
+    def initial_allowed(self):
+        """What `Port.allowed` is for a port that is added from now on: None, or () until its list is known."""
+        return self.initial_senders
+
+    @initial_allowed.setter
+    def initial_allowed(self, value):
+        self.initial_senders = None if value is None else check_allowed(value)
+
+    @property
+    def refused_addresses(self):
+        """IP addresses that frames claimed lately and port security refused, with the seconds since the last one.
+
+        Somebody behind a port has them, so give them to nobody else. A few dozen are kept, each for ten minutes.
+        """
+        cdef uint8_t ip[16]
+        cdef uint32_t seen = 0, i, now
+        found = {}
+        with self.tables.lock:
+            self.check()
+            now = fp_now(self.tables.c)
+            for i in range(FP_REFUSED):
+                if fp_refused_read(&self.c.refused, i, ip, &seen) and now - seen < REFUSED_S:
+                    found[from_wire((<char *>ip)[:16])] = now - seen
+        return found
 
     @property
     def learning(self):
@@ -457,6 +487,7 @@ cdef class Segment:
             fds = dict(port.watched)
             for worker in range(self.tables.counters):
                 port.c.fd[worker] = fds.get(worker, port.watched[0][1] if port.watched else -1)
+            port.allowed = self.initial_senders
             self._ports[place] = port
             if isinstance(port, TapPort):
                 self._refresh_mac(port)

@@ -3,43 +3,32 @@
 
 #include "monitor/count.h"
 #include "packet/checksum.h"
+#include "packet/neighbour.h"
 #include "packet/wire.h"
 
+// Offsets from the Ethernet header on, as everywhere here: these packets have neither tags nor extension
+// headers.
 enum {
-    // RFC 826 for Ethernet and IPv4; offsets from the Ethernet header on, as everywhere here.
-    ARP_HARDWARE = 14,
-    ARP_PROTOCOL = 16,
-    ARP_SIZES = 18, // of the two kinds of addresses, a byte each
-    ARP_OPERATION = 20,
-    ARP_SENDER_MAC = 22,
-    ARP_SENDER_IP = 28,
-    ARP_TARGET_MAC = 32,
-    ARP_TARGET_IP = 38,
-    ARP_SIZE = 42,
-    ARP_ETHERNET = 1,
-    ARP_REQUEST = 1,
-    ARP_REPLY = 2,
+    ARP = FP_ETHERNET_SIZE,
+    ARP_SENDER_MAC = ARP + FP_ARP_SENDER_MAC,
+    ARP_SENDER_IP = ARP + FP_ARP_SENDER_IP,
+    ARP_TARGET_MAC = ARP + FP_ARP_TARGET_MAC,
+    ARP_TARGET_IP = ARP + FP_ARP_TARGET_IP,
+    ARP_SIZE = ARP + FP_ARP_SIZE,
 
-    // RFC 4861 sections 4.3 and 4.4: behind the target are options.
     IP6 = FP_ETHERNET_SIZE,
     IP6_HOP_LIMIT = IP6 + 7,
     IP6_SOURCE = IP6 + FP_IPV6_SOURCE,
     IP6_DESTINATION = IP6_SOURCE + 16,
     ND = IP6 + FP_IPV6_SIZE,
-    ND_CODE = ND + 1,
-    ND_CHECKSUM = ND + 2,
-    ND_FLAGS = ND + 4,
-    ND_TARGET = ND + 8,
-    ND_OPTIONS = ND_TARGET + 16,
+    ND_CHECKSUM = ND + FP_ICMP6_CHECKSUM,
+    ND_TARGET = ND + FP_ND_TARGET,
+    ND_OPTIONS = ND + FP_ND_OPTIONS,
     ND_ADVERTISEMENT_SIZE = ND_OPTIONS + 8, // with the target's link-layer address
     ND_HOP_LIMIT = 255, // of a packet that no router passed on
-    ND_SOLICIT = 135,
-    ND_ADVERTISE = 136,
-    ND_ROUTER = 0x80,
+    ND_ROUTER = 0x80, // flags
     ND_SOLICITED = 0x40,
     ND_OVERRIDE = 0x20,
-    ND_SOURCE_MAC = 1, // options
-    ND_TARGET_MAC = 2,
 };
 
 static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -58,9 +47,10 @@ struct question {
 static bool read_arp(const struct fp_frame *frame, struct question *question) {
     const uint8_t *at = fp_frame_at(frame, 0, ARP_SIZE);
     if (at == NULL || frame->needs_checksum || fp_load_mac(at) != MAC_BROADCAST ||
-        fp_load_be16(at + ARP_HARDWARE) != ARP_ETHERNET ||
-        fp_load_be16(at + ARP_PROTOCOL) != FP_ETHERTYPE_IPV4 || at[ARP_SIZES] != FP_MAC_SIZE ||
-        at[ARP_SIZES + 1] != 4 || fp_load_be16(at + ARP_OPERATION) != ARP_REQUEST)
+        fp_load_be16(at + ARP + FP_ARP_HARDWARE) != FP_ARP_ETHERNET ||
+        fp_load_be16(at + ARP + FP_ARP_PROTOCOL) != FP_ETHERTYPE_IPV4 ||
+        at[ARP + FP_ARP_SIZES] != FP_MAC_SIZE || at[ARP + FP_ARP_SIZES + 1] != 4 ||
+        fp_load_be16(at + ARP + FP_ARP_OPERATION) != FP_ARP_REQUEST)
         return false;
     question->asker = fp_load_mac(at + ARP_SENDER_MAC);
     memcpy(question->target, v4_prefix, sizeof v4_prefix);
@@ -79,7 +69,8 @@ static bool check_options(const struct fp_frame *frame, bool probe, uint64_t ask
         size = 8 * (uint32_t)option[1];
         if (size == 0 || size > left)
             return false;
-        if (option[0] == ND_SOURCE_MAC && (probe || size != 8 || fp_load_mac(option + 2) != asker))
+        if (option[0] == FP_ND_SOURCE_MAC &&
+            (probe || size != 8 || fp_load_mac(option + 2) != asker))
             return false;
     }
     return true;
@@ -99,8 +90,8 @@ static bool read_solicitation(const struct fp_frame *frame, struct question *que
     const uint8_t *at = fp_frame_at(frame, 0, ND_OPTIONS);
     if (at == NULL || flow->version != 6 || flow->network != IP6 || flow->transport != ND ||
         flow->protocol != FP_PROTOCOL_ICMPV6 || flow->end < ND_OPTIONS ||
-        flow->end > frame->length || at[IP6_HOP_LIMIT] != ND_HOP_LIMIT || at[ND] != ND_SOLICIT ||
-        at[ND_CODE] != 0)
+        flow->end > frame->length || at[IP6_HOP_LIMIT] != ND_HOP_LIMIT || at[ND] != FP_ND_SOLICIT ||
+        at[ND + FP_ICMP6_CODE] != 0)
         return false;
     const uint8_t *source = at + IP6_SOURCE, *target = at + ND_TARGET;
     const bool probe = memcmp(source, unspecified, sizeof unspecified) == 0;
@@ -120,7 +111,7 @@ static void write_reply(struct fp_frame *frame, uint64_t asker, uint64_t mac) {
     memcpy(answer, at + ARP_TARGET_IP, sizeof answer);
     fp_store_mac(at, asker);
     fp_store_mac(at + FP_MAC_SIZE, mac);
-    fp_store_be16(at + ARP_OPERATION, ARP_REPLY);
+    fp_store_be16(at + ARP + FP_ARP_OPERATION, FP_ARP_REPLY);
     memcpy(at + ARP_TARGET_IP, at + ARP_SENDER_IP, 4);
     fp_store_mac(at + ARP_TARGET_MAC, asker);
     memcpy(at + ARP_SENDER_IP, answer, sizeof answer);
@@ -150,10 +141,11 @@ static void write_advertisement(struct fp_frame *frame, const struct question *q
     at[IP6_HOP_LIMIT] = ND_HOP_LIMIT;
     memcpy(at + IP6_SOURCE, question->target, 16);
     memcpy(at + IP6_DESTINATION, probe ? all_nodes : asker, 16);
-    at[ND] = ND_ADVERTISE;
-    at[ND_FLAGS] = (uint8_t)((router ? ND_ROUTER : 0) | (probe ? 0 : ND_SOLICITED) | ND_OVERRIDE);
+    at[ND] = FP_ND_ADVERTISE;
+    at[ND + FP_ND_FLAGS] =
+        (uint8_t)((router ? ND_ROUTER : 0) | (probe ? 0 : ND_SOLICITED) | ND_OVERRIDE);
     memcpy(at + ND_TARGET, question->target, 16);
-    at[ND_OPTIONS] = ND_TARGET_MAC;
+    at[ND_OPTIONS] = FP_ND_TARGET_MAC;
     at[ND_OPTIONS + 1] = 1; // times 8 bytes
     fp_store_mac(at + ND_OPTIONS + 2, mac);
     const uint32_t size = ND_ADVERTISEMENT_SIZE - ND;

@@ -5,7 +5,7 @@
 
 // IPv6 extension headers that may stand before the transport header (RFC 8200 section 4).
 enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION = 60 };
-enum { MAX_EXTENSIONS = 8, MAX_VLAN_TAGS = 2 };
+enum { MAX_EXTENSIONS = 8, FRAGMENT_OFFSET = 0xfff8 };
 
 static inline uint64_t load64(const uint8_t *at) {
     uint64_t value;
@@ -59,6 +59,28 @@ static bool parse_ipv4(const uint8_t *frame, uint32_t at, uint32_t length, struc
     return true;
 }
 
+static inline bool is_extension(uint8_t next) {
+    return next == HOP_BY_HOP || next == ROUTING || next == DESTINATION || next == AUTHENTICATION ||
+           next == FRAGMENT;
+}
+
+static inline bool is_transport(uint8_t next) {
+    return next == FP_PROTOCOL_TCP || next == FP_PROTOCOL_UDP || next == FP_PROTOCOL_ICMPV6;
+}
+
+// Step over an extension header but for a fragment's, 8 bytes of which are there. False: it is cut off.
+static inline bool step(const uint8_t *frame, uint32_t end, uint8_t *next, uint32_t *offset) {
+    const uint8_t *header = frame + *offset;
+    uint32_t size = 8 * (1 + (uint32_t)header[1]);
+    if (*next == AUTHENTICATION)
+        size = 4 * (2 + (uint32_t)header[1]); // RFC 4302 section 2.2 counts in words
+    if (size > end - *offset)
+        return false;
+    *next = header[0];
+    *offset += size;
+    return true;
+}
+
 static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, struct fp_flow *flow) {
     if (length - at < FP_IPV6_SIZE)
         return false;
@@ -73,37 +95,54 @@ static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, struc
 
     uint8_t next = ip[FP_IPV6_NEXT];
     uint32_t offset = at + FP_IPV6_SIZE;
-    for (int i = 0; i < MAX_EXTENSIONS; i++) {
-        const bool extension = next == HOP_BY_HOP || next == ROUTING || next == DESTINATION ||
-                               next == AUTHENTICATION || next == FRAGMENT;
-        if (!extension)
-            break;
+    for (int i = 0; i < MAX_EXTENSIONS && is_extension(next); i++) {
         if (flow->end - offset < 8)
             break; // truncated: `next` stays an extension, so there is no transport header
-        const uint8_t *header = frame + offset;
-        uint32_t size = 8 * (1 + (uint32_t)header[1]);
         if (next == FRAGMENT) {
             // Only the first fragment has the headers behind it: hash all of them by what is common.
             flow->fragment = true;
-            next = header[0];
+            next = frame[offset];
             break;
         }
-        if (next == AUTHENTICATION)
-            size = 4 * (2 + (uint32_t)header[1]); // RFC 4302 section 2.2 counts in words
-        if (size > flow->end - offset)
+        if (!step(frame, flow->end, &next, &offset))
             break;
-        next = header[0];
-        offset += size;
     }
     flow->protocol = next;
-    const bool known =
-        next == FP_PROTOCOL_TCP || next == FP_PROTOCOL_UDP || next == FP_PROTOCOL_ICMPV6;
-    if (known && !flow->fragment && offset < flow->end && offset <= UINT16_MAX)
+    if (is_transport(next) && !flow->fragment && offset < flow->end && offset <= UINT16_MAX)
         flow->transport = (uint16_t)offset;
     const uint64_t hash =
         mix_address6(mix_address6(0, ip + FP_IPV6_SOURCE), ip + FP_IPV6_SOURCE + 16);
     flow->hash = (uint32_t)hash_ports(hash, frame, flow);
     return true;
+}
+
+enum fp_upper_kind fp_flow_upper(const uint8_t *frame, const struct fp_flow *flow,
+                                 struct fp_upper *upper) {
+    uint8_t next = frame[flow->network + FP_IPV6_NEXT];
+    uint32_t offset = flow->network + FP_IPV6_SIZE;
+    bool fragment = false;
+    for (int i = 0; i < MAX_EXTENSIONS && is_extension(next); i++) {
+        if (flow->end - offset < 8)
+            return FP_UPPER_HIDDEN;
+        if (next != FRAGMENT) {
+            if (!step(frame, flow->end, &next, &offset))
+                return FP_UPPER_HIDDEN;
+            continue;
+        }
+        if (fragment) // of a fragment
+            return FP_UPPER_HIDDEN;
+        if (fp_load_be16(frame + offset + 2) & FRAGMENT_OFFSET)
+            return FP_UPPER_LATER;
+        fragment = true;
+        next = frame[offset];
+        offset += 8;
+    }
+    if (is_extension(next))
+        return FP_UPPER_HIDDEN;
+    if (!is_transport(next))
+        return FP_UPPER_OTHER;
+    *upper = (struct fp_upper){offset, next};
+    return offset < flow->end ? FP_UPPER_READ : FP_UPPER_HIDDEN;
 }
 
 void fp_flow_parse(const uint8_t *frame, uint32_t length, struct fp_flow *flow) {
@@ -113,7 +152,7 @@ void fp_flow_parse(const uint8_t *frame, uint32_t length, struct fp_flow *flow) 
         return;
     uint32_t at = FP_ETHERNET_SIZE;
     uint16_t type = fp_load_be16(frame + at - 2);
-    for (int tags = 0; tags < MAX_VLAN_TAGS; tags++) {
+    for (int tags = 0; tags < FP_FLOW_VLAN_TAGS; tags++) {
         if ((type != FP_ETHERTYPE_VLAN && type != FP_ETHERTYPE_QINQ) || length - at < FP_VLAN_SIZE)
             break;
         at += FP_VLAN_SIZE;

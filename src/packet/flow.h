@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { FP_FLOW_VLAN_TAGS = 2 }; // as many are looked behind
+
 struct fp_flow {
     uint16_t network; // offset of the IP header from the Ethernet header; 0: not an IP packet
     uint16_t
@@ -21,5 +23,22 @@ struct fp_flow {
 // Parse `length` bytes that begin with an Ethernet header. Any input is fine: what can't be parsed
 // yields offsets of 0 and a hash over the Ethernet header. Reads never pass `length`.
 void fp_flow_parse(const uint8_t *frame, uint32_t length, struct fp_flow *flow);
+
+// What an IPv6 packet without `transport` carries.
+enum fp_upper_kind {
+    FP_UPPER_READ, // TCP, UDP or ICMPv6, in a first fragment; one byte of it at least is there
+    FP_UPPER_OTHER, // another protocol
+    FP_UPPER_LATER, // a fragment without its header: not the first one
+    FP_UPPER_HIDDEN, // nobody knows: extension headers are cut off, or too many, or there is nothing else
+};
+
+struct fp_upper {
+    uint32_t at; // offset from the Ethernet header
+    uint8_t protocol; // IANA protocol number
+};
+
+// Look for it, behind the header of a first fragment, too. `upper` is set for FP_UPPER_READ only.
+enum fp_upper_kind fp_flow_upper(const uint8_t *frame, const struct fp_flow *flow,
+                                 struct fp_upper *upper);
 
 #endif

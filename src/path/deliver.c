@@ -22,6 +22,15 @@ static uint32_t to_remotes(const struct fp_context *context, struct fp_frame *fr
     return copies;
 }
 
+// Whether the port that the frame came from may send it to so many, if it did come from a port.
+static bool may_flood(const struct fp_context *context, const struct fp_frame *frame,
+                      uint64_t copies) {
+    if (fp_dest_kind(frame->source) != FP_DEST_PORT)
+        return true;
+    struct fp_port *port = fp_port_get(context->tables, fp_dest_index(frame->source));
+    return port == NULL || fp_storm_take(&port->storm, context->now, copies * frame->segments);
+}
+
 // To every port but the frame's own, and to the flood list unless the frame came from a remote.
 static uint32_t flood(const struct fp_context *context, struct fp_frame *frame) {
     const struct fp_list *ports = frame->segment->ports;
@@ -41,6 +50,23 @@ static uint32_t flood(const struct fp_context *context, struct fp_frame *frame) 
     if (!fp_mac_is_multicast(fp_load_mac(frame->data)))
         fp_note(context, frame, FP_EVENT_unknown_unicast);
     return copies;
+}
+
+static void to_all(const struct fp_context *context, struct fp_frame *frame) {
+    const struct fp_list *ports = frame->segment->ports, *remotes = frame->segment->remotes;
+    const uint64_t copies = (uint64_t)ports->count + (remotes != NULL ? remotes->count : 0);
+    if (!may_flood(context, frame, copies))
+        fp_drop(context, frame, FP_DROP_storm);
+    else if (flood(context, frame) == 0)
+        fp_drop(context, frame, FP_DROP_no_destination);
+}
+
+static void to_group(const struct fp_context *context, struct fp_frame *frame, uint32_t index) {
+    const struct fp_list *group = fp_group_get(context->tables, index);
+    if (group != NULL && !may_flood(context, frame, group->count))
+        fp_drop(context, frame, FP_DROP_storm);
+    else if (to_remotes(context, frame, group) == 0)
+        fp_drop(context, frame, FP_DROP_bad_target);
 }
 
 static void to_port(const struct fp_context *context, struct fp_frame *frame, uint32_t index) {
@@ -70,12 +96,10 @@ void fp_deliver(const struct fp_context *context, struct fp_frame *frame) {
         to_remote(context, frame, index);
         break;
     case FP_DEST_FLOOD:
-        if (flood(context, frame) == 0)
-            fp_drop(context, frame, FP_DROP_no_destination);
+        to_all(context, frame);
         break;
     case FP_DEST_GROUP:
-        if (to_remotes(context, frame, fp_group_get(context->tables, index)) == 0)
-            fp_drop(context, frame, FP_DROP_bad_target);
+        to_group(context, frame, index);
         break;
     case FP_DEST_DROP:
         fp_drop(context, frame,

@@ -71,8 +71,9 @@ struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t
     if (port == NULL)
         return NULL;
     port->traffic = new_aligned(counters * sizeof *port->traffic);
-    if (port->traffic == NULL) {
-        free(port);
+    port->budget = new_aligned(counters * sizeof *port->budget);
+    if (port->traffic == NULL || port->budget == NULL) {
+        fp_port_free(port);
         return NULL;
     }
     port->index = index;
@@ -86,6 +87,8 @@ struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t
 void fp_port_free(struct fp_port *port) {
     if (port == NULL)
         return;
+    free((void *)atomic_load(&port->allowed));
+    free(port->budget);
     free(port->traffic);
     free(port);
 }
@@ -132,6 +135,11 @@ const struct fp_list *fp_segment_set_remotes(struct fp_segment *segment,
 
 const struct fp_list *fp_segment_set_ports(struct fp_segment *segment, const struct fp_list *list) {
     return atomic_exchange(&segment->ports, list);
+}
+
+const struct fp_allowed *fp_port_set_allowed(struct fp_port *port,
+                                             const struct fp_allowed *allowed) {
+    return atomic_exchange(&port->allowed, allowed);
 }
 
 void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder) {

@@ -14,6 +14,10 @@
 
 #include "counters/tally.h"
 #include "packet/frame.h"
+#include "security/allowed.h"
+#include "security/budget.h"
+#include "security/refused.h"
+#include "security/storm.h"
 #include "tables/directory.h"
 #include "tables/fdb.h"
 #include "tables/remote.h"
@@ -58,6 +62,7 @@ struct fp_segment {
     _Atomic(const struct fp_forwarder *) forwarder;
     _Atomic(const struct fp_list *) remotes; // the flood list: indices of remotes
     _Atomic(const struct fp_list *) ports; // indices of all ports of the segment
+    struct fp_refused refused;
     struct fp_tally tally[]; // one for each that counts
 };
 
@@ -68,6 +73,9 @@ struct fp_port {
     struct fp_segment *segment;
     _Atomic bool gone; // the interface was deleted; set by the worker that noticed
     _Atomic bool refuses_tcp, refuses_udp; // super-frames: an old kernel (see downlink.c)
+    _Atomic(const struct fp_allowed *) allowed; // NULL: its frames are not checked
+    struct fp_storm storm;
+    struct fp_budget *budget; // one for each worker
     struct fp_traffic *traffic; // one for each that counts
     int fd[FP_COUNTERS]; // each worker's own queue; deferred forwarders use the first worker's
 };
@@ -132,6 +140,8 @@ const struct fp_list *fp_group_publish(struct fp_tables *tables, uint32_t index,
 const struct fp_list *fp_segment_set_remotes(struct fp_segment *segment,
                                              const struct fp_list *list);
 const struct fp_list *fp_segment_set_ports(struct fp_segment *segment, const struct fp_list *list);
+const struct fp_allowed *fp_port_set_allowed(struct fp_port *port,
+                                             const struct fp_allowed *allowed);
 
 void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder);
 void fp_segment_set_learning(struct fp_segment *segment, bool learning);

@@ -13,7 +13,10 @@ from typing import Any
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
+    ICMPv6ND_NA,
     ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptSrcLLAddr,
     IPv6,
     IPv6ExtHdrDestOpt,
@@ -204,6 +207,34 @@ def respond() -> dict[str, bytes]:
     }
 
 
+def allowed() -> dict[str, bytes]:
+    """See the options in fuzz_allowed.c: 02:00:00:00:00:0N has 10.9.0.N and fd09::N."""
+    many, super_frame = 1, 2
+    four: dict[str, Any] = {"src": "10.9.0.1", "dst": "10.9.0.2"}
+    six: dict[str, Any] = {"src": "fd09::1", "dst": "ff02::1", "hlim": 255}
+    mine, nodes = ethernet(OWN, HERE), ethernet(OWN, "33:33:00:00:00:01")
+    router = ICMPv6ND_RA() / ICMPv6NDOptSrcLLAddr(lladdr=OWN)
+    behind = bytes((IPv6(**six) / IPv6ExtHdrDestOpt(nh=58) / router)[IPv6ExtHdrDestOpt])
+    frames: dict[str, tuple[int, Packet]] = {
+        "arp": (0, mine / ARP(hwsrc=OWN, psrc="10.9.0.1", pdst="10.9.0.2")),
+        "arp-spoofed": (0, mine / Dot1Q(vlan=7) / ARP(hwsrc=OWN, psrc="10.9.0.2", pdst="10.9.0.2")),
+        "udp4": (0, mine / IP(**four) / UDP(sport=1, dport=2)),
+        "dhcp": (0, mine / IP(**four) / UDP(sport=67, dport=68)),
+        "dhcp-fragment": (0, mine / IP(**four, flags="MF") / UDP(sport=67, dport=68) / Raw(bytes(8))),
+        "dhcp-client": (0, mine / IP(src="0.0.0.0") / UDP(sport=68, dport=67)),  # noqa: S104
+        "many": (many, ethernet(GROUP, OWN) / IP(src="10.9.0.4") / ICMP()),
+        "udp6": (many, ethernet(HERE, OWN) / IPv6(src="fd09::2") / UDP(sport=1, dport=2)),
+        "link-local": (0, mine / IPv6(src="fe80::ff:fe00:1") / ICMPv6EchoRequest()),
+        "advertise": (0, nodes / IPv6(**six) / ICMPv6ND_NA(tgt="fd09::1") / ICMPv6NDOptDstLLAddr(lladdr=OWN)),
+        "solicit": (0, nodes / IPv6(**six) / ICMPv6ND_NS(tgt="fd09::2") / ICMPv6NDOptSrcLLAddr(lladdr=OWN)),
+        "detect": (0, nodes / IPv6(src="::", dst="ff02::1", hlim=255) / ICMPv6ND_NS(tgt="fd09::1")),
+        "router": (0, nodes / IPv6(**six) / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / router),
+        "router-fragment": (0, nodes / IPv6(**six) / IPv6ExtHdrFragment(nh=60, m=1) / Raw(behind[:24])),
+        "super-frame": (super_frame, mine / IP(**four) / TCP(sport=1, dport=2) / Raw(bytes(40))),
+    }
+    return {name: bytes([options]) + bytes(frame) for name, (options, frame) in frames.items()}
+
+
 def merge() -> dict[str, bytes]:
     """See `make` in fuzz_merge.c: the low two bits of a byte choose the stream."""
     tcp4, tcp6, udp4, udp6 = 3, 1, 2, 0
@@ -366,7 +397,7 @@ def outer() -> dict[str, bytes]:
 
 
 def main(seeds: Path) -> None:
-    for target in (decap, parse, respond, split, merge, udp, fdb, remote, directory, pcap, outer):
+    for target in (decap, parse, allowed, respond, split, merge, udp, fdb, remote, directory, pcap, outer):
         folder = seeds / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in target().items():

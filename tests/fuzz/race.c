@@ -5,8 +5,9 @@
 //
 // Workers learn and look up addresses and remotes, in turns, as the real ones do. Control meanwhile
 // sets, retires, ages and reclaims FDB entries, retires and reclaims remotes, sets and deletes neighbours, dismisses
-// members of the segment,
-// and replaces a flood list that it frees at once. Every address has destinations of its own, so a look-up that finds another
+// members of the segment, and replaces a flood list and a port's list of senders, which it frees at once. Workers take
+// the port's flood tokens and note refused addresses, which control reads.
+// Every address has destinations of its own, so a look-up that finds another
 // one's shows that a slot was given away too early. Nothing here depends on time.
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "bed.h"
+#include "packet/wire.h"
 #include "path/source.h"
 #include "tables/tables.h"
 
@@ -29,6 +31,7 @@ enum {
 
 static struct fp_tables *tables;
 static struct fp_segment *segment;
+static struct fp_port *port;
 static _Atomic uint32_t outsider; // 1 + the number of the address that is dismissed just now
 static _Atomic bool done;
 static uint32_t rounds;
@@ -109,6 +112,17 @@ static void use_flood_list(void) {
         CHECK(list->item[i] == list->count);
 }
 
+static void use_senders(void) {
+    const struct fp_allowed *allowed = atomic_load_explicit(&port->allowed, memory_order_acquire);
+    for (uint32_t i = 0; allowed != NULL && i < allowed->senders; i++)
+        CHECK(allowed->sender[i].mac == allowed->senders);
+}
+
+static void refuse(uint64_t *random) {
+    const struct fp_address address = address_of(next(random) % ADDRESSES);
+    fp_refused_note(&segment->refused, address.ip, fp_now(tables));
+}
+
 static void *work(void *argument) {
     const uint32_t worker = (uint32_t)(uintptr_t)argument;
     uint64_t random = 0x9e3779b97f4a7c15 * (worker + 1);
@@ -128,6 +142,9 @@ static void *work(void *argument) {
         for (uint32_t i = 0; i < 16; i++)
             look_up_neighbour(&random);
         use_flood_list();
+        use_senders();
+        refuse(&random);
+        fp_storm_take(&port->storm, fp_now(tables), next(&random) % 4);
         fp_turn_end(tables, worker);
     }
     return NULL;
@@ -212,6 +229,30 @@ static void replace_flood_list(uint64_t *random) {
     free((void *)stale);
 }
 
+static void replace_senders(uint64_t *random) {
+    const uint32_t count = next(random) % 50;
+    struct fp_allowed *allowed = count != 0 ? fp_allowed_new(count, 0) : NULL;
+    for (uint32_t i = 0; i < count; i++)
+        allowed->sender[i].mac = count;
+    const struct fp_allowed *stale = fp_port_set_allowed(port, allowed);
+    fp_storm_set(&port->storm, next(random) % 100, fp_now(tables));
+    fp_synchronize(tables);
+    free((void *)stale);
+}
+
+// What is read is one address that a worker wrote, not halves of two.
+static void read_refused(void) {
+    struct fp_address found = {0};
+    uint32_t seen;
+    for (uint32_t i = 0; i < FP_REFUSED; i++) {
+        if (!fp_refused_read(&segment->refused, i, found.ip, &seen))
+            continue;
+        const uint32_t number = fp_load_be16(found.ip + 14);
+        const struct fp_address whole = address_of(number);
+        CHECK(number < ADDRESSES && memcmp(found.ip, whole.ip, sizeof found.ip) == 0);
+    }
+}
+
 // At rest the books must balance.
 static void check_counts(void) {
     struct fp_fdb_entry entry;
@@ -243,7 +284,8 @@ int main(int count, char **arguments) {
     rounds = count > 1 ? (uint32_t)strtoul(arguments[1], NULL, 10) : 20000;
     tables = fp_tables_new(ENTRIES, NEIGHBOURS, 12345, AF_INET, WORKERS);
     segment = fp_segment_new(SEGMENT, 42, WORKERS);
-    CHECK(tables != NULL && segment != NULL);
+    port = fp_port_new(1, segment, 1450, WORKERS);
+    CHECK(tables != NULL && segment != NULL && port != NULL);
     atomic_store(&fp_fdb_share(tables->fdb, SEGMENT)->ageing, 3);
     fp_segment_set_remotes(segment, list_of(1));
     segment->members_only = true;
@@ -265,12 +307,15 @@ int main(int count, char **arguments) {
         change_neighbours(&random);
         change_members(&random);
         replace_flood_list(&random);
+        replace_senders(&random);
+        read_refused();
     }
     atomic_store(&done, true);
     for (uint32_t i = 0; i < WORKERS; i++)
         pthread_join(threads[i], NULL);
     check_counts();
     free((void *)fp_segment_set_remotes(segment, NULL));
+    fp_port_free(port);
     free(segment);
     fp_tables_free(tables);
     printf("%u rounds of changes under %d workers: no race, nothing lost\n", rounds, WORKERS);

@@ -8,6 +8,7 @@ import ctypes
 import importlib.util
 import sys
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from ipaddress import ip_address
 from pathlib import Path
 
 from tests.trace.instrumented import MODULES
@@ -47,6 +48,7 @@ def main() -> None:
         port = segment.add_memory_port("eth0", mtu=1450)
         segment.fdb.set(mac(2), segment.add_remote(far.address))
         vnet, frame = stream.super_frame(pattern(4000), 1390)
+        port.allowed = [(frame[6:12], [ip_address(frame[26:30])])]
         recorder.record_start()
         lab.send(port, frame, vnet=vnet, segments=3)
         lab.poll()

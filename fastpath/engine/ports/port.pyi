@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterable
 from typing import Final, Self
 
+from fastpath.addresses import IPAddress, MacAddress
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
+from fastpath.engine.ports.allowed import Allowed
 from fastpath.engine.ports.tun_info import TunInfo
 from fastpath.engine.ports.tx_queue import DEFAULT_TXQUEUELEN
 from fastpath.engine.stats import PortStats, Traffic
@@ -9,6 +12,7 @@ from fastpath.engine.tables import Tables
 from fastpath.errors import FastpathError
 
 VNET_SIZE: Final = 12
+MAX_FLOOD_LIMIT: Final = 2147483647
 MIN_MTU: Final = 68
 MAX_MTU: Final = 65521
 
@@ -33,6 +37,14 @@ class Port:
     def removed(self) -> bool: ...
     @property
     def number(self) -> int: ...
+    @property
+    def allowed(self) -> Allowed | None: ...
+    @allowed.setter
+    def allowed(self, value: Iterable[tuple[MacAddress, Iterable[str | IPAddress]]] | None) -> None: ...
+    @property
+    def flood_limit(self) -> int: ...
+    @flood_limit.setter
+    def flood_limit(self, value: int) -> None: ...
     @property
     def traffic(self) -> Traffic: ...
     def stats(self) -> PortStats: ...

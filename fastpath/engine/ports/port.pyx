@@ -10,15 +10,21 @@ import os
 import socket
 from operator import index
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy
 
 import pytun
 
 from fastpath.kernels.packet.dest cimport FP_DEST_PORT, fp_dest_make
+from fastpath.kernels.security.allowed cimport fp_allowed, fp_allowed_new, fp_sender, fp_storm_set
 from fastpath.kernels.tables.fdb cimport fp_fdb_learned_from
+from fastpath.kernels.tables.tables cimport fp_now, fp_port_set_allowed
 from fastpath.kernels.io.tap cimport fp_tap_mac, fp_tap_name, fp_tap_setup
 from fastpath.engine.tables cimport Tables, sum_traffic, sum_unlearned
 
+from fastpath.addresses import parse_mac, to_wire
+from fastpath.engine.ports.allowed import check_allowed
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.text import from_kernel, printable
 from fastpath.engine.limits import check_name
@@ -39,6 +45,7 @@ cdef extern from "<linux/if_tun.h>":
     int IFF_MULTI_QUEUE
 
 VNET_SIZE = 12
+MAX_FLOOD_LIMIT = (1 << 31) - 1
 MIN_MTU, MAX_MTU = 68, 65521  # RFC 791; the largest that <linux/if_ether.h> lets a TAP have
 
 
@@ -67,6 +74,48 @@ cdef class Port:
         return fp_dest_make(FP_DEST_PORT, self.c.index)
 
     @property
+    def allowed(self):
+        """Who may send from behind the port: (MAC address, IP addresses) of each sender; None: anybody.
+
+        Frames from other addresses are dropped, and so are ARP and neighbour discovery about them, router
+        advertisements, ICMPv6 redirects and messages of DHCP servers. A sender may have any link-local IPv6 address but
+        one made of another MAC address. Frames that are in the engine already may pass by the former list. Raise
+        UsageError.
+        """
+        return self.senders
+
+    @allowed.setter
+    def allowed(self, value):
+        senders = None if value is None else check_allowed(value)
+        with self.tables.lock:
+            self.check()
+            if senders == self.senders:
+                return
+            stale = fp_port_set_allowed(self.c, NULL if senders is None else new_allowed(senders))
+            self.senders = senders
+            self.tables.synchronize()
+            free(<void *>stale)
+
+    @property
+    def flood_limit(self):
+        """How many copies of flooded frames each second the port may cause, one for each other port and each remote;
+        0: any number.
+
+        Those of two seconds may come at once; the rest is dropped.
+        """
+        self.check()
+        return self.c.storm.limit
+
+    @flood_limit.setter
+    def flood_limit(self, value):
+        limit = index(value)
+        if not 0 <= limit <= MAX_FLOOD_LIMIT:
+            raise UsageError(f"flood limit {limit}: it must be between 0 (no limit) and {MAX_FLOOD_LIMIT} copies")
+        with self.tables.lock:
+            self.check()
+            fp_storm_set(&self.c.storm, limit, fp_now(self.tables.c))
+
+    @property
     def traffic(self):
         """The counters of passed and dropped frames, as a stats.Traffic."""
         self.check()
@@ -91,6 +140,26 @@ cdef class Port:
 
     def __repr__(self):
         return f"<{type(self).__name__} {printable(self.name)} on VNI {self.vni}>"
+
+
+cdef fp_allowed *new_allowed(tuple senders) except NULL:
+    """Return the list of what `check_allowed` returned. The caller that withdraws it frees it."""
+    cdef fp_allowed *result = fp_allowed_new(len(senders), sum(len(addresses) for _, addresses in senders))
+    cdef fp_sender *sender
+    cdef uint32_t i, at = 0
+    cdef bytes ip
+    if result == NULL:
+        raise MemoryError
+    for i, (mac, addresses) in enumerate(senders):
+        sender = &result.sender[i]
+        sender.mac, sender.first = parse_mac(mac), at
+        sender.v4 = sum(address.version == 4 for address in addresses)
+        sender.v6 = len(addresses) - sender.v4
+        for address in addresses:
+            ip = to_wire(address)
+            memcpy(result.address[at], <const char *>ip, 16)
+            at += 1
+    return result
 
 
 def check_mtu(mtu):

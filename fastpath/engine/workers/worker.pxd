@@ -5,7 +5,7 @@ from fastpath.kernels.path.arrival cimport fp_source
 from fastpath.kernels.path.burst cimport fp_burst
 from fastpath.kernels.path.pace cimport fp_pace
 from fastpath.kernels.system cimport epoll_event
-from fastpath.kernels.tables.tables cimport fp_context, fp_frame, fp_port
+from fastpath.kernels.tables.tables cimport fp_budget, fp_context, fp_frame, fp_port
 from fastpath.kernels.io.udp cimport fp_arrival, fp_udp_in
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.workers.uplink cimport Uplink
@@ -33,6 +33,7 @@ cdef class Worker:
     cdef uint8_t *buffers
     cdef uint32_t room
     cdef uint32_t handled  # frames and messages read in this turn
+    cdef uint64_t sent_before  # how many packets had been sent when the turn began
     cdef fp_pace pace
     cdef epoll_event events[READY]
 
@@ -42,6 +43,9 @@ cdef class Worker:
     cdef uint64_t let_others(self, uint64_t now) noexcept nogil
     cdef int turn(self, int timeout_ms) noexcept nogil
     cdef void serve(self, uint64_t what) noexcept nogil
+    cdef void begin(self) noexcept nogil
+    cdef uint64_t sent(self) noexcept nogil
+    cdef void read_burst(self, fp_port *port, fp_budget *budget) noexcept nogil
     cdef void from_port(self, uint32_t index) noexcept nogil
     cdef void from_underlay(self) noexcept nogil
     cdef void refuse(self, const fp_arrival *arrival, uint32_t reason) noexcept nogil

@@ -27,7 +27,6 @@ from fastpath.kernels.path.burst cimport (
     fp_burst_new_train,
     fp_burst_take,
 )
-from fastpath.kernels.packet.offload cimport fp_offload_measure
 from fastpath.kernels.path.pace cimport (
     fp_pace_clock,
     fp_pace_gather,
@@ -54,10 +53,16 @@ from fastpath.kernels.system cimport (
     sched_yield,
 )
 from fastpath.kernels.tables.tables cimport (
+    FP_BUDGET_TURN,
+    fp_budget,
+    fp_budget_begin,
+    fp_budget_end,
+    fp_budget_frames,
     fp_count_drop,
     fp_count_event,
     fp_count_in,
     fp_drop,
+    fp_enter_check,
     fp_forwarder,
     fp_frame,
     fp_now,
@@ -70,9 +75,7 @@ from fastpath.kernels.tables.tables cimport (
 from fastpath.kernels.counters.tally cimport (
     FP_DROP_NONE,
     FP_DROP_ambiguous_train,
-    FP_DROP_bad_super_frame,
     FP_DROP_not_member,
-    FP_DROP_runt,
     FP_DROP_unknown_vtep,
     FP_EVENT_merged,
     FP_EVENT_read_failed,
@@ -80,10 +83,12 @@ from fastpath.kernels.counters.tally cimport (
     FP_EVENT_trains_received,
     FP_EVENT_wait_failed,
     fp_count,
+    fp_counter_read,
+    fp_traffic,
 )
 from fastpath.kernels.io.tap cimport FP_TAP_ROOM, fp_tap_read
 from fastpath.kernels.io.udp cimport fp_arrival, fp_udp_in, fp_udp_receive
-from fastpath.kernels.packet.wire cimport FP_ETHERNET_SIZE, FP_VXLAN_SIZE
+from fastpath.kernels.packet.wire cimport FP_VXLAN_SIZE
 from fastpath.engine.tables cimport Tables
 from fastpath.engine.workers.uplink cimport Uplink
 
@@ -333,31 +338,30 @@ cdef class Worker:
 
     cdef bint enter(self, fp_frame *frame, const fp_port *port) noexcept nogil:
         """Take a parsed frame that came from a port. Return False if it was dropped."""
+        cdef uint32_t reason
         frame.source = fp_dest_make(FP_DEST_PORT, port.index)
         frame.segment = port.segment
         frame.vni = 0
         frame.outer_tos = 0
         frame.segments = 1
-        if frame.length < FP_ETHERNET_SIZE:
-            fp_drop(&self.context, frame, FP_DROP_runt)
-            return False
-        if not fp_offload_measure(frame):
-            fp_drop(&self.context, frame, FP_DROP_bad_super_frame)
-            return False
-        return True
+        reason = fp_enter_check(&self.context, frame, port)
+        if reason != FP_DROP_NONE:
+            fp_drop(&self.context, frame, reason)
+        return reason == FP_DROP_NONE
 
-    cdef void from_port(self, uint32_t index) noexcept nogil:
-        cdef fp_port *port = fp_port_get(self.context.tables, index)
+    cdef uint64_t sent(self) noexcept nogil:
+        """Return how many packets this worker has sent, or could not send: those are as much work."""
+        cdef fp_traffic *traffic = &self.context.tables.tally[self.context.worker].traffic
+        return fp_counter_read(&traffic.tx_frames) + fp_counter_read(&traffic.drops)
+
+    cdef void read_burst(self, fp_port *port, fp_budget *budget) noexcept nogil:
+        """Read a burst of frames from a port, and forward it."""
         cdef fp_frame *frames = self.burst.frame
         cdef uint32_t i, count, kept = 0
+        cdef uint64_t before = self.sent()
         cdef fp_frame *frame
         cdef int error = 0
-        if port == NULL:
-            return
-        if port.gone:  # another worker noticed first; this one's queue would stay ready for ever
-            self.forget(port)
-            return
-        count = fp_tap_read(port.fd[self.context.worker], frames, FP_BURST, self.buffers,
+        count = fp_tap_read(port.fd[self.context.worker], frames, fp_budget_frames(budget), self.buffers,
                             READ_AT_ONCE + FP_TAP_ROOM, &error)
         for i in range(count):
             frame = &frames[kept]
@@ -367,10 +371,22 @@ cdef class Worker:
         self.handled += count
         self.burst.count = kept
         self.forward()
+        fp_budget_end(budget, count, self.sent() - before)
         if error == EBADFD or error == ENODEV or error == ENXIO or error == EPIPE:
             self.lost_port(port)
         elif error != 0:
             self.failed(FP_EVENT_read_failed)
+
+    cdef void from_port(self, uint32_t index) noexcept nogil:
+        cdef fp_port *port = fp_port_get(self.context.tables, index)
+        if port == NULL:
+            return
+        if port.gone:  # another worker noticed first; this one's queue would stay ready for ever
+            self.forget(port)
+        elif fp_budget_begin(&port.budget[self.context.worker]):
+            self.read_burst(port, &port.budget[self.context.worker])
+        else:
+            self.handled += 1  # to wait for its turn is something that was done
 
     cdef void serve(self, uint64_t what) noexcept nogil:
         cdef uint64_t ignored
@@ -382,21 +398,26 @@ cdef class Worker:
         else:
             self.from_port(<uint32_t>what)
 
-    cdef int turn(self, int timeout_ms) noexcept nogil:
-        """Sleep until something is ready or the time is up (-1: no limit), and serve all that is ready.
+    cdef void begin(self) noexcept nogil:
+        """Begin a turn. Between turns the worker holds nothing that control may withdraw."""
+        fp_turn_begin(self.context.tables, self.context.worker)
+        self.context.now = fp_now(self.context.tables)
+        self.sent_before = self.sent()
+        fp_source_begin(&self.source, self.context.tables)
 
-        Between turns the worker holds nothing that control may withdraw.
-        """
+    cdef int turn(self, int timeout_ms) noexcept nogil:
+        """Sleep until something is ready or the time is up (-1: no limit), and serve all that is ready."""
         cdef int i, count = epoll_wait(self.epoll, self.events, READY, timeout_ms)
         if count < 0 and errno != EINTR:
             self.failed(FP_EVENT_wait_failed)
         if count <= 0:
             return 0
         self.handled = 0
-        fp_turn_begin(self.context.tables, self.context.worker)
-        self.context.now = fp_now(self.context.tables)
-        fp_source_begin(&self.source, self.context.tables)
+        self.begin()
         for i in range(count):
+            if self.sent() - self.sent_before > FP_BUDGET_TURN:  # control may be waiting
+                fp_turn_end(self.context.tables, self.context.worker)
+                self.begin()
             self.serve(self.events[i].data.u64)
         fp_turn_end(self.context.tables, self.context.worker)
         return count

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastpath.kernels.packet.dest cimport fp_dest
+from fastpath.kernels.security.allowed cimport fp_allowed, fp_refused, fp_storm
 from fastpath.kernels.tables.directory cimport fp_directory
 from fastpath.kernels.tables.fdb cimport fp_fdb
 from fastpath.kernels.tables.remote cimport fp_remote, fp_remotes
@@ -43,6 +44,16 @@ cdef extern from "packet/encap.h" nogil:
     uint32_t fp_encap(fp_frame *frame, uint32_t vni, fp_packet *packet, uint32_t *completed)
 
 
+cdef extern from "security/budget.h" nogil:
+    enum:
+        FP_BUDGET_TURN
+    struct fp_budget:
+        pass
+    c_bool fp_budget_begin(fp_budget *budget)
+    uint32_t fp_budget_frames(const fp_budget *budget)
+    void fp_budget_end(fp_budget *budget, uint32_t frames, uint64_t packets)
+
+
 cdef extern from "tables/tables.h" nogil:
     enum:
         FP_PORTS
@@ -72,6 +83,7 @@ cdef extern from "tables/tables.h" nogil:
         uint32_t neighbours
         const fp_list *remotes
         const fp_list *ports
+        fp_refused refused
         fp_tally tally[1]  # one for each that counts
     struct fp_port:
         uint32_t index
@@ -79,6 +91,9 @@ cdef extern from "tables/tables.h" nogil:
         uint32_t mtu
         fp_segment *segment
         c_bool gone
+        const fp_allowed *allowed
+        fp_storm storm
+        fp_budget *budget
         fp_traffic *traffic
         int fd[FP_COUNTERS]
     struct fp_sink
@@ -107,6 +122,7 @@ cdef extern from "tables/tables.h" nogil:
     void fp_segment_set_learning(fp_segment *segment, c_bool learning)
     const fp_list *fp_segment_set_remotes(fp_segment *segment, const fp_list *remotes)
     const fp_list *fp_segment_set_ports(fp_segment *segment, const fp_list *ports)
+    const fp_allowed *fp_port_set_allowed(fp_port *port, const fp_allowed *allowed)
     void fp_port_publish(fp_tables *tables, uint32_t index, fp_port *port)
     const fp_list *fp_group_publish(fp_tables *tables, uint32_t index, const fp_list *list)
     fp_port *fp_port_get(const fp_tables *tables, uint32_t index)
@@ -120,6 +136,10 @@ cdef extern from "tables/tables.h" nogil:
     void fp_turn_end(fp_tables *tables, uint32_t worker)
     uint64_t fp_turn_count(const fp_tables *tables, uint32_t worker)
     void fp_synchronize(fp_tables *tables)
+
+
+cdef extern from "path/enter.h" nogil:
+    uint32_t fp_enter_check(const fp_context *context, fp_frame *frame, const fp_port *port)
 
 
 cdef extern from "io/sink.h" nogil:

@@ -29,6 +29,12 @@ ENTRY_DROPS = (
     "ambiguous_train",
     "runt",
     "bad_super_frame",
+    "tiny_segments",
+    "spoofed_source",
+    "spoofed_arp",
+    "rogue_router",
+    "rogue_dhcp",
+    "hidden_headers",
 )
 
 

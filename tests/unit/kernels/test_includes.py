@@ -14,7 +14,7 @@ import pytest
 SRC = Path(__file__).parents[3] / "src"
 INCLUDE = re.compile(r'^#include "([\w/]+)\.(?:h|def)"$', re.MULTILINE)
 # From the top: a folder includes only from itself and from those below it.
-FOLDERS = ("pcap", "path", "forward", "io", "monitor", "tables", "packet", "counters")
+FOLDERS = ("pcap", "path", "forward", "io", "monitor", "tables", "security", "packet", "counters")
 DEFINITION = re.compile(r"^(?!static)[a-z][\w *]*?\b(fp_\w+)\([^;]*?\) \{$", re.MULTILINE)
 
 
