@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from fastpath import Port
+from fastpath.addresses import IPAddress
 from fastpath.control.drivers import managed
 from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.naming import gateway_mac
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync, entry_for
+from fastpath.control.host.port_security import secure
 from fastpath.control.kernel import netns
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Network, Peer
@@ -80,6 +82,15 @@ class HostState:
         here = self._here.get(name)
         return here.sync if here is not None else None
 
+    def refused_addresses(self, name: str) -> set[IPAddress]:
+        """Return the addresses of a network that somebody behind a port of this host used lately without being
+        allowed to."""
+        sync = self.sync_of(name)
+        try:
+            return set(sync.segment.refused_addresses) if sync is not None else set()
+        except ConflictError:
+            return set()  # the segment was removed meanwhile
+
     def check_network(self, network: Network) -> None:
         """Raise FastpathError if this host could not have endpoints of a network that is about to be created."""
         self._driver(network).check(network)
@@ -102,11 +113,16 @@ class HostState:
             return  # its frames never stopped
         here = self._here[plan.network.name] = _Here(plan.network, NetworkSync(segment))
         self._program(here, plan)
-        for endpoint in [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]:
+        local = [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]
+        for endpoint in local:
             with self._visits.part(), contextlib.suppress(FastpathError, OSError):
                 alive = endpoint.manager or self._visits.is_alive(endpoint.sandbox)
                 port = driver.take_over(plan.network, endpoint) if alive else None
                 if port is not None:
+                    if plan.network.layout == "direct":
+                        secure(plan.network, [(endpoint, port)], None)
+                    elif not here.ports:  # all share it
+                        secure(plan.network, [(e, port) for e in local], driver.gateway_port(plan.network))
                     here.ports[endpoint.id], here.endpoints[endpoint.id] = port, endpoint
         self._program(here, plan)  # their ports are known only now
 
@@ -141,6 +157,7 @@ class HostState:
             entries = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
             outcome.repairs = here.sync.sync(entries)
             failed = here.sync.failed | failed
+        self._secure(here)
         problem = self._driver(plan.network).problem(plan.network)
         name = plan.network.name
         outcome.failed = {
@@ -170,6 +187,7 @@ class HostState:
         here = self._here.get(endpoint.network)
         if here is not None:
             self._drop(here, endpoint)
+            self._secure(here)  # others may share its port
 
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
         """Program the current state of endpoints of other hosts (None: gone). Raise ConflictError if the engine
@@ -276,6 +294,14 @@ class HostState:
         if port is not None:
             here.ports[endpoint.id] = port
         here.endpoints[endpoint.id] = endpoint
+        self._secure(here, endpoint)
+
+    def _secure(self, here: _Here, endpoint: Endpoint | None = None) -> None:
+        """Set what the ports may send: all of them, or the one of an endpoint."""
+        alone = endpoint is not None and here.network.layout == "direct"
+        ids = [endpoint.id] if endpoint is not None and alone else list(here.ports)
+        ports = [(here.endpoints[i], here.ports[i]) for i in ids if i in here.ports and i in here.endpoints]
+        secure(here.network, ports, self._driver(here.network).gateway_port(here.network))
 
     def _drop(self, here: _Here, endpoint: Endpoint) -> None:
         if here.sync is not None:

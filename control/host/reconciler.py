@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from fastpath.addresses import IPAddress
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.mirror import Mirror
@@ -187,6 +188,10 @@ class Reconciler:
     async def own_mac(self, network: Network) -> str | None:
         """Return the MAC address of an endpoint that requests none; None if it is derived from its IP address."""
         return await self._kernel.run(self._state.own_mac, network)
+
+    async def refused_addresses(self, network: str) -> set[IPAddress]:
+        """Return the addresses that somebody on this host used lately without being allowed to."""
+        return await self._kernel.run(self._state.refused_addresses, network)
 
     # Within.
 

@@ -111,8 +111,11 @@ class Overlay(HostDriver):
     def segment(self, network: Network) -> Segment:
         """Return the network's segment in the engine."""
         vni = _vni(network)
-        found = self._engine.segments.get(vni)
-        return found or self._engine.add_segment(vni, members_only=self._engine.known_only)
+        segment = self._engine.segments.get(vni)
+        if segment is None:
+            segment = self._engine.add_segment(vni, members_only=self._engine.known_only)
+        segment.initial_allowed = () if network.port_security else None  # who may send is known a moment later
+        return segment
 
     def take_over(self, network: Network, endpoint: Endpoint) -> Port | None:
         """Open the port of the endpoint's interface that an earlier process left; return None if it left none.
