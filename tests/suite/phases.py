@@ -29,7 +29,7 @@ def quick() -> Lanes:
     """What a developer runs at every save; it needs no root."""
     return [
         [Phase("lint", command=("./run", "phase", "lint_quick"))],
-        [Phase("unit", tests=("tests/unit", "-m", "not slow and not compiler", FEWER), workers=WORKERS + 1)],
+        [Phase("unit", tests=("tests/unit", "-m", "not slow and not compiler", FEWER), workers=WORKERS)],
     ]
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """examples/forwarders/: the learning bridge, and what guards one."""
 
+import importlib
 from collections.abc import Callable
 
 import pytest
 
 from examples.forwarders.learning_bridge import LearningBridge
-from examples.forwarders.learning_bridge_numba import learning_bridge
 from examples.forwarders.mac_guard import MacGuard
 from examples.forwarders.mirror import Mirror
 from fastpath import ConflictError, Forwarder
@@ -20,7 +20,13 @@ HELLO_A, HELLO_B = frame(BROADCAST, A), frame(BROADCAST, B)
 TO_A, TO_B = frame(A, B), frame(B, A)
 
 
-NUMBA = pytest.param(learning_bridge, id="numba", marks=pytest.mark.slow)
+def learning_bridge_numba() -> Forwarder:
+    """Imported when it is needed, since numba takes as long to import as all else here."""
+    made: Forwarder = importlib.import_module("examples.forwarders.learning_bridge_numba").learning_bridge()
+    return made
+
+
+NUMBA = pytest.param(learning_bridge_numba, id="numba", marks=pytest.mark.slow)
 FORMS = pytest.mark.parametrize("form", [pytest.param(LearningBridge, id="Python"), NUMBA])
 
 

@@ -14,7 +14,6 @@ from examples.forwarders.acl import Acl
 from examples.forwarders.arp_responder import ArpResponder
 from examples.forwarders.ecmp import Ecmp
 from examples.forwarders.learning_bridge import LearningBridge
-from examples.forwarders.learning_bridge_numba import learning_bridge
 from examples.forwarders.mac_guard import MacGuard
 from examples.forwarders.maglev import Maglev
 from examples.forwarders.match_action import MatchAction
@@ -27,6 +26,7 @@ from tests.support.engine.frames import checked_packets, mac, other_packets
 from tests.support.engine.lab import Lab
 from tests.support.engine.streams import Stream
 from tests.support.examples import times
+from tests.unit.examples.test_bridge import learning_bridge_numba
 
 FOLDER = Path(__file__).parents[3] / "examples" / "forwarders"
 HOSTS = [f"10.0.0.{n}={mac(n)}" for n in range(1, 5)]
@@ -35,7 +35,7 @@ EXAMPLES: dict[str, Callable[[], Forwarder]] = {
     "arp_responder": lambda: ArpResponder(hosts=[*HOSTS, f"fd00::1={mac(1)}"]),
     "ecmp": lambda: Ecmp(gateway=mac(2), vteps=["127.0.0.2", "127.0.0.3"]),
     "learning_bridge": lambda: LearningBridge(capacity=4),
-    "learning_bridge_numba": learning_bridge,
+    "learning_bridge_numba": learning_bridge_numba,
     "mac_guard": lambda: MacGuard(moves=1, storm=3, capacity=4),
     "maglev": lambda: Maglev(address="10.0.0.2", port=2000, backends=HOSTS[2:], size=251),
     "match_action": lambda: MatchAction(program=FOLDER / "match_action.toml"),
