@@ -71,7 +71,10 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             prober=plane.prober,
             reaper=reaper,
             guard=plane.guard,
-            more=lambda: [p for each in (plane.peering, follower, membership, tasks, watch) for p in each.problems],
+            more=lambda: [
+                *(p for each in (plane.peering, follower, membership, tasks, watch) for p in each.problems),
+                *reconciler.gateway_problems,
+            ],
         )
 
         tasks = await stack.enter_async_context(background())

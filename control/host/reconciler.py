@@ -76,6 +76,7 @@ class Reconciler:
     ) -> None:
         # Failures of the last pass, by (network, endpoint's id or ""); the next pass that succeeds clears them.
         self.problems: dict[tuple[str, str], Problem] = {}
+        self.gateway_problems: list[Problem] = []  # which are others' to mend
         self._failures = Failures(log, "sandboxes")
         self.intentions = Intentions(mirror)
         self._registry: Registry | None = None  # None until the store is open
@@ -267,13 +268,10 @@ class Reconciler:
         """Repair the gateway, and report what is wrong with it."""
         if await self._guarded(("", "gateway"), self._state.ensure_gateway):
             self.look_at_everything()
-        found = {("", f"gateway {why.code}"): why for why in await self._kernel.run(self._state.gateway_problems)}
-        for key in [key for key in self.problems if key[1].startswith("gateway ") and key not in found]:
-            del self.problems[key]
-        for key, why in found.items():
-            if key not in self.problems:
+        known, self.gateway_problems = self.gateway_problems, await self._kernel.run(self._state.gateway_problems)
+        for why in self.gateway_problems:
+            if not any(why.is_same(other) for other in known):
                 log.error("%s", why.text)
-            self.problems[key] = why
 
     def _forget_problems(self, here: set[str]) -> None:
         """Forget problems of networks that are not, and should not be, on this host."""

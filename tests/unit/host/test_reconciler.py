@@ -21,6 +21,7 @@ from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
+from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Delete, Put
 from tests.support.control.sites import Host, ids, until, with_hosts
@@ -39,8 +40,18 @@ class Driver(MemoryDriver):
             raise KeyError(network.name)
         return super().ensure_network(network, mtu)
 
+    way_changed = False
+    hindrance: Problem | None = None
+
     def ensure_gateway(self) -> bool:
         return False
+
+    def follow_way_out(self) -> bool:
+        changed, self.way_changed = self.way_changed, False
+        return changed
+
+    def gateway_problems(self) -> list[Problem]:
+        return [self.hindrance] if self.hindrance is not None else []
 
     def remove_strays(self, wanted: object, networks: object) -> list[str]:
         self.cleared += 1
@@ -73,6 +84,31 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
         driver.mistaken = ""
         await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
         following.cancel()
+        running.cancel()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_containers_follow_the_way_out_and_what_hinders_them_is_told_once(
+    tmp_path: Path, driver: Driver, kernel: KernelThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host = hosts[0]
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
+        reconciler.look_at_everything()
+        running = asyncio.create_task(reconciler.run(3600))
+        await until(lambda: reconciler.done.runs == 1)
+        driver.way_changed, driver.hindrance = True, Problem("host", "gateway", "mine", "the table mine drops")
+        reconciler.links_changed()
+        await until(lambda: reconciler.done.runs == 2)
+        assert reconciler.gateway_problems == [driver.hindrance]
+        await reconciler.everything()
+        assert [record.message for record in caplog.records].count("the table mine drops") == 1
+        assert not reconciler.problems  # it is no reason to look again at once
+        driver.hindrance = None
+        await reconciler.everything()
+        assert reconciler.gateway_problems == []
         running.cancel()
 
     with_hosts(tmp_path / "store.db", 1, play)

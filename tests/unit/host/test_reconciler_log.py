@@ -35,6 +35,9 @@ class Failing:
     def ensure_gateway(self) -> bool:
         return False
 
+    def gateway_problems(self) -> list[Problem]:
+        return []
+
     def remove_strays(self, *_: object) -> list[str]:
         return []
 
