@@ -32,7 +32,7 @@ def test_one_without_permission_is_a_problem(tmp_path: Path, monkeypatch: pytest
 def test_comments_of_others_may_be_no_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called = tmp_path / "called"
     rule = r"-A DOCKER-USER -m comment --comment \377 -j DROP\n"
-    program(tmp_path, f"case $2 in -S) printf '{rule}';; *) echo $2 >> {called};; esac")
+    program(tmp_path, f"case $2 in -S) printf -- '{rule}';; *) echo $2 >> {called};; esac")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with mock.patch.object(others, "_chains", return_value=dict(DOCKER)):
         others.ensure("fp-gwbridge", WAY)
