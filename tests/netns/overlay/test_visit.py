@@ -27,9 +27,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         counts[path] += 1
         enter(worker, path, *rest)  # type: ignore[arg-type]
 
-    def connecting(netlink: Rtnetlink) -> None:
+    def connecting(netlink: Rtnetlink, *rest: object) -> None:
         counts["sockets"] += 1
-        connect(netlink)
+        connect(netlink, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(visit.NamespaceThread, "__init__", entering)
     monkeypatch.setattr(Rtnetlink, "__init__", connecting)
