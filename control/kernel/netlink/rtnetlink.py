@@ -26,9 +26,9 @@ _BUFFER = 1 << 16
 _TRIES = 10  # of a dump that changes interrupt
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12  # <linux/netlink.h>, Linux 4.20: filters of a dump are obeyed
 
-# In a sandbox, which may make any number of objects and change them all the time: bytes of a dump, of about 4,000
-# interfaces, or 8,000 addresses or routes, which take some 20 ms.
-SANDBOX_LIMITS = {RTM_GETLINK: 4 << 20, RTM_GETADDR: 1 << 19, RTM_GETROUTE: 1 << 19, RTM_GETNEIGH: 1 << 19}
+# In a sandbox, which may make any number of objects and change them all the time: bytes of a dump, of about 2,000
+# interfaces (some 100 ms of CPU time), or 8,000 addresses or routes (20 ms).
+SANDBOX_LIMITS = {RTM_GETLINK: 2 << 20, RTM_GETADDR: 1 << 19, RTM_GETROUTE: 1 << 19, RTM_GETNEIGH: 1 << 19}
 
 
 def build(kind: Any, *attributes: tuple[str, object], **fields: int) -> Message:
