@@ -17,6 +17,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -55,15 +56,45 @@ class _Kept:
         if self.due is None:
             self.due = now + (PAUSE_S if self.contested(now) else 0.0)
 
+    def take(self, name: str) -> "_Job":
+        """Return what has to be done; it is not due any more then."""
+        commands = nftables.replacement(name, self.body) if self.replace else "\n".join(self.commands)
+        job = _Job(name, self, commands, self.replace, self.body, self.unsure, self.waiting, self.disturbed)
+        self.due, self.replace, self.commands, self.unsure = None, False, [], False
+        self.waiting, self.disturbed = [], None
+        return job
+
     def contested(self, now: float) -> bool:
         """Return whether somebody fights for the table."""
         return len(self.times) == OFTEN and now - self.times[0] < WITHIN_S
 
 
+@dataclass
+class _Job:
+    """What has to be done for a table: commands, which replace the table or change it; none if there is only doubt
+    about it, and the table turned out to be as it should."""
+
+    name: str
+    kept: _Kept
+    commands: str
+    replaces: bool
+    body: str
+    unsure: bool
+    waiting: list[Future[None]]
+    disturbed: float | None
+
+    def answer(self, problem: FastpathError | None) -> None:
+        """Tell those who wait for it how it ended."""
+        for done in self.waiting:
+            if problem is None:
+                done.set_result(None)
+            else:
+                done.set_exception(problem)
+
+
 class Keeper:
     """Keeps tables of the network namespace of the thread that makes it, until it is closed; they stay then. Methods
-    may be called from any thread. Tables are restored in the order in which they were first kept: what protects comes
-    first."""
+    may be called from any thread. Tables are restored together, in one transaction."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -180,9 +211,9 @@ class Keeper:
             times = [kept.due for kept in self._tables.values() if kept.due is not None]
         return max(0.0, min(times) - time.monotonic()) * 1000 if times else None
 
-    def _listen(self, own: str | None = None) -> None:
-        """Note what others changed since the last call. One transaction was our own if it touched the table `own`."""
-        now = time.monotonic()
+    def _listen(self, own: Iterable[str] = ()) -> None:
+        """Note what others changed since the last call. One transaction was our own for each of the tables `own`."""
+        now, ours = time.monotonic(), set(own)
         for touched in self._events.transactions() if self._events is not None else ():
             with self._lock:
                 if touched is None:
@@ -190,11 +221,9 @@ class Keeper:
                         kept.unsure = True
                         kept.due = 0.0 if kept.due is None else kept.due
                     continue
-                for name in touched & self._tables.keys():
-                    if name == own:
-                        own = None
-                    else:
-                        self._tables[name].disturb(now)
+                for name in touched & self._tables.keys() - ours:
+                    self._tables[name].disturb(now)
+                ours -= touched
 
     def _delete_released(self) -> None:
         while self._released:
@@ -206,46 +235,62 @@ class Keeper:
                 done.set_exception(error)
 
     def _apply_due(self) -> None:
+        """Do what is due in one transaction: what protects is never missing while what it protects is there. If nft
+        refuses that, do it table by table."""
+        jobs = []
+        for job in self._take_due():
+            if job.commands:
+                jobs.append(job)
+            else:
+                job.answer(None)
+        try:
+            if len(jobs) > 1:
+                self._nft.run("\n".join(job.commands for job in jobs), "several tables")
+                self._listen(job.name for job in jobs)
+                for job in jobs:
+                    self._end(job, None)
+                return
+        except FastpathError as error:
+            log.debug("the tables are replaced one by one", exc_info=error)
+        for job in jobs:
+            try:
+                self._do(job)
+                self._end(job, None)
+            except FastpathError as error:
+                self._end(job, error)
+
+    def _take_due(self) -> list["_Job"]:
+        """Return what is due, which is not due any more then."""
         now = time.monotonic()
         with self._lock:
             due = {name: kept for name, kept in self._tables.items() if kept.due is not None and kept.due <= now}
-        for name, kept in due.items():
-            self._apply(name, kept)
+            jobs = [kept.take(name) for name, kept in due.items()]
+        for job in jobs:
+            if job.unsure and not job.replaces:
+                with contextlib.suppress(FastpathError):
+                    if job.kept.listing is not None and nftables.listing(job.name) == job.kept.listing:
+                        continue
+                job.commands, job.replaces = nftables.replacement(job.name, job.body), True
+        return jobs
 
-    def _apply(self, name: str, kept: _Kept) -> None:
-        with self._lock:
-            body, commands, replace, unsure = kept.body, kept.commands, kept.replace, kept.unsure
-            waiting, disturbed = kept.waiting, kept.disturbed
-            kept.due, kept.replace, kept.commands, kept.unsure = None, False, [], False
-            kept.waiting, kept.disturbed = [], None
-        problem: FastpathError | None = None
+    def _do(self, job: "_Job") -> None:
         try:
-            if unsure and not replace:
-                replace = kept.listing is None or nftables.listing(name) != kept.listing
-            if replace or commands:
-                kept.listing = None
-                self._commit(name, body, None if replace else commands)
-                self._listen(own=name)
-            if unsure and kept.listing is None:
-                kept.listing = nftables.listing(name)
+            self._nft.run(job.commands, job.name)
         except FastpathError as error:
-            problem = error
-        self._note(name, kept, problem, disturbed)
-        for done in waiting:
-            if problem is None:
-                done.set_result(None)
-            else:
-                done.set_exception(problem)
+            if job.replaces:
+                raise
+            log.debug("replacing the nftables table %s", job.name, exc_info=error)
+            self._nft.run(nftables.replacement(job.name, job.body), job.name)
+        self._listen([job.name])
 
-    def _commit(self, name: str, body: str, commands: list[str] | None) -> None:
-        """Apply a change, or the whole body if commands is None or nft refuses the change."""
-        if commands is not None:
-            try:
-                self._nft.run("\n".join(commands), name)
-                return
-            except FastpathError as error:
-                log.debug("replacing the nftables table %s", name, exc_info=error)
-        self._nft.run(nftables.replacement(name, body), name)
+    def _end(self, job: "_Job", problem: FastpathError | None) -> None:
+        """Note how it ended, and tell those who wait for it."""
+        job.kept.listing = None
+        if job.unsure and problem is None:
+            with contextlib.suppress(FastpathError):
+                job.kept.listing = nftables.listing(job.name)
+        self._note(job.name, job.kept, problem, job.disturbed)
+        job.answer(problem)
 
     def _note(self, name: str, kept: _Kept, problem: FastpathError | None, disturbed: float | None) -> None:
         """Note how an attempt ended."""

@@ -6,6 +6,7 @@ host    a namespace with nftables, without interfaces
 
 import random
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from fastpath.bench.common.namespaces import wait_for
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
+from fastpath.control.kernel.nft_events import NftEvents
 from fastpath.errors import RefusedError
 from tests.support.hosts import hosts
 from tests.support.hosts.hosts import Namespace
@@ -130,6 +132,30 @@ def test_lost_notifications_lead_to_a_look(host: Namespace, keeper: Keeper) -> N
         seen.append(generation(host))
     assert seen[0] != seen[1] == seen[2]
     assert not keeper.problems
+
+
+def test_tables_are_restored_in_one_transaction(host: Namespace, keeper: Keeper) -> None:
+    """So what a table protects is never there without it."""
+    keeper.keep(TABLE, BODY)
+    keeper.keep("ip second", "chain empty { }")
+    events = host.inside(NftEvents)
+    host.run("nft", "flush", "ruleset")
+    wait_for(lambda: set(keeper.restored.values()) == {1}, "both are restored")
+    assert list(events.transactions()) == [{TABLE, "ip second"}] * 2
+    events.close()
+    keeper.keep(TABLE, BODY + "\n", "")  # nothing to do
+    assert listing(host) != []
+
+
+def test_one_that_nft_refuses_does_not_keep_others_away(host: Namespace, keeper: Keeper) -> None:
+    keeper.keep(TABLE, BODY)
+    with keeper._lock:  # both are due at once
+        host.run("nft", "flush", "ruleset")
+        bad = threading.Thread(target=lambda: keeper.keep_soon("ip bad", "nonsense"))
+        bad.start()
+    bad.join()
+    wait_for(lambda: "ip bad" in keeper.problems and keeper.restored[TABLE] == 1, "both are tried")
+    assert listing(host) != []
 
 
 def test_release(host: Namespace, keeper: Keeper) -> None:
