@@ -294,15 +294,19 @@ class GatewayBridge:
         raise ConflictError(f"the gateway's subnet {self._address.network} has no free address: give a larger one")
 
     def _delete(self, links: StackedLinks, port: Link) -> None:
-        address = self._address_of(port) or (self._taken or {}).get(port.name)  # it may not have its mark yet
-        bridge = links.find(BRIDGE)
         links.delete(port)
+        self._forget(links, port.name, self._address_of(port))
+
+    def _forget(self, links: StackedLinks, name: str, address: ipaddress.IPv4Address | None) -> None:
+        """Forget a port that is gone. `address` is its mark's, if it had one."""
+        bridge = links.find(BRIDGE)
+        address = address or self._ports.address(name) or (self._taken or {}).get(name)
         if address is not None and bridge is not None and bridge.alias == self._alias:
             for each in self._all_addresses(address):
                 links.delete_neighbour(bridge, each)
-            self._ports.drop(port.name, self._network6)
+            self._ports.drop(name, self._network6)
         if self._taken is not None:
-            self._taken.pop(port.name, None)
+            self._taken.pop(name, None)
 
     def _ensure_inner_end(self, visit: Visit, port: Link, address: ipaddress.IPv4Address, avoid: str) -> None:
         links = visit.links
@@ -324,9 +328,12 @@ class GatewayBridge:
     def remove_sandbox(self, where: Sandbox) -> None:
         """Remove the veth. No error if it is gone already."""
         with self._visits.at_home() as links:
-            port = links.find(_port_name(where))
+            name = _port_name(where)
+            port = links.find(name)
             if port is not None:
                 self._delete(links, port)
+            else:
+                self._forget(links, name, None)
 
     def remove_strays(self, wanted: list[Sandbox]) -> list[str]:
         """Remove the veths of sandboxes that are not wanted; return which."""

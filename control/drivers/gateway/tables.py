@@ -58,6 +58,10 @@ class PortTable:
         self._known[name] = address
         self._write(ipv6, change)
 
+    def address(self, name: str) -> IPv4Address | None:
+        """Return the address that a port has."""
+        return self._known.get(name)
+
     def drop(self, name: str, ipv6: IPv6Network | None) -> None:
         """Let a port that is gone have no address."""
         address = self._known.pop(name, None)
