@@ -59,26 +59,23 @@ static bool parse_ipv4(const uint8_t *frame, uint32_t at, uint32_t length, struc
     return true;
 }
 
+#define BIT(protocol) (UINT64_C(1) << (protocol))
+#define EXTENSIONS                                                                                 \
+    (BIT(HOP_BY_HOP) | BIT(ROUTING) | BIT(FRAGMENT) | BIT(AUTHENTICATION) | BIT(DESTINATION))
+#define TRANSPORTS (BIT(FP_PROTOCOL_TCP) | BIT(FP_PROTOCOL_UDP) | BIT(FP_PROTOCOL_ICMPV6))
+
 static inline bool is_extension(uint8_t next) {
-    return next == HOP_BY_HOP || next == ROUTING || next == DESTINATION || next == AUTHENTICATION ||
-           next == FRAGMENT;
+    return next < 64 && (EXTENSIONS >> next & 1) != 0;
 }
 
 static inline bool is_transport(uint8_t next) {
-    return next == FP_PROTOCOL_TCP || next == FP_PROTOCOL_UDP || next == FP_PROTOCOL_ICMPV6;
+    return next < 64 && (TRANSPORTS >> next & 1) != 0;
 }
 
-// Step over an extension header but for a fragment's, 8 bytes of which are there. False: it is cut off.
-static inline bool step(const uint8_t *frame, uint32_t end, uint8_t *next, uint32_t *offset) {
-    const uint8_t *header = frame + *offset;
-    uint32_t size = 8 * (1 + (uint32_t)header[1]);
-    if (*next == AUTHENTICATION)
-        size = 4 * (2 + (uint32_t)header[1]); // RFC 4302 section 2.2 counts in words
-    if (size > end - *offset)
-        return false;
-    *next = header[0];
-    *offset += size;
-    return true;
+// The size of an extension header that is not a fragment's, and of which 8 bytes are there.
+static inline uint32_t extension_size(const uint8_t *header, uint8_t kind) {
+    // RFC 4302 section 2.2 counts in words
+    return kind == AUTHENTICATION ? 4 * (2 + (uint32_t)header[1]) : 8 * (1 + (uint32_t)header[1]);
 }
 
 static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, struct fp_flow *flow) {
@@ -104,8 +101,11 @@ static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, struc
             next = frame[offset];
             break;
         }
-        if (!step(frame, flow->end, &next, &offset))
+        const uint32_t size = extension_size(frame + offset, next);
+        if (size > flow->end - offset)
             break;
+        next = frame[offset];
+        offset += size;
     }
     flow->protocol = next;
     if (is_transport(next) && !flow->fragment && offset < flow->end && offset <= UINT16_MAX)
@@ -124,18 +124,20 @@ enum fp_upper_kind fp_flow_upper(const uint8_t *frame, const struct fp_flow *flo
     for (int i = 0; i < MAX_EXTENSIONS && is_extension(next); i++) {
         if (flow->end - offset < 8)
             return FP_UPPER_HIDDEN;
+        uint32_t size = 8;
         if (next != FRAGMENT) {
-            if (!step(frame, flow->end, &next, &offset))
+            size = extension_size(frame + offset, next);
+        } else {
+            if (fragment) // of a fragment
                 return FP_UPPER_HIDDEN;
-            continue;
+            if (fp_load_be16(frame + offset + 2) & FRAGMENT_OFFSET)
+                return FP_UPPER_LATER;
+            fragment = true;
         }
-        if (fragment) // of a fragment
+        if (size > flow->end - offset)
             return FP_UPPER_HIDDEN;
-        if (fp_load_be16(frame + offset + 2) & FRAGMENT_OFFSET)
-            return FP_UPPER_LATER;
-        fragment = true;
         next = frame[offset];
-        offset += 8;
+        offset += size;
     }
     if (is_extension(next))
         return FP_UPPER_HIDDEN;

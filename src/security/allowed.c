@@ -36,6 +36,8 @@ struct check {
 
 static const struct fp_sender *find_sender(const struct fp_allowed *allowed, uint64_t mac) {
     uint32_t low = 0, high = allowed->senders;
+    if (__builtin_expect(high != 0 && allowed->sender[0].mac == mac, 1))
+        return &allowed->sender[0]; // there is no other one, as a rule
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         if (allowed->sender[middle].mac < mac)
