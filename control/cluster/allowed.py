@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import ipam, keys, places
-from fastpath.control.cluster.stored import read_network
+from fastpath.control.cluster.stored import MAX_VALUE, read_network
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.model.objects import MAX_ALLOWED, Endpoint, IPInterface, Network
 from fastpath.control.model.requests import EndpointSet
@@ -74,6 +74,8 @@ def _checked(network: Network, endpoint: Endpoint, ip: IPAddress) -> IPInterface
 async def _claimed(view: ReadView, endpoint: Endpoint, ip: IPAddress) -> Put | Delete:
     key = keys.address(endpoint.network, ip)
     claim = await view.get(key)
+    if claim is not None and len(claim.value) > MAX_VALUE - 64:  # and it is read no further
+        raise ConflictError(f"the address {ip} is allowed to as many endpoints as can be")
     if claim is None or claim.value.startswith(MARK):
         return _put(key, (_users(claim) if claim is not None else set()) | {endpoint.id})
     if claim.lease:

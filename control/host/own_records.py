@@ -48,15 +48,15 @@ class OwnRecords:
                 if self._membership.owns_name:
                     await self.look()
                 await self._due.wait()
-            except FastpathError as error:
+            except (FastpathError, OSError) as error:  # OSError: of a look into a sandbox
                 log.debug("the endpoints of this host are written later: %s", error)
                 await asyncio.sleep(RETRY_S)
 
     async def look(self) -> None:
-        """Look once. Raise FastpathError."""
+        """Look once. Raise FastpathError, OSError."""
         for endpoint in list(self._mirror.contents.strangers.values()):
             if await self._kernel.run(managed.look_for, self._host, endpoint) is not None:
-                log.warning("endpoint %s of a %s with another id has its interface here", endpoint.id, self._host)
+                log.warning("endpoint %s has another host id, but its interface is here: it is ours", endpoint.id)
                 await self._write(endpoint)
         for endpoint in self._mirror.contents.unsettled(self._host):
             await self._write(endpoint)

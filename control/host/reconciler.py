@@ -322,8 +322,10 @@ class Reconciler:
         """Remove what an earlier process left incomplete: once, as soon as the wanted objects are known."""
         if any(keys.may_concern(key, self._host) for key in self._mirror.unreadable):
             return  # what we found may belong to a wanted object that we cannot read
-        networks = [n for n in self._mirror.networks.values() if self._here(n.name)]
+        # Strangers' too: if their interfaces are here, they are this host's soon (own_records.py).
         wanted = [*self._mirror.local_endpoints(self._host), *self._mirror.contents.strangers.values()]
+        here = {endpoint.network for endpoint in wanted}
+        networks = [network for name, network in self._mirror.networks.items() if name in here]
         found = await self._guarded(("", ""), self._state.remove_strays, wanted, networks)
         self._cleared = found is not None
         for sentence in found or ():

@@ -122,6 +122,7 @@ def test_endpoints_that_are_allowed_one_address_at_once(file: Path) -> None:
         (allow("10.7.0.2"), UsageError, "10.7.0.2 is an address of endpoint 0000000000000001 already"),
         (allow("10.7.0.3"), ConflictError, "the address 10.7.0.3 belongs to endpoint 0000000000000002"),
         (allow("10.7.0.9", "10.7.0.5"), ConflictError, "the address 10.7.0.5 is reserved for Docker: try again"),
+        (allow("10.7.0.6"), ConflictError, "the address 10.7.0.6 is allowed to as many endpoints as can be"),
         (allow("10.7.0.1"), ConflictError, "10.7.0.1 is the gateway of 10.7.0.0/24: choose another address"),
         (allow("10.7.0.255"), UsageError, "10.7.0.255 cannot be given: it is the network's own or the broadcast"),
         (allow("224.0.0.18"), UsageError, "224.0.0.18 is not the address of one interface: the network web has 10.7"),
@@ -138,6 +139,8 @@ def test_an_address_that_cannot_be_allowed_changes_nothing(
         mine, _ = await host.endpoint("web", A), await host.endpoint("web", B)
         reserved = Put(f"{keys.addresses('web')}10.7.0.5", b"docker@h2", await host.store.grant(60))
         await host.store.commit([], [reserved])
+        much = Put(f"{keys.addresses('web')}10.7.0.6", b"allowed " + b"0123456789abcdef " * 4000)
+        await host.store.commit([], [much])
         before = await host.store.list("/")
         with pytest.raises(kind) as error:
             await host.registry.set_allowed(mine, request_)

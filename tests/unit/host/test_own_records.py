@@ -9,6 +9,7 @@ import pytest
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.membership import Membership
 from fastpath.control.drivers import managed
+from fastpath.control.host import own_records
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.own_records import OwnRecords
 from fastpath.control.model.objects import Endpoint
@@ -19,7 +20,16 @@ OLD, LOST, FOREIGN = ids(1, 3)
 
 def test_endpoints_get_the_hosts_id_and_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One is of version 0.1; one of this machine before it lost its id; one of another machine of this name."""
-    monkeypatch.setattr(managed, "look_for", lambda _, endpoint: endpoint if endpoint.id == LOST else None)
+    looks: list[str] = []
+
+    def look_for(_: str, endpoint: Endpoint) -> Endpoint | None:
+        looks.append(endpoint.id)
+        if len(looks) == 1:
+            raise OSError("the sandbox is just going")
+        return endpoint if endpoint.id == LOST else None
+
+    monkeypatch.setattr(managed, "look_for", look_for)
+    monkeypatch.setattr(own_records, "RETRY_S", 0.01)
 
     async def play(hosts: list[Host]) -> None:
         for identity, made_by in ((OLD, ""), (LOST, "before"), (FOREIGN, "other")):

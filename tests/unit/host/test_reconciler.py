@@ -4,7 +4,7 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import cast
 
@@ -34,6 +34,7 @@ class Driver(MemoryDriver):
 
     mistaken = ""
     cleared = 0
+    spared: Mapping[str, Set[str]] = {}
 
     def ensure_network(self, network: Network, mtu: int) -> object:  # type: ignore[override]
         if network.name == self.mistaken:
@@ -53,8 +54,9 @@ class Driver(MemoryDriver):
     def gateway_problems(self) -> list[Problem]:
         return [self.hindrance] if self.hindrance is not None else []
 
-    def remove_strays(self, wanted: object, networks: object) -> list[str]:
+    def remove_strays(self, wanted: Iterable[Endpoint], networks: Iterable[Network]) -> list[str]:
         self.cleared += 1
+        self.spared = {network.name: {e.id for e in wanted if e.network == network.name} for network in networks}
         return []
 
 
@@ -185,6 +187,30 @@ def test_nothing_is_a_stray_while_something_cannot_be_read(
         following.cancel()
 
     with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_what_may_be_a_strangers_is_no_stray(tmp_path: Path, driver: Driver, kernel: KernelThread) -> None:
+    """This machine may have lost its id: it takes those endpoints over whose interfaces are here."""
+
+    async def play(hosts: list[Host]) -> None:
+        (host,) = hosts
+        before = Host("h1", tmp_path / "store.db", identity="before")
+        await before.network("web")
+        await before.network("db")
+        await before.endpoint("web", "0" * 16)
+        await before.close()
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
+        reconciler.write_to(host.registry, lambda: True)
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        assert host.mirror.local_endpoints("h1") == []
+        assert driver.spared == {"web": {"0" * 16}}
+        assert await host.store.get(keys.endpoint("web", "0" * 16)) is not None
+        following.cancel()
+
+    with_hosts(tmp_path / "store.db", 1, play, identity="now")
 
 
 def test_a_second_host_of_one_name_does_not_delete_the_firsts_endpoints(
