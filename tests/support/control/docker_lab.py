@@ -66,6 +66,9 @@ class NoReconciler:
     async def own_mac(self, _: Network) -> str | None:
         return self.mac
 
+    async def refused_addresses(self, _: str) -> set[IPAddress]:
+        return set()
+
     def look_at_everything(self) -> None:
         pass
 
