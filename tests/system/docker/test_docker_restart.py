@@ -22,8 +22,8 @@ def two(tmp_path: Path) -> Iterator[DockerSite]:
 
 @pytest.fixture
 def lasting(tmp_path: Path) -> Iterator[DockerSite]:
-    """Containers that outlive their dockerd."""
-    with docker_site(tmp_path, "--live-restore") as made:
+    """Containers that outlive their dockerd, and hosts that nobody forgets meanwhile."""
+    with docker_site(tmp_path, "--live-restore", settings=LASTING) as made:
         yield made
 
 

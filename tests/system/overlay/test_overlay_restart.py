@@ -17,7 +17,7 @@ from fastpath.control.model.objects import Endpoint
 from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import Namespace, reaches, wait_for
-from tests.support.servers.site import HostDaemon, Site, links, site
+from tests.support.servers.site import LASTING, HostDaemon, Site, links, site
 
 ROUNDS = 40
 PAUSE_S = 0.005  # after each block of a stream: one without would take all processors for as long as a test lasts
@@ -25,7 +25,7 @@ PAUSE_S = 0.005  # after each block of a stream: one without would take all proc
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Site]:
-    with site(2, tmp_path) as made:
+    with site(2, tmp_path, settings=LASTING) as made:  # a busy machine may take longer to start one than a lease
         made.start()
         yield made
 
