@@ -21,7 +21,9 @@ static inline uint32_t fp_enter_check(const struct fp_context *context, struct f
     if (fp_offload_is_tiny(frame))
         return FP_DROP_tiny_segments;
     const struct fp_allowed *allowed = atomic_load_explicit(&port->allowed, memory_order_acquire);
-    return allowed != NULL ? fp_enter_check_allowed(context, frame, allowed) : FP_DROP_NONE;
+    if (allowed == NULL || fp_allowed_is_plain(allowed, frame))
+        return FP_DROP_NONE;
+    return fp_enter_check_allowed(context, frame, allowed);
 }
 
 #endif

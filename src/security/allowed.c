@@ -8,7 +8,7 @@
 #include "packet/neighbour.h"
 #include "packet/wire.h"
 
-enum { DHCP_SERVER = 67, DHCP_CLIENT = 68, DHCP6_CLIENT = 546, DHCP6_SERVER = 547 };
+enum { DHCP6_CLIENT = 546, DHCP6_SERVER = 547 };
 enum { IPV4_FRAGMENT_OFFSET = 0x1fff };
 
 static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -24,6 +24,17 @@ struct fp_allowed *fp_allowed_new(uint32_t senders, uint32_t addresses) {
     allowed->sender = (struct fp_sender *)(allowed + 1);
     allowed->address = (uint8_t (*)[16])(allowed->sender + senders);
     return allowed;
+}
+
+void fp_allowed_filled(struct fp_allowed *allowed) {
+    if (allowed->senders == 0 || allowed->sender[0].v4 == 0)
+        return;
+    uint8_t source[FP_MAC_SIZE + 2];
+    fp_store_mac(source, allowed->sender[0].mac);
+    fp_store_be16(source + FP_MAC_SIZE, FP_ETHERTYPE_IPV4);
+    memcpy(&allowed->plain_source, source, sizeof allowed->plain_source);
+    memcpy(&allowed->plain_ip, allowed->address[allowed->sender[0].first] + sizeof v4_prefix,
+           sizeof allowed->plain_ip);
 }
 
 // A frame that is being checked, and its sender.
@@ -143,8 +154,8 @@ static bool is_dhcp_client(const struct check *check) {
     const struct fp_flow *flow = &check->frame->flow;
     const uint8_t *ports = check->frame->data + flow->transport;
     return flow->protocol == FP_PROTOCOL_UDP && flow->transport != 0 &&
-           flow->transport + 4U <= flow->end && fp_load_be16(ports) == DHCP_CLIENT &&
-           fp_load_be16(ports + 2) == DHCP_SERVER;
+           flow->transport + 4U <= flow->end && fp_load_be16(ports) == FP_DHCP_CLIENT &&
+           fp_load_be16(ports + 2) == FP_DHCP_SERVER;
 }
 
 static uint32_t check_ipv4(const struct check *check) {
@@ -161,7 +172,7 @@ static uint32_t check_ipv4(const struct check *check) {
     const bool later =
         flow->fragment && (fp_load_be16(ip + FP_IPV4_FRAGMENT) & IPV4_FRAGMENT_OFFSET) != 0;
     const uint32_t at = flow->network + (ip[0] & 0x0fU) * 4;
-    return later ? FP_DROP_NONE : check_dhcp(check, at, DHCP_SERVER, DHCP_CLIENT);
+    return later ? FP_DROP_NONE : check_dhcp(check, at, FP_DHCP_SERVER, FP_DHCP_CLIENT);
 }
 
 // Every link-layer address in the options is the sender's. What is malformed is refused, as receivers do.

@@ -234,6 +234,8 @@ static void replace_senders(uint64_t *random) {
     struct fp_allowed *allowed = count != 0 ? fp_allowed_new(count, 0) : NULL;
     for (uint32_t i = 0; i < count; i++)
         allowed->sender[i].mac = count;
+    if (allowed != NULL)
+        fp_allowed_filled(allowed);
     const struct fp_allowed *stale = fp_port_set_allowed(port, allowed);
     fp_storm_set(&port->storm, next(random) % 100, fp_now(tables));
     fp_synchronize(tables);

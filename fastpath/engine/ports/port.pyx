@@ -17,7 +17,7 @@ from libc.string cimport memcpy
 import pytun
 
 from fastpath.kernels.packet.dest cimport FP_DEST_PORT, fp_dest_make
-from fastpath.kernels.security.allowed cimport fp_allowed, fp_allowed_new, fp_sender, fp_storm_set
+from fastpath.kernels.security.allowed cimport fp_allowed, fp_allowed_filled, fp_allowed_new, fp_sender, fp_storm_set
 from fastpath.kernels.tables.fdb cimport fp_fdb_learned_from
 from fastpath.kernels.tables.tables cimport fp_now, fp_port_set_allowed
 from fastpath.kernels.io.tap cimport fp_tap_mac, fp_tap_name, fp_tap_setup
@@ -159,6 +159,7 @@ cdef fp_allowed *new_allowed(tuple senders) except NULL:
             ip = to_wire(address)
             memcpy(result.address[at], <const char *>ip, 16)
             at += 1
+    fp_allowed_filled(result)
     return result
 
 

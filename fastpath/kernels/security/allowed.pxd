@@ -16,6 +16,7 @@ cdef extern from "security/allowed.h" nogil:
         fp_sender *sender
         uint8_t (*address)[16]
     fp_allowed *fp_allowed_new(uint32_t senders, uint32_t addresses)
+    void fp_allowed_filled(fp_allowed *allowed)
 
 
 cdef extern from "security/refused.h" nogil:
