@@ -44,7 +44,8 @@ static inline void fp_budget_end(struct fp_budget *budget, uint32_t frames, uint
     budget->withheld = 0;
     if (packets > FP_BUDGET_PORT / 2) { // less is ordinary: two super-frames of 64 KB
         const uint64_t room = (uint64_t)FP_BUDGET_PORT * frames / packets;
-        budget->withheld = FP_BURST - (room > 0 ? (uint32_t)room : 1);
+        if (room < FP_BURST)
+            budget->withheld = FP_BURST - (room > 0 ? (uint32_t)room : 1);
     }
 }
 

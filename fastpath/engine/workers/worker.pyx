@@ -358,7 +358,7 @@ cdef class Worker:
         """Read a burst of frames from a port, and forward it."""
         cdef fp_frame *frames = self.burst.frame
         cdef uint32_t i, count, kept = 0
-        cdef uint64_t before = self.sent()
+        cdef uint64_t before
         cdef fp_frame *frame
         cdef int error = 0
         count = fp_tap_read(port.fd[self.context.worker], frames, fp_budget_frames(budget), self.buffers,
@@ -370,8 +370,10 @@ cdef class Worker:
             kept += self.enter(frame, port)
         self.handled += count
         self.burst.count = kept
+        before = self.sent()
         self.forward()
-        fp_budget_end(budget, count, self.sent() - before)
+        # A frame that did not get in is one packet, whatever it would have become.
+        fp_budget_end(budget, count, self.sent() - before + count - kept)
         if error == EBADFD or error == ENODEV or error == ENXIO or error == EPIPE:
             self.lost_port(port)
         elif error != 0:

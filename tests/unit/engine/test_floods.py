@@ -177,3 +177,41 @@ def test_after_a_flood_bursts_are_short(lab: Lab) -> None:
     assert (order.count("n"), order.count("q")) == (20, 1000)
     bursts = order.replace("nq", "n q").replace("qn", "q n").split()
     assert max(len(burst) for burst in bursts if "n" in burst) <= 6
+
+
+def test_no_burst_is_longer_than_others(lab: Lab) -> None:
+    """A frame that costs three packets is worth 85 of a share: a burst has 64 all the same."""
+    segment = lab.engine.add_segment(42)
+    noisy, quiet, sink, _ = ports(segment, 4)
+    segment.fdb.set(mac(3), sink)
+    for _ in range(64):
+        lab.send(noisy, FLOOD)
+    lab.poll()
+    drain(sink)
+    drain(quiet)
+    for _ in range(192):
+        lab.send(noisy, FLOOD)
+    for _ in range(1000):
+        lab.send(quiet, frame(mac(3), mac(2)))
+    lab.poll()
+    order = "".join("q" if data[:6] == bytes.fromhex(mac(3).replace(":", "")) else "n" for data in drain(sink))
+    assert (order.count("n"), order.count("q")) == (192, 1000)
+    bursts = order.replace("nq", "n q").replace("qn", "q n").split()
+    assert [len(burst) for burst in bursts if "n" in burst] == [64, 64, 64]
+
+
+def test_what_is_refused_at_the_door_costs_little(lab: Lab) -> None:
+    """Each of these would become 60,000 packets, and becomes none: nobody has to wait for it."""
+    segment = lab.engine.add_segment(42)
+    one, two = ports(segment, 2)
+    segment.fdb.set(mac(3), two)
+    vnet, data = made_up(Stream(protocol=UDP), 60000, 1)
+    for _ in range(4):
+        lab.send(one, data, vnet=vnet, segments=60000)
+    lab.send(one, frame(mac(3), mac(1)))
+    ((before, _),) = lab.engine.worker_states()
+    lab.poll()
+    ((after, _),) = lab.engine.worker_states()
+    assert lab.drops() == {"tiny_segments": 4 * 60000}
+    assert len(drain(two)) == 1
+    assert after - before < 100  # a turn counts twice
