@@ -12,8 +12,8 @@ from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.reaper import Reaper, another
-from fastpath.control.host.guard import Guard
-from fastpath.control.host.guard_rules import table_of
+from fastpath.control.host.guard.guard import Guard
+from fastpath.control.host.guard.rules import table_of
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler

@@ -15,8 +15,8 @@ from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
-from fastpath.control.host.guard import Guard, fixed_endpoints
-from fastpath.control.host.guard_rules import MARK, Plan, table_of
+from fastpath.control.host.guard.guard import Guard, fixed_endpoints
+from fastpath.control.host.guard.rules import MARK, Plan, table_of
 from fastpath.control.host.host_state import HostState
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.peering import Peering

@@ -17,7 +17,7 @@ from fastpath.control.cluster.registry import Registry
 from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.dns.counts import Counts
 from fastpath.control.docker.plugin_server import serving_docker
-from fastpath.control.host.guard import follow_store
+from fastpath.control.host.guard.guard import follow_store
 from fastpath.control.host.own_records import OwnRecords
 from fastpath.control.host.registration import Registration
 from fastpath.control.host.underlay_follower import UnderlayFollower

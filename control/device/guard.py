@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guard of a device: the rules of control/host/guard_rules.py for its remotes, as long as the device lives."""
+"""The guard of a device: the rules of control/host/guard/rules.py for its remotes, as long as the device lives."""
 
 from typing import Self
 
 from fastpath.addresses import IPAddress
 from fastpath.control.device.config import VxlanConfig
-from fastpath.control.host.guard import Guard
-from fastpath.control.host.guard_rules import Plan, table_of
+from fastpath.control.host.guard.guard import Guard
+from fastpath.control.host.guard.rules import Plan, table_of
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.model.requests import GuardInfo
 from fastpath.errors import RefusedError

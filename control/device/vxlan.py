@@ -9,7 +9,7 @@ from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.control.device.config import VxlanConfig
 from fastpath.control.device.guard import DeviceGuard
 from fastpath.control.device.requests import DeviceInfo, FdbChange, FdbFlush, FdbLine
-from fastpath.control.host.guard_rules import MARK
+from fastpath.control.host.guard.rules import MARK
 from fastpath.control.kernel.netlink import Links, move_link, path_mtu
 from fastpath.errors import ConflictError
 

@@ -7,7 +7,7 @@ import logging
 from fastpath import Engine
 from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.mirror import Mirror
-from fastpath.control.host.guard import Guard
+from fastpath.control.host.guard.guard import Guard
 from fastpath.control.host.network_sync import admit, admit_early, entry_for, usable_peers
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.underlay import HostUnderlay

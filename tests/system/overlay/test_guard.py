@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from fastpath.addresses import IPAddress
-from fastpath.control.host.guard_rules import MARK, counts, table_of
+from fastpath.control.host.guard.rules import MARK, counts, table_of
 from fastpath.control.kernel import nftables
 from tests.attacks import access, vxlan
 from tests.support.hosts.hosts import DEADLINE_S, Namespace, server, wait_for

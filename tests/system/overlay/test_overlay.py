@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastpath.control.cluster import keys
-from fastpath.control.host.guard_rules import MARK
+from fastpath.control.host.guard.rules import MARK
 from fastpath.control.model.objects import Peer
 from fastpath.control.model.requests import EndpointCreate
 from fastpath.control.store.interface import Put

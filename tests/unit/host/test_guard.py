@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fastpath.control.host import guard as guard_module
-from fastpath.control.host.guard import Guard, fixed_endpoints, follow_store
-from fastpath.control.host.guard_rules import SENTENCES, Plan, counts, table_of
+from fastpath.control.host.guard import guard as guard_module
+from fastpath.control.host.guard.guard import Guard, fixed_endpoints, follow_store
+from fastpath.control.host.guard.rules import SENTENCES, Plan, counts, table_of
 from fastpath.control.kernel.keeper import Keeper
 
 V4, V6 = ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guard of this host's VTEP: an nftables table that admits packets of the engine and of its peers only, and keeps
-containers from the store. guard_rules.py has the rules, the keeper puts them back when somebody removes them. They stay
+containers from the store. rules.py has the rules, the keeper puts them back when somebody removes them. They stay
 when the daemon ends, as the interfaces do."""
 
 import asyncio
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Literal
 
 from fastpath.addresses import IPAddress
-from fastpath.control.host.guard_rules import Plan, counts
+from fastpath.control.host.guard.rules import Plan, counts
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.model.problem import Problem
