@@ -12,7 +12,8 @@ from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.dns.sockets import Sockets
 from fastpath.control.drivers import naming
 from fastpath.control.drivers.base import HostDriver
-from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge, GatewaySettings
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints

@@ -6,7 +6,8 @@ import ipaddress
 import pytest
 
 from fastpath import ConflictError
-from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge, GatewaySettings
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
 from tests.support.hosts.hosts import Lab, Namespace, ip, reaches
 from tests.support.hosts.overlay_lab import Daemon, daemons, endpoint, network, ours
 

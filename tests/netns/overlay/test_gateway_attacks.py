@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.config import BRIDGE
 from tests.attacks import arp, packet, router_advertisement
 from tests.netns.conftest import _lab
 from tests.support.hosts.hosts import Lab, Namespace, reaches

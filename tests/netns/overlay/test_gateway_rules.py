@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import pytest
 
 from fastpath.control.drivers.gateway import bridge, others
-from fastpath.control.drivers.gateway.bridge import BRIDGE, GatewayBridge
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.config import BRIDGE
 from fastpath.control.drivers.gateway.forwarding import MARK
 from tests.attacks import router_advertisement
 from tests.netns.conftest import _lab

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from fastpath import Engine, Port
 from fastpath.bench.common.namespaces import is_left_over
 from fastpath.control.drivers import cleanup
-from fastpath.control.drivers.gateway.bridge import GatewayBridge, GatewaySettings
+from fastpath.control.drivers.gateway.bridge import GatewayBridge
+from fastpath.control.drivers.gateway.config import GatewaySettings
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.kernel import netns
 from fastpath.control.kernel.visit import Visits
