@@ -12,7 +12,7 @@ from typing import TypeVar
 from fastpath.control.kernel import syscalls as calls
 from fastpath.control.kernel.visit import OWN, NamespaceThread, Visit, open_namespace
 from fastpath.control.model.objects import Sandbox
-from fastpath.errors import ConflictError, UsageError
+from fastpath.errors import UsageError
 from fastpath.text import from_kernel
 
 T = TypeVar("T")
@@ -31,23 +31,12 @@ def resolve(name_or_path: str) -> Sandbox:
 
 
 def is_named(sandbox: Sandbox) -> bool:
-    """Return whether the path names a namespace with the same inode: a quick form of is_alive."""
+    """Return whether the path names a namespace with the same inode: a quick form of Visits.is_alive."""
     try:
         with opened(sandbox.path) as fd:
             return os.fstat(fd).st_ino == sandbox.inode
     except UsageError:
         return False
-
-
-def is_alive(sandbox: Sandbox) -> bool:
-    """Return whether the path still names the same namespace. A namespace without a name counts as gone, even if it
-    lives on because processes are in it, or because we hold a TAP that was taken over there. Raise RefusedError if that
-    is unknown at present."""
-    try:
-        Visit(sandbox).close()
-    except (UsageError, ConflictError):
-        return False
-    return True
 
 
 def exists(path: str) -> bool:

@@ -206,7 +206,9 @@ class Visits:
         return found
 
     def is_alive(self, where: Sandbox) -> bool:
-        """Return whether the path still names the same namespace. Raise RefusedError if that is unknown."""
+        """Return whether the path still names the same namespace. A namespace without a name counts as gone, even if
+        it lives on because processes are in it, or because we hold a TAP that was taken over there. Raise RefusedError
+        if that is unknown at present."""
         try:
             self.to(where)
         except (UsageError, ConflictError):

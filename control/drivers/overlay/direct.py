@@ -4,7 +4,7 @@
 It is created in the daemon's own namespace and moved, since a TAP that is opened inside a sandbox keeps the sandbox
 alive. Until it is complete it vanishes with this process, so that nobody finds an incomplete one; then it is made
 persistent. One that an earlier process left has to be opened in the sandbox, which does keep the namespace alive: only
-its path shows that such a sandbox is gone (netns.is_alive).
+its path shows that such a sandbox is gone (Visits.is_alive).
 """
 
 import secrets

@@ -13,6 +13,7 @@ from fastpath.control.kernel import netns
 from fastpath.control.model.choices import Layout
 from tests.support.hosts.hosts import Lab, Namespace, ip, reaches, wait_for
 from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
+from tests.support.sandboxes import is_alive
 
 LOCAL, REMOTE = parse_ip("192.0.2.1"), parse_ip("192.0.2.2")
 LAYOUTS: list[Layout] = ["direct", "bridge"]
@@ -206,9 +207,9 @@ def test_a_sandbox_that_is_gone(two: Lab, layout: Layout) -> None:
             if restart:
                 daemon.restart()
                 daemon.ensure(net, end)  # taken over: from here on we keep the namespace alive
-            assert netns.is_alive(end.sandbox)
+            assert is_alive(end.sandbox)
             gone.remove()
-            assert not netns.is_alive(end.sandbox)
+            assert not is_alive(end.sandbox)
             with pytest.raises(Exception, match="there is no network namespace"):
                 daemon.ensure(net, end)
             daemon.remove(net, end)

@@ -12,6 +12,7 @@ from fastpath import ConflictError, RefusedError, UsageError
 from fastpath.control.kernel import netns, sysctl
 from fastpath.control.model.objects import Sandbox
 from tests.support.hosts.hosts import Lab, ip, namespaces, wait_for
+from tests.support.sandboxes import is_alive
 
 
 def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
@@ -22,7 +23,7 @@ def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
     assert netns.resolve(by_name.path) == by_name
     pid = wait_for(container.pids, "sleep is there")[0]
     assert netns.resolve(f"/proc/{pid}/ns/net").inode == by_name.inode
-    assert netns.is_alive(by_name)
+    assert is_alive(by_name)
     process.kill()
 
 
@@ -32,7 +33,7 @@ def test_a_name_and_paths_mean_the_same(two: Lab) -> None:
 def test_what_is_no_network_namespace_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="network namespace"):
         netns.resolve(text)
-    assert not netns.is_alive(Sandbox.model_construct(path=text, inode=1))
+    assert not is_alive(Sandbox.model_construct(path=text, inode=1))
 
 
 def test_inside_is_inside_and_outside_stays_outside(two: Lab) -> None:
@@ -80,8 +81,8 @@ def test_a_namespace_gets_its_name_when_it_is_ready(two: Lab) -> None:
     netns.remove_namespace(name)
     assert name not in namespaces()
     assert not Path(f"/run/netns/{name}").exists()
-    assert not netns.is_alive(made)
+    assert not is_alive(made)
     Path(f"/run/netns/{name}").touch()  # what a process that was killed in between leaves
     again = netns.ensure_namespace(name, lambda: None)
-    assert netns.is_alive(again)
+    assert is_alive(again)
     netns.remove_namespace(name)
