@@ -204,7 +204,7 @@ def test_a_daemon_makes_and_removes_them(tmp_path: Path) -> None:
     with site(1, tmp_path) as made:
         vlans(made.lab)
         h1, (c1,) = made.daemons[0], made.containers
-        h1.config.write_text(h1.config.read_text() + "gateway_bridge = false\nworkers = 1\n")
+        h1.config.write_text(h1.config.read_text() + "gateway_bridge = false\nguard = false\nworkers = 1\n")
         h1.start()
         before = set(links(h1.host))
         lan = {"driver": "macvlan", "subnets": ["192.0.2.0/24"], "gateways": [ROUTER10]}

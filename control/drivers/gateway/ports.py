@@ -129,9 +129,7 @@ class Ports:
         if self._taken is not None:
             self._taken.pop(name, None)
 
-    def _ensure_inner_end(
-        self, visit: Visit, port: Link, address: ipaddress.IPv4Address, avoid: str, mtu: int
-    ) -> None:
+    def _ensure_inner_end(self, visit: Visit, port: Link, address: ipaddress.IPv4Address, avoid: str, mtu: int) -> None:
         links = visit.links
         link = _inner_end(links, port)
         if link is None:

@@ -177,7 +177,7 @@ def test_interfaces_that_come_later_and_other_sections(directory: Path) -> None:
 def test_names_of_interfaces_do_nothing_to_a_terminal(directory: Path) -> None:
     capture = captures.section() + captures.interface(name="a\x1b[2J") + captures.interface((2, b"\xff\n"))
     found = replay(capture + captures.packet(0, 0, frame(BROADCAST, HOSTS[0])), directory)
-    assert [port.name for port in found.result.stats.ports] == ["a?[2J", "\N{REPLACEMENT CHARACTER}?"]
+    assert [port.name for port in found.result.stats.ports] == ["a\\x1b[2J", "\N{REPLACEMENT CHARACTER}\\x0a"]
 
 
 def test_what_is_not_replayed_is_counted(directory: Path) -> None:
