@@ -18,11 +18,12 @@ from tests.netns.macvlan.test_macvlan_crashes import (
     then_remove,
     then_strays,
 )
-from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED
+from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED, EVERY
 from tests.support.hosts.hosts import Lab, reaches, wait_for
 from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, untouched
 from tests.support.servers.site import links, pinged, site
 
+FOLLOWING = (then_ensure, then_remove, then_strays)
 ROUTER10, ROUTER20 = "192.0.2.254", "192.0.2.253"
 
 
@@ -183,9 +184,9 @@ def test_nothing_is_left_whatever_the_step(
         reference = macvlan_state(host, container)
         host.remove(net, end)
         assert macvlan_state(host, container) == before
-        steps, status = 0, CRASHED
+        steps, status = 1 + FOLLOWING.index(following) - EVERY, CRASHED
         while status == CRASHED:
-            steps += 1
+            steps += EVERY
             status = in_child(host, steps, body, net, end)
             assert status in (CRASHED, ENDED)
             host.restart()

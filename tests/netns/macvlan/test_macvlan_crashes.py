@@ -14,7 +14,7 @@ from fastpath.control.drivers import naming
 from fastpath.control.kernel import netns, syscalls
 from fastpath.control.kernel.netlink import StackedLinks, links
 from fastpath.control.model.objects import Endpoint, Network
-from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED, Fuse
+from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED, EVERY, Fuse
 from tests.support.hosts.forks import fork
 from tests.support.hosts.hosts import Lab, wait_for
 from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network
@@ -81,12 +81,12 @@ def test_nothing_is_left_whatever_the_step(two: Lab, body: Body, shim: str) -> N
         reference = macvlan_state(host, container)
         host.remove(net, end)
         assert macvlan_state(host, container) == before
-        for following in (then_ensure, then_remove, then_strays):
+        for first, following in enumerate((then_ensure, then_remove, then_strays), 1):
             if body is check and following is then_remove:
                 continue  # it is of no endpoint
-            steps, status = 0, CRASHED
+            steps, status = first - EVERY, CRASHED
             while status == CRASHED:
-                steps += 1
+                steps += EVERY
                 status = in_child(host, steps, body, net, end)
                 what = f"{following.__name__} after {steps} steps of {body}"
                 assert status in (CRASHED, ENDED), what
