@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ports of the gateway bridge: the veth of each sandbox, its addresses, and who knows them.
+"""The ports of the gateway bridge: the veth of each sandbox, its addresses, and what bridge and host know of it.
 
 A sandbox's address is kept in the ifalias of the veth's end at the bridge, whose name contains the sandbox's inode. So
 no other record is needed, and a veth that vanishes with its sandbox frees its address.
