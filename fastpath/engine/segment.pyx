@@ -192,9 +192,11 @@ cdef class Segment:
         found = {}
         with self.tables.lock:
             self.check()
-            now = fp_now(self.tables.c)
             for i in range(FP_REFUSED):
-                if fp_refused_read(&self.c.refused, i, ip, &seen) and now - seen < REFUSED_S:
+                if not fp_refused_read(&self.c.refused, i, ip, &seen):
+                    continue
+                now = fp_now(self.tables.c)  # after the worker's
+                if now - seen < REFUSED_S:
                     found[from_wire((<char *>ip)[:16])] = now - seen
         return found
 

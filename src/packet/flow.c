@@ -141,9 +141,9 @@ enum fp_upper_kind fp_flow_upper(const uint8_t *frame, const struct fp_flow *flo
     }
     if (is_extension(next))
         return FP_UPPER_HIDDEN;
+    *upper = (struct fp_upper){offset, next};
     if (!is_transport(next))
         return FP_UPPER_OTHER;
-    *upper = (struct fp_upper){offset, next};
     return offset < flow->end ? FP_UPPER_READ : FP_UPPER_HIDDEN;
 }
 

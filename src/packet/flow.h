@@ -37,7 +37,8 @@ struct fp_upper {
     uint8_t protocol; // IANA protocol number
 };
 
-// Look for it, behind the header of a first fragment, too. `upper` is set for FP_UPPER_READ only.
+// Look for it, behind the header of a first fragment, too. `upper` is set for FP_UPPER_READ and
+// FP_UPPER_OTHER.
 enum fp_upper_kind fp_flow_upper(const uint8_t *frame, const struct fp_flow *flow,
                                  struct fp_upper *upper);
 

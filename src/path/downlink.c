@@ -7,6 +7,7 @@
 #include "io/tap.h"
 #include "monitor/capture.h"
 #include "monitor/count.h"
+#include "packet/offload.h"
 #include "packet/split.h"
 #include "packet/wire.h"
 
@@ -52,9 +53,10 @@ static int send_split(const struct fp_context *context, const struct fp_frame *f
 }
 
 // Whether a kernel that takes such super-frames at all takes this one. What a neighbour can make up (no
-// open checksum, too many segments) says nothing about others.
+// open checksum, or elsewhere; too many segments) says nothing about others.
 static bool is_ordinary(const struct fp_frame *frame) {
-    return frame->needs_checksum &&
+    return frame->needs_checksum && frame->checksum_start == frame->flow.transport &&
+           frame->checksum_offset == fp_offload_checksum_field(&frame->flow) &&
            (frame->flow.protocol == FP_PROTOCOL_TCP || frame->segments <= MAX_UDP_SEGMENTS);
 }
 

@@ -100,8 +100,15 @@ static uint32_t refuse6(const struct check *check, const uint8_t *ip, uint32_t r
     return reason;
 }
 
+// Whether the bytes up to `end` stay as they are when an open checksum is finished.
+static bool is_final(const struct check *check, uint32_t end) {
+    return !check->frame->needs_checksum || fp_allowed_open_checksum(check->frame) >= end;
+}
+
 static uint32_t check_arp(const struct check *check, uint32_t offset) {
     const uint8_t *arp = fp_frame_at(check->frame, offset, FP_ARP_SIZE);
+    if (!is_final(check, offset + FP_ARP_SIZE))
+        return FP_DROP_hidden_headers;
     if (arp == NULL || fp_load_be16(arp + FP_ARP_HARDWARE) != FP_ARP_ETHERNET ||
         fp_load_be16(arp + FP_ARP_PROTOCOL) != FP_ETHERTYPE_IPV4 ||
         arp[FP_ARP_SIZES] != FP_MAC_SIZE || arp[FP_ARP_SIZES + 1] != 4 ||
@@ -136,7 +143,7 @@ static uint32_t check_other(const struct check *check) {
     case FP_ETHERTYPE_QINQ:
         return FP_DROP_hidden_headers;
     default:
-        return FP_DROP_NONE;
+        return is_final(check, at) ? FP_DROP_NONE : FP_DROP_hidden_headers;
     }
 }
 
@@ -162,6 +169,9 @@ static uint32_t check_ipv4(const struct check *check) {
     const struct fp_flow *flow = &check->frame->flow;
     const uint8_t *ip = check->frame->data + flow->network;
     const uint8_t *source = ip + FP_IPV4_SOURCE;
+    const uint32_t at = flow->network + (ip[0] & 0x0fU) * 4;
+    if (!is_final(check, at + 4)) // with the ports
+        return FP_DROP_hidden_headers;
     if (!owns4(check, source)) {
         const bool nowhere = memcmp(source, unspecified, 4) == 0;
         return nowhere && is_dhcp_client(check) ? FP_DROP_NONE
@@ -171,7 +181,6 @@ static uint32_t check_ipv4(const struct check *check) {
         return FP_DROP_NONE;
     const bool later =
         flow->fragment && (fp_load_be16(ip + FP_IPV4_FRAGMENT) & IPV4_FRAGMENT_OFFSET) != 0;
-    const uint32_t at = flow->network + (ip[0] & 0x0fU) * 4;
     return later ? FP_DROP_NONE : check_dhcp(check, at, FP_DHCP_SERVER, FP_DHCP_CLIENT);
 }
 
@@ -224,6 +233,18 @@ static uint32_t check_icmp6(const struct check *check, uint32_t at, bool nowhere
     }
 }
 
+// Whether an open checksum belongs behind all that is checked. What lies in ICMPv6 is, but for its own checksum.
+static bool is_final6(const struct check *check, enum fp_upper_kind kind,
+                      const struct fp_upper *upper) {
+    if (!check->frame->needs_checksum)
+        return true;
+    if (kind == FP_UPPER_LATER) // of a packet that was finished before it was cut
+        return false;
+    if (kind == FP_UPPER_READ && upper->protocol == FP_PROTOCOL_ICMPV6)
+        return fp_allowed_open_checksum(check->frame) == upper->at + FP_ICMP6_CHECKSUM;
+    return is_final(check, upper->at + (kind == FP_UPPER_READ ? 4 : 0)); // with the ports
+}
+
 static uint32_t check_ipv6(const struct check *check) {
     const struct fp_flow *flow = &check->frame->flow;
     const uint8_t *source = check->frame->data + flow->network + FP_IPV6_SOURCE;
@@ -234,7 +255,7 @@ static uint32_t check_ipv6(const struct check *check) {
         return refuse6(check, source, FP_DROP_spoofed_source);
     const enum fp_upper_kind kind =
         flow->transport != 0 ? FP_UPPER_READ : fp_flow_upper(check->frame->data, flow, &upper);
-    if (kind == FP_UPPER_HIDDEN)
+    if (kind == FP_UPPER_HIDDEN || !is_final6(check, kind, &upper))
         return FP_DROP_hidden_headers;
     if (kind == FP_UPPER_READ && upper.protocol == FP_PROTOCOL_ICMPV6)
         return check_icmp6(check, upper.at, nowhere);

@@ -14,6 +14,8 @@
 //   * Nothing may hide what it is: headers that receivers could read and we could not are refused, too
 //     (RFC 7113: extension headers, fragments; RFC 6980: fragments of neighbour discovery). All but the
 //     first fragment of a packet are checked by their address alone.
+//   * A checksum that the kernel left open is written after this check, where the sender said (packet(7),
+//     PACKET_VNET_HDR): that must not be over anything that is checked here.
 //
 // Everything is looked for behind VLAN tags as well. A protocol that is neither IP nor ARP is checked by its
 // MAC address alone.
@@ -54,6 +56,11 @@ void fp_allowed_filled(struct fp_allowed *allowed);
 
 enum { FP_DHCP_SERVER = 67, FP_DHCP_CLIENT = 68 };
 
+// Where the open checksum of a frame that has one will be written.
+static inline uint32_t fp_allowed_open_checksum(const struct fp_frame *frame) {
+    return (uint32_t)frame->checksum_start + frame->checksum_offset;
+}
+
 // Whether a measured frame is plain and no answer of a DHCP server: fp_allowed_check would let it pass.
 static inline bool fp_allowed_is_plain(const struct fp_allowed *allowed,
                                        const struct fp_frame *frame) {
@@ -65,6 +72,9 @@ static inline bool fp_allowed_is_plain(const struct fp_allowed *allowed,
     memcpy(&source, frame->data + FP_MAC_SIZE, sizeof source);
     memcpy(&ip, frame->data + FP_ETHERNET_SIZE + FP_IPV4_SOURCE, sizeof ip);
     if (source != allowed->plain_source || ip != allowed->plain_ip)
+        return false;
+    if (frame->needs_checksum &&
+        (flow->transport == 0 || fp_allowed_open_checksum(frame) < flow->transport + 4U))
         return false;
     if (flow->protocol != FP_PROTOCOL_UDP)
         return true;

@@ -232,7 +232,11 @@ def allowed() -> dict[str, bytes]:
         "router-fragment": (0, nodes / IPv6(**six) / IPv6ExtHdrFragment(nh=60, m=1) / Raw(behind[:24])),
         "super-frame": (super_frame, mine / IP(**four) / TCP(sport=1, dport=2) / Raw(bytes(40))),
     }
-    return {name: bytes([options]) + bytes(frame) for name, (options, frame) in frames.items()}
+    udp = bytes(frames["udp4"][1])
+    opened = {"open": (34, 6), "open-address": (0, 28)}  # where the checksum begins, and belongs
+    return {name: bytes([options]) + bytes(frame) for name, (options, frame) in frames.items()} | {
+        name: struct.pack(">BHH", 4, *place) + udp for name, place in opened.items()
+    }
 
 
 def merge() -> dict[str, bytes]:

@@ -27,6 +27,7 @@ from tests.attacks import spoofing
 from tests.support.engine.frames import BROADCAST, extension_headers, mac
 from tests.support.engine.lab import Lab, drain
 from tests.support.engine.streams import Stream, pattern
+from tests.support.engine.twin import VNET
 from tests.support.engine.twin_allowed import Senders, refusal
 
 OWN, OTHER, BESIDE = mac(1), mac(2), mac(3)
@@ -174,6 +175,57 @@ def test_discovery_in_fragments_is_refused(door: Door, kind: int) -> None:
     message = bytes([kind, 0]) + bytes(30)
     frame = ether() / IPv6(src=OWN6, dst="ff02::1", hlim=255) / IPv6ExtHdrFragment(nh=58, m=1) / Raw(message)
     assert door.send(frame) == "hidden_headers"
+
+
+def open_checksum(start: int, offset: int) -> bytes:
+    """The virtio-net header of a frame whose checksum is left open. A container can write it (PACKET_VNET_HDR)."""
+    return VNET.pack(1, 0, 0, 0, start, offset, 0)
+
+
+UDP4 = ether() / IP(src=OWN4) / UDP(sport=68, dport=67) / Raw(bytes(30))
+PROBE6 = spoofing.solicitation(OWN, OWN6, OTHER6)
+HIDES: dict[str, tuple[Packet, int, int]] = {
+    "the source mac": (UDP4, 0, 8),
+    "the source address": (UDP4, 0, 28),
+    "the source address behind a tag": (ether() / Dot1Q() / IP(src=OWN4) / TCP(), 18, 14),
+    "the ports": (UDP4, 34, 0),
+    "the destination port": (UDP4, 34, 2),
+    "the address of a fragment": (ether() / IP(src=OWN4, frag=185, proto=17) / Raw(bytes(30)), 14, 14),
+    "the sender of arp": (spoofing.arp_announcement(OWN, OWN4), 0, 30),
+    "the mac of arp": (spoofing.arp_announcement(OWN, OWN4), 20, 4),
+    "the source address of ip6": (spoofing.echo(OWN, OTHER, OWN6, OTHER6), 0, 36),
+    "the type of icmp6": (spoofing.echo(OWN, OTHER, OWN6, OTHER6), 54, 0),
+    "the mac of a solicitation": (PROBE6, 54, 30),
+    "the next header": (ether() / IPv6(src=OWN6) / IPv6ExtHdrHopByHop() / UDP(sport=1, dport=2), 54, 0),
+    "a later fragment": (ether() / IPv6(src=OWN6) / IPv6ExtHdrFragment(nh=58, offset=1) / Raw(bytes(30)), 62, 2),
+    "the mac of no protocol": (ether() / Raw(bytes(40)), 0, 10),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HIDES)
+def test_no_checksum_is_written_over_what_was_checked(door: Door, name: str) -> None:
+    """A checksum comes out as the sender wants it, and is finished when the frame leaves."""
+    frame, start, offset = HIDES[name]
+    assert door.send(frame) is None
+    assert door.send(frame, vnet=open_checksum(start, offset)) == "hidden_headers"
+
+
+OPEN: dict[str, tuple[Packet, int, int]] = {
+    "udp": (UDP4, 34, 6),
+    "tcp behind a tag": (ether() / Dot1Q() / IP(src=OWN4) / TCP(), 38, 16),
+    "udp6": (ether() / IPv6(src=OWN6) / UDP(sport=1, dport=2), 54, 6),
+    "tcp6 behind options": (ether() / IPv6(src=OWN6) / IPv6ExtHdrHopByHop() / TCP(), 62, 16),
+    "icmp6": (spoofing.echo(OWN, OTHER, OWN6, OTHER6), 54, 2),
+    "in a tunnel": (ether() / IP(src=OWN4, proto=47) / Raw(bytes(60)), 58, 16),
+    "in a tunnel over ip6": (ether() / IPv6(src=OWN6, nh=47) / Raw(bytes(60)), 78, 16),
+    "of no protocol": (ether() / Raw(bytes(40)), 14, 2),
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_checksums_that_the_kernel_leaves_open_come_in(door: Door, name: str) -> None:
+    frame, start, offset = OPEN[name]
+    assert door.send(frame, vnet=open_checksum(start, offset)) is None
 
 
 def test_a_super_frame_is_checked(door: Door) -> None:
