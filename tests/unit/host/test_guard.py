@@ -29,7 +29,8 @@ def test_a_change_of_sets_is_a_change_of_elements() -> None:
     one = dataclasses.replace(before, store=frozenset({(V4, 2379)}))
     two = dataclasses.replace(before, store=frozenset({(V4, 2380)}))
     assert two.change(one, TABLE) == (
-        "delete element inet t store_v4 { 192.0.2.1 . 2379 }\nadd element inet t store_v4 { 192.0.2.1 . 2380 }"
+        "delete element inet t store_v4 { 192.0.2.1 . 2379 }\nadd element inet t store_v4 { 192.0.2.1 . 2380 }\n"
+        "delete element inet t store_ports { 2379 }\nadd element inet t store_ports { 2380 }"
     )
 
 
