@@ -57,7 +57,7 @@ def forge(
 def spoof(frm: str, to: str, vni: int, inner: bytes, *, udp_port: int = VXLAN_PORT) -> None:
     """Send a frame to a VTEP in a packet with the source address `frm`, by a raw socket (CAP_NET_RAW)."""
     source, target = ipaddress.ip_address(frm), ipaddress.ip_address(to)
-    datagram = _udp(source.packed, target.packed, 49152 + os.getpid() % 16384, udp_port, vxlan(vni, inner))
+    datagram = udp(source.packed, target.packed, 49152 + os.getpid() % 16384, udp_port, vxlan(vni, inner))
     with socket.socket(_family(to), socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
         if target.version == 4:
             # Length, identification and checksum are the kernel's to fill in: raw(7).
@@ -72,7 +72,8 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _udp(source: bytes, target: bytes, sport: int, dport: int, payload: bytes) -> bytes:
+def udp(source: bytes, target: bytes, sport: int, dport: int, payload: bytes) -> bytes:
+    """Return a UDP datagram with its checksum (RFC 768)."""
     length = 8 + len(payload)
     pseudo = source + target + struct.pack("!IHBB", length, 0, 0, socket.IPPROTO_UDP)
     checksum = _checksum(pseudo + struct.pack("!HHHH", sport, dport, length, 0) + payload)

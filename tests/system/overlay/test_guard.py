@@ -26,7 +26,7 @@ import pytest
 from fastpath.addresses import IPAddress
 from fastpath.control.host.guard.rules import MARK, counts, table_of
 from fastpath.control.kernel import nftables
-from tests.attacks import access, path_errors, vxlan
+from tests.attacks import access, headers, path_errors, vxlan
 from tests.support.hosts.hosts import DEADLINE_S, Namespace, server, wait_for
 from tests.support.servers.etcd_server import Etcd, Place
 from tests.support.servers.site import LASTING, HostDaemon, Site, pinged, site
@@ -210,6 +210,21 @@ def test_a_container_that_spoofs_a_peer_to_its_own_host(scene: Scene, ear: Ear, 
         c3.inside(lambda: vxlan.spoof(scene.vtep(2), scene.vtep(1), vni, frame))
 
     nothing_arrives(scene, ear, attack, 1, "wrong_interface")
+
+
+def test_fragments_and_headers_hide_no_packet(scene: Scene, ear: Ear) -> None:
+    """Without the guard all of these arrive."""
+    c3, own = scene.site.containers[2], {4: "192.168.99.2", 6: "fd00:9::2"}[scene.version]
+    for name in ("all", "other0"):
+        scene.site.lab.hosts[0].run("sysctl", "-qw", f"net.ipv4.conf.{name}.rp_filter=0")
+    for frm, to, rule in ((scene.vtep(2), 1, "wrong_interface"), (own, 2, "forwarded_to_vtep")):
+
+        def attack(vni: int, frame: bytes) -> None:
+            count = c3.inside(lambda: headers.send(frm, scene.vtep(to), vni, frame))  # noqa: B023
+            wait_for(lambda: scene.caught(1)[rule] >= before + count, "each is caught")  # noqa: B023
+
+        before = scene.caught(1)[rule]
+        nothing_arrives(scene, ear, attack, 1, rule)
 
 
 def test_a_container_that_spoofs_its_host_to_a_peer(scene: Scene, ear: Ear) -> None:
