@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a connection that must not be possible, such as a container's to the store: python -m tests.attacks.access HOST
-PORT. And run a function with the rights of somebody else."""
+"""Open a connection that must not be possible, such as a container's to the store. And run a function with the rights
+of somebody else."""
 
+import argparse
 import ctypes
 import os
 import platform
 import socket
-import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -38,5 +38,14 @@ def as_nobody(function: Callable[[], T]) -> T:
     return function()
 
 
+def main() -> None:
+    """Open a connection."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.access", description=__doc__)
+    parser.add_argument("host", help="an address")
+    parser.add_argument("port", type=int, help="of TCP")
+    given = parser.parse_args()
+    print(reach(given.host, given.port))
+
+
 if __name__ == "__main__":
-    print(reach(sys.argv[1], int(sys.argv[2])))
+    main()

@@ -33,7 +33,7 @@ def message(mac: str, to: str, operation: int, sender: str, target: str) -> byte
 
 def main() -> None:
     """Claim an address once."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.arp", description=__doc__)
     parser.add_argument("interface", help="the container's interface, e.g. eth1")
     parser.add_argument("address", help="the address to claim")
     parser.add_argument("told", help="the neighbour who is to believe it, e.g. the gateway")

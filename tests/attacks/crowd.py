@@ -2,8 +2,8 @@
 """Fill the present namespace with routes, addresses or interfaces, as a container with NET_ADMIN can:
 `ip netns exec c1 python -m tests.attacks.crowd eth0 routes 20000`."""
 
+import argparse
 import subprocess
-import sys
 
 
 def words(kind: str, name: str, count: int) -> str:
@@ -23,5 +23,16 @@ def crowd(kind: str, name: str, count: int, *, before: tuple[str, ...] = ("ip",)
     subprocess.run([*before, "-batch", "-"], input=words(kind, name, count), text=True, check=True)
 
 
+def main() -> None:
+    """Make them."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.crowd", description=__doc__)
+    parser.add_argument("interface", help="the container's interface, e.g. eth0")
+    parser.add_argument("kind", choices=["routes", "addresses", "links"], help="what to make")
+    parser.add_argument("count", type=int, help="how many")
+    given = parser.parse_args()
+    crowd(given.kind, given.interface, given.count)
+    print(f"made {given.count} {given.kind}")
+
+
 if __name__ == "__main__":
-    crowd(sys.argv[2], sys.argv[1], int(sys.argv[3]))
+    main()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open TCP connections to a resolver, ask, and never read: `python -m tests.attacks.dns_deaf 10.0.0.1 100`."""
 
+import argparse
 import contextlib
 import socket
 import struct
-import sys
 import time
 
 import dns.message
@@ -18,7 +18,10 @@ class Deaf:
         self._question = struct.pack("!H", len(wire)) + wire
         self.sockets = []
         for _ in range(connections):
-            sock = socket.create_connection((server, port), source_address=(source, 0) if source is not None else None)
+            try:
+                sock = socket.create_connection((server, port), source_address=(source, 0) if source else None)
+            except ConnectionError:  # one too many
+                continue
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             sock.setblocking(False)
             self.sockets.append(sock)
@@ -42,8 +45,20 @@ class Deaf:
             sock.close()
 
 
-if __name__ == "__main__":
-    deaf = Deaf(sys.argv[1], 53, int(sys.argv[2]))
-    for _ in range(60):
-        print(deaf.ask(), "connections are open")
+def main() -> None:
+    """Ask once a second."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.dns_deaf", description=__doc__)
+    parser.add_argument("server", help="the resolver's address")
+    parser.add_argument("connections", type=int, help="how many")
+    parser.add_argument("--port", type=int, default=53, help="of TCP (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
+    given = parser.parse_args()
+    deaf = Deaf(given.server, given.port, given.connections)
+    for _ in range(given.seconds):
+        print(deaf.ask(), "connections are open", flush=True)
         time.sleep(1)
+    deaf.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask a resolver as fast as a socket takes it: `python -m tests.attacks.dns_flood 10.0.0.1 10000`."""
 
+import argparse
 import socket
-import sys
 
 import dns.message
 
@@ -24,5 +24,15 @@ def flood(server: str, port: int, questions: int, source: str | None = None) -> 
     return sent
 
 
+def main() -> None:
+    """Ask."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.dns_flood", description=__doc__)
+    parser.add_argument("server", help="the resolver's address")
+    parser.add_argument("questions", type=int, help="how many")
+    parser.add_argument("--port", type=int, default=53, help="of UDP (default: %(default)s)")
+    given = parser.parse_args()
+    print(flood(given.server, given.port, given.questions), "questions were sent")
+
+
 if __name__ == "__main__":
-    print(flood(sys.argv[1], 53, int(sys.argv[2])))
+    main()

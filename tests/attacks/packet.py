@@ -4,8 +4,13 @@
 import ipaddress
 import socket
 import struct
+import time
+from collections.abc import Iterable
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+LOCAL_EXPERIMENT = 0x88B6  # an EtherType (IEEE 802)
+SOL_PACKET, PACKET_VNET_HDR = 263, 15  # <linux/if_packet.h>
+_PAUSE_S = 0.002
 
 
 def send(interface: str, *frames: bytes) -> None:
@@ -14,6 +19,24 @@ def send(interface: str, *frames: bytes) -> None:
         sock.bind((interface, 0))
         for frame in frames:
             sock.send(frame)
+
+
+def stream(interface: str, frames: Iterable[bytes], rate: float, *, vnet: bool = False) -> int:
+    """Send frames, `rate` a second, or as many as a busy machine lets through; return how many the interface took. With
+    `vnet`, each begins with a struct virtio_net_hdr."""
+    taken, start = 0, time.monotonic()
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, int(vnet))
+        sock.bind((interface, 0))
+        for number, frame in enumerate(frames):
+            while number >= rate * (time.monotonic() - start):
+                time.sleep(_PAUSE_S)
+            try:
+                sock.send(frame)
+            except OSError:  # its queue is full
+                continue
+            taken += 1
+    return taken
 
 
 def mac_of(interface: str) -> str:

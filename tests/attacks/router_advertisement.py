@@ -40,7 +40,7 @@ def link_local(mac: str) -> str:
 
 def main() -> None:
     """Send one advertisement."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.router_advertisement", description=__doc__)
     parser.add_argument("interface", help="the container's interface, e.g. eth1")
     parser.add_argument("--prefix", default="2001:db8:bad::/64")
     given = parser.parse_args()

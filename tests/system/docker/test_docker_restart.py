@@ -11,7 +11,7 @@ from tests.support.hosts.hosts import wait_for
 from tests.support.servers.docker_host import DockerHost
 from tests.support.servers.docker_site import DockerSite, docker_site
 from tests.support.servers.site import LASTING
-from tests.system.overlay.test_overlay_restart import Stream
+from tests.support.servers.stream import Stream
 
 
 @pytest.fixture
