@@ -42,7 +42,9 @@ def everything() -> Lanes:
         _sanitized(),  # after it, since what pytest made of the tests is copied
     ]
     return [
-        [Phase("hosts", tests=("tests/system", "tests/netns"), workers=3 * WORKERS)],
+        # Two, since tests of the second fork, which the threads of gRPC that those of the first load do not survive.
+        [Phase("system", tests=("tests/system",), workers=2 * WORKERS)],
+        [Phase("netns", tests=("tests/netns",), workers=WORKERS + 1)],
         [replace(phase, niceness=COMPUTES) for phase in computing],
     ]
 
