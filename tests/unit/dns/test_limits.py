@@ -2,6 +2,7 @@
 """What one asker does costs others at most their share: rates, connections, questions that wait for other servers."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -180,6 +181,14 @@ def test_an_answer_comes_though_the_asker_has_said_all() -> None:
     served(Resolver(*ALL), client)
 
 
+async def asked_again(port: int) -> dns.message.Message:
+    """Ask as resolvers do, again when there is no answer: the kernel drops what a full socket cannot take."""
+    for _ in range(60):
+        with contextlib.suppress(dns.exception.Timeout):
+            return await dns.asyncquery.udp(dns.message.make_query("web", "A"), "127.0.0.1", port=port, timeout=2)
+    raise AssertionError("no answer")
+
+
 def test_a_flood_is_dropped_before_it_is_parsed() -> None:
     resolver = Resolver(WEB)
     parsed = mock.Mock(wraps=dns.message.from_wire)
@@ -188,8 +197,7 @@ def test_a_flood_is_dropped_before_it_is_parsed() -> None:
         with mock.patch.object(dns.message, "from_wire", parsed):
             await asyncio.to_thread(flood, "127.0.0.1", port, 2000, source="127.0.0.3")
             await until(lambda: resolver.counts.limited.get("blue", 0) > 0)
-        answer = await dns.asyncquery.udp(dns.message.make_query("web", "A"), "127.0.0.1", port=port, timeout=60)
-        assert texts(answer) == ["10.1.0.2"]
+        assert texts(await asked_again(port)) == ["10.1.0.2"]
 
     with mock.patch.object(shares, "PER_ASKER", 20.0):
         served(resolver, client)
