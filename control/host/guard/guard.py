@@ -9,7 +9,6 @@ import ipaddress
 import socket
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future
-from dataclasses import asdict
 from typing import Literal
 
 from fastpath.addresses import IPAddress
@@ -72,9 +71,9 @@ class Guard:
     def info(self) -> GuardInfo:
         """Return the state and the rules. It calls nft: not in the event loop."""
         problems = [problem.text for problem in self.problems]
-        rules: list[GuardRule] = []
+        rules: tuple[GuardRule, ...] = ()
         try:
-            rules = [GuardRule(**asdict(count)) for count in counts(nftables.objects(self.table))]
+            rules = tuple(counts(nftables.objects(self.table)))
         except FastpathError as error:
             problems = problems or [f"the guard's rules cannot be read: {error}"]
         return GuardInfo(
@@ -82,7 +81,7 @@ class Guard:
             problem=next(iter(problems), None),
             table=self.table,
             restored=self.restored,
-            rules=tuple(rules),
+            rules=rules,
         )
 
 

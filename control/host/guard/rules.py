@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fastpath.addresses import IPAddress
+from fastpath.control.model.requests import GuardRule
 
 MARK = 0x46500000  # SO_MARK of packets that an engine sends; of the bits that others use for masks it has none
 PREFIX = "fastpath-guard-"
@@ -216,20 +217,8 @@ def table_of(vtep: IPAddress, udp_port: int) -> str:
     return f"inet {PREFIX}{_text(vtep).replace(':', '-')}-{udp_port}"
 
 
-@dataclass(frozen=True)
-class Count:
-    """A rule, and what it has caught since the table was made."""
-
-    name: str
-    chain: str
-    sentence: str
-    passes: bool
-    packets: int
-    bytes: int
-
-
-def counts(objects: Iterable[dict[str, dict[str, object]]]) -> Iterator[Count]:
-    """Yield the counts of a table that nft listed."""
+def counts(objects: Iterable[dict[str, dict[str, object]]]) -> Iterator[GuardRule]:
+    """Yield the rules of a table that nft listed, with what they have caught."""
     for each in objects:
         rule = each.get("rule")
         if rule is None or not isinstance(comment := rule.get("comment"), str):
@@ -239,6 +228,11 @@ def counts(objects: Iterable[dict[str, dict[str, object]]]) -> Iterator[Count]:
         for expression in expressions if isinstance(expressions, list) else []:
             counter = expression.get("counter")
             if counter is not None:
-                yield Count(
-                    name, str(rule["chain"]), sentence, name in PASSING, int(counter["packets"]), int(counter["bytes"])
+                yield GuardRule(
+                    name=name,
+                    chain=str(rule["chain"]),
+                    sentence=sentence,
+                    passes=name in PASSING,
+                    packets=int(counter["packets"]),
+                    bytes=int(counter["bytes"]),
                 )
