@@ -4,7 +4,6 @@ many, the asker who has most loses its oldest."""
 
 import asyncio
 import contextlib
-import logging
 import socket
 import struct
 from collections.abc import Mapping
@@ -13,8 +12,6 @@ from fastpath.control.dns.answer import LONGEST, Answers
 from fastpath.control.dns.shares import Admission
 from fastpath.control.dns.watched import Watched
 from fastpath.control.model.objects import Network
-
-log = logging.getLogger(__name__)
 
 AT_ONCE = 256  # connections of all networks
 PER_NETWORK = 32
@@ -88,14 +85,11 @@ class Connections:
         self._answers = answers
         self._admission = admission
         self._crowd = crowd
-        self._tasks: set[asyncio.Task[None]] = set()
         self._watched = Watched(sock, self._take)
 
     def close(self) -> None:
         """Answer no more."""
         self._watched.close()
-        for task in self._tasks:
-            task.cancel()
 
     def _take(self) -> bool:
         sock, (asker, *_) = self._sock.accept()
@@ -108,10 +102,8 @@ class Connections:
             _abort(sock)
             return False
         sock.setblocking(False)
-        task = asyncio.get_running_loop().create_task(self._serve(sock, asker))
-        self._tasks.add(task)
+        task = self._watched.start(self._serve(sock, asker))
         self._crowd.enter(name, asker, task)
-        task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda done: self._crowd.leave(name, asker, done))
         task.add_done_callback(lambda _: sock.close())  # also if it was cancelled before it began
         return True

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions by UDP."""
 
-import asyncio
 import logging
 import socket
 
@@ -21,14 +20,11 @@ class Datagrams:
         self._network = network
         self._answers = answers
         self._admission = admission
-        self._tasks: set[asyncio.Task[None]] = set()
         self._watched = Watched(sock, self._take)
 
     def close(self) -> None:
         """Answer no more."""
         self._watched.close()
-        for task in self._tasks:
-            task.cancel()
 
     def _take(self) -> bool:
         data, asker = self._sock.recvfrom(LONGEST + 1)
@@ -36,9 +32,7 @@ class Datagrams:
             return False
         answer = self._answers.at_once(self._network, data)
         if isinstance(answer, Pending):
-            task = asyncio.get_running_loop().create_task(self._later(answer, asker))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._watched.start(self._later(answer, asker))
         elif answer is not None:
             self._send(answer, asker)
         return True

@@ -5,7 +5,7 @@ then drops what does not fit into its buffer, which costs the daemon nothing."""
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 log = logging.getLogger(__name__)
 
@@ -17,22 +17,32 @@ TROUBLE_S = 1.0  # after an error of the kernel, such as too many open files
 
 class Watched:
     """Call `take` while the socket can be read. It takes one thing and returns whether that was looked at; it raises
-    BlockingIOError if there is none."""
+    BlockingIOError if there is none. Tasks for what takes longer end with it."""
 
     def __init__(self, sock: socket.socket, take: Callable[[], bool]) -> None:
         self._sock = sock
         self._take = take
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._resume()
 
+    def start(self, job: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Start a task, and return it."""
+        task = self._loop.create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def close(self) -> None:
-        """Read no more, and close the socket."""
+        """Read no more, close the socket, and cancel the tasks."""
         if self._pause is not None:
             self._pause.cancel()
         else:
             self._loop.remove_reader(self._sock)
         self._sock.close()
+        for task in self._tasks:
+            task.cancel()
 
     def _resume(self) -> None:
         self._pause = None
