@@ -27,7 +27,7 @@ from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.kernel.visit import Visits
-from fastpath.control.model.store_url import parse_store_url
+from fastpath.control.model.store_url import member_parts, parse_store_url
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
 from fastpath.engine.workers.sockets import may_mark
@@ -110,7 +110,7 @@ def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | Non
         keeper.release_soon(table)
         return None
     members = parse_store_url(config.store_url).members
-    ports = {int(member.rpartition(":")[2]) for member in members}
+    ports = {port for _, port in map(member_parts, members)}
     if isinstance(config.metrics, tuple):
         ports.add(config.metrics[1])
     plan = Plan(

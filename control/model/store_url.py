@@ -37,6 +37,12 @@ def parse_store_url(url: str) -> StoreUrl:
     raise ValueError(FORMS)
 
 
+def member_parts(member: str) -> tuple[str, int]:
+    """Return the host, without brackets, and the port of one of `members`."""
+    host, _, port = member.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def same_store(one: str, other: str) -> bool:
     """Return whether two URLs name one store: order of members, case and an omitted default port do not matter."""
     try:

@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import ipaddress
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Literal
 
@@ -17,6 +17,7 @@ from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import GuardInfo, GuardRule
+from fastpath.control.model.store_url import member_parts
 from fastpath.errors import FastpathError
 
 RESOLVE_S = 60.0  # between two looks at the addresses of the store's names
@@ -87,44 +88,38 @@ class Guard:
 
 def fixed_endpoints(members: Iterable[str]) -> frozenset[tuple[IPAddress, int]]:
     """Return the members of an etcd cluster (HOST:PORT) that are addresses."""
-    fixed = [member for member in members if not _is_name(member)]
-    return frozenset((ipaddress.ip_address(_host(member)), _port(member)) for member in fixed)
+    parts = map(member_parts, members)
+    return frozenset((address, port) for host, port in parts if (address := _fixed(host)) is not None)
 
 
-async def follow_store(guard: Guard, members: Collection[str]) -> None:
+async def follow_store(guard: Guard, members: Iterable[str]) -> None:
     """Keep containers from the members of an etcd cluster (HOST:PORT), also when their names get other addresses."""
+    parts = [member_parts(member) for member in members]
     known: dict[str, frozenset[IPAddress]] = {}
     while True:
-        for member in members:
+        for host, _ in parts:
             # While the resolver is away, the last addresses hold.
-            known[member] = await _addresses(member) or known.get(member, frozenset())
-        guard.set_store((each, _port(member)) for member, found in known.items() for each in found)
-        if not any(_is_name(member) for member in members):
+            known[host] = await _addresses(host) or known.get(host, frozenset())
+        guard.set_store((each, port) for host, port in parts for each in known[host])
+        if all(_fixed(host) is not None for host, _ in parts):
             return
         await asyncio.sleep(RESOLVE_S)
 
 
-def _host(member: str) -> str:
-    return member.rpartition(":")[0].strip("[]")
-
-
-def _port(member: str) -> int:
-    return int(member.rpartition(":")[2])
-
-
-def _is_name(member: str) -> bool:
+def _fixed(host: str) -> IPAddress | None:
+    """Return the address that a host is; None if it is a name."""
     try:
-        ipaddress.ip_address(_host(member))
+        return ipaddress.ip_address(host)
     except ValueError:
-        return True
-    return False
+        return None
 
 
-async def _addresses(member: str) -> frozenset[IPAddress]:
-    if not _is_name(member):
-        return frozenset({ipaddress.ip_address(_host(member))})
+async def _addresses(host: str) -> frozenset[IPAddress]:
+    fixed = _fixed(host)
+    if fixed is not None:
+        return frozenset({fixed})
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(_host(member), None, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return frozenset()
     return frozenset(ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found)
