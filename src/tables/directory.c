@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tables/hash.h"
+
 enum { NONE = 0 }; // no node: the pool's first one is never used
 
 struct node {
@@ -80,22 +82,9 @@ void fp_directory_free(struct fp_directory *directory) {
     free(directory);
 }
 
-static inline uint64_t load64(const uint8_t *at) {
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
-
-static inline uint64_t scramble(uint64_t hash) {
-    hash = (hash ^ (hash >> 32)) * UINT64_C(0xd6e8feb86659fd93);
-    return hash ^ (hash >> 32);
-}
-
 static _Atomic uint32_t *head_of(const struct fp_directory *directory, uint32_t segment,
                                  const uint8_t *ip) {
-    uint64_t hash = scramble(directory->seed ^ load64(ip));
-    hash = scramble(hash ^ load64(ip + 8));
-    return &directory->heads[(uint32_t)scramble(hash ^ segment) & directory->mask];
+    return &directory->heads[fp_hash_address(directory->seed, ip, segment) & directory->mask];
 }
 
 static inline bool is_for(const struct node *node, uint32_t segment, const uint8_t *ip) {

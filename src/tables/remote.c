@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tables/hash.h"
+
 enum { PROBES = 64 };
 
 struct fp_remotes {
@@ -48,23 +50,9 @@ void fp_remotes_free(struct fp_remotes *remotes) {
     munmap(remotes, sizeof *remotes);
 }
 
-static inline uint64_t load64(const uint8_t *at) {
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
-
-static inline uint64_t scramble(uint64_t hash) {
-    hash = (hash ^ (hash >> 32)) * UINT64_C(0xd6e8feb86659fd93);
-    return hash ^ (hash >> 32);
-}
-
-// Every bit of the address counts: hosts of one subnet differ in the last ones only.
 static inline uint32_t place_of(const struct fp_remotes *remotes,
                                 const struct fp_address *address) {
-    uint64_t hash = scramble(remotes->seed ^ load64(address->ip));
-    hash = scramble(hash ^ load64(address->ip + 8));
-    return (uint32_t)scramble(hash ^ address->udp_port);
+    return fp_hash_address(remotes->seed, address->ip, address->udp_port);
 }
 
 static inline uint32_t index_at(uint32_t place, uint32_t step) {
