@@ -243,15 +243,16 @@ class Keeper:
                 jobs.append(job)
             else:
                 job.answer(None)
-        try:
-            if len(jobs) > 1:
+        if len(jobs) > 1:
+            try:
                 self._nft.run("\n".join(job.commands for job in jobs), "several tables")
+            except FastpathError as error:
+                log.debug("the tables are replaced one by one", exc_info=error)
+            else:
                 self._listen(job.name for job in jobs)
                 for job in jobs:
                     self._end(job, None)
                 return
-        except FastpathError as error:
-            log.debug("the tables are replaced one by one", exc_info=error)
         for job in jobs:
             try:
                 self._do(job)
@@ -289,19 +290,16 @@ class Keeper:
         if job.unsure and problem is None:
             with contextlib.suppress(FastpathError):
                 job.kept.listing = nftables.listing(job.name)
-        self._note(job.name, job.kept, problem, job.disturbed)
-        job.answer(problem)
-
-    def _note(self, name: str, kept: _Kept, problem: FastpathError | None, disturbed: float | None) -> None:
-        """Note how an attempt ended."""
-        now = time.monotonic()
+        now, kept = time.monotonic(), job.kept
         with self._lock:
             kept.problem = str(problem) if problem is not None else None
             if problem is not None:
-                kept.replace, kept.disturbed = True, disturbed
+                kept.replace, kept.disturbed = True, job.disturbed
                 kept.due = now + RETRY_S
-            elif disturbed is not None:
+            elif job.disturbed is not None:
                 kept.restored += 1
                 kept.times.append(now)
-        if problem is None and disturbed is not None:
-            log.warning("somebody changed the nftables table %s: restored in %.0f ms", name, (now - disturbed) * 1000)
+        if problem is None and job.disturbed is not None:
+            took = (now - job.disturbed) * 1000
+            log.warning("somebody changed the nftables table %s: restored in %.0f ms", job.name, took)
+        job.answer(problem)
