@@ -17,11 +17,12 @@ def ports(segment: Segment, number: int) -> list[MemoryPort]:
 
 
 def flood(lab: Lab, port: MemoryPort, frames: int) -> int:
-    """Send so many broadcasts; return how many of them were dropped."""
+    """Send so many broadcasts; return how many of them were dropped. They are handled in one turn, within which no time
+    passes."""
     before = lab.drops().get("storm", 0)
     for _ in range(frames):
         lab.send(port, FLOOD)
-        lab.poll()
+    lab.poll()
     return lab.drops().get("storm", 0) - before
 
 
@@ -135,23 +136,42 @@ def test_tiny_segments(lab: Lab, protocol: int, payload: int, size: int, passes:
     assert bool(drain(two)) == passes
 
 
+def compete(lab: Lab, there: list[MemoryPort], floods: int, frames: int) -> list[str]:
+    """Send broadcasts from the first port, the noisy one, and frames from the second one to the third. Return the
+    bursts in which they came there: n for a frame of the noisy port, q for one of the quiet port."""
+    noisy, quiet, sink, *_ = there
+    for _ in range(floods):
+        lab.send(noisy, FLOOD)
+    for _ in range(frames):
+        lab.send(quiet, frame(mac(3), mac(2)))
+    lab.poll()
+    order = "".join("q" if data[:6] == bytes.fromhex(mac(3).replace(":", "")) else "n" for data in drain(sink))
+    assert (order.count("n"), order.count("q")) == (floods, frames)
+    return order.replace("nq", "n q").replace("qn", "q n").split()
+
+
+def flood_before(lab: Lab, there: list[MemoryPort]) -> None:
+    """Let a whole burst of the first port's broadcasts pass. What is left to pay is paid in rounds in which it has
+    something to send."""
+    noisy, quiet, sink, *_ = there
+    for _ in range(64):
+        lab.send(noisy, FLOOD)
+    lab.poll()
+    drain(sink)
+    drain(quiet)
+
+
 def test_a_flood_leaves_others_their_turns(lab: Lab) -> None:
     """Each frame of one port becomes 42 packets, so its first burst costs ten shares of a round. Meanwhile the other
     port has its turns; without a budget, every second burst would be the first port's."""
     segment = lab.engine.add_segment(42)
-    noisy, quiet, sink = ports(segment, 3)
-    segment.fdb.set(mac(3), sink)
+    there = ports(segment, 3)
+    segment.fdb.set(mac(3), there[2])
     for number in range(40):
         segment.add_remote(f"127.0.1.{number + 1}")
-    for _ in range(96):
-        lab.send(noisy, FLOOD)
-    for _ in range(300):
-        lab.send(quiet, frame(mac(3), mac(2)))
-    lab.poll()
-    order = "".join("q" if data[:6] == bytes.fromhex(mac(3).replace(":", "")) else "n" for data in drain(sink))
-    assert (order.count("n"), order.count("q")) == (96, 300)
-    bursts = [len(burst) for burst in order.replace("nq", "n q").replace("qn", "q n").split()]
-    assert sorted(bursts[:2]) in ([64, 300], [64, 64])  # either is first
+    bursts = compete(lab, there, 96, 300)
+    order = "".join(bursts)
+    assert sorted(len(burst) for burst in bursts[:2]) in ([64, 300], [64, 64])  # either is first
     first = order.index("n")
     assert order.index("n", first + 64) - (first + 64) >= 300 - 64
 
@@ -159,44 +179,22 @@ def test_a_flood_leaves_others_their_turns(lab: Lab) -> None:
 def test_after_a_flood_bursts_are_short(lab: Lab) -> None:
     """A frame costs 42 packets, so after the first burst six frames are a share."""
     segment = lab.engine.add_segment(42)
-    noisy, quiet, sink = ports(segment, 3)
-    segment.fdb.set(mac(3), sink)
+    there = ports(segment, 3)
+    segment.fdb.set(mac(3), there[2])
     for number in range(40):
         segment.add_remote(f"127.0.1.{number + 1}")
-    for _ in range(64):
-        lab.send(noisy, FLOOD)
-    lab.poll()  # what is left to pay is paid in rounds in which it has something to send
-    drain(sink)
-    drain(quiet)
-    for _ in range(20):
-        lab.send(noisy, FLOOD)
-    for _ in range(1000):
-        lab.send(quiet, frame(mac(3), mac(2)))
-    lab.poll()
-    order = "".join("q" if data[:6] == bytes.fromhex(mac(3).replace(":", "")) else "n" for data in drain(sink))
-    assert (order.count("n"), order.count("q")) == (20, 1000)
-    bursts = order.replace("nq", "n q").replace("qn", "q n").split()
+    flood_before(lab, there)
+    bursts = compete(lab, there, 20, 1000)
     assert max(len(burst) for burst in bursts if "n" in burst) <= 6
 
 
 def test_no_burst_is_longer_than_others(lab: Lab) -> None:
     """A frame that costs three packets is worth 85 of a share: a burst has 64 all the same."""
     segment = lab.engine.add_segment(42)
-    noisy, quiet, sink, _ = ports(segment, 4)
-    segment.fdb.set(mac(3), sink)
-    for _ in range(64):
-        lab.send(noisy, FLOOD)
-    lab.poll()
-    drain(sink)
-    drain(quiet)
-    for _ in range(192):
-        lab.send(noisy, FLOOD)
-    for _ in range(1000):
-        lab.send(quiet, frame(mac(3), mac(2)))
-    lab.poll()
-    order = "".join("q" if data[:6] == bytes.fromhex(mac(3).replace(":", "")) else "n" for data in drain(sink))
-    assert (order.count("n"), order.count("q")) == (192, 1000)
-    bursts = order.replace("nq", "n q").replace("qn", "q n").split()
+    there = ports(segment, 4)
+    segment.fdb.set(mac(3), there[2])
+    flood_before(lab, there)
+    bursts = compete(lab, there, 192, 1000)
     assert [len(burst) for burst in bursts if "n" in burst] == [64, 64, 64]
 
 
