@@ -179,7 +179,7 @@ def allow(identity: str, addresses: tuple[str, ...], remove: bool, as_json: bool
         print_json(changed.model_dump(mode="json"))
         return
     for address in changed.allowed:
-        click.echo(str(address))
+        say(str(address))
 
 
 @endpoint.command("rm")

@@ -10,7 +10,7 @@ from fastpath.control.api.json_client import JsonClient
 from fastpath.control.cli.common.click_ext import Words
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
-from fastpath.control.cli.common.render import print_json, print_list, understood
+from fastpath.control.cli.common.render import print_json, print_list, say, understood
 
 
 @click.group()
@@ -53,10 +53,10 @@ def show(name: str | None, as_json: bool, socket: Path) -> None:
     if as_json:
         print_json(found)
     else:
-        click.echo(head)
+        say(head)
         if rows:
             print_list(("chain", "rule", "", "packets", "bytes", "what it catches"), rows)
-            click.echo(foot)
+            say(foot)
     if not in_place:
         sys.exit(1)
 

@@ -8,7 +8,7 @@ import click
 from fastpath.control.api.json_client import JsonClient
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
-from fastpath.control.cli.common.render import print_json, understood
+from fastpath.control.cli.common.render import print_json, say, understood
 
 
 @click.group()
@@ -42,4 +42,4 @@ def upgrade(as_json: bool, socket: Path) -> None:
     with understood():
         outside = ", ".join(f"{count} of {host}" for host, count in sorted(found["outside"].items()))
         moving = outside or ("" if found["per_host"] else "all")
-    click.echo(f"not moved yet: {moving}" if moving else "all endpoints are under their hosts' prefixes")
+    say(f"not moved yet: {moving}" if moving else "all endpoints are under their hosts' prefixes")
