@@ -19,8 +19,9 @@ from tests.netns.macvlan.test_macvlan_crashes import (
     then_strays,
 )
 from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED, EVERY
-from tests.support.hosts.hosts import Lab, reaches, wait_for
+from tests.support.hosts.hosts import Lab, reaches
 from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network, untouched
+from tests.support.hosts.overlay_lab import settle
 from tests.support.servers.site import links, pinged, site
 
 FOLLOWING = (then_ensure, then_remove, then_strays)
@@ -91,8 +92,7 @@ def test_a_sub_interface_that_others_made_is_used_and_stays(two: Lab) -> None:
         host, c1 = two.hosts[0], two.containers[0]
         host.ip("link add link u0 name u0.10 type vlan id 10")
         host.ip("link set u0.10 up")
-        wait_for(lambda: "tentative" not in str(untouched(host)), "settled")
-        before = untouched(host)
+        before = settle(host.name)
         end = h1.endpoint(c1, 11, net)
         h1.ensure(net, end)
         assert reaches(c1, ROUTER10)

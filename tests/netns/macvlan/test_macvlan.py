@@ -15,13 +15,9 @@ from tests.support.hosts.macvlan_lab import (
     network,
     untouched,
 )
+from tests.support.hosts.overlay_lab import settle
 
 MODES = ["bridge", "private", "vepa", "passthru"]
-
-
-def settled(*places: Namespace) -> None:
-    """Duplicates of link-local addresses were looked for."""
-    wait_for(lambda: "tentative" not in str(untouched(*places)), "link-local addresses are settled")
 
 
 @pytest.mark.parametrize(("mode", "talk"), [("bridge", True), ("private", False), ("vepa", False)])
@@ -52,8 +48,7 @@ def test_modes_decide_who_talks_on_one_host(two: Lab, mode: str, talk: bool) -> 
 def test_passthru_takes_the_parent(two: Lab) -> None:
     net = network(macvlan_mode="passthru")
     with macvlan_hosts(two) as (h1, _):
-        settled(two.hosts[0])
-        before = untouched(two.hosts[0])
+        before = settle(two.hosts[0].name)
         c1, c2 = two.containers
         mac = h1.do(lambda: h1.driver.own_mac(net))
         end = h1.endpoint(c1, 11, net, mac=mac)
@@ -91,8 +86,7 @@ def test_ensure_twice_changes_nothing_and_a_restart_neither(two: Lab) -> None:
     with macvlan_hosts(two) as (h1, _):
         ends = [h1.endpoint(c, n, net) for n, c in enumerate(two.containers, 11)]
         h1.ensure(net, *ends)
-        settled(*places)
-        before = untouched(*places)
+        before = settle(*(place.name for place in places))
         for _ in range(2):
             h1.ensure(net, *ends)
             assert untouched(*places) == before

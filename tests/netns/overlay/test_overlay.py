@@ -12,7 +12,7 @@ from fastpath.control.host.underlay_watch import underlay_mtu
 from fastpath.control.kernel import netns
 from fastpath.control.model.choices import Layout
 from tests.support.hosts.hosts import Lab, Namespace, ip, reaches, wait_for
-from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours
+from tests.support.hosts.overlay_lab import MTU, Daemon, daemons, endpoint, exactly, network, ours, settle
 from tests.support.sandboxes import is_alive
 
 LOCAL, REMOTE = parse_ip("192.0.2.1"), parse_ip("192.0.2.2")
@@ -62,8 +62,7 @@ def test_ensure_twice_changes_nothing_and_a_restart_neither(two: Lab, layout: La
         end = endpoint(container, 1, net, daemon.name)
         port = daemon.ensure(net, end)
         places = [container.name, daemon.host.name, *([namespace_of(daemon)] if layout == "bridge" else [])]
-        wait_for(lambda: "tentative" not in str(exactly(*places)), "link-local addresses are settled")
-        before = exactly(*places)
+        before = settle(*places)
         assert daemon.ensure(net, end) is port
         assert exactly(*places) == before
         daemon.restart()
@@ -226,8 +225,7 @@ def test_strays_go_and_what_is_wanted_or_others_stays(two: Lab, layout: Layout) 
         before = ours(daemon, two.containers[0])
         neighbours_end = endpoint(two.containers[1], 2, net, neighbour.name)
         neighbour.ensure(net, neighbours_end)
-        wait_for(lambda: "tentative" not in str(exactly(two.containers[1].name, neighbour.host.name)), "settled")
-        neighbours = exactly(two.containers[1].name, neighbour.host.name)
+        neighbours = settle(two.containers[1].name, neighbour.host.name)
         wanted = endpoint(two.containers[0], 1, net, daemon.name)
         stray = endpoint(two.containers[0], 1, other, daemon.name, "eth7")
         daemon.ensure(net, wanted)

@@ -21,7 +21,7 @@ from fastpath.control.kernel import netns
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.choices import Layout
 from fastpath.control.model.objects import Endpoint, Network
-from tests.support.hosts.hosts import Lab, Namespace, ip, namespaces
+from tests.support.hosts.hosts import Lab, Namespace, ip, namespaces, wait_for
 
 T = TypeVar("T")
 MTU = 1450
@@ -141,6 +141,27 @@ def exactly(*places: str) -> Any:
 
     words = (["address"], ["route"], ["-6", "route"], ["neighbour", "show", "nud", "permanent"])
     return {name: [still(json.loads(ip("-n", name, "-d", "-json", *w) or "[]")) for w in words] for name in places}
+
+
+def settle(*places: str) -> Any:
+    """Wait until all interfaces of namespaces have the link-local addresses that the kernel gives them, which takes a
+    while after they are up, and these are no more tentative; then return what `exactly` does."""
+
+    def settled() -> Any:
+        found = exactly(*places)
+        links = [link for of_place in found.values() for link in of_place[0]]
+        return found if all(_has_its_addresses(link) for link in links) else None
+
+    return wait_for(settled, "link-local addresses are settled")
+
+
+def _has_its_addresses(link: dict[str, Any]) -> bool:
+    """Whether nothing is to come for an interface by itself."""
+    waits = "LOWER_UP" in link["flags"] and link.get("inet6_addr_gen_mode") == "eui64" and link["link_type"] == "ether"
+    addresses = [each for each in link["addr_info"] if each["family"] == "inet6"]
+    if waits and not any(each["scope"] == "link" for each in addresses):
+        return False
+    return not any(each.get("tentative") for each in addresses)
 
 
 def told(name: str) -> list[Any]:
