@@ -5,6 +5,7 @@ FASTPATH_DEBUG=1         unoptimised, with assertions
 FASTPATH_SANITIZE=1      AddressSanitizer and UndefinedBehaviorSanitizer (see `./run test`)
 FASTPATH_STRICT=1        warnings in our own C code are errors
 FASTPATH_NO_EXTENSION=1  nothing compiled at all: ./run installs the package and then builds in place
+CYTHON_CACHE_DIR=FOLDER  what Cython made of a module is kept there, and made once
 """
 
 import os
@@ -113,6 +114,7 @@ setup(
         extensions,
         build_dir="build/cython",
         nthreads=os.cpu_count() or 1,
+        cache="CYTHON_CACHE_DIR" in os.environ,
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,
