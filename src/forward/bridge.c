@@ -25,8 +25,18 @@ static bool same_host(const struct fp_context *context, fp_dest source, uint64_t
            memcmp(from->address.ip, entry->address.ip, sizeof from->address.ip) == 0;
 }
 
-// Learn the frame's source address. FP_DROP_NONE, or why the frame must not be passed on.
-static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, uint64_t key) {
+// The source of a frame, and what was found out about it. In a burst the next frame often has the same one, and
+// nothing is to be learned from that.
+struct verdict {
+    uint64_t key; // 0: none
+    fp_dest source;
+    uint32_t reason; // FP_DROP_NONE, or why frames from there must not be passed on
+};
+
+// Learn the frame's source address. FP_DROP_NONE, or why the frame must not be passed on. `again`: whether each
+// frame from there has to be counted.
+static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, uint64_t key,
+                      bool *again) {
     switch (fp_fdb_learn(context->tables->fdb, key, frame->source, context->now)) {
     case FP_FDB_LEARNED:
         fp_note(context, frame, FP_EVENT_learned);
@@ -36,6 +46,7 @@ static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, 
         break;
     case FP_FDB_FULL:
         fp_count_unlearned(context, frame);
+        *again = true;
         break;
     case FP_FDB_PINNED:
         return same_host(context, frame->source, key) ? FP_DROP_NONE : FP_DROP_static_source;
@@ -47,23 +58,27 @@ static uint32_t learn(const struct fp_context *context, struct fp_frame *frame, 
     return FP_DROP_NONE;
 }
 
-// Without learning, a frame that claims to come from one of our own addresses is still refused.
+// Without learning, a frame that claims to come from an address behind one of our ports is still refused: that of
+// the port's own interface, or one that control placed there.
 static uint32_t check_own(const struct fp_context *context, const struct fp_frame *frame,
                           uint64_t key) {
     struct fp_fdb_value value;
     fp_fdb_lookup(context->tables->fdb, &key, 1, &value);
-    const bool own = (value.flags & FP_FDB_LOCAL) && value.dest != frame->source;
-    return own ? FP_DROP_own_source : FP_DROP_NONE;
+    if (!(value.flags & FP_FDB_STATIC) || fp_dest_kind(value.dest) != FP_DEST_PORT ||
+        value.dest == frame->source)
+        return FP_DROP_NONE;
+    return value.flags & FP_FDB_LOCAL ? FP_DROP_own_source : FP_DROP_static_source;
 }
 
-static uint32_t admit(const struct fp_context *context, struct fp_frame *frame, uint64_t key) {
+static uint32_t admit(const struct fp_context *context, struct fp_frame *frame, uint64_t key,
+                      bool *again) {
     const uint64_t mac = key & FP_MAC_MASK;
     if (mac == 0 || fp_mac_is_multicast(mac))
         return FP_DROP_bad_source_mac;
     const bool learning = atomic_load_explicit(&frame->segment->learning, memory_order_relaxed);
     if (!learning || fp_dest_kind(frame->source) == FP_DEST_NONE)
         return check_own(context, frame, key);
-    return learn(context, frame, key);
+    return learn(context, frame, key, again);
 }
 
 static inline uint64_t source_key(const struct fp_frame *frame) {
@@ -76,12 +91,18 @@ static inline uint64_t destination_key(const struct fp_frame *frame) {
 
 static void learn_all(const struct fp_context *context, struct fp_frame *frames, uint32_t count,
                       const uint64_t *key) {
+    struct verdict last = {0};
     for (uint32_t i = 0; i < count; i++) {
         if (fp_dest_kind(frames[i].target) != FP_DEST_NONE)
             continue;
-        const uint32_t reason = admit(context, &frames[i], key[i]);
-        if (reason != FP_DROP_NONE)
-            frames[i].target = drop(reason);
+        if (key[i] != last.key || frames[i].source != last.source) {
+            bool again = false;
+            last.reason = admit(context, &frames[i], key[i], &again);
+            last.key = again ? 0 : key[i];
+            last.source = frames[i].source;
+        }
+        if (last.reason != FP_DROP_NONE)
+            frames[i].target = drop(last.reason);
     }
 }
 
@@ -97,7 +118,8 @@ void fp_bridge_learn(const struct fp_context *context, struct fp_frame *frames, 
     uint64_t source[FP_BURST];
     for (uint32_t i = 0; i < count; i++) {
         source[i] = source_key(&frames[i]);
-        fp_fdb_prefetch(context->tables->fdb, source[i]);
+        if (i == 0 || source[i] != source[i - 1])
+            fp_fdb_prefetch(context->tables->fdb, source[i]);
     }
     learn_all(context, frames, count, source);
 }
@@ -120,8 +142,10 @@ void fp_bridge_learn_and_lookup(const struct fp_context *context, struct fp_fram
     for (uint32_t i = 0; i < count; i++) {
         source[i] = source_key(&frames[i]);
         destination[i] = destination_key(&frames[i]);
-        fp_fdb_prefetch(context->tables->fdb, source[i]);
-        fp_fdb_prefetch(context->tables->fdb, destination[i]);
+        if (i == 0 || source[i] != source[i - 1])
+            fp_fdb_prefetch(context->tables->fdb, source[i]);
+        if (i == 0 || destination[i] != destination[i - 1])
+            fp_fdb_prefetch(context->tables->fdb, destination[i]);
     }
     learn_all(context, frames, count, source);
     fp_fdb_lookup(context->tables->fdb, destination, count, value);

@@ -128,14 +128,25 @@ void fp_fdb_prefetch(const struct fp_fdb *fdb, uint64_t key) {
     __builtin_prefetch(&fdb->buckets[bucket_of(fdb, key)]);
 }
 
+// Frames of one flow come in a row.
+static inline bool is_repeated(const uint64_t *keys, uint32_t i) {
+    return i > 0 && keys[i] == keys[i - 1];
+}
+
 void fp_fdb_lookup(const struct fp_fdb *fdb, const uint64_t *keys, uint32_t count,
                    struct fp_fdb_value *values) {
     uint32_t first[FP_BURST];
     for (uint32_t i = 0; i < count; i++) {
+        if (is_repeated(keys, i))
+            continue;
         first[i] = bucket_of(fdb, keys[i]);
         __builtin_prefetch(&fdb->buckets[first[i]]);
     }
     for (uint32_t i = 0; i < count; i++) {
+        if (is_repeated(keys, i)) {
+            values[i] = values[i - 1];
+            continue;
+        }
         const struct slot *slot = find_from(fdb, keys[i], first[i]);
         const uint64_t value = slot != NULL ? load(&slot->value) : 0;
         values[i] = unpack(is_live(value) ? value : 0);

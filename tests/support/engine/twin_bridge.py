@@ -176,7 +176,9 @@ class TwinBridge:
         if mac == 0 or mac >> 40 & 1:
             return "bad_source_mac"
         if not self.learning:
-            return None
+            entry = self.fdb.table.get((SEGMENT, mac))
+            elsewhere = entry is not None and entry.flags & STATIC and entry.kind == PORT and entry.place != source
+            return "static_source" if elsewhere else None
         outcome = self.fdb.learn(SEGMENT, mac, source, self.now)
         return "static_source" if outcome == "pinned" else None
 

@@ -74,6 +74,20 @@ def test_without_learning(lab: Lab) -> None:
     lab.send(two, frame(A, B))
     lab.poll()
     assert drain(three) == []
+    drain(one)
+    # A is behind a port, as control says: nobody else may say so. Of remotes nothing is known without learning.
+    far, other = lab.far(2), lab.far(3)
+    segment.fdb.set(C, other.remote(segment))
+    far.send(1, frame(BROADCAST, A))
+    lab.send(two, frame(BROADCAST, A))
+    far.send(1, frame(A, C))
+    lab.send(one, frame(B, A))
+    lab.poll()
+    assert lab.drops() == {"static_source": 2}
+    assert drain(one) == [frame(A, C)]
+    assert drain(three) == [frame(B, A)]
+    drain(two)
+    segment.fdb.delete(C)
     assert not segment.learning
     segment.learning = True
     learn(lab, two, segment, B)

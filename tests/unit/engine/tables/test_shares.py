@@ -124,6 +124,17 @@ def test_a_station_moves_though_all_is_full(small: Lab) -> None:
     assert one.stats().learned == 0
 
 
+def test_each_frame_that_found_no_room_counts(small: Lab) -> None:
+    """Also those that came in one burst, from one address."""
+    segment = small.engine.add_segment(1, max_entries=1)
+    port = segment.add_memory_port("p")
+    for number in (1, 1, 2, 2, 2, 1, 3):
+        small.send(port, frame(BROADCAST, mac(number)))
+    small.poll()
+    assert (port.stats().learned, port.stats().unlearned) == (1, 4)
+    assert small.events()["learned"] == 1
+
+
 def test_a_segment_with_a_limit_of_its_own(small: Lab) -> None:
     """As the kernel's maxaddress: that many, from wherever they come."""
     segment = small.engine.add_segment(1, max_entries=900)
