@@ -4,6 +4,7 @@
 import secrets
 import threading
 import time
+from collections import deque
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
@@ -53,22 +54,26 @@ class Clock:
 
 
 class Indices:
-    """Numbers from 1 to `last`. Those that were given back are used again first, so that tables stay dense."""
+    """Numbers from 1 to `last`. Those that were given back are used again first, so that tables stay dense; with
+    `late` after all others, because somebody may remember them."""
 
-    def __init__(self, last, what):
+    def __init__(self, last, what, *, late=False):
         self._last = last
         self._what = what
         self._next = 1
-        self._free = []
+        self._free = deque()  # the one on the right was given back last
 
+        self._late = late
     def take(self):
         """Return a number that is not in use. Raise ConflictError if there is none."""
-        if self._free:
+        if self._free and not self._late:
             return self._free.pop()
         if self._next > self._last:
             raise ConflictError(f"there are {self._last} {self._what} already, which is the limit")
         self._next += 1
         return self._next - 1
+            if self._free:
+                return self._free.popleft()
 
     def give_back(self, index):
         self._free.append(index)
@@ -103,7 +108,7 @@ cdef class Tables:
         self.clock = Clock()
         self.lock = threading.RLock()
         self.segment_indices = Indices(FP_FDB_SEGMENTS - 1, "segments")
-        self.port_indices = Indices(FP_PORTS - 1, "ports")
+        self.port_indices = Indices(FP_PORTS - 1, "ports", late=True)  # forwarders in Python keep the numbers of ports
         self.group_indices = Indices(FP_GROUPS - 1, "group addresses with several destinations")
 
     def __dealloc__(self):

@@ -11,8 +11,11 @@
 // What stands in a ring: the descriptor, then room in front of the frame, the frame, room behind it.
 struct entry {
     _Alignas(16) struct fp_frame frame;
+    uint64_t serial; // of the port that it came from; 0: from none
     uint8_t bytes[];
 };
+
+#define GONE UINT64_MAX // the serial of a port that was removed already
 
 struct fp_deferral *fp_deferral_new(uint32_t workers, int wake) {
     struct fp_deferral *deferral = calloc(1, sizeof *deferral);
@@ -38,12 +41,21 @@ void fp_deferral_free(struct fp_deferral *deferral) {
     free(deferral);
 }
 
-static bool put(struct fp_ring *ring, const struct fp_frame *frame) {
+static uint64_t serial_of(const struct fp_context *context, fp_dest source) {
+    if (fp_dest_kind(source) != FP_DEST_PORT)
+        return 0;
+    const struct fp_port *port = fp_port_get(context->tables, fp_dest_index(source));
+    return port != NULL ? port->serial : GONE;
+}
+
+static bool put(const struct fp_context *context, struct fp_ring *ring,
+                const struct fp_frame *frame) {
     struct entry *entry = fp_ring_reserve(ring, (uint32_t)sizeof *entry + FP_HEADROOM +
                                                     frame->length + FP_DEFERRED_SPARE);
     if (entry == NULL)
         return false;
     entry->frame = *frame;
+    entry->serial = serial_of(context, frame->source);
     memcpy(entry->bytes + FP_HEADROOM, frame->data, frame->length);
     return true;
 }
@@ -53,7 +65,7 @@ void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *
     struct fp_deferral *deferral = self->state;
     struct fp_ring *ring = deferral->ring[context->worker];
     for (uint32_t i = 0; i < count; i++)
-        frames[i].target = put(ring, &frames[i])
+        frames[i].target = put(context, ring, &frames[i])
                                ? fp_dest_make(FP_DEST_DEFERRED, 0)
                                : fp_dest_make(FP_DEST_DROP, FP_DROP_forwarder_busy);
     fp_ring_publish(ring);
@@ -65,7 +77,8 @@ void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *
         fp_count_event(context, NULL, FP_EVENT_wait_failed, 1);
 }
 
-uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint32_t room) {
+uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint64_t *serials,
+                          uint32_t room) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < deferral->workers; i++)
         deferral->position[i] = fp_ring_first(deferral->ring[i]);
@@ -78,11 +91,24 @@ uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames,
             if (entry == NULL)
                 break;
             frames[count] = entry->frame;
+            serials[count] = entry->serial;
             frames[count++].data = entry->bytes + FP_HEADROOM;
         }
     }
     deferral->next = (deferral->next + 1) % deferral->workers;
     return count;
+}
+
+void fp_deferral_expire(const struct fp_context *context, struct fp_frame *frames,
+                        const uint64_t *serials, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t serial = serials[i];
+        if (serial == 0 || (serial != GONE && serial_of(context, frames[i].source) == serial))
+            continue;
+        frames[i].source = fp_dest_make(FP_DEST_NONE, 0);
+        if (fp_dest_kind(frames[i].target) != FP_DEST_DEFERRED)
+            frames[i].target = fp_dest_make(FP_DEST_DROP, FP_DROP_port_down);
+    }
 }
 
 void fp_deferral_release(struct fp_deferral *deferral) {

@@ -24,6 +24,7 @@ cdef class ForwarderThread:
     cdef fp_forwarder c
     cdef fp_context context
     cdef fp_frame *frames
+    cdef uint64_t *serial  # of the frames' ports
     cdef fp_room *room
     cdef uint32_t *place
     cdef Burst burst
@@ -47,5 +48,5 @@ cdef class ForwarderThread:
     cdef void ask_c(self, const fp_forwarder *element, uint32_t count) noexcept nogil
     cdef void deliver(self, uint32_t count) noexcept nogil
     cdef void deliver_copies(self)
-    cdef void deliver_one(self, fp_frame *frame, uint32_t target) noexcept nogil
+    cdef void deliver_one(self, uint32_t place, uint32_t target) noexcept nogil
     cdef void wait(self, int timeout_ms) noexcept nogil

@@ -31,6 +31,7 @@ from fastpath.kernels.forward.forward cimport (
     fp_defer_forward,
     fp_deferral_awake,
     fp_deferral_doze,
+    fp_deferral_expire,
     fp_deferral_free,
     fp_deferral_new,
     fp_deferral_release,
@@ -126,7 +127,7 @@ cdef bint deliver_now(void *thread, uint32_t place, uint32_t target, bint change
     if changed and not fp_rewrite_settle(frame):
         return False  # it will be discarded
     with nogil:
-        self.deliver_one(frame, target)
+        self.deliver_one(place, target)
     frame.target = fp_dest_make(FP_DEST_DEFERRED, 0)
     return True
 
@@ -143,9 +144,10 @@ cdef class ForwarderThread:
         self.elements = elements_of(forwarder)
         self.rings = Rings(tables.workers)
         self.frames = <fp_frame *>calloc(FP_DEFERRED_BURST, sizeof(fp_frame))
+        self.serial = <uint64_t *>calloc(FP_DEFERRED_BURST, sizeof(uint64_t))
         self.place = <uint32_t *>calloc(FP_DEFERRED_BURST, sizeof(uint32_t))
         self.room = <fp_room *>calloc(FP_DEFERRED_BURST, sizeof(fp_room))
-        if self.frames == NULL or self.place == NULL or self.room == NULL:
+        if self.frames == NULL or self.serial == NULL or self.place == NULL or self.room == NULL:
             raise MemoryError
         self.burst = Burst(self.rings)
         self.burst.deliver, self.burst.deliverer = deliver_now, <void *>self
@@ -160,6 +162,7 @@ cdef class ForwarderThread:
 
     def __dealloc__(self):
         free(self.frames)
+        free(self.serial)
         free(self.place)
         free(self.room)
 
@@ -185,16 +188,20 @@ cdef class ForwarderThread:
 
     cdef uint32_t take(self) noexcept nogil:
         """Take the next burst, with no decisions yet. Return the number of its frames."""
-        cdef uint32_t i, count = fp_deferral_take(self.rings.c, self.frames, FP_DEFERRED_BURST)
+        cdef uint32_t i, count = fp_deferral_take(self.rings.c, self.frames, self.serial, FP_DEFERRED_BURST)
         for i in range(count):
             self.frames[i].target = fp_dest_make(FP_DEST_NONE, 0)
             self.room[i].first = self.frames[i].data - FP_HEADROOM + HEADERS
             self.room[i].end = self.frames[i].data + self.frames[i].length + FP_DEFERRED_SPARE
+        self.lock()
+        fp_deferral_expire(&self.context, self.frames, self.serial, count)
+        self.unlock()
         return count
 
     cdef void ask_c(self, const fp_forwarder *element, uint32_t count) noexcept nogil:
         self.lock()
         if self.segment != NULL:
+            fp_deferral_expire(&self.context, self.frames, self.serial, count)
             fp_forward_undecided(element, &self.context, self.frames, count)
         self.unlock()
 
@@ -246,15 +253,17 @@ cdef class ForwarderThread:
         cdef uint32_t place, target
         for place, target in self.burst.copies:
             with nogil:
-                self.deliver_one(&self.frames[place], target)
+                self.deliver_one(place, target)
         self.burst.copies.clear()
 
-    cdef void deliver_one(self, fp_frame *frame, uint32_t target) noexcept nogil:
+    cdef void deliver_one(self, uint32_t place, uint32_t target) noexcept nogil:
         """Deliver a frame to a target, and keep the decision about it."""
+        cdef fp_frame *frame = &self.frames[place]
         cdef uint32_t decided = frame.target
         frame.target = target
         self.lock()
         if self.segment != NULL:
+            fp_deferral_expire(&self.context, frame, &self.serial[place], 1)
             fp_deliver(&self.context, frame)
             fp_uplink_flush(&self.context, self.context.uplink)
         self.unlock()
@@ -263,6 +272,7 @@ cdef class ForwarderThread:
     cdef void deliver(self, uint32_t count) noexcept nogil:
         cdef uint32_t i
         self.lock()
+        fp_deferral_expire(&self.context, self.frames, self.serial, count)
         if self.segment != NULL:
             for i in range(count):
                 fp_deliver(&self.context, &self.frames[i])

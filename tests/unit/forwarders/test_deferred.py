@@ -27,6 +27,7 @@ from fastpath import (
     Table,
     UsageError,
 )
+from fastpath.engine.tables import Indices
 from tests.support.engine.frames import BROADCAST, frame, mac
 from tests.support.engine.lab import Lab, drain, receive, wait_until
 
@@ -658,3 +659,39 @@ def test_a_replaced_forwarder_is_freed_at_once(lab: Lab) -> None:
         assert len(os.listdir("/proc/self/fd")) == descriptors - 1
     finally:
         gc.enable()
+
+
+def test_frames_of_a_port_that_is_gone(lab: Lab) -> None:
+    """While a forwarder thinks about a frame, its port is removed and another one made: nothing is learned there."""
+
+    def replace(_: Forwarder, burst: Burst) -> None:
+        if not b.removed:
+            burst.send(0, a.number)  # it leaves at once
+            segment.remove_port(b)
+            made.append(segment.add_memory_port("c"))
+            burst.send(0, a.number)
+        burst.out = PASS
+
+    made: list[MemoryPort] = []
+    segment, a, b = segment_with(lab, Chain(By(replace), LearningBridge()))
+    number = b.number
+    lab.send(b, frame(BROADCAST, B))
+    lab.poll()
+    assert len(drain(a)) == 1
+    assert B not in segment.fdb
+    assert lab.drops() == {"port_down": 2}
+    assert made[0].number != number  # forwarders may remember it
+    assert made[0].stats().traffic.drops == 0
+    lab.send(made[0], frame(BROADCAST, B))
+    lab.poll()
+    assert segment.fdb[B].to == (made[0],)
+
+
+def test_the_number_of_a_port_is_given_again_late() -> None:
+    indices = Indices(3, "ports", late=True)
+    first, second = indices.take(), indices.take()
+    indices.give_back(second)
+    indices.give_back(first)
+    assert [indices.take(), indices.take(), indices.take()] == [3, second, first]
+    with pytest.raises(ConflictError, match="3 ports"):
+        indices.take()
