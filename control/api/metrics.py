@@ -8,6 +8,7 @@ series, and drop reasons have none for each port.
 """
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
@@ -178,6 +179,11 @@ def _engine(stats: EngineStats) -> Iterator[Metric]:
     yield _labelled(CounterMetricFamily("fastpath_events", "other events", labels=["event"]), events)
     yield GaugeMetricFamily("fastpath_fdb_entries", "addresses in the FDB", value=stats.fdb_entries)
     yield GaugeMetricFamily("fastpath_fdb_limit", "the most addresses that the FDB can hold", value=stats.fdb_limit)
+    yield CounterMetricFamily(
+        "fastpath_housekeeping_failures",
+        "rounds that age the FDB and follow interfaces, and that failed",
+        value=stats.housekeeping_failures,
+    )
 
 
 def _workers(states: Sequence[WorkerState]) -> Iterator[Metric]:
@@ -211,20 +217,35 @@ def _networks(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
     entries = GaugeMetricFamily(
         "fastpath_network_fdb_entries", "addresses of the network in the FDB", labels=["network"]
     )
+    learned = GaugeMetricFamily(
+        "fastpath_network_fdb_learned", "addresses of the network that the FDB learned", labels=["network"]
+    )
     for name, segment in shown.items():
         entries.add_metric([name], segment.fdb_entries)
+        learned.add_metric([name], segment.fdb_learned)
     yield entries
+    yield learned
     traffic: dict[tuple[str, ...], Traffic] = {(name,): segment.tally.traffic for name, segment in shown.items()}
     yield from _traffic("network_", "of the network", ["network"], traffic)
 
 
 def _ports(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
     names = {info.network.vni: info.network.name for info in now.networks}
-    traffic = _merged(
-        ((names.get(port.segment, f"VNI {port.segment}"), port.name), port.traffic) for port in now.stats.ports
-    )
+    ports = [((names.get(port.segment, f"VNI {port.segment}"), port.name), port) for port in now.stats.ports]
+    traffic = _merged((key, port.traffic) for key, port in ports)
     few = _few(traffic, "port", omitted)
     yield from _traffic("port_", "of an interface", ["network", "port"], {key: traffic[key] for key in few})
+    unlearned = CounterMetricFamily(
+        "fastpath_port_unlearned",
+        "frames of an interface from addresses for which the FDB had no room",
+        labels=["network", "port"],
+    )
+    counts: Counter[tuple[str, ...]] = Counter()
+    for labels, port in ports:
+        counts[labels] += port.unlearned
+    for key in few:
+        unlearned.add_metric(list(key), counts[key])
+    yield unlearned
 
 
 def _remotes(stats: EngineStats, omitted: dict[str, int]) -> Iterator[Metric]:

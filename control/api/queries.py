@@ -216,6 +216,9 @@ class Queries:
             found.append(Problem("store", "", "trouble", trouble))
         if (overdue := self._kernel.overdue()) is not None:
             found.append(Problem("host", "kernel", "overdue", overdue))
+        if (trouble := self._engine.housekeeping.trouble) is not None:
+            why = f"the engine's housekeeper failed, and tries again: {trouble}"
+            found.append(Problem("host", "engine", "housekeeping", why))
         found += self._guard.problems if self._guard is not None else ()
         found += self._more()
         found += [Problem("store", key, "ignored", why) for key, why in self._mirror.contents.ignored()]

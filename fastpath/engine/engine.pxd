@@ -19,6 +19,7 @@ cdef class Engine:
     cdef list _captures  # those that are open
     cdef int attention
     cdef object housekeeper
+    cdef object housekept  # a Housekeeping, of all housekeepers one after the other
     cdef object port_gone
     cdef int stop_requested
     cdef set unused_remotes

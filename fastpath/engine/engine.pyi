@@ -4,6 +4,7 @@ from typing import Final, Self
 
 from fastpath.addresses import IPAddress
 from fastpath.engine.captures.capture import DEFAULT_ROOM, Capture
+from fastpath.engine.housekeeper import Housekeeping
 from fastpath.engine.limits import DEFAULT_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS, Offloads
 from fastpath.engine.ports.port import Port

@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import threading
+from functools import partial
 from operator import index
 
 from libc.stdint cimport uint8_t
@@ -28,7 +29,7 @@ from fastpath.addresses import family_of, from_wire, parse_ip, to_wire
 from fastpath.engine.captures.capture import DEFAULT_ROOM
 from fastpath.errors import ConflictError, UsageError
 from fastpath.forwarder.forwarder import LearningBridge
-from fastpath.engine.housekeeper import Housekeeper
+from fastpath.engine.housekeeper import Housekeeper, Housekeeping, attempt
 from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
 from fastpath.engine.segment import DEFAULT_AGEING, end_service, named_remote_indices
@@ -116,6 +117,7 @@ cdef class Engine:
         self._captures = []
         self.housekeeper = None
         self.port_gone = None
+        self.housekept = Housekeeping()
         self.unused_remotes, self.heard = set(), {}
         self.told = set()
         self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -262,7 +264,7 @@ cdef class Engine:
                     self.tables.running = True
                     for segment in self._segments.values():
                         segment.start_forwarder()
-                self.housekeeper = Housekeeper(self.tidy, self.attention)
+                self.housekeeper = Housekeeper(self.tidy, self.attention, self.housekept)
                 self.housekeeper.start()
             except BaseException:
                 self._stop_workers()
@@ -357,21 +359,21 @@ cdef class Engine:
         with self.tables.lock:
             if self.sockets is None:
                 return
-            fdb_module.age(self.tables)
-            self.tables.reclaim()
-            self._forget_unused_remotes()
-            gone = []
-            for segment in self._segments.values():
-                segment.refresh()
-                gone.extend(port for port in segment.ports if port.gone and port not in self.told)
+            steps = [self._age, self._forget_unused_remotes]
+            steps += [(<Segment>segment).refresh for segment in self._segments.values()]
+            failures = attempt(steps)
+            ports = [port for segment in self._segments.values() for port in segment.ports]
+            gone = [port for port in ports if port.gone and port not in self.told]
             self.told.update(gone)
             self.told = {port for port in self.told if not port.removed}
         if self.port_gone is not None:
-            for port in gone:
-                try:
-                    self.port_gone(port)
-                except Exception:
-                    log.exception("the callback for a port that is gone failed")
+            failures += attempt([partial(self.port_gone, port) for port in gone])
+        if failures:
+            raise failures[0]
+
+    def _age(self):
+        fdb_module.age(self.tables)
+        self.tables.reclaim()
 
     def advance_clock(self, int seconds):
         """Advance the clock of the FDB and of forwarders, for tests.
@@ -408,6 +410,7 @@ cdef class Engine:
             for i in range(self.tables.workers)
         ]
 
+                housekeeping_failures=self.housekept.failures,
     def _port_with(self, serial):
         """Return the port with this serial, or None."""
         with self.tables.lock:

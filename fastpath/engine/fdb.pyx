@@ -39,6 +39,8 @@ from fastpath.engine.tables cimport Tables, new_list
 from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 
+FDB_FULL = "the FDB is full: remove entries, or allow more (maxaddress)"
+
 
 @dataclass(frozen=True)
 class FdbEntry:
@@ -320,7 +322,7 @@ cdef class Fdb:
             if fp_fdb_set(self.tables.c.fdb, fp_fdb_key(self.segment, mac), dest, flags, fp_now(self.tables.c)):
                 return 0
             self.tables.reclaim()  # slots that were retired lately may be what is missing
-        raise ConflictError("the FDB is full: remove entries, or allow more (maxaddress)")
+        raise ConflictError(FDB_FULL)
 
     cdef int set_local(self, uint64_t mac, fp_dest dest) except -1:
         """Set the entry of the address that a port's interface has. Return whether frames to it go there now.

@@ -424,7 +424,10 @@ cdef class Segment:
             self.tables.reclaim()
 
     def refresh(self):
-        """Update the FDB after changes of the interfaces' hardware addresses."""
+        """Update the FDB after changes of the interfaces' hardware addresses.
+
+        Where the FDB has no room for one, `TapPort.unplaced` says so, and the next call tries again.
+        """
         with self.tables.lock:
             self.check()
             for port in self._ports.values():
@@ -521,6 +524,8 @@ cdef class Segment:
         port.c = NULL
         self.tables.port_indices.give_back(place)
 
+                if (<TapPort>port).unplaced is not None:
+                    raise ConflictError(FDB_FULL)
     def _refresh_mac(self, TapPort port):
         now = port.read_mac()
         if now is None:
@@ -528,11 +533,14 @@ cdef class Segment:
         dest = fp_dest_make(FP_DEST_PORT, port.c.index)
         if port.mac is not None and port.mac != now:
             self.fdb.forget_local(port.mac, dest)
-        port.mac = port.contested = None  # where the FDB has no room, the next refresh tries again
-        if self.fdb.set_local(now, dest):
-            port.mac = now
-        else:
-            port.contested = now
+        port.mac = port.contested = port.unplaced = None
+        try:
+            if self.fdb.set_local(now, dest):
+                port.mac = now
+            else:
+                port.contested = now
+        except ConflictError:  # no room: the next refresh tries again
+            port.unplaced = now
 
     cdef int publish_ports(self) except -1:
         cdef const fp_list *stale = fp_segment_set_ports(self.c, new_list(list(self._ports)))

@@ -98,6 +98,8 @@ class EngineStats:
     fdb_limit: int
     socket_overflows: int
     """Packets that the kernel discarded because the workers did not read them fast enough."""
+    housekeeping_failures: int = 0
+    """Rounds of the housekeeper that failed; `Engine.housekeeping` tells why."""
 
     @property
     def tallies(self) -> list[Tally]:

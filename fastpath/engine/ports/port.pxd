@@ -20,6 +20,7 @@ cdef class TapPort(Port):
     cdef bint persistent
     cdef public object mac  # of the interface, while frames to it go there; kept by the segment
     cdef public object contested  # the address that the interface has and may not have, or None; kept by the segment
+    cdef public object unplaced  # the address that it has and for which the FDB has no room, or None; likewise
 
 
 cdef class SinkPort(Port):

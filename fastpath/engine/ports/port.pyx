@@ -226,7 +226,7 @@ cdef class TapPort(Port):
         self.tables = tables
         self.first_name = name
         self.queues = []
-        self.mac = self.contested = None
+        self.mac = self.contested = self.unplaced = None
         self.persistent = adopt
         if adopt:
             info = check_adoptable(name)

@@ -122,12 +122,13 @@ TRAFFIC = Traffic(rx_frames=10, rx_bytes=1000, tx_frames=20, tx_bytes=2000, drop
 STATS = EngineStats(
     workers=[Tally(TRAFFIC, {"unknown_vni": 3}, {"learned": 2})],
     deferred=Tally(Traffic()),
-    segments=[SegmentStats(256, 5, Tally(TRAFFIC, {"no_destination": 1}, {"flooded": 4}))],
-    ports=[PortStats("fp-1f0c5a3b", 256, 1450, gone=False, traffic=TRAFFIC)],
+    segments=[SegmentStats(256, 5, Tally(TRAFFIC, {"no_destination": 1}, {"flooded": 4}), fdb_learned=2)],
+    ports=[PortStats("fp-1f0c5a3b", 256, 1450, gone=False, traffic=TRAFFIC, unlearned=9)],
     remotes=[RemoteStats("192.0.2.2", 4789, TRAFFIC)],
     fdb_entries=5,
     fdb_limit=65536,
     socket_overflows=6,
+    housekeeping_failures=1,
 )
 
 
