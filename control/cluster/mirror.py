@@ -56,6 +56,7 @@ class Mirror:
         self._cache = cache
         self._listeners: list[Callable[[Changes], None]] = []
         self._heard = 0  # the revision up to which everything was listed or watched
+        self._following = False  # listed, and every event since
         self._own: dict[str, int] = {}  # keys that this host changed after that, and at which revision
         self._moved = asyncio.Condition()
 
@@ -63,6 +64,12 @@ class Mirror:
     def answering(self) -> bool:
         """Whether the store answers at present."""
         return self._store is not None and self._store.problem is None
+
+    @property
+    def current(self) -> bool:
+        """Whether this is what the store says at present, but for what it says just now. A connection that broke
+        without a word is noticed within ten seconds."""
+        return self._following and self.answering and not self.unreadable
 
     @property
     def trouble(self) -> str | None:
@@ -119,7 +126,11 @@ class Mirror:
         while True:
             try:
                 await self._list(store)
-                await self._follow(store)
+                self._following = True
+                try:
+                    await self._follow(store)
+                finally:
+                    self._following = False
             except CompactedError:
                 log.info("the store no longer knows what happened since revision %d: listing again", self.revision)
             except UnavailableError:

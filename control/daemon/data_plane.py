@@ -25,6 +25,7 @@ from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
+from fastpath.control.host.vouching import Voucher
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.store_url import member_parts, parse_store_url
@@ -69,7 +70,9 @@ class DataPlane:
             peers=lambda: self.peering.peers,
             mtu=self.underlay.container_mtu,
         )
+        self.voucher = Voucher(self.engine, self.mirror, lambda: self.reconciler.settled)
         self.underlay.subscribe(self.reconciler.look_at_everything)
+        self.mirror.subscribe(self.voucher.changed)
         self.mirror.subscribe(self.reconciler.changed)
         self.mirror.subscribe(self.peering.changed)
 

@@ -84,6 +84,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         tasks.essential("reconciler", reconciler.run(config.reconcile_interval))
         # Frames flow, and the host follows the store, without these.
         tasks.restarted("prober", lambda: plane.prober.run(config.probe_interval))
+        tasks.restarted("voucher", plane.voucher.run)
         tasks.restarted("reaper", reaper.run)
         tasks.restarted("own records", records.run)
         tasks.restarted("underlay", follower.run)

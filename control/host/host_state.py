@@ -156,6 +156,7 @@ class HostState:
         if here.sync is not None:
             entries = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
             outcome.repairs = here.sync.sync(entries)
+            self._close(here, plan.network)
             failed = here.sync.failed | failed
         self._secure(here)
         problem = self._driver(plan.network).problem(plan.network)
@@ -302,6 +303,17 @@ class HostState:
         ids = [endpoint.id] if endpoint is not None and alone else list(here.ports)
         ports = [(here.endpoints[i], here.ports[i]) for i in ids if i in here.ports and i in here.endpoints]
         secure(here.network, ports, self._driver(here.network).gateway_port(here.network))
+
+    def _close(self, here: _Here, network: Network) -> None:
+        """Say whether the engine knows all addresses of the network. It does where only endpoints may send, from
+        addresses that the store knows, and only peers. Routers' addresses may be anybody's."""
+        if here.sync is None:
+            return
+        if here.sync.failed or not network.port_security or not here.sync.segment.members_only:
+            here.sync.close(None)
+        else:
+            routers = (*network.kept, *(subnet.gateway for subnet in network.subnets))
+            here.sync.close((subnet.pool for subnet in network.subnets), routers)
 
     def _drop(self, here: _Here, endpoint: Endpoint) -> None:
         if here.sync is not None:

@@ -16,6 +16,7 @@ from fastpath.addresses import IPAddress, format_mac
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.runtime.failures import Failures
+from fastpath.engine.complete import IPNetwork
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
@@ -24,12 +25,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class EngineEntry:
     """The engine's entry for one endpoint. Without `vtep`, it is behind this host's `port`; without `port`, too, it has
-    no interface yet. What an interface says of its own MAC address proves nothing: the container may change it."""
+    no interface yet. What an interface says of its own MAC address proves nothing: the container may change it.
+    `allowed` are further addresses that it may use, which may be another's at another time."""
 
     mac: str
     addresses: tuple[IPAddress, ...]
     vtep: IPAddress | None = None
     port: Port | None = None
+    allowed: tuple[IPAddress, ...] = ()
 
 
 class NetworkSync:
@@ -44,6 +47,8 @@ class NetworkSync:
         self._owners: dict[str | IPAddress, str] = {}
         self._vteps: Counter[IPAddress] = Counter()
         self._remotes: dict[IPAddress, Remote] = {}  # creating one takes longer than an FDB entry
+        self._allowed: dict[str, tuple[IPAddress, ...]] = {}  # of those endpoints that have some
+        self._closed: tuple[frozenset[IPNetwork], frozenset[IPAddress]] | None = None
 
     @property
     def vteps(self) -> frozenset[IPAddress]:
@@ -69,12 +74,33 @@ class NetworkSync:
     def update(self, wanted: Mapping[str, EngineEntry | None]) -> dict[str, Problem]:
         """Program the current state of these endpoints (None: gone). Return what the engine refused."""
         failed = {}
+        # First of all: a new endpoint's addresses may be asked for before it is programmed.
+        self._allowed.update({i: entry.allowed for i, entry in wanted.items() if entry is not None and entry.allowed})
+        self._publish_complete()
         for identity, entry in wanted.items():
             try:
                 self.set(identity, entry)
             except FastpathError as error:
                 failed[identity] = self._refused(identity, error)
+            else:
+                if entry is None or not entry.allowed:
+                    self._allowed.pop(identity, None)
+        if failed:
+            self.close(None)
         return failed
+
+    def close(self, subnets: Iterable[IPNetwork] | None, exceptions: Iterable[IPAddress] = ()) -> None:
+        """Say that in these subnets nobody has an address but the endpoints and the `exceptions`: the engine then drops
+        questions for others, while the daemon vouches for that (vouching.py). None: somebody may."""
+        self._closed = None if subnets is None else (frozenset(subnets), frozenset(exceptions))
+        self._publish_complete()
+
+    def _publish_complete(self) -> None:
+        if self._closed is None:
+            self.segment.complete = None
+        else:
+            subnets, exceptions = self._closed
+            self.segment.complete = (subnets, exceptions.union(*self._allowed.values()))
 
     def sync(self, wanted: Mapping[str, EngineEntry]) -> int:
         """Program all endpoints, and compare and repair what the engine has. Return how many repairs
@@ -86,7 +112,8 @@ class NetworkSync:
         return repairs
 
     def _contested(self) -> dict[str, Problem]:
-        """Return the endpoints whose interface has a MAC address that is another endpoint's or the gateway's."""
+        """Return the endpoints whose interface has a MAC address that is another endpoint's or the gateway's, or that
+        found no room."""
         self.segment.refresh()
         found = {}
         for identity, entry in self._entries.items():
@@ -95,6 +122,10 @@ class NetworkSync:
                 mac = format_mac(port.contested)
                 why = f"its interface was given the MAC address {mac}, which is another's: frames from it are dropped"
                 found[identity] = Problem(f"VNI {self.segment.vni}", identity, "contested-mac", why)
+            elif isinstance(port, TapPort) and not port.removed and port.unplaced is not None:
+                mac = format_mac(port.unplaced)
+                why = f"the FDB has no room for the MAC address {mac} of its interface: frames to it are flooded"
+                found[identity] = Problem(f"VNI {self.segment.vni}", identity, "fdb-full", why)
         return found
 
     def _refused(self, identity: str, error: FastpathError) -> Problem:
@@ -217,11 +248,11 @@ def entry_for(endpoint: Endpoint, host: str, peers: Mapping[str, Peer], port: Po
     if endpoint.state == "leaving":
         return None
     if endpoint.host == host:
-        return EngineEntry(endpoint.mac, addresses, port=port)
+        return EngineEntry(endpoint.mac, addresses, port=port, allowed=endpoint.allowed)
     peer = peers.get(endpoint.host)
     if peer is None or endpoint.host_id not in ("", peer.id):  # or another machine has the host's name now
         return None
-    return EngineEntry(endpoint.mac, addresses, vtep=peer.vtep)
+    return EngineEntry(endpoint.mac, addresses, vtep=peer.vtep, allowed=endpoint.allowed)
 
 
 def usable_peers(

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Set
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -93,6 +93,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._cleared = False
+        self._handling = 0  # how many look at changes now
 
     # For the rest of the daemon.
 
@@ -109,6 +110,11 @@ class Reconciler:
             if any(endpoint.host in changes.peers for endpoint in members.values()):
                 self._dirty.networks.add(name)
         self._wake.set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether this host is what the mirror says, as far as that could be reached: no change waits."""
+        return not (self._handling or self._dirty.everything or self._dirty.networks or self._dirty.endpoints)
 
     def links_changed(self) -> None:
         """Reconcile the gateway, the networks that use interfaces of this host, and those with an interface that a
@@ -132,16 +138,26 @@ class Reconciler:
         while True:
             due = last + (patience if self.problems else interval)
             await self._sleep(due - time.monotonic())
+            settled = self.settled
             dirty, self._dirty = self._dirty, Dirty()
             begin = time.monotonic()
-            if dirty.everything or begin >= due:
-                await self.everything()
-                last = time.monotonic()
-                # What keeps failing must not keep a large host busy.
-                patience = min(interval, max(SOON_S, 10 * (last - begin)))
-            else:
-                async with self._lock:
-                    await self._handle(dirty)
+            with self._handles(not settled):
+                if dirty.everything or begin >= due:
+                    await self.everything()
+                    last = time.monotonic()
+                    # What keeps failing must not keep a large host busy.
+                    patience = min(interval, max(SOON_S, 10 * (last - begin)))
+                else:
+                    async with self._lock:
+                        await self._handle(dirty)
+
+    @contextlib.contextmanager
+    def _handles(self, changes: bool) -> Iterator[None]:
+        self._handling += changes
+        try:
+            yield
+        finally:
+            self._handling -= changes
 
     async def take_over(self) -> None:
         """Let frames flow again at the start, and have everything reconciled afterwards."""
@@ -162,7 +178,8 @@ class Reconciler:
                 await self._network(name)
                 if self._dirty.endpoints or self._dirty.networks:  # it need not wait for all the rest
                     dirty, self._dirty = self._dirty, Dirty(self._dirty.everything, self._dirty.gateway)
-                    await self._handle(replace(dirty, gateway=False))
+                    with self._handles(True):
+                        await self._handle(replace(dirty, gateway=False))
             await self._gateway()
             if self._mirror.synced.is_set() and not self._cleared:
                 await self._clear_up()

@@ -17,7 +17,7 @@ from fastpath.engine import remote as remote_module
 from fastpath.engine.captures.capture cimport Capture
 from fastpath.kernels.tables.directory cimport fp_directory_delete
 from fastpath.kernels.tables.fdb cimport fp_fdb_entries, fp_fdb_used
-from fastpath.kernels.tables.tables cimport fp_admissions_changed, fp_clock_advance, fp_turn_count
+from fastpath.kernels.tables.tables cimport fp_admissions_changed, fp_clock_advance, fp_turn_count, fp_vouch
 from fastpath.engine.ports.port cimport Port
 from fastpath.engine.remote cimport Remote
 from fastpath.engine.segment cimport Segment
@@ -44,6 +44,7 @@ DEFAULT_FDB_ENTRIES = 1 << 16
 DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
 RESERVE_PART = 16  # of the FDB: one in so many entries is never learned, so that there is room for one that is set
 FRUITLESS_TURNS = 16  # `poll` ends after so many in a row in which something was ready and nothing was read
+MAX_VOUCHED_S = 3600
 REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
@@ -116,8 +117,8 @@ cdef class Engine:
         self._segments = {}
         self._captures = []
         self.housekeeper = None
-        self.port_gone = None
         self.housekept = Housekeeping()
+        self.port_gone = None
         self.unused_remotes, self.heard = set(), {}
         self.told = set()
         self.attention = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -351,10 +352,22 @@ cdef class Engine:
         """
         self.port_gone = callback
 
+    def vouch(self, int seconds):
+        """Say that `complete` of all segments holds from now on, and for so many seconds; 0: no more."""
+        if not 0 <= seconds <= MAX_VOUCHED_S:
+            raise UsageError(f"{seconds} seconds: it must be between 0 and {MAX_VOUCHED_S}")
+        fp_vouch(self.tables.c, seconds)
+
+    @property
+    def housekeeping(self):
+        """How the housekeeper fares, as a housekeeper.Housekeeping."""
+        return self.housekept
+
     def tidy(self):
         """Age the FDB, remove unused remotes, and follow changes of interfaces.
 
-        A running engine does this every ten seconds.
+        A running engine does this every ten seconds. A step that fails keeps no other from being taken; then the first
+        exception is raised at the end.
         """
         with self.tables.lock:
             if self.sockets is None:
@@ -397,6 +410,7 @@ cdef class Engine:
                 fdb_entries=fp_fdb_used(self.tables.c.fdb),
                 fdb_limit=fp_fdb_entries(self.tables.c.fdb),
                 socket_overflows=self.sockets.overflows(),
+                housekeeping_failures=self.housekept.failures,
             )
 
     def worker_states(self):
@@ -410,7 +424,6 @@ cdef class Engine:
             for i in range(self.tables.workers)
         ]
 
-                housekeeping_failures=self.housekept.failures,
     def _port_with(self, serial):
         """Return the port with this serial, or None."""
         with self.tables.lock:

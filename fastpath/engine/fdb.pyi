@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import ItemsView, Iterator, KeysView, MutableMapping, ValuesView
 from dataclasses import dataclass
-from typing import TypeVar, overload
+from typing import Final, TypeVar, overload
 
 from fastpath.addresses import MacAddress
 from fastpath.engine.ports.port import Port
@@ -9,6 +9,8 @@ from fastpath.engine.remote import Remote
 from fastpath.engine.tables import Tables
 
 _T = TypeVar("_T")
+
+FDB_FULL: Final = "the FDB is full: remove entries, or allow more (maxaddress)"
 
 @dataclass(frozen=True)
 class FdbEntry:

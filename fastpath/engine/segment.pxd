@@ -19,6 +19,7 @@ cdef class Segment:
     cdef list ending  # threads of former forwarders
     cdef dict held  # Forwarder -> remotes that it asked for
     cdef tuple initial_senders
+    cdef object known  # a Complete, or None
     cdef dict _ports
     cdef list _remotes
     cdef set _members  # addresses

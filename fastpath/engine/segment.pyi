@@ -3,6 +3,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from fastpath.addresses import IPAddress, MacAddress
+from fastpath.engine.complete import Complete, IPNetwork
+from fastpath.engine.fdb import FDB_FULL as FDB_FULL
 from fastpath.engine.fdb import Fdb
 from fastpath.engine.neighbours import Neighbours
 from fastpath.engine.offloads import Offloads
@@ -59,6 +61,10 @@ class Segment:
     def initial_allowed(self, value: Iterable[tuple[MacAddress, Iterable[str | IPAddress]]] | None) -> None: ...
     @property
     def refused_addresses(self) -> dict[IPAddress, int]: ...
+    @property
+    def complete(self) -> Complete | None: ...
+    @complete.setter
+    def complete(self, value: tuple[Iterable[str | IPNetwork], Iterable[str | IPAddress]] | None) -> None: ...
     @property
     def learning(self) -> bool: ...
     @learning.setter

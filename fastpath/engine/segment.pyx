@@ -12,6 +12,7 @@ from fastpath.engine.fdb cimport Fdb
 from fastpath.forwarder.forwarder cimport Forwarder
 from fastpath.kernels.packet.dest cimport FP_DEST_PORT, FP_DEST_REMOTE, fp_dest_make
 from fastpath.kernels.security.allowed cimport FP_REFUSED, fp_refused_read
+from fastpath.kernels.tables.complete cimport fp_complete
 from fastpath.kernels.tables.directory cimport fp_directory_delete
 from fastpath.kernels.tables.fdb cimport fp_fdb_share, fp_fdb_share_of
 from fastpath.kernels.tables.remote cimport FP_REMOTE_NONE
@@ -26,6 +27,7 @@ from fastpath.kernels.tables.tables cimport (
     fp_port_publish,
     fp_segment_new,
     fp_segment_publish,
+    fp_segment_set_complete,
     fp_segment_set_forwarder,
     fp_segment_set_learning,
     fp_segment_set_ports,
@@ -34,9 +36,11 @@ from fastpath.kernels.tables.tables cimport (
 from fastpath.engine.neighbours cimport neighbours_of
 from fastpath.engine.ports.port cimport MemoryPort, Port, SinkPort, TapPort
 from fastpath.engine.remote cimport Remote
-from fastpath.engine.tables cimport Tables, list_items, new_list, sum_tallies
+from fastpath.engine.tables cimport Tables, list_items, new_complete, new_list, sum_tallies
 
 from fastpath.addresses import from_wire, parse_ip, to_wire
+from fastpath.engine.complete import Complete, check_complete
+from fastpath.engine.fdb import FDB_FULL
 from fastpath.engine.ports.allowed import check_allowed
 from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 from fastpath.forwarder.forwarder import elements_of
@@ -199,6 +203,29 @@ cdef class Segment:
                 if now - seen < REFUSED_S:
                     found[from_wire((<char *>ip)[:16])] = now - seen
         return found
+
+    @property
+    def complete(self):
+        """The subnets in which nobody has an address that is not a neighbour's, and the addresses that are exceptions,
+        as a Complete; None: anybody may have any address.
+
+        While `Engine.vouch` says that this holds, questions of ports for other addresses in these subnets are dropped.
+        Raise UsageError.
+        """
+        return self.known
+
+    @complete.setter
+    def complete(self, value):
+        cdef const fp_complete *stale
+        known = None if value is None else check_complete(value)
+        with self.tables.lock:
+            self.check()
+            if known == self.known:
+                return
+            stale = fp_segment_set_complete(self.c, NULL if known is None else new_complete(known))
+            self.known = known
+            self.tables.synchronize()
+            free(<void *>stale)
 
     @property
     def learning(self):
@@ -466,6 +493,7 @@ cdef class Segment:
             self.tables.segment_indices.give_back(self.c.index)
             free(<void *>self.c.remotes)
             free(<void *>self.c.ports)
+            free(<void *>self.c.complete)
             free(self.c)
             self.c = NULL
             self._remotes.clear()
@@ -496,6 +524,8 @@ cdef class Segment:
             self._ports[place] = port
             if isinstance(port, TapPort):
                 self._refresh_mac(port)
+                if (<TapPort>port).unplaced is not None:
+                    raise ConflictError(FDB_FULL)
             fp_port_publish(self.tables.c, place, port.c)
             self.publish_ports()
             for worker, fd in port.watched:
@@ -524,8 +554,6 @@ cdef class Segment:
         port.c = NULL
         self.tables.port_indices.give_back(place)
 
-                if (<TapPort>port).unplaced is not None:
-                    raise ConflictError(FDB_FULL)
     def _refresh_mac(self, TapPort port):
         now = port.read_mac()
         if now is None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport uint32_t, uint64_t
 
+from fastpath.kernels.tables.complete cimport fp_complete
 from fastpath.kernels.tables.directory cimport fp_directory
 from fastpath.kernels.tables.tables cimport fp_list, fp_tables
 from fastpath.kernels.counters.tally cimport fp_tally, fp_traffic
@@ -24,6 +25,7 @@ cdef class Tables:
 
 
 cdef fp_list *new_list(items) except NULL
+cdef fp_complete *new_complete(known) except NULL
 cdef list list_items(const fp_list *items)
 cdef uint64_t sum_unlearned(const fp_traffic *traffic, int counters)
 cdef object sum_traffic(const fp_traffic *traffic, int counters)

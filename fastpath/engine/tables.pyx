@@ -8,7 +8,9 @@ from collections import deque
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
+from libc.string cimport memcpy
 
+from fastpath.kernels.tables.complete cimport fp_complete, fp_complete_new
 from fastpath.kernels.tables.directory cimport fp_directory, fp_directory_reclaim, fp_directory_set, fp_directory_used
 from fastpath.kernels.tables.fdb cimport FP_FDB_SEGMENTS, fp_fdb_reclaim, fp_fdb_reserve
 from fastpath.kernels.system cimport c_bool
@@ -27,6 +29,7 @@ from fastpath.kernels.tables.tables cimport (
 )
 from fastpath.kernels.counters.tally cimport FP_DROP_COUNT, FP_EVENT_COUNT, fp_counter_read, fp_tally, fp_traffic
 
+from fastpath.addresses import to_wire
 from fastpath.errors import ConflictError, RefusedError, UsageError
 from fastpath.engine.stats import Tally, Traffic
 
@@ -60,20 +63,20 @@ class Indices:
     def __init__(self, last, what, *, late=False):
         self._last = last
         self._what = what
+        self._late = late
         self._next = 1
         self._free = deque()  # the one on the right was given back last
 
-        self._late = late
     def take(self):
         """Return a number that is not in use. Raise ConflictError if there is none."""
         if self._free and not self._late:
             return self._free.pop()
         if self._next > self._last:
+            if self._free:
+                return self._free.popleft()
             raise ConflictError(f"there are {self._last} {self._what} already, which is the limit")
         self._next += 1
         return self._next - 1
-            if self._free:
-                return self._free.popleft()
 
     def give_back(self, index):
         self._free.append(index)
@@ -157,6 +160,23 @@ cdef fp_list *new_list(items) except NULL:
     result.count = count
     for i in range(count):
         result.item[i] = items[i]
+    return result
+
+
+cdef fp_complete *new_complete(known) except NULL:
+    """Return the list of what `check_complete` returned. The caller that withdraws it frees it."""
+    cdef fp_complete *result = fp_complete_new(len(known.subnets), len(known.exceptions))
+    cdef uint32_t i
+    cdef bytes ip
+    if result == NULL:
+        raise MemoryError
+    for i, subnet in enumerate(known.subnets):
+        ip = to_wire(subnet.network_address)
+        memcpy(result.subnet[i].ip, <const char *>ip, 16)
+        result.subnet[i].bits = subnet.prefixlen + 128 - subnet.max_prefixlen
+    for i, address in enumerate(known.exceptions):
+        ip = to_wire(address)
+        memcpy(result.exception[i], <const char *>ip, 16)
     return result
 
 

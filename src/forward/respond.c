@@ -154,6 +154,16 @@ static void write_advertisement(struct fp_frame *frame, const struct question *q
     memcpy(at + ND_CHECKSUM, &sum, sizeof sum);
 }
 
+// What becomes of a question for an address that is no neighbour's.
+static fp_dest not_known(const struct fp_context *context, const struct fp_segment *segment,
+                         const uint8_t *target) {
+    const struct fp_complete *complete =
+        atomic_load_explicit(&segment->complete, memory_order_acquire);
+    if (complete != NULL && fp_is_vouched(context) && fp_complete_is_nobodys(complete, target))
+        return fp_dest_make(FP_DEST_DROP, FP_DROP_unknown_target);
+    return fp_dest_make(FP_DEST_NONE, 0);
+}
+
 fp_dest fp_respond(const struct fp_context *context, struct fp_frame *frame) {
     const fp_dest not_ours = fp_dest_make(FP_DEST_NONE, 0);
     const uint8_t *type = fp_frame_at(frame, FP_ETHERNET_SIZE - 2, 2);
@@ -167,7 +177,9 @@ fp_dest fp_respond(const struct fp_context *context, struct fp_frame *frame) {
     const uint32_t segment = frame->segment->index;
     const uint64_t number = fp_directory_get(context->tables->neighbours, segment, question.target);
     const uint64_t mac = number & ~FP_NEIGHBOUR_ROUTER;
-    if (mac == 0 || mac == question.asker)
+    if (mac == 0)
+        return not_known(context, frame->segment, question.target);
+    if (mac == question.asker)
         return not_ours;
     const uint64_t key = fp_fdb_key(segment, mac);
     struct fp_fdb_value found;

@@ -142,6 +142,15 @@ const struct fp_allowed *fp_port_set_allowed(struct fp_port *port,
     return atomic_exchange(&port->allowed, allowed);
 }
 
+const struct fp_complete *fp_segment_set_complete(struct fp_segment *segment,
+                                                  const struct fp_complete *complete) {
+    return atomic_exchange(&segment->complete, complete);
+}
+
+void fp_vouch(struct fp_tables *tables, uint32_t seconds) {
+    atomic_store(&tables->vouched_until, fp_now(tables) + seconds);
+}
+
 void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder) {
     atomic_store(&segment->forwarder, forwarder);
 }

@@ -18,6 +18,7 @@
 #include "security/budget.h"
 #include "security/refused.h"
 #include "security/storm.h"
+#include "tables/complete.h"
 #include "tables/directory.h"
 #include "tables/fdb.h"
 #include "tables/remote.h"
@@ -59,6 +60,7 @@ struct fp_segment {
     bool members_only; // accept packets from its members only; never changes after it was published
     _Atomic bool learning;
     _Atomic uint32_t neighbours; // how many it has in the directory of that name
+    _Atomic(const struct fp_complete *) complete; // NULL: any address may be somebody's
     _Atomic(const struct fp_forwarder *) forwarder;
     _Atomic(const struct fp_list *) remotes; // the flood list: indices of remotes
     _Atomic(const struct fp_list *) ports; // indices of all ports of the segment
@@ -89,6 +91,8 @@ struct fp_tables {
     struct fp_remotes *remotes;
     struct fp_directory *neighbours; // (segment, address) -> MAC, see respond.h
     struct fp_directory *admitted; // (0, address) -> remote; (segment, address) -> 1, see source.h
+    _Atomic uint32_t
+        vouched_until; // on the engine's clock: `complete` of all segments holds before that
     _Atomic uint32_t admissions; // counts the changes of `admitted` and of the segments
     _Atomic(const struct fp_captures *) captures; // NULL: no captures, see capture.h
     uint32_t counters; // how many count: the workers, and one more
@@ -143,6 +147,9 @@ const struct fp_list *fp_segment_set_ports(struct fp_segment *segment, const str
 const struct fp_allowed *fp_port_set_allowed(struct fp_port *port,
                                              const struct fp_allowed *allowed);
 
+const struct fp_complete *fp_segment_set_complete(struct fp_segment *segment,
+                                                  const struct fp_complete *complete);
+
 void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder);
 void fp_segment_set_learning(struct fp_segment *segment, bool learning);
 
@@ -175,6 +182,15 @@ uint32_t fp_now(const struct fp_tables *tables);
 void fp_clock_advance(struct fp_tables *tables, uint32_t seconds);
 // From now on the clock stands there, until it is set again: time in a replay is that of the capture.
 void fp_clock_set(struct fp_tables *tables, uint32_t seconds);
+
+// From now on, and for so many seconds, `complete` of all segments holds; 0: no more.
+void fp_vouch(struct fp_tables *tables, uint32_t seconds);
+
+static inline bool fp_is_vouched(const struct fp_context *context) {
+    const uint32_t until =
+        atomic_load_explicit(&context->tables->vouched_until, memory_order_relaxed);
+    return (int32_t)(until - context->now) > 0;
+}
 
 // A worker's turn: between the two it may hold what the tables point to. The thread of a deferred forwarder
 // holds `threads_lock` as well.

@@ -169,7 +169,8 @@ def split() -> dict[str, bytes]:
 
 
 def respond() -> dict[str, bytes]:
-    """See the options in fuzz_respond.c; 10.0.0.N and fd00::N are neighbours for N of 1, 2, 3 and 5."""
+    """See the options in fuzz_respond.c; 10.0.0.N and fd00::N are neighbours for N of 1, 2, 3 and 5. Nobody else has
+    an address in 10.0.0.0/9, but perhaps 10.0.0.9."""
     other_port, unfinished, repaired, super_frame = 1, 2, 4, 8
 
     def ask(options: int, question: Packet) -> bytes:
@@ -191,6 +192,9 @@ def respond() -> dict[str, bytes]:
         "arp-same-port": ask(0, arp("10.0.0.1")),
         "arp-other-port": ask(other_port, arp("10.0.0.1")),
         "arp-nowhere": ask(0, arp("10.0.0.5")),
+        "arp-nobody": ask(0, arp("10.127.255.255")),
+        "arp-exception": ask(0, arp("10.0.0.9", "10.0.0.8")),
+        "arp-outside": ask(0, arp("10.128.0.0")),
         "arp-reply": ask(0, arp("10.0.0.2", op=2)),
         "arp-announcement": ask(0, arp("10.0.0.2", "10.0.0.2")),
         "nd": ask(repaired, solicit(2) / mine),

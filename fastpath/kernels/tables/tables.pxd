@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastpath.kernels.packet.dest cimport fp_dest
 from fastpath.kernels.security.allowed cimport fp_allowed, fp_refused, fp_storm
+from fastpath.kernels.tables.complete cimport fp_complete
 from fastpath.kernels.tables.directory cimport fp_directory
 from fastpath.kernels.tables.fdb cimport fp_fdb
 from fastpath.kernels.tables.remote cimport fp_remote, fp_remotes
@@ -81,6 +82,7 @@ cdef extern from "tables/tables.h" nogil:
         const fp_forwarder *forwarder
         c_bool learning
         uint32_t neighbours
+        const fp_complete *complete
         const fp_list *remotes
         const fp_list *ports
         fp_refused refused
@@ -122,6 +124,8 @@ cdef extern from "tables/tables.h" nogil:
     void fp_segment_set_learning(fp_segment *segment, c_bool learning)
     const fp_list *fp_segment_set_remotes(fp_segment *segment, const fp_list *remotes)
     const fp_list *fp_segment_set_ports(fp_segment *segment, const fp_list *ports)
+    const fp_complete *fp_segment_set_complete(fp_segment *segment, const fp_complete *complete)
+    void fp_vouch(fp_tables *tables, uint32_t seconds)
     const fp_allowed *fp_port_set_allowed(fp_port *port, const fp_allowed *allowed)
     void fp_port_publish(fp_tables *tables, uint32_t index, fp_port *port)
     const fp_list *fp_group_publish(fp_tables *tables, uint32_t index, const fp_list *list)

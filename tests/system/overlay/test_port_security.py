@@ -119,6 +119,24 @@ def test_nothing_of_an_attack_arrives(place: Place) -> None:
     assert f"{place.subnet}.1 lladdr {place.attacker.mac}" not in table
 
 
+def test_a_question_for_an_address_that_nobody_has_is_not_flooded(place: Place) -> None:
+    h2, (_, c2) = place.site.daemons[1], place.site.containers
+
+    def dropped() -> bool:
+        assert not reaches(c2, f"{place.subnet}.99", 1)
+        return drops(h2).get("unknown_target", 0) > 0
+
+    wait_for(dropped, "the daemon knows what the store says, and vouches for it")
+    third = Namespace.named("fpt-", "fourth").add()
+    try:
+        made = place.site.daemons[0].join(third, place.name, addresses=[f"{place.subnet}.99"])
+        h2.knows(made)
+        wait_for(lambda: reaches(c2, f"{place.subnet}.99", 1), "somebody has it now")
+        place.site.daemons[0].client.remove_endpoint(made.id)
+    finally:
+        third.remove()
+
+
 def test_an_address_that_moves_is_allowed_first(place: Place) -> None:
     h1, h2 = place.site.daemons
     c1, c2 = place.site.containers
@@ -127,7 +145,9 @@ def test_an_address_that_moves_is_allowed_first(place: Place) -> None:
     try:
         before = drops(h1).get("spoofed_arp", 0)
         assert not reaches(c2, floating, 1)
-        wait_for(lambda: drops(h1).get("spoofed_arp", 0) > before, "the answer to ARP is dropped")
+        with c1.raw(place.device) as out:
+            out.send(bytes(spoofing.arp_announcement(place.attacker.mac, floating)))
+        wait_for(lambda: drops(h1).get("spoofed_arp", 0) > before, "who says that it has it is not heard")
         h1.host.fastpath("endpoint", "allow", place.attacker.id, floating, "--socket", str(h1.socket))
         wait_for(lambda: reaches(c2, floating, 1), "it is allowed")
         h1.host.fastpath("endpoint", "allow", place.attacker.id, floating, "--remove", "--socket", str(h1.socket))

@@ -228,10 +228,21 @@ def test_after_a_gap_it_lists_again(file: Path, error: Exception) -> None:
             await hosts[1].registry.remove_network("web")
 
         await hosts[1].network("web")
+        current: list[bool] = []
         store = Scripted(file, [meanwhile, error])
+        hosts[0].mirror.subscribe(lambda _: current.append(hosts[0].mirror.current))
+        assert not hosts[0].mirror.current
         task = asyncio.create_task(hosts[0].mirror.run(store))
         await until(lambda: set(hosts[0].mirror.networks) == {"db"})
         await until(lambda: store.lists == 2)
+        assert current == [False, False]  # as it listed, both times
+        await until(lambda: hosts[0].mirror.current)
+        await hosts[1].network("log")
+        await until(lambda: "log" in hosts[0].mirror.networks)
+        assert current == [False, False, True]
+        await hosts[1].registry.remove_network("log")
+        await until(lambda: "log" not in hosts[0].mirror.networks)
+        hosts[0].changes.pop(), hosts[0].changes.pop()
         assert hosts[0].changes[-1].networks == {"db", "web"}
         task.cancel()
         await store.close()

@@ -4,6 +4,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -12,7 +13,7 @@ from fastpath.addresses import parse_ip
 from fastpath.control.drivers.base import HostDriver
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync
-from fastpath.control.model.objects import Endpoint, Network, Peer
+from fastpath.control.model.objects import Endpoint, Network, Peer, Subnet
 from fastpath.errors import ConflictError
 from tests.support.ports import free_port
 
@@ -105,6 +106,23 @@ def test_other_settings_are_no_reason_to_create_interfaces_again(state: HostStat
     assert driver.ports[endpoint(2).id] is port
     state.reconcile(replace(before, network=network.model_copy(update={"layout": "bridge"})))
     assert driver.ports[endpoint(2).id] is not port
+
+
+@pytest.mark.parametrize("known_only", [True, False])
+def test_what_nobody_has_is_known_where_only_endpoints_may_send(known_only: bool) -> None:
+    with Engine("127.0.0.1", udp_port=free_port(), known_only=known_only) as engine:
+        segment = engine.add_segment(256, members_only=known_only)
+        state = HostState("h1", {"overlay": MemoryDriver(engine)})
+        before = plan("web", 256, endpoint(2, allowed=["10.0.0.77"]), endpoint(3, "h2"))
+        pool, gateway, router = ip_network("10.0.0.0/24"), ip_address("10.0.0.1"), ip_address("10.0.0.254")
+        subnets = (Subnet(pool=pool, gateway=gateway),)
+        network = before.network.model_copy(update={"subnets": subnets, "kept": (router,)})
+        assert state.reconcile(replace(before, network=network)).failed == {}
+        exceptions = (gateway, ip_address("10.0.0.77"), router)
+        assert segment.complete == (((pool,), exceptions) if known_only else None)
+        unchecked = network.model_copy(update={"port_security": False})
+        assert state.reconcile(replace(before, network=unchecked)).failed == {}
+        assert segment.complete is None
 
 
 def test_one_endpoint_that_fails_is_not_in_the_way_of_the_others(state: HostState, driver: MemoryDriver) -> None:

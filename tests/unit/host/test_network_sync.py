@@ -4,12 +4,14 @@
 import logging
 import random
 from collections.abc import Iterator
-from ipaddress import ip_address
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from unittest import mock
 
 import pytest
 
 from fastpath import Engine, Port, Segment
+from fastpath.addresses import IPAddress
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync, admit, admit_early, entry_for, usable_peers
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.runtime.failures import Failures
@@ -55,6 +57,35 @@ def test_the_next_owner_of_an_address_may_come_before_the_last_one_goes(segment:
     assert known(segment) == wanted
     sync.set("next", None)
     assert known(segment) == (set(), {}, {})
+
+
+def test_what_the_network_is_known_to_have_no_more_of(segment: Segment) -> None:
+    """Addresses that endpoints may use beside their own are anybody's; so is all, where the engine lacks one."""
+    sync, subnets = NetworkSync(segment), (ip_network("10.0.0.0/24"),)
+    floating, router = ip_address("10.0.0.77"), ip_address("10.0.0.254")
+
+    def exceptions() -> tuple[IPAddress, ...] | None:
+        if segment.complete is not None:
+            assert segment.complete.subnets == subnets
+        return segment.complete.exceptions if segment.complete is not None else None
+
+    sync.close(subnets, [router])
+    assert exceptions() == (router,)
+    sync.update({"one": replace(entry(1), allowed=(floating,)), "two": entry(2)})
+    assert exceptions() == (floating, router)
+    sync.update({"one": entry(1)})
+    sync.update({})
+    assert exceptions() == (router,)
+    sync.update({"one": replace(entry(1), allowed=(floating,))})
+    sync.update({"one": None})
+    sync.update({})
+    assert exceptions() == (router,)
+    with mock.patch.object(sync, "set", side_effect=ConflictError("it is full")):
+        assert "it is full" in sync.update({"three": entry(3)})["three"].text
+    assert exceptions() is None
+    sync.close(subnets, [router])
+    sync.close(None)
+    assert exceptions() is None
 
 
 def test_two_that_claim_one_address_do_not_take_turns(segment: Segment) -> None:

@@ -257,11 +257,14 @@ def test_a_new_endpoint_costs_no_look_at_the_others(tmp_path: Path, driver: Driv
         following = asyncio.create_task(host.mirror.run(host.store))
         await host.mirror.synced.wait()
         await reconciler.everything()
+        assert not reconciler.settled  # until `run` has looked at everything
         running = asyncio.create_task(reconciler.run(3600.0))
+        await until(lambda: reconciler.settled)
         for identity in ids(1, 6):
             request = EndpointCreate(network="web", sandbox="own")
             await host.registry.create_endpoint(identity, request, Sandbox.model_validate(SANDBOX))
             await until(lambda: {e.state for e in host.mirror.local_endpoints("h1")} == {"ready"})  # by the reconciler
+            await until(lambda: reconciler.settled)
         assert not reconciler.problems
         for looked in Counter(driver.looked).values():
             assert looked <= 2  # joining, ready
@@ -278,6 +281,7 @@ class Watched(HostState):
         super().__init__("h1", {"overlay": cast(Overlay, driver)})
         self.done: list[str] = []
         self.first: Callable[[], object] = lambda: None
+        self.note: Callable[[], object] = lambda: None
 
     def reconcile(self, plan: NetworkPlan, only: Set[str] | None = None) -> Outcome:
         if not self.done:
@@ -287,6 +291,7 @@ class Watched(HostState):
 
     def set_endpoints(self, name: str, endpoints: Mapping[str, Endpoint | None], peers: Mapping[str, Peer]) -> None:
         self.done.append("endpoint")
+        self.note()
         super().set_endpoints(name, endpoints, peers)
 
 
@@ -306,8 +311,11 @@ def test_a_change_need_not_wait_until_everything_was_looked_at(
         await reconciler.everything()
         state.done.clear()
         change = Changes(endpoints={("web", "9" * 16)})
+        settled: list[bool] = []
         state.first = lambda: loop.call_soon_threadsafe(reconciler.changed, change)
+        state.note = lambda: settled.append(reconciler.settled)
         await reconciler.everything()
+        assert settled == [False]  # while the change is handled
         assert state.done == ["network", "endpoint", "network", "network"]
         following.cancel()
 
