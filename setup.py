@@ -6,15 +6,22 @@ FASTPATH_SANITIZE=1      AddressSanitizer and UndefinedBehaviorSanitizer (see `.
 FASTPATH_STRICT=1        warnings in our own C code are errors
 FASTPATH_NO_EXTENSION=1  nothing compiled at all: ./run installs the package and then builds in place
 CYTHON_CACHE_DIR=FOLDER  what Cython made of a module is kept there, and made once
+
+The kernel path (src/bpf, fastpath/kernelpath) is built where clang and libbpf are, and left out elsewhere.
 """
 
 import os
 import platform
+import shutil
+import subprocess
 import sys
+import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla"]
 MODULES = [
@@ -68,11 +75,12 @@ else:
     kernels_args, modules_args = ["-O3", *HARDENED], ["-g1", "-O2", *HARDENED]
 strict = ["-Werror"] if wanted("FASTPATH_STRICT") else []
 
-headers = sorted(str(path) for pattern in ("*.h", "*.def") for path in Path("src").rglob(pattern))
+BPF = Path("src/bpf")  # for the kernel's machine, not for this one
+headers = sorted(str(path) for pattern in ("*.h", "*.def") for path in Path("src").rglob(pattern) if path.parent != BPF)
 kernels = (
     "fpkernels",
     {
-        "sources": sorted(str(path) for path in Path("src").rglob("*.c")),
+        "sources": sorted(str(path) for path in Path("src").rglob("*.c") if path.parent != BPF),
         "obj_deps": {"": headers},
         "include_dirs": ["src"],
         "cflags": ["-fPIC", *compile_args, *kernels_args, *WARNINGS, *strict],
@@ -80,13 +88,13 @@ kernels = (
 )
 
 
-def extension(name: str, source: str, *more: str) -> Extension:
+def extension(name: str, source: str, *more: str, libraries: Sequence[str] = ()) -> Extension:
     """Return a Cython module that is linked with the kernels, and with its own C files if it has any."""
     return Extension(
         name,
         [source, *more],
         include_dirs=["src"],
-        libraries=["fpkernels"],
+        libraries=["fpkernels", *libraries],
         depends=[*headers, *kernels[1]["sources"], *(name.replace(".c", ".h") for name in more)],
         extra_compile_args=[*compile_args, *modules_args, "-Wno-unused-function"],
         extra_link_args=link_args,
@@ -104,11 +112,51 @@ extensions.append(
     )
 )
 
+
+class BuildExt(build_ext):
+    """Builds the kernel path's programs, too."""
+
+    def run(self) -> None:
+        """Build the modules, then the programs."""
+        super().run()
+        if kernel_path:
+            place = Path(self.get_ext_fullpath("fastpath.kernelpath.programs"))
+            compile_bpf(BPF / "kernel_path.c", place.with_name("kernel_path.o"))
+
+
+def compile_bpf(source: Path, to: Path) -> None:
+    """Compile a program for the kernel (any from 5.10 on) unless it is younger than its sources. With -g come the types
+    that describe the maps; of the rest of it nothing is needed."""
+    if to.exists() and all(path.stat().st_mtime < to.stat().st_mtime for path in BPF.iterdir()):
+        return
+    machine = sysconfig.get_config_var("MULTIARCH") or f"{platform.machine()}-linux-gnu"
+    words = ["clang", "-target", "bpf", "-mcpu=v2", "-O2", "-g", "-fdebug-compilation-dir=.", "-Wall", "-Wextra"]
+    words += [*strict, "-Isrc", f"-I/usr/include/{machine}", "-c", str(source), "-o", str(to)]
+    to.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(words, check=True)
+    if strip := shutil.which("llvm-strip"):
+        subprocess.run([strip, "--strip-debug", str(to)], check=True)
+
+
+def has_libbpf() -> bool:
+    """Return whether a program can be linked with libbpf 1.x."""
+    test = "#include <bpf/libbpf.h>\n#if LIBBPF_MAJOR_VERSION < 1\n#error\n#endif\nint main(void) { return 0; }\n"
+    words = ["cc", "-x", "c", "-", "-lbpf", "-o", os.devnull]
+    return subprocess.run(words, input=test, text=True, capture_output=True, check=False).returncode == 0
+
+
+kernel_path = shutil.which("clang") is not None and has_libbpf()
+if kernel_path:
+    programs = extension("fastpath.kernelpath.programs", "fastpath/kernelpath/programs.pyx", libraries=["bpf"])
+    programs.depends += map(str, BPF.iterdir())
+    extensions.append(programs)
+
 if wanted("FASTPATH_NO_EXTENSION"):
     setup()
     sys.exit()
 
 setup(
+    cmdclass={"build_ext": BuildExt},
     libraries=[kernels],
     ext_modules=cythonize(
         extensions,

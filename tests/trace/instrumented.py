@@ -30,7 +30,7 @@ def build(folder: Path) -> None:
     """Compile the modules and the recorder into a folder."""
     kernels = folder / "kernels"
     kernels.mkdir()
-    sources = [str(path) for path in sorted((ROOT / "src").glob("*/*.c"))]
+    sources = [str(path) for path in sorted((ROOT / "src").glob("*/*.c")) if path.parent.name != "bpf"]
     _run(*COMPILE, "-c", *sources, cwd=kernels)
     objects = [str(path) for path in kernels.glob("*.o")]
     for module in MODULES:

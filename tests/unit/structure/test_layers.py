@@ -12,7 +12,7 @@ import fastpath
 
 ROOT = Path(fastpath.__file__).parent
 # From the top. What is not named here stands on none of these: control and bench, which lint-imports checks.
-LAYERS = ("testing", "replay", "engine", "forwarder", "pcap", "kernels", "addresses", "errors", "version")
+LAYERS = ("kernelpath", "testing", "replay", "engine", "forwarder", "pcap", "kernels", "addresses", "errors", "version")
 IMPORT = re.compile(r"^\s*(?:from (fastpath[\w.]*) c?import (\([^)]*\)|[^\n#]*)|c?import (fastpath[\w.]*))", re.M)
 
 
