@@ -33,7 +33,7 @@ def _deleted(table: str) -> str:
 def listing(table: str) -> list[dict[str, Any]]:
     """Return what a table consists of, in the words of libnftables-json(5): without handles, counts, and elements that
     packets add to sets. An empty list: there is no such table. Raise RefusedError."""
-    return [_lasting(each) for each in objects(table)]
+    return [lasting(each) for each in objects(table)]
 
 
 def objects(table: str) -> list[dict[str, Any]]:
@@ -62,13 +62,18 @@ def mentions(table: str, text: str) -> bool:
 _PASSING = {"handle", "packets", "bytes", "expires", "used"}
 
 
-def _lasting(value: Any) -> Any:
+def lasting(value: Any) -> Any:
+    """Return an object without what passes: handles, counts, and elements that packets add to sets. Those have a state
+    (`ct count`, a time); nft does not tell which sets are dynamic."""
     if isinstance(value, list):
-        return [_lasting(each) for each in value]
+        return [lasting(each) for each in value if not (isinstance(each, dict) and each.keys() == {"elem"})]
     if not isinstance(value, dict):
         return value
-    passing = _PASSING | ({"elem"} if {"dynamic", "timeout"} & set(value.get("flags", ())) else set())
-    return {key: _lasting(each) for key, each in value.items() if key not in passing}
+    return {key: lasting(each) for key, each in value.items() if key not in _PASSING and not _is_empty(key, each)}
+
+
+def _is_empty(key: str, value: Any) -> bool:
+    return key == "elem" and isinstance(value, list) and not lasting(value)
 
 
 def run(commands: str, what: str) -> None:
