@@ -17,7 +17,7 @@ from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints
-from fastpath.control.host.guard.rules import MARK, Plan, table_of
+from fastpath.control.host.guard.rules import MARK, Plan, copy_of, table_of
 from fastpath.control.host.host_state import HostState
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.peering import Peering
@@ -110,7 +110,8 @@ class DataPlane:
 def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | None:
     table = table_of(vtep, config.udp_port)
     if not config.guard:
-        keeper.release_soon(table)
+        for each in (table, copy_of(table)):
+            keeper.release_soon(each)
         return None
     members = parse_store_url(config.store_url).members
     ports = {port for _, port in map(member_parts, members)}
@@ -125,7 +126,8 @@ def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | Non
         only_peers=config.known_peers_only,
         strict=config.guard != "loose",
     )
-    return Guard(keeper, table, plan, None if may_mark() else "no permission to mark packets (CAP_NET_ADMIN)")
+    refusal = None if may_mark() else "no permission to mark packets (CAP_NET_ADMIN)"
+    return Guard(keeper, table, plan, refusal, owned=config.guard_owned)
 
 
 def _gateway_settings(config: DaemonConfig, host_id: str, vtep: IPAddress, underlay: str) -> GatewaySettings:

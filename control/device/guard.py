@@ -44,6 +44,7 @@ class DeviceGuard:
     def close(self) -> None:
         """Remove the rules."""
         try:
-            self._keeper.release(self._guard.table)
+            for table in self._guard.tables:
+                self._keeper.release(table)
         finally:
             self._keeper.close()

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.nft_events import NftEvents
+from fastpath.control.kernel.nft_owned import OwnedTables
 from fastpath.errors import FastpathError, RefusedError
 
 log = logging.getLogger("fastpath")
@@ -37,6 +38,7 @@ class _Kept:
     """A table that is kept: the wanted body, and what has to be done for it."""
 
     body: str
+    owned: bool = False  # nobody else can change it, and it goes with this process
     due: float | None = 0.0  # when to do it; None: the table is as wanted
     replace: bool = True  # do it by replacing the table; else by `commands`
     commands: list[str] = field(default_factory=list)
@@ -102,6 +104,7 @@ class Keeper:
         self._released: list[tuple[str, Future[None]]] = []
         self._closing = False
         self._nft = nftables.Standby()
+        self._owned = OwnedTables()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._events: NftEvents | None = None
         self._deaf: str | None = None
@@ -118,13 +121,14 @@ class Keeper:
         refuses; the keeper tries again from time to time."""
         self.keep_soon(table, body, change).result()
 
-    def keep_soon(self, table: str, body: str, change: str | None = None) -> Future[None]:
-        """Do the same, without waiting. `problems` has what nft refuses."""
+    def keep_soon(self, table: str, body: str, change: str | None = None, *, owned: bool = False) -> Future[None]:
+        """Do the same, without waiting. `problems` has what nft refuses. Nobody else can change an `owned` table; it is
+        replaced, whatever changes, and goes when the keeper is closed (nft_owned.py)."""
         done: Future[None] = Future()
         with self._lock:
             kept = self._tables.get(table)
             if kept is None:
-                kept = self._tables[table] = _Kept(body)
+                kept = self._tables[table] = _Kept(body, owned)
             elif kept.body == body and kept.due is None and kept.problem is None:
                 done.set_result(None)
                 return done
@@ -200,6 +204,7 @@ class Keeper:
                 log.exception("the keeper of nftables failed, and tries again")
                 time.sleep(PAUSE_S)
         self._nft.close()
+        self._owned.close()
         with self._lock:
             left = [done for kept in self._tables.values() for done in kept.waiting]
         for done in [*left, *(done for _, done in self._released)]:
@@ -229,6 +234,7 @@ class Keeper:
         while self._released:
             name, done = self._released.pop(0)
             try:
+                self._owned.delete(name)
                 nftables.delete(name)
                 done.set_result(None)
             except FastpathError as error:
@@ -239,7 +245,9 @@ class Keeper:
         refuses that, do it table by table."""
         jobs = []
         for job in self._take_due():
-            if job.commands:
+            if job.commands and job.kept.owned:
+                self._end(job, self._put(job))
+            elif job.commands:
                 jobs.append(job)
             else:
                 job.answer(None)
@@ -267,12 +275,20 @@ class Keeper:
             due = {name: kept for name, kept in self._tables.items() if kept.due is not None and kept.due <= now}
             jobs = [kept.take(name) for name, kept in due.items()]
         for job in jobs:
-            if job.unsure and not job.replaces:
+            if job.unsure and not job.replaces and not job.kept.owned:
                 with contextlib.suppress(FastpathError):
                     if job.kept.listing is not None and nftables.listing(job.name) == job.kept.listing:
                         continue
                 job.commands, job.replaces = nftables.replacement(job.name, job.body), True
         return jobs
+
+    def _put(self, job: "_Job") -> FastpathError | None:
+        try:
+            self._owned.put(job.name, job.body)
+        except FastpathError as error:
+            return error
+        self._listen([job.name])
+        return None
 
     def _do(self, job: "_Job") -> None:
         try:
@@ -287,7 +303,7 @@ class Keeper:
     def _end(self, job: "_Job", problem: FastpathError | None) -> None:
         """Note how it ended, and tell those who wait for it."""
         job.kept.listing = None
-        if job.unsure and problem is None:
+        if job.unsure and problem is None and not job.kept.owned:
             with contextlib.suppress(FastpathError):
                 job.kept.listing = nftables.listing(job.name)
         now, kept = time.monotonic(), job.kept

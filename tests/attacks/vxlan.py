@@ -105,6 +105,7 @@ def main() -> int:
         each.add_argument("--to", default=BROADCAST, help="MAC address in the network (default: %(default)s)")
         each.add_argument("--text", default="forged", help="what the frame carries (default: %(default)s)")
         each.add_argument("--count", type=int, default=1, help="number of packets (default: %(default)s)")
+        each.add_argument("--persist", action="store_true", help="go on when the kernel refuses to send")
         each.add_argument("--interval", type=float, default=0.01, help="seconds between two (default: %(default)s)")
     words = parser.parse_args()
     inner = frame(words.text.encode(), words.to)
@@ -116,6 +117,8 @@ def main() -> int:
             else:
                 spoof(words.source, words.vtep, words.vni, inner, udp_port=words.port)
         except OSError as error:
+            if words.persist:
+                continue
             print(f"not sent: {error.strerror}", file=sys.stderr)
             return 1
     return 0

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guard of this host's VTEP: an nftables table that admits packets of the engine and of its peers only, and keeps
 containers from the store. rules.py has the rules, the keeper puts them back when somebody removes them. They stay
-when the daemon ends, as the interfaces do."""
+when the daemon ends, as the interfaces do.
+
+There are two tables of these rules, one right behind the other: while the keeper restores one, the other one stops what
+that let pass."""
 
 import asyncio
 import dataclasses
@@ -12,7 +15,7 @@ from concurrent.futures import Future
 from typing import Literal
 
 from fastpath.addresses import IPAddress
-from fastpath.control.host.guard.rules import Plan, counts
+from fastpath.control.host.guard.rules import Plan, copy_of, counts
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.model.problem import Problem
@@ -25,18 +28,23 @@ RESOLVE_S = 60.0  # between two looks at the addresses of the store's names
 
 class Guard:
     """One VTEP's guard. `set_peers` and `set_store` never wait; they are called from one thread at a time. With a
-    `refusal`, the reason why there cannot be a guard here, they do nothing."""
+    `refusal`, the reason why there cannot be a guard here, they do nothing. If the second table is `owned`, nobody else
+    can change it, and `nft flush ruleset` leaves it; it goes when the keeper is closed."""
 
-    def __init__(self, keeper: Keeper, table: str, plan: Plan, refusal: str | None = None) -> None:
+    def __init__(
+        self, keeper: Keeper, table: str, plan: Plan, refusal: str | None = None, *, owned: bool = False
+    ) -> None:
         self.table = table
+        self.tables = (table, copy_of(table))
         self._keeper = keeper
         self._plan = plan
         self._kept = False
         self._refusal = refusal
+        self._owned = (False, owned)
 
     def set_peers(self, vteps: Iterable[IPAddress]) -> Future[None]:
-        """Admit packets of these VTEPs from now on. The first call puts the rules in place. The answer comes when they
-        are, or nft refused them."""
+        """Admit packets of these VTEPs from now on. The first call puts the rules in place. The answer comes when the
+        first table has them, or nft refused them."""
         return self._update(dataclasses.replace(self._plan, peers=frozenset(vteps)))
 
     def set_store(self, endpoints: Iterable[tuple[IPAddress, int]]) -> None:
@@ -49,14 +57,18 @@ class Guard:
             done: Future[None] = Future()
             done.set_result(None)
             return done
-        change = plan.change(before, self.table) if self._kept else None
+        answers = []
+        for later, (table, owned) in enumerate(zip(self.tables, self._owned, strict=True)):
+            change = plan.change(before, table) if self._kept else None
+            answers.append(self._keeper.keep_soon(table, plan.body(later), change, owned=owned))
         self._kept = True
-        return self._keeper.keep_soon(self.table, plan.body(), change)
+        return answers[0]
 
     @property
     def problems(self) -> list[Problem]:
         """Return why the rules are not in place, if they are not."""
-        why = self._refusal or self._keeper.problems.get(self.table)
+        found = self._keeper.problems
+        why = self._refusal or next((found[table] for table in self.tables if table in found), None)
         return [Problem("host", "guard", "not-kept", f"the guard is not in place: {why}")] if why is not None else []
 
     @property
@@ -66,8 +78,8 @@ class Guard:
 
     @property
     def restored(self) -> int:
-        """Return how often somebody else changed the rules, and they were restored."""
-        return self._keeper.restored.get(self.table, 0)
+        """Return how often somebody else changed one of the tables, and it was restored."""
+        return sum(self._keeper.restored.get(table, 0) for table in self.tables)
 
     def info(self) -> GuardInfo:
         """Return the state and the rules. It calls nft: not in the event loop."""

@@ -6,6 +6,8 @@
     a process ───── output ──────────────►                        to a VTEP only with the engine's packet mark
           └──────── output ──► prerouting      by loopback        to the VTEP only with that mark
 
+A copy of the table has the same chains, each right behind the one that it copies.
+
 A rule's comment begins with its name, which metrics use, and says what the rule does. Facts of the kernel on which the
 rules rely:
 
@@ -31,7 +33,8 @@ from fastpath.addresses import IPAddress
 from fastpath.control.model.requests import GuardRule
 
 MARK = 0x46500000  # SO_MARK of packets that an engine sends; of the bits that others use for masks it has none
-PREFIX = "fastpath-guard-"
+PREFIX, COPY = "fastpath-guard-", "-copy"
+RAW, BEFORE_FILTER = -300, -10  # priorities: netfilter's own, and before the firewalls of others
 REJECT = "reject with tcp reset"
 
 SENTENCES = {
@@ -96,15 +99,16 @@ class Plan:
             "ports": ("inet_service", frozenset(str(port) for port in self.ports)),
         }
 
-    def body(self) -> str:
-        """Return the table's body."""
+    def body(self, later: int = 0) -> str:
+        """Return the table's body. With `later`, its chains come by so much later than those of the body without."""
         lines: list[str] = []
         for name, (kind, elements) in self.sets().items():
             lines += [f"set {name} {{", f"    type {kind};"]
             lines += [f"    elements = {{ {', '.join(sorted(elements))} }}"] if elements else []
             lines += ["}"]
         for chain in self._chains():
-            hook = [f"    type filter hook {chain.hook}; policy accept;"] if chain.hook else []
+            at = chain.priority + later
+            hook = [f"    type filter hook {chain.name} priority {at}; policy accept;"] if chain.is_hooked else []
             lines += [f"chain {chain.name} {{", *hook, *(f"    {rule}" for rule in chain.rules), "}"]
         return "\n".join(lines)
 
@@ -142,29 +146,29 @@ class Plan:
         here = [f"{self._here} jump arriving", forged, *self._to_store_here()]
         return [
             *self._verdicts(),
-            _Chain("arriving", "", list(self._arriving())),
-            _Chain("prerouting", "prerouting priority raw", [any_vtep, *here]),
-            _Chain("input", "input priority filter - 10", list(self._input())),
-            _Chain("forward", "forward priority filter - 10", list(self._forward())),
-            _Chain("output", "output priority raw", [any_vtep, f"{self._to_peers} jump leaving"]),
+            _Chain("arriving", list(self._arriving())),
+            _Chain("prerouting", [any_vtep, *here], RAW),
+            _Chain("input", list(self._input()), BEFORE_FILTER),
+            _Chain("forward", list(self._forward()), BEFORE_FILTER),
+            _Chain("output", [any_vtep, f"{self._to_peers} jump leaving"], RAW),
         ]
 
     def _verdicts(self) -> Iterator["_Chain"]:
         headers = ("ip option lsrr", "ip option ssrr") if self.vtep.version == 4 else ("exthdr rt",)
-        yield _Chain("any_vtep", "", [f"{header} exists jump source_routed" for header in headers])
-        yield _Chain("source_routed", "", [_rule("source_routed", "", "drop")])
+        yield _Chain("any_vtep", [f"{header} exists jump source_routed" for header in headers])
+        yield _Chain("source_routed", [_rule("source_routed", "", "drop")])
         transit = _rule("peer_transit", self._from_peer, "accept")
-        yield _Chain("to_vtep", "", [transit, _rule("forwarded_to_vtep", "", "drop")])
+        yield _Chain("to_vtep", [transit, _rule("forwarded_to_vtep", "", "drop")])
         transit = _rule("store_transit", self._not_bridge + self._from_peer, "accept")
-        yield _Chain("to_store", "", [transit, _rule("forwarded_to_store", "", REJECT)])
+        yield _Chain("to_store", [transit, _rule("forwarded_to_store", "", REJECT)])
         marked = _rule("not_the_engine", f"meta mark != {MARK:#x}", "drop")
-        yield _Chain("leaving", "", [marked, _rule("to_peer", "", "notrack")])
+        yield _Chain("leaving", [marked, _rule("to_peer", "", "notrack")])
         if self.store:
             # Others may use the store by a bridge that has its address, as a bridge of machines does.
             own = f"{self._not_bridge}fib daddr . iif type local return"
-            yield _Chain("to_store_here", "", [f"{self._from_peer} return", own, _rule("store_here", "", REJECT)])
+            yield _Chain("to_store_here", [f"{self._from_peer} return", own, _rule("store_here", "", REJECT)])
         if self.bridge:
-            yield _Chain("path_error", "", [_rule("path_error", "", "drop")])
+            yield _Chain("path_error", [_rule("path_error", "", "drop")])
 
     def _arriving(self) -> Iterator[str]:
         yield _rule("looped", f'iif "lo" meta mark != {MARK:#x}', "drop")
@@ -199,9 +203,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Chain:
-    name: str
-    hook: str
+    name: str  # of its hook, too, if it has one
     rules: list[str]
+    priority: int = 0  # 0: it has no hook
+
+    @property
+    def is_hooked(self) -> bool:
+        return self.priority != 0
 
 
 def _text(address: IPAddress) -> str:
@@ -215,6 +223,11 @@ def _rule(name: str, match: str, verdict: str) -> str:
 def table_of(vtep: IPAddress, udp_port: int) -> str:
     """Return the table's name: two VTEPs in one namespace have two tables."""
     return f"inet {PREFIX}{_text(vtep).replace(':', '-')}-{udp_port}"
+
+
+def copy_of(table: str) -> str:
+    """Return the name of the table's copy."""
+    return table + COPY
 
 
 def counts(objects: Iterable[dict[str, dict[str, object]]]) -> Iterator[GuardRule]:

@@ -174,6 +174,24 @@ def test_what_nft_refuses(host: Namespace, keeper: Keeper) -> None:
     assert not keeper.problems
 
 
+def test_nobody_else_changes_an_owned_table(host: Namespace) -> None:
+    """It takes the place of one that stayed, and goes with its keeper."""
+    host.run("nft", f"add table {TABLE}; add set {TABLE} others {{ type ipv6_addr; }}")
+    keeper = host.inside(Keeper)
+    keeper.keep_soon(TABLE, BODY, owned=True).result()
+    text = host.run("nft", "list", "table", *TABLE.split()).stdout
+    assert "others" not in text
+    for edit in EDITS[1:]:
+        with pytest.raises(RefusedError, match=r"not (permitted|supported)"):
+            host.run("nft", edit)
+    host.run("nft", "flush ruleset")
+    assert host.run("nft", "list", "table", *TABLE.split()).stdout == text
+    keeper.keep_soon(TABLE, MORE, owned=True).result()
+    assert "192.0.2.4" in host.run("nft", "list", "table", *TABLE.split()).stdout
+    keeper.close()
+    assert host.run("nft", "list", "tables").stdout == ""
+
+
 def test_the_table_stays_when_the_keeper_ends(host: Namespace) -> None:
     keeper = host.inside(Keeper)
     keeper.keep(TABLE, BODY)
