@@ -216,19 +216,23 @@ class Keeper:
             times = [kept.due for kept in self._tables.values() if kept.due is not None]
         return max(0.0, min(times) - time.monotonic()) * 1000 if times else None
 
-    def _listen(self, own: Iterable[str] = ()) -> None:
-        """Note what others changed since the last call. One transaction was our own for each of the tables `own`."""
-        now, ours = time.monotonic(), set(own)
+    def _listen(self, own: Iterable[str] = ()) -> bool:
+        """Note what others changed since the last call; return whether they did, or may have. One transaction was our
+        own for each of the tables `own`."""
+        now, ours, found = time.monotonic(), set(own), False
         for touched in self._events.transactions() if self._events is not None else ():
             with self._lock:
                 if touched is None:
                     for kept in self._tables.values():
                         kept.unsure = True
                         kept.due = 0.0 if kept.due is None else kept.due
+                    found = True
                     continue
                 for name in touched & self._tables.keys() - ours:
                     self._tables[name].disturb(now)
+                    found = True
                 ours -= touched
+        return found
 
     def _delete_released(self) -> None:
         while self._released:
@@ -305,7 +309,9 @@ class Keeper:
         job.kept.listing = None
         if job.unsure and problem is None and not job.kept.owned:
             with contextlib.suppress(FastpathError):
-                job.kept.listing = nftables.listing(job.name)
+                listing = nftables.listing(job.name)
+                if not self._listen():  # what somebody changed before the look has been reported by now
+                    job.kept.listing = listing
         now, kept = time.monotonic(), job.kept
         with self._lock:
             kept.problem = str(problem) if problem is not None else None

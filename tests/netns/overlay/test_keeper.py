@@ -134,6 +134,28 @@ def test_lost_notifications_lead_to_a_look(host: Namespace, keeper: Keeper) -> N
     assert not keeper.problems
 
 
+def test_a_change_during_a_look_is_not_what_is_wanted(
+    host: Namespace, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody flushes the rules while the keeper looks at them, and all notifications are lost."""
+    keeper.keep(TABLE, BODY)
+    wanted, look, events = listing(host), nftables.listing, keeper._events
+    flushed: list[str] = []
+    assert events is not None
+    report = events.transactions
+
+    def flush_and_look(table: str) -> object:
+        if not flushed:
+            flushed.append(table)
+            nftables.run("flush ruleset", table)
+        return look(table)
+
+    monkeypatch.setattr(nftables, "listing", flush_and_look)
+    monkeypatch.setattr(events, "transactions", lambda: [None for _ in report()])
+    host.run("nft", "add table inet other")
+    wait_for(lambda: flushed and host.inside(lambda: look(TABLE)) == wanted, "the table is restored")
+
+
 def test_tables_are_restored_in_one_transaction(host: Namespace, keeper: Keeper) -> None:
     """So what a table protects is never there without it."""
     keeper.keep(TABLE, BODY)
