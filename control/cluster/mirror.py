@@ -69,7 +69,8 @@ class Mirror:
     def current(self) -> bool:
         """Whether this is what the store says at present, but for what it says just now. A connection that broke
         without a word is noticed within ten seconds."""
-        return self._following and self.answering and not self.unreadable
+        connected = self._store is not None and self._store.following
+        return connected and self._following and self.answering and not self.unreadable
 
     @property
     def trouble(self) -> str | None:

@@ -22,6 +22,11 @@ class MirroredStore:
         """See Store."""
         return self._store.problem
 
+    @property
+    def following(self) -> bool:
+        """See Store."""
+        return self._store.following
+
     async def get(self, key: str) -> Item | None:
         """See Store."""
         return await self._store.get(key)

@@ -110,6 +110,10 @@ class Store(Protocol):
     def problem(self) -> str | None:
         """The reason why the store does not answer at present, in one line, or None."""
 
+    @property
+    def following(self) -> bool:
+        """Whether every watch is connected at present. One that was not brings what happened meanwhile, soon after."""
+
     async def get(self, key: str) -> Item | None:
         """Return the current item, or None if the key does not exist."""
 

@@ -40,11 +40,17 @@ class EtcdStore:
 
     def __init__(self, addresses: Sequence[str], options: StoreOptions):
         self._calls = Calls(addresses, options)
+        self._followers: set[Follower] = set()
 
     @property
     def problem(self) -> str | None:
         """See Store."""
         return self._calls.problem
+
+    @property
+    def following(self) -> bool:
+        """See Store."""
+        return all(follower.connected for follower in self._followers)
 
     async def get(self, key: str) -> Item | None:
         """See Store."""
@@ -76,16 +82,20 @@ class EtcdStore:
         """See Store."""
         check_key(prefix)
         follower = Follower(self._calls, prefix, after)
-        while not self._calls.cluster.closed:
-            try:
-                async with aclosing(follower.follow()) as stream:
-                    async for events in stream:
-                        yield events
-            except (UnavailableError, UsageError) as error:
-                if isinstance(error, UsageError) and not follower.answered:
-                    raise
-                self._calls.problem = str(error)
-                await asyncio.sleep(RETRY_SECONDS)
+        self._followers.add(follower)
+        try:
+            while not self._calls.cluster.closed:
+                try:
+                    async with aclosing(follower.follow()) as stream:
+                        async for events in stream:
+                            yield events
+                except (UnavailableError, UsageError) as error:
+                    if isinstance(error, UsageError) and not follower.answered:
+                        raise
+                    self._calls.problem = str(error)
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._followers.discard(follower)
 
     async def grant(self, ttl: int) -> int:
         """See Store."""

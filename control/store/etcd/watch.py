@@ -20,10 +20,11 @@ FORGOTTEN = "etcd no longer knows what happened meanwhile"
 
 
 class Follower:
-    """The position of a watch: everything up to revision `seen` was handed on. `answered`: etcd accepted it once."""
+    """The position of a watch: everything up to revision `seen` was handed on. `answered`: etcd accepted it once;
+    `connected`: and it did so on the present connection."""
 
     def __init__(self, calls: Calls, prefix: str, after: int):
-        self.answered = False
+        self.answered = self.connected = False
         self._calls = calls
         self._prefix, self._end = prefix.encode(), prefix_end(prefix).encode()
         self._seen = after
@@ -60,6 +61,7 @@ class Follower:
                 return
             raise
         finally:
+            self.connected = False
             if stream is not None:
                 stream.cancel()
 
@@ -91,7 +93,8 @@ class Follower:
                 raise CompactedError(FORGOTTEN)
             if answer.canceled:
                 _explain(answer.cancel_reason)
-            self.answered, self._calls.problem = True, None
+            self.answered = self.connected = True
+            self._calls.problem = None
             events += [_event(event) for event in answer.events]
             if answer.fragment:  # the rest follows
                 pass

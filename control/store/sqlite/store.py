@@ -49,6 +49,11 @@ class SqliteStore:
         """See Store."""
         return self._problem
 
+    @property
+    def following(self) -> bool:
+        """See Store."""
+        return True  # the file is here
+
     async def get(self, key: str) -> Item | None:
         """See Store."""
         check_key(key)

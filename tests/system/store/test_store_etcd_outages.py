@@ -97,15 +97,22 @@ def test_the_problem_of_a_watch_is_told_and_taken_back(etcd: Etcd) -> None:
         async def has_none() -> bool:
             return store.problem is None
 
+        async def is_following() -> bool:
+            return store.following
+
         async with watching(store, ROOT, revision) as watch:
             waiting = asyncio.create_task(take(watch, 1))
             await asyncio.sleep(0.2)
+            await eventually(is_following)
             etcd.kill()
             await eventually(has_problem)
+            assert not store.following
             etcd.start()
             await eventually(has_none)
+            await eventually(is_following)  # a call that succeeds is not yet a watch that goes on
             await put(store, ROOT + "b", b"1")
             await waiting
+            assert store.following
 
     run(scenario, etcd.url)
 
