@@ -113,7 +113,10 @@ class Reconciler:
 
     @property
     def settled(self) -> bool:
-        """Whether this host is what the mirror says, as far as that could be reached: no change waits."""
+        """Whether the engine has all that the mirror says: no change waits, and none of a whole network failed.
+        (`NetworkSync` tells the engine of endpoints that failed.)"""
+        if any(name and not identity for name, identity in self.problems):
+            return False
         return not (self._handling or self._dirty.everything or self._dirty.networks or self._dirty.endpoints)
 
     def links_changed(self) -> None:

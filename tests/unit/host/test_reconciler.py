@@ -83,8 +83,10 @@ def test_a_mistake_of_ours_is_a_problem_and_not_the_end(tmp_path: Path, driver: 
         assert {key: problem.text for key, problem in reconciler.problems.items()} == {
             ("db", ""): "db: an internal error (KeyError: 'db')"
         }
+        assert not reconciler.settled
         driver.mistaken = ""
         await until(lambda: state.networks_here() == {"db", "web"} and not reconciler.problems)
+        await until(lambda: reconciler.settled)
         following.cancel()
         running.cancel()
 
