@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 # Files whose tests have names that are there only once, or of which only some may run at a time: one process runs all
-# of a group. There are two groups with Docker, so that not more than two pairs of dockerds run at a time; and one with
-# numba, which takes long to import, and compiles what several of its tests use once in a process. A file that has
-# fixtures of a module is a group of its own, so that they are made once.
+# of a group. There are two groups with Docker, so that not more than two pairs of dockerds run at a time, and the files
+# of each share theirs; and one with numba, which takes long to import, and compiles what several of its tests use once
+# in a process. A file that has fixtures of a module is a group of its own, so that they are made once.
 GROUPS = {
     "tests/system/install/test_demos.py": "demos",
     "tests/system/docker/test_docker.py": "docker",

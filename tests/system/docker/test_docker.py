@@ -2,31 +2,19 @@
 """The commands of docs/docker.md on two hosts, each with a real dockerd."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import Namespace, reaches, wait_for
 from tests.support.servers.docker_host import DockerHost
-from tests.support.servers.docker_site import DockerSite, docker_site
+from tests.support.servers.docker_site import DockerSite
 from tests.support.servers.site import links, pinged
 
 LAYOUTS = ["direct", "bridge"]
+MANY = 8  # containers that are made at once on each host
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:
-    with docker_site(tmp_path_factory.mktemp("docker")) as made:
-        yield made
-
-
-@pytest.fixture
-def two(machines: DockerSite) -> Iterator[DockerSite]:
-    yield machines
-    machines.clear()
 
 
 def interfaces(host: DockerHost, container: str) -> dict[str, list[str]]:
@@ -268,12 +256,12 @@ def test_many_containers_at_once(two: DockerSite) -> None:
         for thread in threads:
             thread.join()
 
-    work(make, 25)
-    given = [host.address(f"m{number}", "crowd") for host in two.hosts for number in range(25)]
-    assert len(set(given)) == 50
+    work(make, MANY)
+    given = [host.address(f"m{number}", "crowd") for host in two.hosts for number in range(MANY)]
+    assert len(set(given)) == 2 * MANY
     two.known()
-    assert all(two.hosts[0].pinged("m0", address, 1) for address in given[25::5])
-    work(lambda host, number: host.docker("rm", "-f", f"m{number}"), 25)
+    assert all(two.hosts[0].pinged("m0", address, 1) for address in given[MANY::2])
+    work(lambda host, number: host.docker("rm", "-f", f"m{number}"), MANY)
     wait_for(lambda: not two.keys("/fastpath/v1/objects/endpoints/"), "the store has none of them any more")
 
 

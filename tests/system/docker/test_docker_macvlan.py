@@ -10,28 +10,24 @@ import pytest
 from fastpath.control.cluster import keys
 from tests.support.hosts.hosts import reaches, wait_for
 from tests.support.servers.docker_host import DockerHost
-from tests.support.servers.docker_site import DockerSite, docker_site
+from tests.support.servers.docker_site import DockerSite
 from tests.support.servers.site import pinged
+from tests.system.docker.conftest import Machines
 
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 RANGES = ("192.0.2.128/26", "192.0.2.192/27")
 
 
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:
-    with docker_site(tmp_path_factory.mktemp("docker-again"), "--live-restore") as made:
-        switch = made.site.lab.switch
-        switch.address(f"{ROUTER}/24", device="br0")
-        switch.ip(f"address add {BEYOND}/32 dev lo")
-        yield made
-
-
 @pytest.fixture
-def two(machines: DockerSite) -> Iterator[DockerSite]:
-    promiscuous = [promiscuity(host) for host in machines.hosts]
-    yield machines
-    machines.clear()
-    wait_for(lambda: [promiscuity(host) for host in machines.hosts] == promiscuous, "the parents are as they were")
+def two(machines: Machines) -> Iterator[DockerSite]:
+    with machines.borrow("--live-restore") as made:
+        switch = made.site.lab.switch
+        if BEYOND not in switch.ip("address show dev lo"):
+            switch.address(f"{ROUTER}/24", device="br0")
+            switch.ip(f"address add {BEYOND}/32 dev lo")
+        promiscuous = [promiscuity(host) for host in made.hosts]
+        yield made
+    wait_for(lambda: [promiscuity(host) for host in made.hosts] == promiscuous, "the parents are as they were")
 
 
 def promiscuity(host: DockerHost) -> int:

@@ -1,22 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker's containers find each other by name across hosts: docs/names.md, with two real dockerds."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.hosts.hosts import wait_for
 from tests.support.servers.docker_host import DockerHost
-from tests.support.servers.docker_site import DockerSite, docker_site
+from tests.support.servers.docker_site import DockerSite
 
 GATEWAY = "10.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSite]:
-    with docker_site(tmp_path_factory.mktemp("names")) as made:
-        yield made
-        made.clear()
 
 
 def named(host: DockerHost, name: str) -> bool:
@@ -51,7 +42,6 @@ def test_a_container_pings_another_hosts_by_name(two: DockerSite, layout: str) -
     assert not named(h1, "c2")
     h2.docker("rm", "-f", "other")
     wait_for(lambda: not named(h1, "other"), "the name is gone")
-    two.clear()
 
 
 def test_names_come_when_docker_or_the_daemon_was_away(two: DockerSite) -> None:
@@ -62,4 +52,3 @@ def test_names_come_when_docker_or_the_daemon_was_away(two: DockerSite) -> None:
     h1.docker("rename", "c1", "later")
     h1.daemon.start()
     wait_for(lambda: named(h2, "later"), "the name is known")
-    two.clear()

@@ -2,28 +2,29 @@
 """Docker, daemon and store are stopped, killed and started again; hosts lose their power, or their memory."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from fastpath.control.cluster import keys
 from tests.support.hosts.hosts import wait_for
 from tests.support.servers.docker_host import DockerHost
-from tests.support.servers.docker_site import DockerSite, docker_site
+from tests.support.servers.docker_site import DockerSite
 from tests.support.servers.site import LASTING
 from tests.support.servers.stream import Stream
+from tests.system.docker.conftest import Machines
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[DockerSite]:
-    with docker_site(tmp_path) as made:
+def lasting(machines: Machines) -> Iterator[DockerSite]:
+    """Containers that outlive their dockerd, and hosts that nobody forgets meanwhile."""
+    with machines.borrow("--live-restore", settings=LASTING) as made:
         yield made
 
 
 @pytest.fixture
-def lasting(tmp_path: Path) -> Iterator[DockerSite]:
-    """Containers that outlive their dockerd, and hosts that nobody forgets meanwhile."""
-    with docker_site(tmp_path, "--live-restore", settings=LASTING) as made:
+def spent(machines: Machines) -> Iterator[DockerSite]:
+    """Hosts that keep what Docker forgot, which no test after this one is to find."""
+    with machines.borrow(keep=False) as made:
         yield made
 
 
@@ -80,7 +81,16 @@ def test_a_transfer_outlives_docker_and_the_daemon(lasting: DockerSite, layout: 
         stream.end()
     for host in lasting.hosts:
         assert host.daemon.healthy().problems == ()
-    lasting.clear()
+
+
+def test_containers_that_end_while_the_daemon_is_away(lasting: DockerSite) -> None:
+    h1, h2 = lasting.hosts
+    connect(lasting)
+    h1.daemon.kill()
+    h1.docker("kill", "c1")  # dockerd asks the daemon for most of a minute
+    assert len(h2.daemon.client.endpoints()) == 2
+    h1.daemon.start()
+    wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "the endpoint is gone")
 
 
 def test_docker_that_was_killed_takes_its_containers_along(two: DockerSite) -> None:
@@ -94,7 +104,6 @@ def test_docker_that_was_killed_takes_its_containers_along(two: DockerSite) -> N
     h1.stop()
     wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "the endpoint is gone")
     h1.start()
-    two.clear()
 
 
 @pytest.mark.parametrize("first", ["docker", "daemon"])
@@ -113,7 +122,6 @@ def test_a_host_that_lost_its_power(two: DockerSite, first: str) -> None:
         h1.start()
     h1.docker("start", "c1")
     wait_for(lambda: h1.pinged("c1", "10.0.0.3") == 3, "they see each other")
-    two.clear()
 
 
 def test_a_host_that_does_not_come_back(two: DockerSite) -> None:
@@ -126,18 +134,8 @@ def test_a_host_that_does_not_come_back(two: DockerSite) -> None:
     assert len(two.keys(keys.addresses("docker-10.0.0.0-24"))) == 1
     h2.container("c3", "web", "--ip", "10.0.0.2")
     assert h2.pinged("c3", "10.0.0.3") == 3
-
-
-def test_containers_that_end_while_the_daemon_is_away(tmp_path: Path) -> None:
-    with docker_site(tmp_path, settings=LASTING) as two:
-        h1, h2 = two.hosts
-        connect(two)
-        h1.daemon.kill()
-        h1.docker("kill", "c1")  # dockerd asks the daemon for most of a minute
-        assert len(h2.daemon.client.endpoints()) == 2
-        h1.daemon.start()
-        wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "the endpoint is gone")
-        two.clear()
+    h1.daemon.start()  # for the tests that follow
+    h1.start()
 
 
 def test_without_the_store_what_goes_goes(two: DockerSite) -> None:
@@ -154,7 +152,6 @@ def test_without_the_store_what_goes_goes(two: DockerSite) -> None:
     two.etcd.start()
     wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "the endpoint is gone")
     wait_for(lambda: keys.user("docker-10.0.0.0-24", h1.name) not in two.keys(keys.CLAIMS), "the network was left")
-    two.clear()
 
 
 def test_a_daemon_that_lost_its_memory(two: DockerSite) -> None:
@@ -169,7 +166,6 @@ def test_a_daemon_that_lost_its_memory(two: DockerSite) -> None:
     h1.create("web", "10.0.0.0/24")
     h1.container("c1", "web")
     assert h1.pinged("c1", "10.0.0.3") == 3
-    two.clear()
 
 
 def test_a_network_that_vanished_from_the_cluster(two: DockerSite) -> None:
@@ -182,16 +178,15 @@ def test_a_network_that_vanished_from_the_cluster(two: DockerSite) -> None:
         host.container(name, "web")
     two.known()
     assert h1.pinged("c1", h2.address("c2", "web")) == 3
-    two.clear()
 
 
 def _run(network: str) -> tuple[str, ...]:
     return ("run", "--rm", "--net", network, "busybox", "true")
 
 
-def test_docker_that_lost_its_memory(two: DockerSite) -> None:
-    h1, h2 = two.hosts
-    connect(two)
+def test_docker_that_lost_its_memory(spent: DockerSite) -> None:
+    h1, h2 = spent.hosts
+    connect(spent)
     forget(h1)
     wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "the endpoint is gone")
     h1.create("web", "10.0.0.0/24")
