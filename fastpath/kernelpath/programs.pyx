@@ -224,8 +224,10 @@ cdef program_info(int fd, uint32_t[::1] maps=None):
 def maps_of(number, stack):
     """Return {name: (number, file descriptor)} of a program's maps, closed by the stack; {} without such a program."""
     cdef int fd = bpf_prog_get_fd_by_id(number)
-    if fd < 0:
+    if fd == -errno.ENOENT:
         return {}
+    if fd < 0:
+        raise refused(f"take over the program {number} (this takes CAP_SYS_ADMIN)", fd)
     stack.callback(os.close, fd)
     numbers = memoryview(bytearray(4 * MAPS_OF_A_PROGRAM)).cast("I")
     count = min(program_info(fd, numbers)[3], MAPS_OF_A_PROGRAM)

@@ -170,8 +170,9 @@ static __always_inline enum fp_kind fp_parse_ipv6(const void *at, const void *en
 
 // Parse a frame. Packet pointers that were loaded before are invalid afterwards.
 static __always_inline enum fp_kind fp_parse(struct __sk_buff *skb, struct fp_packet *packet) {
-    const __u32 wanted = skb->len < FP_READ ? skb->len : FP_READ;
-    if ((long)skb->data_end - (long)skb->data < wanted && bpf_skb_pull_data(skb, wanted) != 0)
+    // Constant offsets only: others the verifier allows to those alone who may see the kernel's pointers.
+    if ((void *)(long)skb->data + FP_READ > (void *)(long)skb->data_end &&
+        bpf_skb_pull_data(skb, skb->len < FP_READ ? skb->len : FP_READ) != 0)
         return FP_KIND_ENGINE;
     const void *at = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
     const struct ethhdr *ethernet = at;

@@ -3,6 +3,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -306,6 +308,21 @@ def test_the_verifier_has_the_last_word() -> None:
             Programs(place)
     finally:
         os.close(fd)
+
+
+def test_two_capabilities_are_enough_to_load() -> None:
+    """Without CAP_PERFMON the verifier is stricter. To take over takes more, and its refusal is no empty map."""
+    code = (
+        "from fastpath.kernelpath.path import KernelPath\n"
+        "with KernelPath() as path:\n"
+        "    print(path.ports)\n"
+        "    KernelPath([path.from_port.id])"
+    )
+    only = "-all,+bpf,+net_admin"
+    words = ["setpriv", f"--bounding-set={only}", f"--inh-caps={only}", sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "{}\n", done.stderr
+    assert "CAP_SYS_ADMIN" in done.stderr
 
 
 def test_every_verdict_has_a_sentence(path: KernelPath) -> None:
