@@ -8,6 +8,7 @@ deleted first when it goes.
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
 from fastpath.addresses import IPAddress, MacAddress, format_mac, is_group, parse_host, parse_mac
@@ -161,9 +162,22 @@ class KernelPath:
             self._maps["fp_senders"].delete(key)
 
     @property
-    def senders(self) -> set[tuple[int, str]]:
-        """All of them, as (scope, MAC address)."""
-        return {(scope, format_mac(int.from_bytes(mac, "big"))) for scope, mac in self._senders}
+    def senders(self) -> dict[tuple[int, str], frozenset[IPAddress] | None]:
+        """The addresses of each, None for any, by (scope, MAC address)."""
+        return {
+            (scope, format_mac(int.from_bytes(mac, "big"))): self._addresses(keys)
+            for (scope, mac), keys in self._senders.items()
+        }
+
+    def _addresses(self, keys: Iterable[bytes]) -> frozenset[IPAddress] | None:
+        found: set[IPAddress] = set()
+        for key in keys:
+            what, ip = _SENDER.unpack(key)[2:]
+            if what != _ITSELF:
+                found.add(IPv6Address(ip) if what == 6 else IPv4Address(ip[12:]))
+            elif self._maps["fp_senders"].get(key) == _INDEX.pack(_ANY_ADDRESS):
+                return None
+        return frozenset(found)
 
     def set_destination(self, vni: int, mac: MacAddress, destination: Destination) -> None:
         """Let the frames of a network to a MAC address bypass the engine."""

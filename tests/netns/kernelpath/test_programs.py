@@ -245,19 +245,19 @@ def test_what_a_tunnel_accepts() -> None:
 def test_entries_are_read_back_and_deleted(path: KernelPath) -> None:
     assert path.ports == {LOOPBACK: (VNI, TAP, True), OTHER_PORT: (VNI, TAP + 1, True)}
     assert path.destinations == {(VNI, LOCAL): Destination(OTHER_PORT), (VNI, REMOTE): Destination(TAP + 2, MTU)}
-    assert path.senders == {(LOOPBACK, OWN), (LOOPBACK, mac(5))}
+    assert path.senders == {(LOOPBACK, sender): frozenset(addresses) for sender, addresses in SENDERS.items()}
     with KernelPath() as empty:
         empty.set_port(7, vni=1, tap=8, on=False)
         empty.set_tunnel(9, 1)
-        empty.set_sender(7, OWN, ["10.9.0.1"])
-        assert (empty.ports, empty.tunnels, empty.senders) == ({7: (1, 8, False)}, {9: 1}, {(7, OWN)})
+        empty.set_sender(7, OWN, None)
+        assert (empty.ports, empty.tunnels, empty.senders) == ({7: (1, 8, False)}, {9: 1}, {(7, OWN): None})
         empty.delete_port(7)
         empty.delete_port(7)
         empty.delete_tunnel(9)
         empty.delete_sender(7, OWN)
         empty.delete_sender(7, OWN)
         empty.delete_destination(1, OWN)
-        assert (empty.ports, empty.tunnels, empty.senders) == ({}, {}, set())
+        assert (empty.ports, empty.tunnels, empty.senders) == ({}, {}, {})
 
 
 def test_group_addresses_are_refused(path: KernelPath) -> None:
