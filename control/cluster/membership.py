@@ -124,6 +124,7 @@ class Membership:
                 self.problem = problem
                 wait = min(wait, 10 * RETRY_S)
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
             except TimeoutError:
                 continue

@@ -216,7 +216,8 @@ async def gone(mirror: Mirror, endpoint: Endpoint) -> None:
 
 async def _soon(waiting: Awaitable[None], trouble: str) -> None:
     try:
-        await asyncio.wait_for(waiting, CATCH_UP_S)
+        async with asyncio.timeout(CATCH_UP_S):
+            await waiting
     except TimeoutError as error:
         raise UnavailableError(f"{trouble}: see `fastpath status`") from error
 
@@ -226,7 +227,8 @@ async def heard_others(mirror: Mirror, revision: int) -> None:
     theirs with its first packet. Most of the time there is nothing to wait for."""
     if mirror.revision < revision - 1:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(mirror.reached(revision - 1), LAG_S)
+            async with asyncio.timeout(LAG_S):
+                await mirror.reached(revision - 1)
 
 
 def _by_age(items: Sequence[Item]) -> list[Event]:

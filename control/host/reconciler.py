@@ -234,7 +234,8 @@ class Reconciler:
         deadline = time.monotonic() + interval
         while not self._wake.is_set() and (left := deadline - time.monotonic()) > 0:
             try:
-                await asyncio.wait_for(self._wake.wait(), min(left, LIVENESS_S))
+                async with asyncio.timeout(min(left, LIVENESS_S)):
+                    await self._wake.wait()
             except TimeoutError:
                 if await self._some_died():
                     return

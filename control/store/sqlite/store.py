@@ -85,7 +85,8 @@ class SqliteStore:
                     if isinstance(error, UsageError) and not answered:
                         raise
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), RETRY_SECONDS)
+                        async with asyncio.timeout(RETRY_SECONDS):
+                            await changed.wait()
                     continue
                 answered = True
                 if events.revision > after:

@@ -76,7 +76,8 @@ def test_changes_are_told_once_they_are_over(two: Lab, tmp_path: Path) -> None:
         watcher.start()
         try:
             work = asyncio.get_running_loop().run_in_executor(None, change)
-            await asyncio.wait_for(enough.wait(), 30)
+            async with asyncio.timeout(30):
+                await enough.wait()
             await work
             if times == 1:  # and no second one follows
                 await asyncio.sleep(2 * quiet)

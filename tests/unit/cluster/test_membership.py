@@ -149,6 +149,23 @@ def test_what_changed_is_written(file: Path) -> None:
     with_hosts(file, 1, play)
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_it_ends_though_something_changes_at_the_same_time(file: Path, turns: int) -> None:
+    async def play(hosts: list[Host]) -> None:
+        membership = Membership(hosts[0].store, TTL, hosts[0].peer)
+        task = asyncio.create_task(membership.run())
+        await until_stored(hosts[0], hosts[0].peer())
+        await asyncio.sleep(0.05)  # mostly enough until it waits; what is asserted holds before, too
+        membership.changed()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=20)
+        assert done == {task}
+
+    with_hosts(file, 1, play)
+
+
 def test_dead_hosts_endpoints_go_after_the_grace_time(file: Path) -> None:
     async def play(hosts: list[Host]) -> None:
         await hosts[0].network("web")

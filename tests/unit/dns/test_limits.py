@@ -159,7 +159,8 @@ def test_a_connection_that_asks_nothing_or_too_slowly_ends() -> None:
     async def client(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(struct.pack("!H", 40) + b"x")
-        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.read() == b""
         writer.close()
 
     with mock.patch.object(connections, "IDLE_S", 0.1):
@@ -174,7 +175,8 @@ def test_an_answer_comes_though_the_asker_has_said_all() -> None:
         wire = dns.message.make_query("all", "A").to_wire()
         writer.write(struct.pack("!H", len(wire)) + wire)
         writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await reader.read()
         assert len(texts(dns.message.from_wire(answer[2:]))) == 198
         writer.close()
 

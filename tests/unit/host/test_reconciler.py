@@ -118,6 +118,25 @@ def test_containers_follow_the_way_out_and_what_hinders_them_is_told_once(
     with_hosts(tmp_path / "store.db", 1, play)
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_it_ends_though_something_changes_at_the_same_time(
+    tmp_path: Path, driver: Driver, kernel: KernelThread, turns: int
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        state = HostState("h1", {"overlay": cast(Overlay, driver)})
+        reconciler = Reconciler("h1", hosts[0].mirror, state, kernel, peers=dict, mtu=lambda: 1450)
+        running = asyncio.create_task(reconciler.run(3600.0))
+        await asyncio.sleep(0)  # it waits for something to do
+        reconciler.look_at_everything()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        done, _ = await asyncio.wait({running}, timeout=20)
+        assert done == {running}
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
 def test_a_call_that_hangs_is_told(kernel: KernelThread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastpath.control.host.kernel_thread.OVERDUE_S", 0.0)
 
