@@ -10,6 +10,8 @@ from typing import Self
 
 import pytest
 
+from tests.support.launch import process
+
 # What pytest-xdist reports in place of a test's own phase when the worker process died under it.
 CRASHED = "???"
 
@@ -88,7 +90,8 @@ class Recorder:
 
 
 def _cpu() -> float:
-    return sum(os.times()[:4])
+    """With what the server that forks waited for in place of this process; it starts with the first test that asks."""
+    return sum(os.times()[:4]) + process.spent()
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fastpath capture` on a real device with real traffic; scapy reads what it wrote."""
 
+import shlex
 import signal
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,9 @@ from scapy.packet import Packet
 from scapy.utils import rdpcap
 
 from tests.support.hosts.hosts import FASTPATH, Lab, Namespace, listening, wait_for
+from tests.support.launch.process import Process
 from tests.support.pausing import pause
 
-Process = subprocess.Popen[str]
 FULL = "fastpath: there are 4 captures already, which is the limit: end one first\n"
 
 
@@ -33,7 +33,7 @@ def start(host: Namespace, *words: str) -> Process:
 
 def launch(host: Namespace, *words: str) -> tuple[Process, str]:
     """`fastpath capture vx0 …`, and the first line that it says."""
-    process = host.spawn(*FASTPATH, "capture", "vx0", *words)
+    process = host.start_fastpath("capture", "vx0", *words)
     assert process.stderr is not None
     return process, process.stderr.readline()
 
@@ -195,7 +195,7 @@ WRONG = {
 
 def test_what_cannot_be_is_one_line(pair: Lab) -> None:
     for words, line in WRONG.items():
-        done = pair.hosts[0].run("sh", "-c", f"{' '.join(FASTPATH)} capture {words}", check=False)
+        done = pair.hosts[0].fastpath("capture", *shlex.split(words), check=False)
         errors = [each for each in done.stderr.splitlines() if not each.startswith("capturing")]
         assert (done.returncode, len(errors)) == (2, 1), words
         assert errors[0].startswith(line)

@@ -5,19 +5,19 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.hosts.hosts import FASTPATH, PREFIX, Lab, Namespace, ip, namespaces, wait_for
+from tests.support.launch.process import Process
 
 ADD = ["vxlan", "add", "vx0", "id", "42", "local", "192.0.2.1", "remote", "192.0.2.2"]
 
 
-def start(host: Namespace, *words: str) -> subprocess.Popen[str]:
+def start(host: Namespace, *words: str) -> Process:
     """A device in the foreground, ready."""
-    process = host.spawn(*FASTPATH, *(words or ADD))
+    process = host.start_fastpath(*(words or ADD))
     assert process.stdout is not None
     line = process.stdout.readline()
     assert "vxlan id" in line, f"{line}{process.stderr.read() if process.stderr else ''}"

@@ -49,10 +49,9 @@ def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
     """One host, whose daemon is quiet but for what a test asks for."""
     command = [sys.executable, "-m", "tests.trace.calls", str(tmp_path / "entered")]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(sites, "FASTPATH", command)
     settings = SETTINGS.format(tmp_path)
     with sites.site(1, tmp_path, settings=settings) as site:
-        site.start()
+        site.start(command)
         yield Traced(tmp_path, command, site)
 
 

@@ -18,12 +18,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastpath.bench.common import namespaces as base
 from fastpath.bench.common.namespaces import DEADLINE_S, ip, namespaces, wait_for
+from fastpath.errors import RefusedError
+from tests.support.launch import process as launch
+from tests.support.launch.process import Process
 
 __all__ = [
     "DEADLINE_S",
@@ -51,9 +54,27 @@ WIRE = "tso off gso off tx-udp-segmentation off tx-udp_tnl-segmentation off tx-u
 class Namespace(base.Namespace):
     """One host or container."""
 
+    started: list[Process] = field(default_factory=list)
+
     def fastpath(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `fastpath …` here."""
-        return self.run(*FASTPATH, *words, check=check)
+        """Run `fastpath …` here and wait for it. Raise RefusedError if it fails."""
+        done = launch.run(*words, namespace=self.name)
+        if check and done.returncode != 0:
+            raise RefusedError(f"fastpath {' '.join(words)}: {(done.stdout + done.stderr).strip()}")
+        return done
+
+    def start_fastpath(self, *words: str) -> Process:
+        """Start `fastpath …` here; it is killed when the namespace is removed."""
+        process = Process(*words, namespace=self.name)
+        self.started.append(process)
+        return process
+
+    def remove(self) -> None:
+        """Kill the processes here, and remove the namespace with its interfaces."""
+        super().remove()
+        for process in self.started:
+            process.communicate()
+        self.started.clear()
 
     def stats(self, device: str = "vx0") -> dict[str, Any]:
         """The counters of a device that runs here."""

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fastpath.bench.common import namespaces as base
@@ -20,7 +20,8 @@ from fastpath.control.model.objects import Endpoint
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate, NetworkInfo, Status
 from fastpath.errors import FastpathError
 from tests.support import pausing
-from tests.support.hosts.hosts import DEADLINE_S, FASTPATH, Lab, Namespace, ip, namespaces, wait_for
+from tests.support.hosts.hosts import DEADLINE_S, Lab, Namespace, ip, namespaces, wait_for
+from tests.support.launch.process import Process
 
 # Short, so that tests need not wait; a host is forgotten 5 s after its lease.
 SETTINGS = """
@@ -34,6 +35,7 @@ LASTING = SETTINGS.replace("lease_ttl = 5", "lease_ttl = 120")
 
 # Root, with the capabilities that examples/fastpath.service leaves it.
 AS_A_SERVICE = ("setpriv", "--bounding-set=-all,+net_admin,+sys_admin,+sys_ptrace", "--inh-caps=-all")
+CAPABILITIES = (12, 19, 21)  # the same by their numbers (<linux/capability.h>)
 
 
 class HostDaemon:
@@ -53,19 +55,23 @@ class HostDaemon:
             f'state_dir = "{self.folder}/state"\n{settings}'
         )
         self.client = DaemonClient(self.socket)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Process | None = None
 
-    def launch(self) -> None:
-        """Start it, and don't wait."""
-        # Not `ip netns exec`: namespaces that were named in its private view of the mounts would go with the process.
-        enter = ["nsenter", f"--net=/run/netns/{self.host.name}"]
-        command = [*enter, *AS_A_SERVICE, *FASTPATH, "daemon", "--config", str(self.config)]
+    def launch(self, program: Sequence[str] | None = None) -> None:
+        """Start it, and don't wait. `program` is what starts in place of a child of the server that forks."""
+        words = ("daemon", "--config", str(self.config))
         with self.log.open("ab") as log:
+            if program is None:
+                self.process = Process(*words, namespace=self.host.name, capabilities=CAPABILITIES, output=log)
+                return
+            # Not `ip netns exec`: namespaces that were named in its private view of the mounts would go with it.
+            enter = ["nsenter", f"--net=/run/netns/{self.host.name}"]
+            command = [*enter, *AS_A_SERVICE, *program, *words]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def start(self) -> None:
+    def start(self, program: Sequence[str] | None = None) -> None:
         """Start it, and wait until it answers."""
-        self.launch()
+        self.launch(program)
         self.wait(lambda status: True)
 
     def answers(self) -> Status | None:
@@ -168,10 +174,10 @@ class Site:
         ]
         self.containers = self.lab.containers
 
-    def start(self) -> None:
-        """All daemons, until each is well and sees the others."""
+    def start(self, program: Sequence[str] | None = None) -> None:
+        """All daemons, until each is well and sees the others; `program` as in `HostDaemon.launch`."""
         for daemon in self.daemons:
-            daemon.launch()
+            daemon.launch(program)
         self.settle()
 
     def settle(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scapy.layers.inet import ICMP
 from scapy.utils import rdpcap
 
-from tests.support.hosts.hosts import FASTPATH, wait_for
+from tests.support.hosts.hosts import wait_for
 from tests.support.servers.site import HostDaemon, Site, pinged, site
 
 
@@ -32,8 +32,8 @@ def test_a_network_s_frames_are_captured(two: Site, layout: str, tmp_path: Path)
     assert pinged(c1, "10.9.0.3") == 3
 
     path = tmp_path / "web.pcapng"
-    command = [*FASTPATH, "capture", "web", "port", "one", "remote", "192.0.2.2", "--socket", str(h1.socket)]
-    process = h1.host.spawn(*command, "--filter", "icmp", "-c", "12", "-w", str(path))
+    command = ["capture", "web", "port", "one", "remote", "192.0.2.2", "--socket", str(h1.socket)]
+    process = h1.host.start_fastpath(*command, "--filter", "icmp", "-c", "12", "-w", str(path))
     assert process.stderr is not None
     assert process.stderr.readline() == "capturing web (Ctrl-C ends it)\n"
     for _ in range(3):  # one after the other, so that the order of the frames is known
@@ -55,12 +55,12 @@ def test_a_network_s_frames_are_captured(two: Site, layout: str, tmp_path: Path)
         assert done.stderr.startswith(f"fastpath: {line}")
         assert len(done.stderr.splitlines()) == 1
 
-    readers = [h1.host.spawn(*command) for _ in range(4)]
+    readers = [h1.host.start_fastpath(*command) for _ in range(4)]
     for reader in readers:
         assert reader.stderr is not None
         reader.stderr.readline()
         reader.kill()
-    again = (*command[len(FASTPATH) :], "--duration", "0.01")
+    again = (*command, "--duration", "0.01")
     wait_for(lambda: h1.host.fastpath(*again, check=False).returncode == 0, "the captures of killed readers are over")
     wait_for(lambda: _says_that_all_is_well(h1), "all is well, for the command, too")
     assert first.id != second.id

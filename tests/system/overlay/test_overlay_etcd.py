@@ -94,7 +94,7 @@ def test_a_minute_without_etcd(two: Cluster) -> None:
         h1.network("db")
     assert [info.network.name for info in h1.client.networks()] == ["web"]
     words = ("endpoint", "create", "web", "--sandbox", two.site.lab.switch.name, "--name", "late0", "--wait", "300")
-    late = h2.host.spawn(*FASTPATH, *words, "--socket", str(h2.socket))
+    late = h2.host.start_fastpath(*words, "--socket", str(h2.socket))
     assert lost(running) == 0
     assert late.poll() is None, late.communicate()
     two.etcd.start()
@@ -114,7 +114,7 @@ def test_a_daemon_starts_while_etcd_is_away(lasting: Cluster) -> None:
     c1, _ = lasting.site.containers
     lasting.etcd.kill()
     h1.kill()
-    h1.start()
+    h1.start(FASTPATH)  # a real start, with all that it imports
     assert not h1.client.status().healthy
     assert pinged(c1, "10.9.0.3") == 3
     assert len(h1.client.endpoints("web")) == 2
