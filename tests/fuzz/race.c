@@ -5,7 +5,8 @@
 //
 // Workers learn and look up addresses and remotes, in turns, as the real ones do. Control meanwhile
 // sets, retires, ages and reclaims FDB entries, retires and reclaims remotes, sets and deletes neighbours, dismisses
-// members of the segment, and replaces a flood list and a port's list of senders, which it frees at once. Workers take
+// members of the segment, and replaces a flood list, a port's list of senders, and what is known to be nobody's address,
+// all of which it frees at once. Workers take
 // the port's flood tokens and note refused addresses, which control reads.
 // Every address has destinations of its own, so a look-up that finds another
 // one's shows that a slot was given away too early. Nothing here depends on time.
@@ -118,6 +119,16 @@ static void use_senders(void) {
         CHECK(allowed->sender[i].mac == allowed->senders);
 }
 
+// An address of the subnet is nobody's, unless it is an exception: so the first ones are.
+static void use_complete(uint64_t *random) {
+    const struct fp_complete *complete =
+        atomic_load_explicit(&segment->complete, memory_order_acquire);
+    const uint32_t number = next(random) % ADDRESSES;
+    const struct fp_address address = address_of(number);
+    if (complete != NULL)
+        CHECK(fp_complete_is_nobodys(complete, address.ip) == (number >= complete->exceptions));
+}
+
 static void refuse(uint64_t *random) {
     const struct fp_address address = address_of(next(random) % ADDRESSES);
     fp_refused_note(&segment->refused, address.ip, fp_now(tables));
@@ -143,6 +154,7 @@ static void *work(void *argument) {
             look_up_neighbour(&random);
         use_flood_list();
         use_senders();
+        use_complete(&random);
         refuse(&random);
         fp_storm_take(&port->storm, fp_now(tables), next(&random) % 4);
         fp_turn_end(tables, worker);
@@ -242,6 +254,19 @@ static void replace_senders(uint64_t *random) {
     free((void *)stale);
 }
 
+static void replace_complete(uint64_t *random) {
+    const uint32_t count = next(random) % 50;
+    struct fp_complete *complete = count != 0 ? fp_complete_new(1, count) : NULL;
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(complete->exception[i], address_of(i).ip, 16);
+    if (complete != NULL)
+        *complete->subnet = (struct fp_subnet){{[10] = 0xff, [11] = 0xff, [12] = 10}, 96 + 8};
+    const struct fp_complete *stale = fp_segment_set_complete(segment, complete);
+    fp_vouch(tables, next(random) % 2);
+    fp_synchronize(tables);
+    free((void *)stale);
+}
+
 // What is read is one address that a worker wrote, not halves of two.
 static void read_refused(void) {
     struct fp_address found = {0};
@@ -310,6 +335,7 @@ int main(int count, char **arguments) {
         change_members(&random);
         replace_flood_list(&random);
         replace_senders(&random);
+        replace_complete(&random);
         read_refused();
     }
     atomic_store(&done, true);
@@ -317,6 +343,7 @@ int main(int count, char **arguments) {
         pthread_join(threads[i], NULL);
     check_counts();
     free((void *)fp_segment_set_remotes(segment, NULL));
+    free((void *)fp_segment_set_complete(segment, NULL));
     fp_port_free(port);
     free(segment);
     fp_tables_free(tables);
