@@ -19,7 +19,8 @@ PATIENCE_S = 10  # for iptables: the caller is the one thread that changes the k
 DOCKERS = "DOCKER-USER"  # Docker's chain before its drops
 MARK = ("-m", "comment", "--comment", "fastpath")
 ACCEPT = ("-j", "ACCEPT")
-_FIREWALLD = ("firewalld", "filter_FORWARD")  # it rejects by a last rule, not by a policy
+FIREWALLD = "firewalld"
+OURS = "fastpath"  # so the names of our tables begin
 
 
 @dataclass(frozen=True)
@@ -159,22 +160,34 @@ def _chains() -> dict[tuple[str, str, str], str | None]:
 def _drops(chains: dict[tuple[str, str, str], str | None], bridge: str) -> list[Problem]:
     """Return problems with tables that drop by default and do not mention the bridge."""
     problems = []
-    dropping = {(family, table): name for (family, table, name), policy in chains.items() if policy == "drop"}
-    dropping |= {(family, table): name for family, table, name in chains if (table, name) == _FIREWALLD}
-    for (family, table), name in dropping.items():
-        if (family, table, DOCKERS) in chains or nftables.mentions(f"{family} {table}", f'"{bridge}"'):
+    for (family, table, name), policy in chains.items():
+        what = f"{family} {table}"
+        if policy is None or table.startswith(OURS) or (family, table, DOCKERS) in chains:
+            continue
+        if (policy != "drop" and not _ends_with_a_drop(what, name)) or nftables.mentions(what, f'"{bridge}"'):
             continue
         hint = f"let it accept what enters or leaves by {bridge}"
-        if table == _FIREWALLD[0]:
+        if table == FIREWALLD:
             hint = f"firewall-cmd --permanent --zone=trusted --add-interface={bridge}, and firewall-cmd --reload"
         problems.append(
             _problem(
-                f"{family} {table}",
-                f"the chain {name} of nftables' table {family} {table} drops what it does not know, so that containers "
-                f"may not reach the outside: {hint}",
+                what,
+                f"the chain {name} of nftables' table {what} drops what it does not know, so that containers may not "
+                f"reach the outside: {hint}",
             )
         )
     return problems
+
+
+def _ends_with_a_drop(table: str, chain: str) -> bool:
+    """Return whether the last rule of a chain drops or rejects whatever arrives there, as firewalld's does."""
+    try:
+        found = nftables.objects(table)
+    except FastpathError:
+        return False
+    rules = [each["rule"]["expr"] for each in found if "rule" in each and each["rule"]["chain"] == chain]
+    last = {word for statement in rules[-1] for word in statement} if rules else set()
+    return bool(last & {"drop", "reject"}) and last <= {"drop", "reject", "counter", "log"}
 
 
 def _problem(code: str, text: str) -> Problem:

@@ -229,20 +229,22 @@ def test_what_keeps_containers_from_the_outside_is_told(site: Site, monkeypatch:
         site.ensure()
         assert "the program iptables is missing" in site.gateway.problems[0].text
         monkeypatch.undo()
-    site.host.run(
-        "nft", "add table inet mine; add chain inet mine f { type filter hook forward priority 0; policy drop; }"
-    )
-    try:
-        site.ensure()
-        (problem,) = site.gateway.problems
-        assert (
-            "table inet mine drops what it does not know, so that containers may not reach the outside" in problem.text
-        )
-        site.host.run("nft", f'add rule inet mine f iifname "{BRIDGE}" accept')
-        site.ensure()
-        assert site.gateway.problems == []
-    finally:
-        site.host.run("nft", "delete table inet mine")
+    # By its policy, or, as firewalld does it, by its last rule.
+    for policy, last in (
+        ("drop", "ct state established accept"),
+        ("accept", "counter reject with icmpx admin-prohibited"),
+    ):
+        chain = f"add chain inet mine f {{ type filter hook forward priority 10; policy {policy}; }}"
+        site.host.run("nft", f"add table inet mine; {chain}; add rule inet mine f {last}")
+        try:
+            site.ensure()
+            (problem,) = site.gateway.problems
+            assert "table inet mine drops what it does not know, so that containers may not reach" in problem.text
+            site.host.run("nft", f'insert rule inet mine f iifname "{BRIDGE}" accept')
+            site.ensure()
+            assert site.gateway.problems == []
+        finally:
+            site.host.run("nft", "delete table inet mine")
 
 
 def test_ipv6_leaves_too_and_the_host_keeps_its_routers(site: Site) -> None:
