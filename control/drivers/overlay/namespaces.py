@@ -161,7 +161,10 @@ def _prepare(mark: str) -> None:
 
 def _ensure_bridge(visit: Visit, network: Network, mtu: int) -> None:
     links = visit.links
-    link = links.find(naming.BRIDGE) or links.add_bridge(naming.BRIDGE)
+    link = links.find(naming.BRIDGE)
+    if link is None:
+        link = links.add_bridge(naming.BRIDGE)
+        links.ignore_groups(link)  # nor does it announce itself as a listener then, which is flooded
     link = links.ensure(link, mac=naming.gateway_mac(network), mtu=mtu)
     links.limit_super_frames(link, mtu)
     if any(subnet.gateway.version == 6 for subnet in network.subnets):
