@@ -9,15 +9,14 @@ from fastpath.control.cluster import keys
 from tests.support.hosts.hosts import wait_for
 from tests.support.servers.docker_host import DockerHost
 from tests.support.servers.docker_site import DockerSite
-from tests.support.servers.site import LASTING
 from tests.support.servers.stream import Stream
 from tests.system.docker.conftest import Machines
 
 
 @pytest.fixture
 def lasting(machines: Machines) -> Iterator[DockerSite]:
-    """Containers that outlive their dockerd, and hosts that nobody forgets meanwhile."""
-    with machines.borrow("--live-restore", settings=LASTING) as made:
+    """Containers that outlive their dockerd."""
+    with machines.borrow("--live-restore") as made:
         yield made
 
 

@@ -9,19 +9,28 @@ from pathlib import Path
 import pytest
 
 from tests.support.hosts.hosts import Namespace, reaches, wait_for
-from tests.support.servers.site import HostDaemon, Site, links, pinged, site
+from tests.support.servers.site import MORTAL, SETTINGS, HostDaemon, Site, links, pinged, site
 
 ROUTER, BEYOND = "192.0.2.254", "198.51.100.1"
 LAN = {"driver": "macvlan", "subnets": ["192.0.2.0/24"], "gateways": [ROUTER]}
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[Site]:
-    with site(2, tmp_path) as made:
+def lans(folder: Path, settings: str = SETTINGS) -> Iterator[Site]:
+    with site(2, folder, settings=settings) as made:
         made.lab.switch.address(f"{ROUTER}/24", device="br0")
         made.lab.switch.ip(f"address add {BEYOND}/32 dev lo")
         made.start()
         yield made
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Site]:
+    yield from lans(tmp_path)
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Site]:
+    yield from lans(tmp_path, MORTAL)
 
 
 def lan(daemon: HostDaemon, **options: str) -> None:
@@ -106,8 +115,8 @@ def test_a_daemon_that_ends_leaves_everything_and_takes_it_over(two: Site, kille
     assert (after["ifindex"], after["address"]) == (before["ifindex"], before["address"])
 
 
-def test_a_network_that_is_removed_while_a_daemon_is_away(two: Site) -> None:
-    (h1, h2), (c1, _) = two.daemons, two.containers
+def test_a_network_that_is_removed_while_a_daemon_is_away(mortal: Site) -> None:
+    (h1, h2), (c1, _) = mortal.daemons, mortal.containers
     before = set(links(h1.host))
     lan(h1, shim="yes")
     known(h2)

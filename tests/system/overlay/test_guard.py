@@ -30,7 +30,7 @@ from tests.support.hosts import nft_edits
 from tests.support.hosts.hosts import DEADLINE_S, Namespace, server, wait_for
 from tests.support.servers.etcd_server import Etcd, Place
 from tests.support.servers.guard_scene import UNDERLAY, Ear, Scene, connected, forgers, masquerade_others
-from tests.support.servers.site import LASTING, pinged, site
+from tests.support.servers.site import pinged, site
 
 ETCD = {4: "192.0.2.100", 6: "2001:db8::100"}
 EDITS = int(os.environ.get("FASTPATH_EDITS", "15"))  # of each family; 100 and more find rare ones
@@ -51,7 +51,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("site")
     address = ETCD[version]
     store = f"etcd://[{address}]:2379" if version == 6 else f"etcd://{address}:2379"
-    with site(3, folder, store, LASTING) as made:
+    with site(3, folder, store) as made:
         if version == 6:
             for number, daemon in enumerate(made.daemons, 1):
                 daemon.config.write_text("guard_owned = true\n" + daemon.config.read_text())

@@ -29,14 +29,14 @@ from fastpath.control.model.objects import Endpoint
 from tests.attacks.__main__ import programs
 from tests.attacks.odd_names import spoil
 from tests.support.hosts.hosts import DEADLINE_S, Namespace, ip, reaches
-from tests.support.servers.site import LASTING, Site, pinged, site
+from tests.support.servers.site import SETTINGS, Site, pinged, site
 from tests.support.servers.stream import Stream
 
 ROOT = Path(__file__).parents[3]
 OUTSIDE = "192.0.2.100"
 METRICS = "127.0.0.1:9464"
 CONNECTIONS = 500  # of one container through the gateway
-SETTINGS = LASTING + f'gateway_connections = {CONNECTIONS}\nmetrics = "{METRICS}"\n'
+LIMITED = SETTINGS + f'gateway_connections = {CONNECTIONS}\nmetrics = "{METRICS}"\n'
 HONEST, HONEST_RATE = 80_000, 16_000  # datagrams in all, and each second
 ADDRESSES, ADDRESSES_RATE = 40_000, 8000
 # Super-frames, which a queue that a busy machine does not serve in time has room for. They stand for 160,000 copies or
@@ -213,7 +213,7 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with site(2, tmp_path_factory.mktemp("site"), settings=SETTINGS) as made:
+    with site(2, tmp_path_factory.mktemp("site"), settings=LIMITED) as made:
         made.lab.switch.address(f"{OUTSIDE}/24", device="br0")
         made.start()
         found = Scene(made)

@@ -19,7 +19,7 @@ from fastpath.control.store.interface import Put
 from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import Namespace, ip, reaches, wait_for
-from tests.support.servers.site import LASTING, Site, links, pinged, site
+from tests.support.servers.site import Site, links, pinged, site
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_the_route_to_a_host_that_joins_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_host_with_containers_goes_on_whoever_claims_to_be_it(tmp_path: Path) -> None:
-    with site(2, tmp_path, settings=LASTING) as two:
+    with site(2, tmp_path) as two:
         two.start()
         h1, h2 = two.daemons
         h1.network("web", subnets=["10.9.0.0/24"])

@@ -14,7 +14,7 @@ from fastpath.control.cluster import keys
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import FASTPATH, Namespace, reaches, wait_for
 from tests.support.servers.etcd_server import Etcd, Place
-from tests.support.servers.site import LASTING, SETTINGS, Site, pinged, site
+from tests.support.servers.site import MORTAL, SETTINGS, Site, pinged, site
 
 ADDRESS = "192.0.2.100"
 OUTAGE_S = 60
@@ -44,13 +44,8 @@ def two(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def lasting(tmp_path: Path) -> Iterator[Cluster]:
-    yield from clusters(2, tmp_path, LASTING)
-
-
-@pytest.fixture
 def three(tmp_path: Path) -> Iterator[Cluster]:
-    yield from clusters(3, tmp_path)
+    yield from clusters(3, tmp_path, MORTAL)
 
 
 def connect(cluster: Cluster) -> None:
@@ -108,37 +103,37 @@ def test_a_minute_without_etcd(two: Cluster) -> None:
     two.site.settle()
 
 
-def test_a_daemon_starts_while_etcd_is_away(lasting: Cluster) -> None:
-    connect(lasting)
-    h1, h2 = lasting.site.daemons
-    c1, _ = lasting.site.containers
-    lasting.etcd.kill()
+def test_a_daemon_starts_while_etcd_is_away(two: Cluster) -> None:
+    connect(two)
+    h1, h2 = two.site.daemons
+    c1, _ = two.site.containers
+    two.etcd.kill()
     h1.kill()
     h1.start(FASTPATH)  # a real start, with all that it imports
     assert not h1.client.status().healthy
     assert pinged(c1, "10.9.0.3") == 3
     assert len(h1.client.endpoints("web")) == 2
-    lasting.etcd.start()
-    lasting.site.settle()
+    two.etcd.start()
+    two.site.settle()
     assert pinged(c1, "10.9.0.3") == 3
     h2.client.remove_endpoint(next(end.id for end in h2.client.endpoints() if end.host == h2.name))
     wait_for(lambda: len(h1.client.endpoints("web")) == 1, "h1 follows")
 
 
-def test_compaction_during_a_gap(lasting: Cluster) -> None:
-    connect(lasting)
-    h1, h2 = lasting.site.daemons
+def test_compaction_during_a_gap(two: Cluster) -> None:
+    connect(two)
+    h1, h2 = two.site.daemons
     h1.pause()  # its watch misses what follows
     for number in range(20):
         h2.network(f"n{number}")
     h2.client.remove_network("n0")
-    lasting.etcd.compact()
-    lasting.etcd.stop()
+    two.etcd.compact()
+    two.etcd.stop()
     h1.send_signal(signal.SIGCONT)
-    lasting.etcd.start()
+    two.etcd.start()
     wait_for(lambda: len(h1.client.networks()) == 20, "h1 knows all of it")
-    lasting.site.settle()
-    assert pinged(lasting.site.containers[0], "10.9.0.3") == 3
+    two.site.settle()
+    assert pinged(two.site.containers[0], "10.9.0.3") == 3
 
 
 def test_a_host_that_dies_is_forgotten(three: Cluster) -> None:

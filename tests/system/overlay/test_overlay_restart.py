@@ -14,7 +14,7 @@ from fastpath.control.model.objects import Endpoint
 from fastpath.control.store.sqlite.store import SqliteStore
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import Namespace, reaches, wait_for
-from tests.support.servers.site import LASTING, HostDaemon, Site, links, site
+from tests.support.servers.site import HostDaemon, Site, links, site
 from tests.support.servers.stream import Stream
 
 ROUNDS = 40
@@ -22,7 +22,7 @@ ROUNDS = 40
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Site]:
-    with site(2, tmp_path, settings=LASTING) as made:  # a busy machine may take longer to start one than a lease
+    with site(2, tmp_path) as made:
         made.start()
         yield made
 

@@ -10,11 +10,11 @@ import pytest
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import wait_for
-from tests.support.servers.site import links, pinged, site
+from tests.support.servers.site import MORTAL, links, pinged, site
 
 
 def test_a_store_that_lost_everything_takes_nothing_from_containers(tmp_path: Path) -> None:
-    with site(2, tmp_path) as two:
+    with site(2, tmp_path, settings=MORTAL) as two:
         two.start()
         h1, h2 = two.daemons
         h1.network("web", subnets=["10.9.0.0/24"])
@@ -45,7 +45,7 @@ def _keys(file: Path) -> list[str]:
 
 
 def test_a_host_that_was_away_gives_up_what_others_have_now(tmp_path: Path) -> None:
-    with site(3, tmp_path) as three:
+    with site(3, tmp_path, settings=MORTAL) as three:
         three.start()
         h1, h2, h3 = three.daemons
         c1, c2, c3 = three.containers

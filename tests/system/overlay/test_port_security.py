@@ -16,7 +16,7 @@ from scapy.packet import Packet
 from fastpath.control.model.objects import Endpoint
 from tests.attacks import spoofing
 from tests.support.hosts.hosts import Namespace, ip, reaches, wait_for
-from tests.support.servers.site import LASTING, HostDaemon, Site, pinged, site
+from tests.support.servers.site import HostDaemon, Site, pinged, site
 
 NOBODYS = "02:00:00:00:be:ef"
 
@@ -39,7 +39,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(2, tmp_path_factory.mktemp("site"), settings=LASTING) as made:
+    with site(2, tmp_path_factory.mktemp("site")) as made:
         made.start()
         yield made
 
