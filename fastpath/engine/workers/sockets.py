@@ -148,21 +148,26 @@ def _candidates(source_ports: tuple[int, int], exclude: int) -> list[int]:
         raise UsageError(
             f"source ports {source_ports} are not two numbers, the first not above the second, from 1 to 65535"
         )
-    ports = [port for port in range(low, high + 1) if port != exclude]
-    random.shuffle(ports)  # several engines on one host should rarely try the same ones
-    return ports
+    return [port for port in range(low, high + 1) if port != exclude]
+
+
+def _take(ports: list[int]) -> int:
+    """Take any port: several engines on one host should rarely try the same ones."""
+    index = random.randrange(len(ports))  # noqa: S311  # no secret
+    ports[index], ports[-1] = ports[-1], ports[index]
+    return ports.pop()
 
 
 def _pool(
     family: socket.AddressFamily, address: str, ports: list[int], size: int, *, ttl: int, mark: int
 ) -> list[socket.socket]:
-    """Return at least one and up to `size` sending sockets, on ports taken from the end of `ports`."""
+    """Return at least one and up to `size` sending sockets, on ports taken from `ports`."""
     pool: list[socket.socket] = []
     try:
         while ports and len(pool) < size:
             sock = _sender(family, ttl, mark)
             try:
-                sock.bind((address, ports.pop()))
+                sock.bind((address, _take(ports)))
             except OSError as error:
                 sock.close()
                 if error.errno != errno.EADDRINUSE:

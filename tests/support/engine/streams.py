@@ -146,6 +146,7 @@ class Stream:
 
 def pattern(size: int, start: int = 0) -> bytes:
     """Bytes that tell where in the stream they belong."""
-    words = (start // 4 + n for n in range(size // 4 + 2))
-    text = b"".join(struct.pack(">I", (word * 2654435761) & 0xFFFFFFFF) for word in words)
+    count = size // 4 + 2
+    words = ((word * 2654435761) & 0xFFFFFFFF for word in range(start // 4, start // 4 + count))
+    text = struct.pack(f">{count}I", *words)
     return text[start % 4 :][:size]

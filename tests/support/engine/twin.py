@@ -36,7 +36,8 @@ def be16(data: bytes | bytearray, at: int) -> int:
 
 def ones_sum(data: bytes) -> int:
     """The ones'-complement sum of 16-bit words, RFC 1071."""
-    total = sum(be16(data + b"\0", at) for at in range(0, len(data), 2))
+    words: tuple[int, ...] = struct.unpack(f">{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2))
+    total = sum(words)
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total
