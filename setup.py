@@ -102,15 +102,10 @@ def extension(name: str, source: str, *more: str, libraries: Sequence[str] = ())
 
 
 extensions = [extension(f"fastpath.{module}", f"fastpath/{module.replace('.', '/')}.pyx") for module in MODULES]
-extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
-extensions.append(
-    extension(
-        "fastpath.bench.e2e.loops.native",
-        "bench/e2e/loops/native.pyx",
-        "bench/e2e/loops/datagrams.c",
-        "bench/e2e/loops/shuttle.c",
-    )
-)
+if not wanted("FASTPATH_SANITIZE"):  # nothing is measured there
+    native = ["bench/e2e/loops/native.pyx", "bench/e2e/loops/datagrams.c", "bench/e2e/loops/shuttle.c"]
+    extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
+    extensions.append(extension("fastpath.bench.e2e.loops.native", *native))
 
 
 class BuildExt(build_ext):

@@ -17,7 +17,7 @@ Lanes = Sequence[Sequence[Phase]]
 COMPUTES = 19  # niceness
 WORKERS = os.cpu_count() or 1
 SANITIZED = Path("build/asan")
-FUZZED = ("33", "10000000", "200")  # seconds, packets, rounds: a part of what `./run fuzz` does
+FUZZED = ("12", "2000000", "100")  # seconds, packets, rounds: a part of what `./run fuzz` does
 FEWER = "--hypothesis-profile=fewer"
 
 # Tests of our C code: in the others, which are of Python alone, sanitizers find nothing. Those with compilers are left
@@ -29,7 +29,8 @@ def quick() -> Lanes:
     """What a developer runs at every save; it needs no root."""
     return [
         [Phase("lint", command=("./run", "phase", "lint_quick"))],
-        [Phase("unit", tests=("tests/unit", "-m", "not slow and not compiler", FEWER), workers=WORKERS)],
+        # One more than processors, since some tests wait.
+        [Phase("unit", tests=("tests/unit", "-m", "not slow and not compiler", FEWER), workers=WORKERS + 1)],
     ]
 
 

@@ -15,7 +15,7 @@ from tests.trace.walks import ROOT
 
 MODULES = ("fastpath.engine.workers.worker", "fastpath.forwarder.forwarder")
 COMPILE = (
-    *("gcc", "-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden", "-fPIC", "-O0", "-g", "-w"),
+    *("gcc", "-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden", "-fPIC", "-O0", "-g1", "-w"),
     *("-finstrument-functions", "-I", str(ROOT / "src"), "-I", sysconfig.get_path("include")),
 )
 

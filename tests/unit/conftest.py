@@ -10,9 +10,10 @@ from tests.support.engine.lab import Lab
 
 # No deadline and no complaint about slowness: the machine may be busy with other things.
 settings.register_profile(
-    "unit", deadline=None, database=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+    "unit", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("fewer", settings.get_profile("unit"), max_examples=25)  # --hypothesis-profile=fewer
+settings.register_profile("fewer", settings.get_profile("unit"), max_examples=20)  # --hypothesis-profile=fewer
+settings.register_profile("many", settings.get_profile("unit"), max_examples=500)  # for `./run fuzz`
 settings.load_profile("unit")
 
 

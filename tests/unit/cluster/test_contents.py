@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpath.control.cluster import contents, keys
@@ -79,7 +79,6 @@ def spoilt(draw: st.DrawFn) -> Event:
     return Event(key, draw(st.none() | st.just(text)), draw(st.integers(1, 9)))
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.lists(spoilt() | st.sampled_from([event(key, value) for key, value in PLACES.items()]), max_size=8))
 def test_no_value_stops_its_readers(events: list[Event]) -> None:
     """What is shown is valid, and told apart from what is ignored."""

@@ -23,6 +23,7 @@ from fastpath.control.store.interface import Delete, Item, Listing, Put
 from tests.support.control.docker_lab import NoReconciler, NoThread
 from tests.support.control.lagging_store import LaggingStore
 from tests.support.control.sites import LONG, until
+from tests.support.examples import times
 
 
 @contextlib.asynccontextmanager
@@ -192,7 +193,7 @@ class Play:
             self.least[name] += fits[0]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=times(1.5))
 @given(STEPS)
 @example([("own, answered late", [("b", True)]), ("own", [("b", False)]), "forget", ("own", [("a", False)])])
 def test_no_history_takes_the_mirror_back(steps: list[object]) -> None:

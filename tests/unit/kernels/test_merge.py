@@ -521,7 +521,7 @@ def without_id(frame: bytes) -> bytes:
 
 
 @pytest.mark.slow
-@settings(max_examples=times(4))
+@settings(max_examples=times(3))
 @given(arrivals(), st.integers(8, 40))
 @example([], 8)
 def test_any_list_of_frames(frames: list[bytes], gap: int) -> None:

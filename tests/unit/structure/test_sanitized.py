@@ -8,6 +8,7 @@ C files. The rest is mostly error paths, TAPs (which take root), and what only c
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import fastpath
@@ -58,6 +59,7 @@ def reached(graph: Mapping[str, Iterable[str]], begin: Iterable[str]) -> set[str
     return found
 
 
+@cache
 def modules() -> set[str]:
     """The modules of fastpath that the tests load, without "fastpath." in front."""
     names = {name.removeprefix("fastpath.") for path in files_of_tests() for name in imported(path)}
