@@ -2,7 +2,7 @@
 """The entries of one segment in the forwarding database (src/tables/fdb.h)."""
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
@@ -47,14 +47,15 @@ class FdbEntry:
     """The entry of one address.
 
     `to` lists its destinations (several remotes for a group address). `age` is the time in seconds since a frame last
-    came from the address. `static` entries were set, not learned; `local` entries are addresses of ports.
+    came from the address; entries that differ in nothing else are equal. `static` entries were set, not learned;
+    `local` entries are addresses of ports.
     """
 
     mac: str
     to: tuple
     static: bool
     local: bool
-    age: int
+    age: int = field(compare=False)
 
 
 cdef class Fdb:

@@ -113,6 +113,16 @@ def test_the_fdb_is_a_mapping(lab: Lab) -> None:
     assert (len(fdb), list(fdb)) == (0, [])
 
 
+def test_an_entry_that_grew_older_is_the_same(lab: Lab) -> None:
+    segment = lab.engine.add_segment(1)
+    segment.fdb[A] = segment.add_memory_port("one")
+    kept, whole = segment.fdb[A], dict(segment.fdb)
+    lab.engine.advance_clock(5)
+    assert segment.fdb[A].age >= kept.age + 5
+    assert segment.fdb[A] == kept
+    assert segment.fdb == whole
+
+
 def test_an_entry_that_points_nowhere_any_more(lab: Lab) -> None:
     segment = lab.engine.add_segment(1)
     port = segment.add_memory_port("one")
