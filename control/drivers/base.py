@@ -80,6 +80,10 @@ class HostDriver(ABC):
         """Return the port in front of this host's own gateway addresses of the network; None if it has none."""
         return None
 
-    def problem(self, network: Network) -> Problem | None:
-        """Return a problem of an ensured network that does not keep its endpoints from being ensured, or None."""
-        return None
+    def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:  # noqa: B027  # the engine may do
+        """Let the kernel check what these endpoints, the network's on this host, send where the engine does not see
+        it. The network has to be ensured before. `problems` reports failures."""
+
+    def problems(self, network: Network) -> list[Problem]:
+        """Return the problems of an ensured network that do not keep its endpoints from being ensured."""
+        return []

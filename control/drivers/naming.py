@@ -73,6 +73,14 @@ def gateway_address6(network: ipaddress.IPv6Network, address: ipaddress.IPv4Addr
     return network[int(address)]
 
 
+def link_local(mac: str) -> ipaddress.IPv6Address:
+    """Return the link-local address that kernels form of a MAC address (RFC 4291, appendix A)."""
+    packed = bytes.fromhex(mac.replace(":", ""))
+    return ipaddress.IPv6Address(
+        b"\xfe\x80" + bytes(6) + bytes([packed[0] ^ 2]) + packed[1:3] + b"\xff\xfe" + packed[3:]
+    )
+
+
 def unique_local(identity: str) -> ipaddress.IPv6Interface:
     """Return the gateway bridge's own IPv6 address by default, in a /64 that no other host is likely to have (RFC 4193,
     3.2): derived from the host's id."""

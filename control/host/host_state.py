@@ -36,7 +36,7 @@ class NetworkPlan:
 @dataclass
 class Outcome:
     """The result of a pass over a network: endpoints whose interface is there for the first time (`made`), endpoints
-    whose interface is gone for good (`removed`), and failures, by id or "network"."""
+    whose interface is gone for good (`removed`), and failures, by id or the subject of a problem of the network."""
 
     repairs: int = 0
     made: list[Endpoint] = field(default_factory=list)
@@ -159,15 +159,14 @@ class HostState:
             self._close(here, plan.network)
             failed = here.sync.failed | failed
         self._secure(here)
-        problem = self._driver(plan.network).problem(plan.network)
-        name = plan.network.name
+        problems = self._driver(plan.network).problems(plan.network)
+        codes, name = {problem.code for problem in problems}, plan.network.name
         outcome.failed = {
             i: replace(why, scope=name, text=f"endpoint {i} of {name}: {why.text}")
             for i, why in failed.items()
-            if problem is None or why.code != problem.code  # a problem of the network is reported once
+            if why.code not in codes  # a problem of the network is reported once
         }
-        if problem is not None:
-            outcome.failed["network"] = problem
+        outcome.failed |= {problem.subject: problem for problem in problems}
         if not here.endpoints and gone:
             self.remove_network(plan.network.name)
         return outcome
@@ -249,6 +248,7 @@ class HostState:
         self._check_vni(plan.network)
         driver = self._driver(plan.network)
         segment = driver.ensure_network(plan.network, plan.mtu)
+        driver.check_senders(plan.network, [e for e in plan.endpoints if e.host == self._host])
         if here is None:
             here = self._here[name] = _Here(plan.network, NetworkSync(segment) if segment is not None else None)
         if here.ensured:  # containers come first, and a host may have hundreds of networks

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 NETLINK_NETFILTER = 12
 _GROUP_NFTABLES = 7  # NFNLGRP_NFTABLES
-_SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
+SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
 _NEW_GENERATION = 15  # NFT_MSG_NEWGEN
 _TABLE_NAME = 1  # NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE and so on
 _HEADER = struct.Struct("=IHHIIBBH")  # struct nlmsghdr: length, type, …; struct nfgenmsg: family, version, resource
@@ -69,10 +69,10 @@ class NftEvents:
         at = 0
         while at + _HEADER.size <= len(data):
             length, kind, _, _, _, family, _, _ = _HEADER.unpack_from(data, at)
-            if kind == _SUBSYSTEM << 8 | _NEW_GENERATION:
+            if kind == SUBSYSTEM << 8 | _NEW_GENERATION:
                 yield self._touched
                 self._touched = set()
-            elif kind >> 8 == _SUBSYSTEM and (name := _table(data, at + _HEADER.size, at + length)) is not None:
+            elif kind >> 8 == SUBSYSTEM and (name := _table(data, at + _HEADER.size, at + length)) is not None:
                 self._touched.add(f"{_FAMILIES.get(family, family)} {name}")
             at += max((length + 3) & ~3, _HEADER.size)
 

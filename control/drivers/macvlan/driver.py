@@ -58,7 +58,7 @@ class Macvlan(HostDriver):
         self._members: dict[str, set[str]] = {}  # endpoints with an interface, by network
 
     def ensure_network(self, network: Network, mtu: int) -> None:
-        """Create the parent, if it can be created, and the shim, if it is wanted. `problem` reports failures, since a
+        """Create the parent, if it can be created, and the shim, if it is wanted. `problems` reports failures, since a
         missing parent must not keep endpoints from being removed."""
         try:
             parent = self._parents.ensure(network)
@@ -99,15 +99,15 @@ class Macvlan(HostDriver):
         if others := self._members.get(network.name, set()) - {but}:
             raise ConflictError(f"passthru hands {parent.name} to one endpoint, and {min(others)} has it on this host")
 
-    def problem(self, network: Network) -> Problem | None:
-        """Return the problem of the parent (missing, down, no carrier) or of the shim, or None."""
+    def problems(self, network: Network) -> list[Problem]:
+        """Return the problem of the parent (missing, down, no carrier) or of the shim, if there is one."""
         try:
             trouble = self._parents.problem(network) or self._trouble.get(network.name)
             if trouble is None and options_of(network).shim:
                 trouble = self._shims.problem(network, self._parents.ensure(network))
         except FastpathError as error:
-            return problem_of(network.name, "network", error)
-        return trouble
+            trouble = problem_of(network.name, "network", error)
+        return [trouble] if trouble is not None else []
 
     def remove_network(self, network: Network) -> None:
         """Remove the shim, and the parent if we created it."""

@@ -4,13 +4,16 @@ namespace (namespaces.py), the other one is the sandbox's interface. A veth is c
 is no third place to look for one.
 """
 
+from collections.abc import Iterable
+
 from fastpath import Segment, TapPort
 from fastpath.control.drivers import managed, naming
 from fastpath.control.drivers.overlay.layout import check_name, ensure_in_sandbox
 from fastpath.control.drivers.overlay.namespaces import NetworkNamespaces
-from fastpath.control.kernel.netlink import Link, Links, link_fingerprint
+from fastpath.control.drivers.overlay.sender_table import SenderTable
+from fastpath.control.kernel.netlink import Link, Links, StackedLinks, link_fingerprint
 from fastpath.control.kernel.visit import Visits
-from fastpath.control.model.objects import Endpoint, Network
+from fastpath.control.model.objects import Endpoint, Network, Sandbox
 from fastpath.errors import ConflictError
 
 
@@ -21,6 +24,7 @@ class BridgeLayout:
         self._host = host
         self._namespaces = namespaces
         self._visits = visits
+        self._tables: dict[str, tuple[Sandbox, SenderTable]] = {}  # by network
 
     def take_over(self, segment: Segment, network: Network, _: Endpoint) -> TapPort | None:
         """Open the network's TAP, which all its endpoints share."""
@@ -30,11 +34,22 @@ class BridgeLayout:
         """Create or repair the network's namespace."""
         self._namespaces.ensure(segment, network, mtu)
 
+    def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:
+        """Let an nftables table check what the endpoints send to each other (sender_rules.py)."""
+        visit = self._namespaces.enter(network)
+        known = self._tables.get(network.name)
+        if known is None or known[0] != visit.sandbox:
+            known = self._tables[network.name] = visit.sandbox, SenderTable()
+        known[1].ensure(visit, endpoints if network.port_security else None)
+
     def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
         """Return the fingerprint of the veth's inner end only: `ensure_network` checks the rest, which grows with every
         endpoint."""
         visit = self._namespaces.find(network)
-        return link_fingerprint(visit.netlink, naming.veth_name(endpoint)) if visit is not None else b""
+        link = visit.links.find(naming.veth_name(endpoint)) if visit is not None else None
+        if visit is None or link is None or not visit.links.has_bridge_entry(link, endpoint.mac):
+            return b""
+        return link_fingerprint(visit.netlink, link.name)
 
     def ensure_endpoint(self, segment: Segment, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
         """Create or repair the veth between the endpoint's sandbox and br0."""
@@ -54,7 +69,7 @@ class BridgeLayout:
         if outer is None:
             inner = _add_veth(links, endpoint, mtu, endpoint.ifname, sandbox.fd)
         try:
-            _ensure_inner_end(links, endpoint, alias, mtu)
+            _ensure_inner_end(links, network, endpoint, mtu, alias)
             link = _other_end(sandbox.links, endpoint, alias, inner)
             if link is None:
                 raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
@@ -77,7 +92,7 @@ class BridgeLayout:
                 home.links.delete(half)
             _add_veth(links, endpoint, mtu, name, home.fd)
             place = managed.Place(None, home.links.ensure(home.links.get(name), alias=alias))
-        _ensure_inner_end(links, endpoint, alias, mtu)
+        _ensure_inner_end(links, network, endpoint, mtu, alias)
         managed.ensure(self._visits, place, mtu)
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
@@ -112,9 +127,14 @@ def _add_veth(links: Links, endpoint: Endpoint, mtu: int, other: str, target: in
     return links.add_veth(name, mtu, other, endpoint.mac, target)
 
 
-def _ensure_inner_end(links: Links, endpoint: Endpoint, alias: str, mtu: int) -> None:
-    """Mark the end in the network's namespace, and attach it to br0."""
-    link = links.get(naming.veth_name(endpoint))
-    link = links.ensure(link, alias=alias, mtu=mtu, master=links.get(naming.BRIDGE).index)
+def _ensure_inner_end(links: StackedLinks, network: Network, endpoint: Endpoint, mtu: int, alias: str) -> None:
+    """Mark the end in the network's namespace, and attach it to br0. Of a checked endpoint br0 knows the MAC address,
+    and learns no other one: nobody can take over what it receives."""
+    name = naming.veth_name(endpoint)
+    links.ensure(links.get(name), alias=alias, mtu=mtu, master=links.get(naming.BRIDGE).index)
+    link = links.get(name)
+    links.ensure_port(link, learning=not network.port_security, flooded=not network.port_security)
+    if not links.has_bridge_entry(link, endpoint.mac):
+        links.ensure_bridge_entry(link, endpoint.mac)
     links.limit_super_frames(link, mtu)
     links.ensure(link, up=True)

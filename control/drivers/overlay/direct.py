@@ -8,6 +8,7 @@ its path shows that such a sandbox is gone (Visits.is_alive).
 """
 
 import secrets
+from collections.abc import Iterable
 
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import managed, naming
@@ -44,6 +45,9 @@ class DirectLayout:
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
         """Do nothing: this layout needs only the segment and the sandboxes."""
+
+    def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:
+        """Do nothing: each endpoint has a port of its own, which the engine checks."""
 
     def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
         """Return nothing: everything is in the sandbox."""

@@ -24,7 +24,7 @@ from fastpath.control.kernel.netlink import fingerprint
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import Endpoint, Network, Sandbox
 from fastpath.control.model.problem import Problem, problem_of
-from fastpath.errors import ConflictError, FastpathError, UsageError
+from fastpath.errors import ConflictError, FastpathError, RefusedError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,12 @@ class _Seen:
 @dataclass
 class _Here:
     """The state of a network of this host. `place` is the desired state of the resolver's namespace, with its
-    fingerprint when it was reached; `problem` says why there is no resolver; `internal` are endpoints that need no
-    outbound path."""
+    fingerprint when it was reached; `problem` says why there is no resolver, `unchecked` why endpoints can pretend to
+    be each other; `internal` are endpoints that need no outbound path."""
 
     place: tuple[Network, int, bytes] | None = None
     problem: Problem | None = None
+    unchecked: Problem | None = None
     seen: dict[str, tuple[_Seen, TapPort]] = field(default_factory=dict)
     internal: set[str] = field(default_factory=set)
 
@@ -98,10 +99,11 @@ class Overlay(HostDriver):
         """Return what may keep containers from the outside."""
         return self._gateway.problems if self._gateway is not None else []
 
-    def problem(self, network: Network) -> Problem | None:
-        """Return the reason why there is no resolver, or None. All other failures raise an error."""
+    def problems(self, network: Network) -> list[Problem]:
+        """Return why there is no resolver, or why senders are not checked. All other failures raise an error."""
         here = self._here.get(network.name)
-        return here.problem if here is not None else None
+        found = (here.problem, here.unchecked) if here is not None else ()
+        return [problem for problem in found if problem is not None]
 
     def gateway_port(self, network: Network) -> Port | None:
         """Return the port of the TAP in the network's namespace, in front of br0."""
@@ -133,9 +135,21 @@ class Overlay(HostDriver):
             self._layouts[network.layout].ensure_network(segment, network, mtu)
         return segment
 
+    def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:
+        """Check what the endpoints send to each other, where they share a port. Containers work without that, less
+        safely, so a failure is a problem and no error: kernels may lack nftables for bridges."""
+        here = self._here.setdefault(network.name, _Here())
+        try:
+            with self._visits:
+                self._layouts[network.layout].check_senders(network, endpoints)
+            here.unchecked = None
+        except RefusedError as error:
+            why = f"endpoints of {network.name} on this host can pretend to be each other: {error}"
+            here.unchecked = problem_of(network.name, "senders", error, why)
+
     def ensure_resolver(self, network: Network, mtu: int) -> None:
-        """Create the namespace of the network's resolver, and its sockets. `problem` reports failures, since containers
-        work without a resolver."""
+        """Create the namespace of the network's resolver, and its sockets. `problems` reports failures, since
+        containers work without a resolver."""
         if self._resolvers is None:
             return
         here = self._here.setdefault(network.name, _Here())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of a layout, which connects a network's segment with the sandboxes of its endpoints on this host."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from fastpath import Engine, Segment, TapPort
@@ -20,6 +21,10 @@ class Layout(Protocol):
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
         """Create what the network needs before it has endpoints."""
+
+    def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:
+        """Let the kernel check what these endpoints, the network's on this host, send where the engine cannot. Raise
+        RefusedError."""
 
     def fingerprint(self, network: Network, endpoint: Endpoint) -> bytes:
         """Return the fingerprint of an endpoint's interfaces outside its sandbox."""

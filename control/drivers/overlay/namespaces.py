@@ -12,7 +12,7 @@ from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import naming
 from fastpath.control.drivers.overlay.layout import discard, is_usable
 from fastpath.control.kernel import netns, sysctl
-from fastpath.control.kernel.netlink import Links
+from fastpath.control.kernel.netlink import Links, StackedLinks
 from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Network, Sandbox
 from fastpath.errors import ConflictError, UsageError
@@ -48,7 +48,7 @@ class NetworkNamespaces:
         if held is None:
             held = self._open_tap(segment, network, visit, mtu)
         port = held.port
-        _ensure_tap(visit.links, mtu)
+        _ensure_tap(visit.links, network, mtu)
         if not port.persist:
             port.persist = True
         if port.mtu != mtu:
@@ -173,8 +173,11 @@ def _ensure_bridge(visit: Visit, network: Network, mtu: int) -> None:
     links.ensure(link, up=True)
 
 
-def _ensure_tap(links: Links, mtu: int) -> None:
+def _ensure_tap(links: StackedLinks, network: Network, mtu: int) -> None:
+    """Attach vxlan0 to br0. Of checked endpoints br0 knows all MAC addresses: what comes from other hosts must not
+    change where those of this host are."""
+    links.ensure(links.get(naming.VXLAN), mtu=mtu, master=links.get(naming.BRIDGE).index)
     link = links.get(naming.VXLAN)
-    link = links.ensure(link, mtu=mtu, master=links.get(naming.BRIDGE).index)
+    links.ensure_port(link, learning=not network.port_security, flooded=True)
     links.limit_super_frames(link, mtu)
     links.ensure(link, up=True)

@@ -45,10 +45,20 @@ class BridgedLinks(Links):
     def isolate(self, link: Link) -> None:
         """Cut a port of a bridge off from the other isolated ports, and let it neither teach the bridge addresses nor
         receive frames for unknown ones (bridge(8))."""
-        settings = ("IFLA_BRPORT_ISOLATED", 1), *_UNTRUSTED
-        port = ("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", nested(*settings))
         with explained(f"isolate the bridge port {link.name}"):
-            self._set(link, ("IFLA_LINKINFO", nested(*port)))
+            self._set_port(link, ("IFLA_BRPORT_ISOLATED", 1), *_UNTRUSTED)
+
+    def ensure_port(self, link: Link, *, learning: bool, flooded: bool) -> None:
+        """Let a bridge learn addresses from what a port sends, or not, and send frames for unknown ones there, or
+        not."""
+        if (link.learning, link.flooded) != (learning, flooded):
+            settings = ("IFLA_BRPORT_LEARNING", int(learning)), ("IFLA_BRPORT_UNICAST_FLOOD", int(flooded))
+            with explained(f"change the bridge port {link.name}"):
+                self._set_port(link, *settings)
+
+    def _set_port(self, link: Link, *settings: tuple[str, object]) -> None:
+        port = ("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", nested(*settings))
+        self._set(link, ("IFLA_LINKINFO", nested(*port)))
 
     def bridge_entries(self, bridge: Link) -> set[tuple[int, str]]:
         """Return the static entries of a bridge's table: the index of a port, and a MAC address."""
@@ -65,6 +75,16 @@ class BridgedLinks(Links):
         with explained(f"add {mac} to the bridge's addresses at {port.name}"):
             about = {"family": socket.AF_BRIDGE, "ifindex": port.index, "state": NUD_NOARP, "flags": NTF_MASTER}
             self._netlink.change(RTM_NEWNEIGH, build(ndmsg, ("NDA_LLADDR", mac), **about), REPLACE)
+
+    def has_bridge_entry(self, port: Link, mac: str) -> bool:
+        """Return whether a bridge has a static entry for a MAC address at this interface, as its port."""
+        if not port.master:
+            return False
+        asked = build(ndmsg, ("NDA_LLADDR", mac), family=socket.AF_BRIDGE, ifindex=port.index, flags=NTF_MASTER)
+        with explained(f"look for {mac} in the bridge's addresses at {port.name}", errno.ENOENT):
+            found = self._netlink.get(RTM_GETNEIGH, asked)
+            return found["ifindex"] == port.index and bool(found["state"] & NUD_NOARP)
+        return False
 
     def neighbours(self, link: Link, family: int = socket.AF_INET) -> dict[IPAddress, str]:
         """Return the permanent neighbours by this interface, each with its MAC address."""

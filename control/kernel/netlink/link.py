@@ -31,6 +31,10 @@ class Link:
     isolated: bool
     """Of a port of a bridge: whether it is cut off from other isolated ports, teaches the bridge no addresses, and gets
     no frames for unknown ones."""
+    learning: bool
+    """Of a port of a bridge: whether the bridge learns addresses from what it sends."""
+    flooded: bool
+    """Of a port of a bridge: whether it gets frames for unknown addresses."""
     queues: int
     """Of a TAP: the number of open queues, in all processes together."""
     lower: int
@@ -71,7 +75,10 @@ def parse_link(message: Message) -> Link:
         peer=lower if kind == "veth" else 0,
         gso_max_size=value("IFLA_GSO_MAX_SIZE", 0),
         queues=(information.get(("data", "tun_num_queues")) or 0) if kind == "tun" else 0,
-        isolated=information is not None and _is_isolated(information),
+        isolated=_of_port(information, "isolated")
+        and not any(_of_port(information, each) for each in ("learning", "unicast_flood", "mcast_flood")),
+        learning=_of_port(information, "learning"),
+        flooded=_of_port(information, "unicast_flood"),
         lower=lower,
         mode=(information.get(("data", "macvlan_mode")) or "") if kind == "macvlan" else "",
         promiscuous=bool(flags & IFF_PROMISC),
@@ -80,6 +87,6 @@ def parse_link(message: Message) -> Link:
     )
 
 
-def _is_isolated(information: Message) -> bool:
-    on = [information.get(("slave_data", setting)) for setting in ("learning", "unicast_flood", "mcast_flood")]
-    return bool(information.get(("slave_data", "isolated"))) and not any(on)
+def _of_port(information: Message | None, setting: str) -> bool:
+    """Return a setting of a bridge's port."""
+    return information is not None and bool(information.get(("slave_data", setting)))

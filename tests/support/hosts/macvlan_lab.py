@@ -90,8 +90,7 @@ class MacvlanHost:
         self.do(all_of_it)
 
     def problem(self, of: Network) -> str | None:
-        found = self.do(lambda: self.driver.problem(of))
-        return found.text if found is not None else None
+        return next((found.text for found in self.do(lambda: self.driver.problems(of))), None)
 
     def strays(self, ends: list[Endpoint], networks: list[Network]) -> list[str]:
         return self.do(lambda: self.driver.remove_strays(ends, networks))

@@ -61,6 +61,7 @@ class Daemon:
         self.name = f"{HOST}-{os.getpid()}-{host.label}"
         self.visits = Visits()
         self.gateway = GatewayBridge(self.name, GATEWAY, self.visits) if gateway else None
+        self.ends: dict[str, dict[str, Endpoint]] = {}  # by network and id
         self.engine: Engine
         self.overlay: Overlay
         self.start()
@@ -83,13 +84,17 @@ class Daemon:
         return self.host.inside(function)
 
     def ensure(self, of: Network, what: Endpoint, mtu: int = MTU) -> Port:
+        self.ends.setdefault(of.name, {})[what.id] = what
+
         def both() -> Port:
             self.overlay.ensure_network(of, mtu)
+            self.overlay.check_senders(of, self.ends[of.name].values())
             return self.overlay.ensure_endpoint(of, what, mtu)
 
         return self.do(both)
 
     def remove(self, of: Network, what: Endpoint) -> None:
+        self.ends.get(of.name, {}).pop(what.id, None)
         self.do(lambda: self.overlay.remove_endpoint(of, what))
 
     def remove_network(self, of: Network) -> None:

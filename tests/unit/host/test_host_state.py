@@ -22,17 +22,22 @@ PEERS = {"h2": Peer.model_validate({"host": "h2", "id": "x", "vtep": "127.0.0.2"
 
 
 class MemoryDriver(HostDriver):
-    """Stands in for Overlay. `stuck`: endpoints that cannot be removed."""
+    """Stands in for Overlay. `stuck`: endpoints that cannot be removed; `checked`: those whose senders are checked,
+    each with the interfaces that were there."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.ports: dict[str, MemoryPort] = {}
         self.stuck: set[str] = set()
         self.looked: list[str] = []
+        self.checked: list[tuple[str, list[str]]] = []
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         assert network.vni is not None
         return self.engine.segments.get(network.vni) or self.engine.add_segment(network.vni)
+
+    def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:
+        self.checked = [(each.id, list(self.ports)) for each in endpoints]
 
     def gateway_port(self, network: Network) -> MemoryPort | None:
         return next(iter(self.ports.values()), None) if network.layout == "bridge" else None

@@ -99,3 +99,13 @@ def test_addresses_that_were_refused(state: HostState, driver: MemoryDriver) -> 
     driver.ports[f"{1:016x}"].send(arp)
     driver.engine.poll()
     assert state.refused_addresses("web") == {ip_address("10.0.0.7")}
+
+
+def test_the_driver_hears_which_endpoints_are_here_before_they_have_an_interface(
+    state: HostState, driver: MemoryDriver
+) -> None:
+    made = plan("web", 256, endpoint(1), endpoint(2), endpoint(3, "h2"))
+    state.ensure_endpoint(made, made.endpoints[1])
+    assert driver.checked == [(f"{1:016x}", []), (f"{2:016x}", [])]
+    state.reconcile(plan("web", 256, endpoint(2)))
+    assert driver.checked == [(f"{2:016x}", [f"{2:016x}"])]
