@@ -5,10 +5,12 @@ ignored and told, and changes nothing else."""
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.holders import Claimant, Holders
 from fastpath.control.cluster.stored import parse, shown, why
 from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.store.interface import Event
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 MAX_NETWORKS = 1 << 14
 MAX_PEERS = 1 << 12
 MAX_ENDPOINTS = 1 << 14  # of one host
+T = TypeVar("T")
+
 TOLD = 10  # what cannot be read is told in so many lines
 
 
@@ -40,14 +44,16 @@ class TooManyError(ValueError):
 
 class Contents:
     """`strangers` are endpoints of another machine that had this host's name: none of this host's, until they go like
-    those of any dead host. `unreadable` and `excess` say, by key, why an object is ignored; `per_host`, whether each
-    host keeps its endpoints under a prefix of its own."""
+    those of any dead host. `disputed` are those that cannot have the addresses that they claim (holders.py), each with
+    the reason: they are ignored. `unreadable` and `excess` say, by key, why an object is; `per_host`, whether each host
+    keeps its endpoints under a prefix of its own."""
 
     def __init__(self, host: str = "", host_id: str = "") -> None:
         self.networks: dict[str, Network] = {}
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
         self.peers: dict[str, Peer] = {}
         self.strangers: dict[tuple[str, str], Endpoint] = {}
+        self.disputed: dict[str, dict[str, tuple[Endpoint, str]]] = {}
         self.per_host = False
         self.unreadable: dict[str, str] = {}
         self.excess: dict[str, str] = {}
@@ -56,6 +62,8 @@ class Contents:
         self._host, self._host_id = host, host_id
         self._at: dict[tuple[str, str], tuple[str, str]] = {}  # each endpoint's key and host
         self._of_host: Counter[str] = Counter()
+        self._since: dict[tuple[str, str], int] = {}  # the revision at which each endpoint was first seen, or created
+        self._holders: dict[str, Holders] = {}
 
     def take(self, events: Iterable[Event]) -> Changes:
         """Apply what happened, in order; return what changed."""
@@ -92,8 +100,19 @@ class Contents:
         ]
         if len(self.unreadable) > TOLD:
             found.append(("more", f"{len(self.unreadable) - TOLD} more objects in the store cannot be read"))
+        disputed = [each for members in self.disputed.values() for each in members.values()]
+        found += [(endpoint.id, _dispute(endpoint, reason)) for endpoint, reason in disputed[:TOLD]]
+        if len(disputed) > TOLD:
+            found.append(("disputed", f"{len(disputed) - TOLD} more endpoints in the store are ignored"))
         counts = Counter(self.excess.values())
         return found + [(text, f"{text}; {count} ignored") for text, count in sorted(counts.items())]
+
+    def all_endpoints(self) -> Iterator[Endpoint]:
+        """Yield the endpoints, disputed ones too."""
+        for members in self.endpoints.values():
+            yield from members.values()
+        for disputed in self.disputed.values():
+            yield from (endpoint for endpoint, _ in disputed.values())
 
     def outside(self) -> Counter[str]:
         """Return how many endpoints each host has outside its own prefix."""
@@ -116,7 +135,7 @@ class Contents:
         elif event.key.startswith(keys.PEERS):
             self._change_peer(event.key.removeprefix(keys.PEERS), event.value, changes)
         elif event.key.startswith((keys.ENDPOINTS, keys.HOSTS)):
-            self._change_endpoint(event.key, event.value, changes)
+            self._change_endpoint(event, changes)
         elif event.key == keys.LAYOUT:
             changes.layout = True
             self.per_host = event.value is not None
@@ -125,33 +144,27 @@ class Contents:
 
     def _change_network(self, name: str, value: bytes | None, changes: Changes) -> None:
         changes.networks.add(name)
-        if value is None:
-            self.networks.pop(name, None)
-            return
-        network = parse(Network, value)
-        _check_named(network.name, name)
-        if name not in self.networks and len(self.networks) >= MAX_NETWORKS:
-            raise TooManyError(f"the store has more than {MAX_NETWORKS:,} networks")
-        self.networks[name] = network
+        before = self.networks.get(name)
+        network = parse(Network, value) if value is not None else None
+        named = network.name if network is not None else name
+        _change(self.networks, name, network, named=named, most=MAX_NETWORKS, what="networks")
+        if network is not None and (before is None or before.subnets != network.subnets):
+            self._judge_again(name, changes)
 
     def _change_peer(self, name: str, value: bytes | None, changes: Changes) -> None:
         changes.peers.add(name)
-        if value is None:
-            self.peers.pop(name, None)
-            return
-        peer = parse(Peer, value)
-        _check_named(peer.host, name)
-        if name not in self.peers and len(self.peers) >= MAX_PEERS:
-            raise TooManyError(f"the store has more than {MAX_PEERS:,} hosts")
-        self.peers[name] = peer
+        peer = parse(Peer, value) if value is not None else None
+        named = peer.host if peer is not None else name
+        _change(self.peers, name, peer, named=named, most=MAX_PEERS, what="hosts")
 
-    def _change_endpoint(self, key: str, value: bytes | None, changes: Changes) -> None:
-        if value is None:
+    def _change_endpoint(self, event: Event, changes: Changes) -> None:
+        key = event.key
+        if event.value is None:
             self._delete_endpoint(key, changes)
             return
         host, name, identity = keys.parts(key)
         at = self._at.get((name, identity))
-        endpoint = parse(Endpoint, value)
+        endpoint = parse(Endpoint, event.value)
         _check_named(f"{endpoint.network}/{endpoint.id}", f"{name}/{identity}")
         if host is not None:
             _check_named(endpoint.host, host)
@@ -159,35 +172,124 @@ class Contents:
             raise ValueError(f"the host {at[1]} has the endpoint of this id")
         if at is None and self._of_host[endpoint.host] >= MAX_ENDPOINTS:
             raise TooManyError(f"the host {endpoint.host} has more than {MAX_ENDPOINTS:,} endpoints in the store")
+        before = self._find(name, identity)
+        if before is not None and (before.mac, before.addresses) != (endpoint.mac, endpoint.addresses):
+            raise ValueError("an endpoint keeps the addresses that it was created with")
         changes.endpoints.add((name, identity))
+        since = self._since.get((name, identity)) or event.created or event.revision
         if at is not None:
             self._forget(name, identity)
         self._at[name, identity] = (key, endpoint.host)
+        self._since[name, identity] = since
         self._of_host[endpoint.host] += 1
         if endpoint.host == self._host and endpoint.host_id not in ("", self._host_id):
             self.strangers[name, identity] = endpoint
+            self._leave(endpoint, changes)
         else:
-            self.endpoints.setdefault(name, {})[identity] = endpoint
+            self._judge(endpoint, changes)
 
     def _delete_endpoint(self, key: str, changes: Changes) -> None:
         with contextlib.suppress(ValueError):
             _, name, identity = keys.parts(key)
             if self._at.get((name, identity), ("", ""))[0] == key:  # else it has moved, or is another host's
                 changes.endpoints.add((name, identity))
-                self._forget(name, identity)
+                gone = self._forget(name, identity)
+                if gone is not None:
+                    self._leave(gone, changes)
 
-    def _forget(self, name: str, identity: str) -> None:
+    def _find(self, name: str, identity: str) -> Endpoint | None:
+        """Return an endpoint as it is known, a disputed one too."""
+        known = self.endpoints.get(name, {}).get(identity) or self.strangers.get((name, identity))
+        return known if known is not None else self.disputed.get(name, {}).get(identity, (None, ""))[0]
+
+    def _judge(self, endpoint: Endpoint, changes: Changes) -> None:
+        """Put an endpoint among those that are believed, or those that are disputed."""
+        name, identity = endpoint.network, endpoint.id
+        holders = self._holders.setdefault(name, Holders())
+        claimant = Claimant(endpoint, self._since[name, identity], endpoint.host == self._host)
+        reason = holders.objection(self.networks.get(name), claimant)
+        if reason is not None:
+            self._dispute(endpoint, reason)
+            return
+        losers = holders.take(claimant)
+        self.endpoints.setdefault(name, {})[identity] = endpoint
+        for loser in losers:
+            self._remove(self.endpoints, loser)
+            changes.endpoints.add((name, loser.id))
+            # This host may have heard of its own endpoint before it hears that the last holder is gone.
+            level = logging.DEBUG if claimant.here else logging.ERROR
+            self._dispute(loser, f"endpoint {identity} of {endpoint.host} has its address", level)
+            self._leave(loser, changes)
+
+    def _dispute(self, endpoint: Endpoint, reason: str, level: int = logging.ERROR) -> None:
+        disputed = self.disputed.setdefault(endpoint.network, {})
+        if len(disputed) < TOLD and disputed.get(endpoint.id, (None, ""))[1] != reason:
+            log.log(level, "%s", _dispute(endpoint, reason))
+        disputed[endpoint.id] = endpoint, reason
+
+    def _leave(self, gone: Endpoint, changes: Changes) -> None:
+        """Let others have the addresses of an endpoint, if they claimed them, too."""
+        if gone.network in self._holders:
+            self._holders[gone.network].drop(gone)
+        free = {gone.mac, *(address.ip for address in gone.addresses)}
+        heirs = [
+            endpoint
+            for endpoint, _ in self.disputed.get(gone.network, {}).values()
+            if endpoint.id != gone.id
+            and (endpoint.mac in free or any(address.ip in free for address in endpoint.addresses))
+        ]
+        self._judge_all(heirs, changes)
+
+    def _judge_again(self, name: str, changes: Changes) -> None:
+        """Judge all endpoints of a network, whose subnets changed or are known only now."""
+        heard = [endpoint for endpoint, _ in self.disputed.get(name, {}).values()]
+        heard += self.endpoints.get(name, {}).values()
+        self._holders[name] = Holders()
+        self._judge_all(heard, changes)
+
+    def _judge_all(self, heard: list[Endpoint], changes: Changes) -> None:
+        for endpoint in sorted(heard, key=lambda each: self._since[each.network, each.id]):
+            self._remove(self.disputed, endpoint)
+            self._remove(self.endpoints, endpoint)
+            changes.endpoints.add((endpoint.network, endpoint.id))
+            self._judge(endpoint, changes)
+
+    def _forget(self, name: str, identity: str) -> Endpoint | None:
+        """Forget an endpoint, and return it unless it is another machine's."""
         _, host = self._at.pop((name, identity))
+        del self._since[name, identity]
         self._of_host[host] -= 1
         if not self._of_host[host]:
             del self._of_host[host]
-        self.strangers.pop((name, identity), None)
-        members = self.endpoints.get(name, {})
-        members.pop(identity, None)
+        known = self._find(name, identity)
+        if known is None or self.strangers.pop((name, identity), None) is not None:
+            return None
+        self._remove(self.endpoints, known)
+        self._remove(self.disputed, known)
+        return known
+
+    def _remove(self, kind: dict[str, dict[str, T]], endpoint: Endpoint) -> None:
+        members = kind.get(endpoint.network, {})
+        members.pop(endpoint.id, None)
         if not members:
-            self.endpoints.pop(name, None)
+            kind.pop(endpoint.network, None)
+
+
+def _change(known: dict[str, T], name: str, value: T | None, *, named: str, most: int, what: str) -> None:
+    """Set or remove an object by its name. Raise ValueError if it is `named` otherwise, TooManyError."""
+    _check_named(named, name)
+    if value is None:
+        known.pop(name, None)
+        return
+    if name not in known and len(known) >= most:
+        raise TooManyError(f"the store has more than {most:,} {what}")
+    known[name] = value
 
 
 def _check_named(by_value: str, by_key: str) -> None:
     if by_value != by_key:
         raise ValueError("its value has another name than its key")
+
+
+def _dispute(endpoint: Endpoint, reason: str) -> str:
+    return f"endpoint {endpoint.id} of {endpoint.host} in {endpoint.network} is ignored: {reason}"

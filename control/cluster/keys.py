@@ -23,6 +23,7 @@ CLAIMS = ROOT + "claims/"
 # Put by every commit that creates a network: of two at once, the second sees the first.
 NETWORKS_GUARD = CLAIMS + "networks"
 POOLS = CLAIMS + "pools/"
+CLAIMS_MACS = CLAIMS + "macs/"
 
 
 def network(name: str) -> str:
@@ -119,7 +120,7 @@ def pool_of(key: str) -> IPNetwork | None:
 
 def macs(network_name: str) -> str:
     """Return the prefix of a network's MAC addresses: there is one for each of its endpoints."""
-    return f"{CLAIMS}macs/{network_name}/"
+    return f"{CLAIMS_MACS}{network_name}/"
 
 
 def mac(network_name: str, text: str) -> str:

@@ -234,7 +234,8 @@ async def heard_others(mirror: Mirror, revision: int) -> None:
 def _by_age(items: Sequence[Item]) -> list[Event]:
     """Return the events that made the items, in the order in which they happened: of two that claim one id, the first
     is believed."""
-    return [Event(item.key, item.value, item.revision) for item in sorted(items, key=lambda item: item.revision)]
+    ordered = sorted(items, key=lambda item: item.created or item.revision)
+    return [Event(item.key, item.value, item.revision, item.created) for item in ordered]
 
 
 def _about(host: str, items: Sequence[Item]) -> list[Item]:

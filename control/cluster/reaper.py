@@ -49,10 +49,9 @@ class Reaper:
     async def look(self) -> None:
         """Note which hosts are missing, and remove what is due."""
         away: dict[str, list[Endpoint]] = {}
-        for members in self._mirror.endpoints.values():
-            for endpoint in members.values():
-                if endpoint.host != self._host and endpoint.host not in self._mirror.peers:
-                    away.setdefault(endpoint.host, []).append(endpoint)
+        for endpoint in self._mirror.contents.all_endpoints():
+            if endpoint.host != self._host and endpoint.host not in self._mirror.peers:
+                away.setdefault(endpoint.host, []).append(endpoint)
         registered = self._mirror.peers.get(self._host)
         for endpoint in self._mirror.contents.strangers.values():
             if registered is None or registered.id != endpoint.host_id:

@@ -6,6 +6,7 @@ An endpoint's life: `joining` (claimed) → its interface is created → `ready`
 → the keys are deleted. After a crash the next daemon continues from the state that it finds.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
@@ -278,13 +279,15 @@ class Registry:
             place = await places.find(view, endpoint.host, endpoint.network, endpoint.id)
             if place.item is None or (only_without_peer and await _is_registered(view, place.endpoint or endpoint)):
                 return Planned(False)
-            changes: list[Put | Delete] = [*place.removal(), Delete(keys.mac(endpoint.network, endpoint.mac))]
-            for address in endpoint.addresses:
-                key = keys.address(endpoint.network, address.ip)
-                if endpoint.manager and endpoint.host == self._host:  # it will give the address back itself
-                    changes.append(Put(key, self.reservations.owner, await self.reservations.lease()))
+            changes: list[Put | Delete] = [*place.removal()]
+            for claim in await asyncio.gather(*map(view.get, _claims(endpoint))):
+                if claim is None or claim.value != endpoint.id.encode():
+                    continue  # it is another endpoint's, whatever became of ours
+                if endpoint.manager and endpoint.host == self._host and not claim.key.startswith(keys.CLAIMS_MACS):
+                    # The manager will give the address back itself.
+                    changes.append(Put(claim.key, self.reservations.owner, await self.reservations.lease()))
                 else:
-                    changes.append(Delete(key))
+                    changes.append(Delete(claim.key))
             there = place.endpoint
             changes += await allowed.released(view, endpoint, [each.ip for each in there.allowed] if there else ())
             return Planned(True, changes)

@@ -53,15 +53,6 @@ def gateway_addresses(network: Network) -> list[IPInterface]:
     return [ipaddress.ip_interface(f"{subnet.gateway}/{subnet.pool.prefixlen}") for subnet in network.subnets]
 
 
-def gateway_mac(network: Network) -> str:
-    """Return br0's MAC address, the same on every host, so that a container may move: 02:42 and the gateway's IPv4
-    address, as for containers; without IPv4 it is derived from the network's name."""
-    packed = next((s.gateway.packed for s in network.subnets if s.gateway.version == 4), None)
-    if packed is None:
-        packed = hashlib.sha256(network.name.encode()).digest()[:4]
-    return (b"\x02\x42" + packed).hex(":")
-
-
 def mac_of(address: ipaddress.IPv4Address) -> str:
     """Return the MAC address at the gateway bridge of an IPv4 address there, as Docker derives it: 02:42 and the
     address."""

@@ -11,7 +11,6 @@ from fastpath import Port
 from fastpath.addresses import IPAddress
 from fastpath.control.drivers import managed
 from fastpath.control.drivers.base import HostDriver
-from fastpath.control.drivers.naming import gateway_mac
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync, entry_for
 from fastpath.control.host.port_security import secure
 from fastpath.control.kernel import netns
@@ -334,7 +333,7 @@ class HostState:
         if port is not None:
             # Every host has the gateway, with the same MAC address: it is here, whatever other hosts send.
             gateways = tuple(subnet.gateway for subnet in plan.network.subnets)
-            found["gateway"] = EngineEntry(gateway_mac(plan.network), gateways, port=port)
+            found["gateway"] = EngineEntry(plan.network.gateway_mac, gateways, port=port)
         return found
 
     def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> EngineEntry | None:

@@ -10,7 +10,7 @@ from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.guard.guard import Guard
 from fastpath.control.host.network_sync import admit, admit_early, entry_for, usable_peers
 from fastpath.control.host.probe import Prober
-from fastpath.control.host.underlay import HostUnderlay
+from fastpath.control.host.underlay import LEAST_OF_PEER, HostUnderlay
 from fastpath.control.model.objects import Peer
 from fastpath.control.model.problem import Problem
 from fastpath.control.runtime.failures import Failures
@@ -36,7 +36,8 @@ class Peering:
     @property
     def problems(self) -> list[Problem]:
         """Return why other peers are not usable, or not admitted."""
-        return [*self._unusable, *self._failures.problems]
+        small = [peer for peer in self.peers.values() if peer.mtu < LEAST_OF_PEER]
+        return [*self._unusable, *map(_too_small, small), *self._failures.problems]
 
     def changed(self, changes: Changes) -> None:
         """Update after a change of the mirror."""
@@ -64,3 +65,10 @@ class Peering:
         admit(self._engine, self.peers.values(), self._failures)
         self._prober.set_peers({host: peer.vtep for host, peer in self.peers.items()})
         self._underlay.measured(self._underlay.mtu, self.peers.values())
+
+
+def _too_small(peer: Peer) -> Problem:
+    why = (
+        f"{peer.host} says that its MTU is {peer.mtu}: less than {LEAST_OF_PEER} does not limit this host's containers"
+    )
+    return Problem("peer", peer.host, "mtu", why)

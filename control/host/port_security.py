@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 from fastpath import Port
 from fastpath.addresses import IPAddress
-from fastpath.control.drivers.naming import gateway_mac
 from fastpath.control.model.objects import Endpoint, Network
 
 FLOOD_LIMIT = 10_000
@@ -24,7 +23,7 @@ def secure(network: Network, ports: Iterable[tuple[Endpoint, Port]], gateway: Po
         own = behind.setdefault(port, {}).setdefault(endpoint.mac, set())
         own.update(address.ip for address in (*endpoint.addresses, *endpoint.allowed))
     if gateway is not None:
-        own = behind.setdefault(gateway, {}).setdefault(gateway_mac(network), set())
+        own = behind.setdefault(gateway, {}).setdefault(network.gateway_mac, set())
         own.update(subnet.gateway for subnet in network.subnets)
     for port, senders in behind.items():
         _set(port, _ordered(senders) if network.port_security else None)

@@ -5,12 +5,14 @@ import logging
 from collections.abc import Callable, Iterable
 
 from fastpath.addresses import IPAddress
-from fastpath.control.model.objects import OVERHEAD_V4, OVERHEAD_V6, Peer
+from fastpath.control.model.objects import MIN_MTU_V6, OVERHEAD_V4, OVERHEAD_V6, Peer
 from fastpath.version import VERSION
 
 log = logging.getLogger(__name__)
 
 MIN_MTU = 68  # RFC 791
+LEAST_OF_PEER = MIN_MTU_V6
+"""A peer that says less is not believed: what one host says limits the containers of all."""
 
 
 class HostUnderlay:
@@ -43,8 +45,8 @@ class HostUnderlay:
         return Peer(host=self.host, id=self.host_id, vtep=self.vtep, udp_port=udp_port, mtu=self.mtu, version=VERSION)
 
     def measured(self, mtu: int, peers: Iterable[Peer]) -> None:
-        """Note this host's MTU and those of its peers."""
-        smallest = min([mtu, *(peer.mtu for peer in peers)])
+        """Note this host's MTU and those of its peers, but for those that are too small to be believed."""
+        smallest = min([mtu, *(peer.mtu for peer in peers if peer.mtu >= LEAST_OF_PEER)])
         if mtu != self.mtu:
             log.info("the underlay's MTU changed from %d to %d", self.mtu, mtu)
         changed = smallest != self._smallest

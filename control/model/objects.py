@@ -2,6 +2,7 @@
 """Network, Endpoint, Sandbox and Peer: the Container Network Model that all hosts share and that the store keeps as
 JSON (docs/store.md)."""
 
+import hashlib
 import ipaddress
 import re
 from typing import Annotated, Literal, Self
@@ -127,6 +128,15 @@ class Network(Stored):
     """Addresses that an endpoint gets on request only: those of routers and the like (Docker's --aux-address)."""
     port_security: bool = True
     """Whether an endpoint sends only from its own MAC address and addresses, and those in `allowed`."""
+
+    @property
+    def gateway_mac(self) -> str:
+        """Return the gateway's MAC address, the same on every host, so that a container may move: 02:42 and the
+        gateway's IPv4 address, as for containers; without IPv4 it is derived from the network's name."""
+        packed = next((s.gateway.packed for s in self.subnets if s.gateway.version == 4), None)
+        if packed is None:
+            packed = hashlib.sha256(self.name.encode()).digest()[:4]
+        return (b"\x02\x42" + packed).hex(":")
 
     def fixed(self) -> "Network":
         """Return the network without what may change while it has endpoints: a host need not create it again."""

@@ -7,7 +7,7 @@ checks.py limits the size of a commit. docs/store.md explains the store in full.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -28,12 +28,14 @@ class CompactedError(FastpathError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A key with its value. `revision` is that of its last put, `lease` 0 if it has none."""
+    """A key with its value. `revision` is that of its last put, `lease` 0 if it has none; `created` is the revision
+    since which the key exists, 0 if the store does not know."""
 
     key: str
     value: bytes
     revision: int
     lease: int = 0
+    created: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A key was put, or deleted (`value` None), at `revision`."""
+    """A key was put, or deleted (`value` None), at `revision`. `created` is as in Item."""
 
     key: str
     value: bytes | None
     revision: int
+    created: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def _ensure_bridge(visit: Visit, network: Network, mtu: int) -> None:
     if link is None:
         link = links.add_bridge(naming.BRIDGE)
         links.ignore_groups(link)  # nor does it announce itself as a listener then, which is flooded
-    link = links.ensure(link, mac=naming.gateway_mac(network), mtu=mtu)
+    link = links.ensure(link, mac=network.gateway_mac, mtu=mtu)
     links.limit_super_frames(link, mtu)
     if any(subnet.gateway.version == 6 for subnet in network.subnets):
         visit.set_sysctl(f"ipv6/conf/{naming.BRIDGE}/disable_ipv6", 0)

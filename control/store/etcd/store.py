@@ -156,7 +156,7 @@ def _keep_alive(member: Member) -> Any:
 
 
 def _item(kv: Any) -> Item:
-    return Item(text(kv.key), kv.value, kv.mod_revision, kv.lease)
+    return Item(text(kv.key), kv.value, kv.mod_revision, kv.lease, kv.create_revision)
 
 
 def _compare(compare: Compare) -> Any:

@@ -134,4 +134,6 @@ def text(key: bytes) -> str:
 
 def _event(event: Any) -> Event:
     deleted = event.type == event.DELETE
-    return Event(text(event.kv.key), None if deleted else event.kv.value, event.kv.mod_revision)
+    return Event(
+        text(event.kv.key), None if deleted else event.kv.value, event.kv.mod_revision, event.kv.create_revision
+    )

@@ -15,6 +15,7 @@ from fastpath.control.cluster import keys
 from fastpath.control.cluster.ipam import DEFAULT_POOL
 from fastpath.control.cluster.membership import Membership
 from fastpath.control.cluster.reaper import Reaper
+from fastpath.control.cluster.stored import to_json
 from fastpath.control.docker.claims import Claims
 from fastpath.control.docker.wanted import Wanted
 from fastpath.control.store.interface import Delete, DeniedError, Put, StoreOptions
@@ -23,7 +24,7 @@ from tests.support.control.sites import LONG, Host, ids, until
 from tests.support.servers.etcd_server import Etcd
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "store.md"
-A, B, C = ids(1, 3)
+A, B, C, D = ids(1, 4)
 
 
 def documented(role: str) -> list[list[str]]:
@@ -83,14 +84,26 @@ def test_a_confined_host_cannot_change_what_others_wrote(guarded: Etcd) -> None:
         assert await stolen.get(keys.peer("h2")) == item
         assert stolen.problem is None  # it may read, and write its own
 
+        copy = mine.model_copy(update={"id": D, "host": "h3", "host_id": other.registry.host_id})
+        place = keys.host_endpoint("h3", "web", D)
+        claims = [keys.address("web", mine.addresses[0].ip), keys.mac("web", mine.mac)]
+        await stolen.commit([], [*map(Delete, claims), Put(place, to_json(copy))])
+        late = await manager.store.list(keys.OBJECTS)  # as a host lists it that starts now
+        assert {item.key: item.created < item.revision for item in late.items if A in item.key or D in item.key} == {
+            keys.host_endpoint("h2", "web", A): True,
+            place: False,
+        }
+        gathering = asyncio.create_task(manager.mirror.run(manager.store))
+        await until(lambda: D in manager.mirror.contents.disputed.get("web", {}))
+        assert A in manager.mirror.endpoints["web"]
+        assert await other.registry.delete_endpoint(copy) is not None
+
         await one.store.commit([], [Delete(keys.peer("h2"))])  # it dies
         await until(lambda: "h2" not in other.mirror.peers and len(other.mirror.endpoints.get("web", {})) == 3)
         confined = Reaper("h3", other.mirror, other.registry, grace=0.0)
         await confined.look()  # leaves them to the manager
         assert await other.registry.delete_endpoint(theirs) is not None
         assert await manager.store.get(keys.host_endpoint("h2", "web", A)) is not None
-        gathering = asyncio.create_task(manager.mirror.run(manager.store))
-        await manager.mirror.synced.wait()
         await Reaper("h1", manager.mirror, manager.registry, grace=0.0).look()
         assert (await manager.store.list(keys.HOSTS)).items == ()
         await docker.leave_network("web")  # the last of its users, but may not remove it

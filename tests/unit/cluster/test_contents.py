@@ -50,10 +50,18 @@ def event(key: str, value: object, revision: int = 1) -> Event:
 
 
 def endpoints(host: str, *identities: str, **more: object) -> list[Event]:
+    """Endpoints of a host, each with addresses of its own."""
     return [
-        event(keys.host_endpoint(host, "web", each), ENDPOINT | {"id": each, "host": host, **more})
+        event(
+            keys.host_endpoint(host, "web", each), ENDPOINT | own_addresses(each) | {"id": each, "host": host, **more}
+        )
         for each in identities
     ]
+
+
+def own_addresses(identity: str) -> dict[str, object]:
+    number = int(identity[-2:], 16) % 250 + 2
+    return {"mac": f"02:42:0a:00:00:{number:02x}", "addresses": [f"10.0.0.{number}/24"]}
 
 
 JSON = st.recursive(

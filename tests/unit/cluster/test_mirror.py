@@ -476,3 +476,21 @@ def test_a_store_that_goes_on_refusing_is_told_once(
     with caplog.at_level(logging.ERROR):
         with_hosts(file, 1, play)
     assert [record.message for record in caplog.records] == ["refused for the 1th time"]
+
+
+def test_a_copy_keeps_when_each_key_was_first_seen(tmp_path: Path) -> None:
+    """So that of two endpoints with one address the first is known after a restart, too."""
+    kept = tmp_path / "mirror.db"
+    with contextlib.closing(sqlite3.connect(kept)) as old:  # as version 0.1 made it
+        old.execute("CREATE TABLE item (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL)")
+    cache = Cache(kept, "etcd://one:2379")
+    cache.replace(Listing(7, (Item("/a", b"1", 5), Item("/b", b"1", 6, created=2))))
+    cache.apply(8, [Event("/a", b"2", 8), Event("/b", b"2", 8), Event("/c", b"1", 8)])
+    cache.replace(Listing(9, (Item("/a", b"3", 9), Item("/b", b"2", 8, created=2), Item("/c", b"1", 8))))
+    cache.close()
+    found = Cache(kept, "etcd://one:2379").load()
+    assert [(item.key, item.revision, item.created) for item in found.items] == [
+        ("/a", 9, 5),
+        ("/b", 8, 2),
+        ("/c", 8, 8),
+    ]

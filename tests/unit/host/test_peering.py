@@ -53,3 +53,20 @@ def test_a_peer_with_a_new_endpoint_is_admitted_at_once(changes: dict[str, objec
         assert [remote.address for remote in engine.admitted] == [THERE]
         peering.changed(Changes(endpoints={(new.network, ID), ("web", "gone"), ("unknown", ID)}))
         assert segment.members == expected
+
+
+def test_a_peer_cannot_make_the_containers_mtu_next_to_nothing() -> None:
+    port = free_port()
+    with Engine(str(HERE), udp_port=port) as engine:
+        found = [
+            Peer.model_validate({"host": host, "id": host, "vtep": vtep, "udp_port": port, "mtu": mtu, "version": "0"})
+            for host, vtep, mtu in (("h2", "127.0.0.2", 1400), ("h3", "127.0.0.3", 68))
+        ]
+        mirror: Any = SimpleNamespace(networks={}, endpoints={}, peers={peer.host: peer for peer in found})
+        underlay = HostUnderlay("h1", "1", HERE, 1500)
+        peering = Peering(underlay, mirror, engine, Prober(engine, "h1"))
+        peering.update()
+        assert underlay.container_mtu() == 1350
+        assert [problem.text for problem in peering.problems] == [
+            "h3 says that its MTU is 68: less than 1280 does not limit this host's containers"
+        ]

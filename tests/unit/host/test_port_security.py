@@ -6,7 +6,6 @@ from ipaddress import ip_address
 
 import pytest
 
-from fastpath.control.drivers.naming import gateway_mac
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.host.port_security import FLOOD_LIMIT
 from fastpath.control.model.objects import Subnet
@@ -82,7 +81,7 @@ def test_all_endpoints_behind_one_port_are_in_its_list(shared: HostState) -> Non
     made = changed(made, layout="bridge", subnets=(SUBNET,))
     shared.reconcile(made)
     (port,) = shared.sync_of("web").segment.ports  # type: ignore[union-attr]
-    gateway = (gateway_mac(made.network), (ip_address("10.0.0.254"),))
+    gateway = (made.network.gateway_mac, (ip_address("10.0.0.254"),))
     one, two = (("02:42:0a:00:00:01", (ip_address("10.0.0.1"),)), ("02:42:0a:00:00:02", (ip_address("10.0.0.2"),)))
     assert port.allowed == tuple(sorted((gateway, one, two)))
     shared.reconcile(replace(made, endpoints=made.endpoints[:1]))
