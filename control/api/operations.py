@@ -100,8 +100,8 @@ class Operations:
             identity = secrets.token_hex(8)
             request, avoid = await self._for_lan(request)
             try:
-                known = await self._known_addresses(request.network)
-                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, known)
+                in_use = await self._reconciler.in_use(request.network)
+                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, in_use)
             except UnavailableError:
                 self._reconciler.intentions.abandon(identity)  # the commit may have happened
                 raise
@@ -121,16 +121,6 @@ class Operations:
             raise ConflictError(f"endpoint {endpoint.id} was removed while it was created")
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
-
-    async def _known_addresses(self, network: str) -> set[IPAddress] | None:
-        """Return the addresses of the network's endpoints, and those that a container of this host uses without being
-        allowed to: they are given away only when no other one is left. None while the mirror may lag far behind."""
-        if not self._mirror.answering or not self._mirror.synced.is_set():
-            return None
-        members = self._mirror.endpoints.get(network, {}).values()
-        return await self._reconciler.refused_addresses(network) | {
-            address.ip for end in members for address in (*end.addresses, *end.allowed)
-        }
 
     async def _for_lan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
         """Return the request with the parent's MAC address if it needs that, and the hosts' addresses in the LAN."""

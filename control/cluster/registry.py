@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import allowed, ipam, keys, places
+from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.reservations import Reservations
 from fastpath.control.cluster.stored import read_endpoint, read_network, read_peer, to_json
@@ -185,29 +186,26 @@ class Registry:
         request: EndpointCreate,
         sandbox: Sandbox,
         avoid: Collection[IPAddress] = (),
-        known: Collection[IPAddress] | None = None,
+        in_use: InUse = InUse(),  # noqa: B008  # it is frozen
     ) -> tuple[Endpoint, int]:
         """Claim addresses, none of those in `avoid`, and a MAC address; return the new endpoint and the revision.
 
-        `known`: addresses that are taken as far as this host knows. The first attempt goes by them rather than list
-        all that the store has, and the commit fails where one is taken nevertheless. Raise NotFoundError, UsageError,
-        ConflictError."""
+        If what is `in_use` is complete, the first attempt goes by that rather than list all that the store has, and the
+        commit fails where an address is taken nevertheless. Raise NotFoundError, UsageError, ConflictError."""
 
         async def plan(view: ReadView) -> Planned[Endpoint] | None:
             _, network = await self._network(view, request.network)
-            guess = known if view.attempt == 0 and not request.addresses else None
-            if guess is not None:
-                taken = {*guess, *avoid}
-            else:
-                claimed = await view.list(keys.addresses(network.name))
-                taken = {ip for found in claimed if (ip := keys.address_of(found.key)) is not None} | {*avoid}
+            guess = in_use.complete and view.attempt == 0 and not request.addresses
+            claimed = await view.list(keys.addresses(network.name)) if not guess else ()
+            taken = {ip for found in claimed if (ip := keys.address_of(found.key)) is not None} | {*avoid}
             late = view.attempt >= SPREAD_AFTER
-            try:
-                addresses = _choose_addresses(network, request.addresses, taken, spread=late)
-            except ConflictError:
-                if guess is None:
-                    raise
+
+            addresses = in_use.choose(
+                taken, lambda but: _choose_addresses(network, request.addresses, but, spread=late)
+            )
+            if guess and any(address.ip in in_use.holders for address in addresses):
                 return None  # full, as far as this host knows: the store knows better
+            await in_use.check(view, (address.ip for address in addresses))
             place = await places.find(view, self._host, network.name, identity)
             mac = request.mac or ipam.mac_for(addresses, at_random=late)
             endpoint = Endpoint(

@@ -12,6 +12,7 @@ from typing import Final
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import ipam, keys, places
+from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.registry import SPREAD_AFTER, Registry
 from fastpath.control.cluster.stored import read_endpoint, read_network
@@ -141,10 +142,12 @@ class Claims:
         pool: IPNetwork,
         within: IPNetwork,
         wish: IPAddress | None,
+        *,
         avoid: Collection[IPAddress] = (),
+        in_use: InUse = InUse(),  # noqa: B008  # it is frozen
     ) -> IPInterface:
         """Reserve an address for this host's Docker and return it: `wish`, or one of the subnet `pool` that is in
-        `within` and not in `avoid`. Raise ConflictError if it is taken, or none is left."""
+        `within` and neither in `avoid` nor in use. Raise ConflictError if it is taken, or none is left."""
 
         async def plan(view: ReadView) -> Planned[IPInterface]:
             item = await view.get(keys.network(network))
@@ -160,8 +163,11 @@ class Claims:
                 address = ipam.ask_for_address(subnet, wish, taken - own)
             else:
                 part = within if within != pool else range_of(found)
-                free_of = taken | set(found.kept)
-                address = ipam.choose_address(subnet, free_of, spread=view.attempt >= SPREAD_AFTER, within=part)
+                late = view.attempt >= SPREAD_AFTER
+                address = in_use.choose(
+                    taken | {*found.kept}, lambda but: ipam.choose_address(subnet, but, spread=late, within=part)
+                )
+            await in_use.check(view, [address.ip])
             key = keys.address(network, address.ip)
             revision_before = next((claim.revision for claim in claims if claim.key == key), 0)
             reservation = Put(key, self._reservations.owner, await self._reservations.lease())

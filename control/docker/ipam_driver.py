@@ -6,11 +6,13 @@ are for its gateway and for addresses that it keeps (--aux-address); they become
 """
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address, ip_network
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import ipam
+from fastpath.control.cluster.in_use import InUse
 from fastpath.control.docker.claims import Claims
 from fastpath.control.docker.protocol import (
     AddressGiven,
@@ -35,21 +37,24 @@ RoutedSubnets = Callable[[], Awaitable[Sequence[tuple[IPNetwork, str]]]]
 
 class IpamDriver:
     """`routed` returns the subnets that this host has routes to; `restore` creates a network again that vanished from
-    the store; `avoid` returns the addresses of hosts in a LAN."""
+    the store; `avoid` returns the addresses of hosts in a LAN, `in_use` those in use in a network."""
 
     def __init__(
         self,
         claims: Claims,
         state: DockerState,
         routed: RoutedSubnets,
+        *,
         restore: Callable[[str], Awaitable[None]],
         avoid: Callable[[], Awaitable[set[IPAddress]]],
+        in_use: Callable[[str], Awaitable[InUse]],
     ) -> None:
         self._claims = claims
         self._state = state
         self._routed = routed
         self._restore = restore
         self._avoid = avoid
+        self._in_use = in_use
 
     async def capabilities(self, _: Nothing) -> IpamCapabilities:
         """Return no capability: Docker need not repeat requests after a restart."""
@@ -92,11 +97,15 @@ class IpamDriver:
                 raise UsageError(f"{address} cannot be an address of {pool}")
             return AddressGiven(address=f"{address}/{pool.prefixlen}")
         avoid = await self._avoid() if kind_of(entry.wanted.driver).in_lan else set()
+        in_use = await self._in_use(entry.network)
+        reserve = functools.partial(
+            self._claims.reserve_address, entry.network, pool, part, wish, avoid=avoid, in_use=in_use
+        )
         try:
-            given = await self._claims.reserve_address(entry.network, pool, part, wish, avoid)
+            given = await reserve()
         except NotFoundError:
             await self._restore(entry.network)
-            given = await self._claims.reserve_address(entry.network, pool, part, wish, avoid)
+            given = await reserve()
         return AddressGiven(address=str(given))
 
     async def release_address(self, request: ReleaseAddress) -> Nothing:

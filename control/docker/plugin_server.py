@@ -74,7 +74,9 @@ async def serving_docker(
     macvlan = driver(MacvlanKind(claims, mirror, reconciler, kernel))
     avoid = functools.partial(lan.hosts_addresses, kernel, mirror)
     plugins = {
-        OVERLAY: Plugin(overlay, IpamDriver(claims, state, routed, overlay.restore, avoid)),
+        OVERLAY: Plugin(
+            overlay, IpamDriver(claims, state, routed, restore=overlay.restore, avoid=avoid, in_use=reconciler.in_use)
+        ),
         MACVLAN: Plugin(macvlan),
     }
     async with contextlib.AsyncExitStack() as stack:

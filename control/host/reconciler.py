@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from fastpath.addresses import IPAddress
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.contents import Changes
+from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.host.intentions import Intentions
@@ -210,9 +210,12 @@ class Reconciler:
         """Return the MAC address of an endpoint that requests none; None if it is derived from its IP address."""
         return await self._kernel.run(self._state.own_mac, network)
 
-    async def refused_addresses(self, network: str) -> set[IPAddress]:
-        """Return the addresses that somebody on this host used lately without being allowed to."""
-        return await self._kernel.run(self._state.refused_addresses, network)
+    async def in_use(self, network: str) -> InUse:
+        """Return the addresses of a network that are in use, as far as this host knows."""
+        refused = await self._kernel.run(self._state.refused_addresses, network)
+        members = self._mirror.endpoints.get(network, {}).values()
+        holders = {address.ip: end for end in members for address in (*end.allowed, *end.addresses)}
+        return InUse(holders, frozenset(refused), self._mirror.answering and self._mirror.synced.is_set())
 
     # Within.
 

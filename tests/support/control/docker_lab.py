@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import DEFAULT_POOL
 from fastpath.control.docker.claims import Claims
 from fastpath.control.docker.ipam_driver import IpamDriver
@@ -52,6 +53,7 @@ class NoReconciler:
         self.intentions = NoIntentions()
         self.made: list[str] = []
         self.removed: list[str] = []
+        self.known = InUse()
 
     async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
         self.made.append(endpoint.id)
@@ -66,8 +68,8 @@ class NoReconciler:
     async def own_mac(self, _: Network) -> str | None:
         return self.mac
 
-    async def refused_addresses(self, _: str) -> set[IPAddress]:
-        return set()
+    async def in_use(self, _: str) -> InUse:
+        return self.known
 
     def look_at_everything(self) -> None:
         pass
@@ -104,7 +106,14 @@ class DockerHost:
 
         self.driver = driver(OverlayKind(50))
         self.upkeep = Upkeep(host.name, self.driver, self.state, host.mirror)
-        addresses = IpamDriver(self.claims, self.state, routed, self.driver.restore, avoid)
+        addresses = IpamDriver(
+            self.claims,
+            self.state,
+            routed,
+            restore=self.driver.restore,
+            avoid=avoid,
+            in_use=self.reconciler.in_use,
+        )
         kind = MacvlanKind(self.claims, host.mirror, self.reconciler, NoThread())  # type: ignore[arg-type]  # as above
         macvlan = Plugin(driver(kind))
         self.client = TestClient(TestServer(Plugin(self.driver, addresses).application()))

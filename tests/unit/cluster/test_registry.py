@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.model.objects import Endpoint, Network
 from fastpath.control.model.requests import EndpointCreate
@@ -270,9 +271,9 @@ def test_what_a_host_knows_spares_a_list_of_all_addresses(
         host = hosts[0]
         await host.network("web")
         one, two, three = ids(1, 3)
-        await host.endpoint("web", one)
+        away = (await host.endpoint("web", one)).model_copy(update={"id": "f" * 16})  # it went, unheard of
         await host.endpoint("web", two)
-        listed = []
+        listed: list[str] = []
         ask = host.store.list
 
         async def counted(prefix: str) -> Listing:
@@ -281,8 +282,8 @@ def test_what_a_host_knows_spares_a_list_of_all_addresses(
 
         monkeypatch.setattr(host.store, "list", counted)
         request = EndpointCreate(network="web", sandbox="none")
-        taken = [ip_address(text) for text in known]
-        made, _ = await host.registry.create_endpoint(three, request, SANDBOX, known=taken)
+        in_use = InUse({ip_address(text): away for text in known}, complete=True)
+        made, _ = await host.registry.create_endpoint(three, request, SANDBOX, in_use=in_use)
         assert str(made.addresses[0].ip) == address
         assert listed == [keys.addresses("web")] * lists
 
@@ -293,8 +294,22 @@ def test_an_address_that_is_asked_for_is_looked_up_in_the_store(file: Path) -> N
     async def play(hosts: list[Host]) -> None:
         await hosts[0].network("web")
         request = EndpointCreate.model_validate({"network": "web", "sandbox": "none", "addresses": ["10.0.0.9"]})
-        known = [ip_address("10.0.0.9")]  # it was given back, but this host did not hear of it
-        made, _ = await hosts[0].registry.create_endpoint(ids(1, 1)[0], request, SANDBOX, known=known)
+        one, two, three = ids(1, 3)
+        first, _ = await hosts[0].registry.create_endpoint(one, request, SANDBOX)
+        in_use = InUse({ip_address("10.0.0.9"): first}, complete=True)
+        await hosts[0].registry.delete_endpoint(first)  # which this host does not hear of
+        made, _ = await hosts[0].registry.create_endpoint(two, request, SANDBOX, in_use=in_use)
         assert str(made.addresses[0].ip) == "10.0.0.9"
+        in_use = InUse({ip_address("10.0.0.9"): made}, complete=True)
+        await hosts[0].store.commit([], [Delete(keys.address("web", made.addresses[0].ip))])  # by somebody
+        with pytest.raises(ConflictError, match=f"10.0.0.9 is taken by endpoint {two}"):
+            await hosts[0].registry.create_endpoint(three, request, SANDBOX, in_use=in_use)
+        request = EndpointCreate.model_validate({"network": "web", "sandbox": "none"})
+        others = [ip_address(f"10.0.0.{n}") for n in range(2, 9)]
+        for complete in (False, True):  # by the claims, and by what is known
+            in_use = InUse(dict.fromkeys(others, made) | {ip_address("10.0.0.9"): made}, complete=complete)
+            made_too, _ = await hosts[0].registry.create_endpoint(three, request, SANDBOX, in_use=in_use)
+            assert str(made_too.addresses[0].ip) == "10.0.0.10"
+            await hosts[0].registry.delete_endpoint(made_too)
 
     with_hosts(file, 1, play)

@@ -4,13 +4,16 @@
 import asyncio
 import json
 import random
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from fastpath.control.cluster import reservations
+from fastpath.control.cluster import keys, reservations
+from fastpath.control.cluster.in_use import InUse
 from fastpath.control.docker import upkeep
 from fastpath.control.model.objects import Sandbox
+from fastpath.control.store.interface import Delete
 from tests.support.control.docker_lab import DockerHost, endpoint, network, network_id, plugged
 from tests.support.control.sites import Host, until, with_hosts
 
@@ -234,5 +237,25 @@ def test_a_part_of_a_subnet(tmp_path: Path) -> None:
             assert (await docker.ask("IpamDriver.RequestAddress", part))["Address"] == "10.1.0.253/24"
             wrong = {"Pool": "10.1.0.0/24", "SubPool": "10.2.0.0/30"}
             assert "is not in 10.1.0.0/24" in await docker.refused("IpamDriver.RequestPool", wrong)
+
+    with_hosts(tmp_path / "db", 1, play)
+
+
+def test_what_somebody_uses_is_not_given_away(tmp_path: Path) -> None:
+    """Without being allowed to, or allowed to, but not claimed: another host may have deleted the claim."""
+
+    async def play(hosts: list[Host]) -> None:
+        async with plugged(hosts, tmp_path) as (docker,):
+            await joined([docker])
+            docker.reconciler.known = InUse(refused=frozenset({ip_address("10.1.0.2")}))
+            assert await address(docker) == "10.1.0.3/24"
+            assert await address(docker, Address="10.1.0.2") == "10.1.0.2/24"  # it was asked for
+            await docker.ask("NetworkDriver.CreateEndpoint", endpoint(1, 7, "10.1.0.3/24"))
+            (held,) = docker.host.mirror.endpoints["docker-10.1.0.0-24"].values()
+            docker.reconciler.known = InUse({ip_address("10.1.0.3"): held})
+            await docker.host.store.commit([], [Delete(keys.address(held.network, ip_address("10.1.0.3")))])
+            assert await address(docker) == "10.1.0.4/24"
+            said = await docker.refused("IpamDriver.RequestAddress", {**POOL, "Address": "10.1.0.3"})
+            assert f"10.1.0.3 is taken by endpoint {held.id}" in said
 
     with_hosts(tmp_path / "db", 1, play)
