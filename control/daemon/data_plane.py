@@ -20,6 +20,7 @@ from fastpath.control.host.guard.guard import Guard, fixed_endpoints
 from fastpath.control.host.guard.rules import MARK, Plan, copy_of, table_of
 from fastpath.control.host.host_state import HostState
 from fastpath.control.host.kernel_thread import KernelThread
+from fastpath.control.host.network_sync import usable_peers
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
@@ -46,10 +47,15 @@ class DataPlane:
         vtep, underlay = resolve_vtep(config.vtep)
         self.keeper = Keeper()
         self.guard = _guard(config, vtep, self.keeper)
-        self.engine = _engine(config, str(vtep))
         self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
         self.mirror = Mirror(self._cache, config.host, state.host_id)
+        if self.guard is not None and not self.guard.stands():
+            # What arrives before the rules would wait in the sockets, and be taken for a peer's.
+            self.mirror.load(config.host)
+            peers, _ = usable_peers(self.mirror.peers.values(), config.host, vtep, config.udp_port)
+            self.guard.put_up(peer.vtep for peer in peers.values())
+        self.engine = _engine(config, str(vtep))
         self.prober = Prober(self.engine, config.host)
         self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober, self.guard)
         self.resolver_sockets = Sockets() if config.dns else None

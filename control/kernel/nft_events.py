@@ -18,7 +18,7 @@ _NEW_GENERATION = 15  # NFT_MSG_NEWGEN
 _TABLE_NAME = 1  # NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE and so on
 _HEADER = struct.Struct("=IHHIIBBH")  # struct nlmsghdr: length, type, …; struct nfgenmsg: family, version, resource
 _ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
-_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # NFPROTO_*
+FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # NFPROTO_*
 _SO_RCVBUFFORCE = 33
 _BUFFER = 4 << 20  # somebody may replace ten thousand rules at once
 _DATAGRAM = 1 << 16
@@ -73,7 +73,7 @@ class NftEvents:
                 yield self._touched
                 self._touched = set()
             elif kind >> 8 == SUBSYSTEM and (name := _table(data, at + _HEADER.size, at + length)) is not None:
-                self._touched.add(f"{_FAMILIES.get(family, family)} {name}")
+                self._touched.add(f"{FAMILIES.get(family, family)} {name}")
             at += max((length + 3) & ~3, _HEADER.size)
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the ports of a network's bridge may send, as the body of an nftables table of the family bridge.
 
-The endpoints of one host and network share the engine's port, so what they send to each other is checked here, by the
-same rules as in the engine (src/security/allowed.h): a frame is from the endpoint's own MAC address and IP addresses,
-ARP and neighbour discovery name no others, and nobody is a router or a DHCP server. Each endpoint has chains of its
-own, so one that comes, goes or changes leaves the others as they are.
+The endpoints of one host and network share the engine's port. It checks what reaches it, and takes note of it; what
+they send to each other and to the resolver is checked here, by the same rules (src/security/allowed.h): a frame is from
+the endpoint's own MAC address and IP addresses, ARP and neighbour discovery name no others, and nobody is a router or a
+DHCP server. Each endpoint has chains of its own, so one that comes, goes or changes leaves the others as they are.
+
+Nothing is checked as it comes in, for then the engine would not hear of it. So the bridge must learn nothing from it.
 
 `meta protocol` is the protocol behind a VLAN tag, too: the kernel takes one off before the bridge. What has two, or an
 IPv6 header that cannot be read to its end, is refused, as are fragments of neighbour discovery (RFC 7113, RFC 6980).
@@ -22,9 +24,17 @@ TABLE = "bridge fastpath_senders"
 _CHAINS = "", "-ip6", "-options", "-target"  # behind the name of an endpoint's port
 
 _COMMON = """\
-    chain prerouting {{
-        type filter hook prerouting priority -300; policy accept;
-        iifname "{trusted}" accept
+    chain forward {{
+        type filter hook forward priority filter; policy accept;
+        oifname "{engine}" accept
+        goto check
+    }}
+    chain input {{
+        type filter hook input priority filter; policy accept;
+        goto check
+    }}
+    chain check {{
+        iifname "{engine}" accept
         iifname vmap @ports
         goto refused
     }}
@@ -112,7 +122,7 @@ def body(senders: Mapping[str, Sender]) -> str:
     than those, and the engine's, is dropped."""
     elements = ", ".join(map(_element, sorted(senders)))
     return _COMMON.format(
-        trusted=naming.VXLAN,
+        engine=naming.VXLAN,
         elements=f"elements = {{ {elements} }}" if elements else "",
         chains="\n".join(_chains(port, sender) for port, sender in sorted(senders.items())),
     )

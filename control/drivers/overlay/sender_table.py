@@ -13,7 +13,7 @@ from fastpath.control.drivers import naming
 from fastpath.control.drivers.overlay import sender_rules
 from fastpath.control.drivers.overlay.sender_rules import TABLE, Sender
 from fastpath.control.kernel import nftables
-from fastpath.control.kernel.nft_generation import generation
+from fastpath.control.kernel.nft_query import generation
 from fastpath.control.kernel.visit import Visit
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import RefusedError

@@ -7,6 +7,7 @@ There are two tables of these rules, one right behind the other: while the keepe
 that let pass."""
 
 import asyncio
+import contextlib
 import dataclasses
 import ipaddress
 import socket
@@ -18,6 +19,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.host.guard.rules import Plan, copy_of, counts
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
+from fastpath.control.kernel.nft_query import has_table
 from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import GuardInfo, GuardRule
 from fastpath.control.model.store_url import member_parts
@@ -27,9 +29,9 @@ RESOLVE_S = 60.0  # between two looks at the addresses of the store's names
 
 
 class Guard:
-    """One VTEP's guard. `set_peers` and `set_store` never wait; they are called from one thread at a time. With a
-    `refusal`, the reason why there cannot be a guard here, they do nothing. If the second table is `owned`, nobody else
-    can change it, and `nft flush ruleset` leaves it; it goes when the keeper is closed."""
+    """One VTEP's guard. `set_peers` and `set_store` never wait. What changes it is called from one thread at a time,
+    and does nothing with a `refusal`, the reason why there cannot be a guard here. If the second table is `owned`,
+    nobody else can change it, and `nft flush ruleset` leaves it; it goes when the keeper is closed."""
 
     def __init__(
         self, keeper: Keeper, table: str, plan: Plan, refusal: str | None = None, *, owned: bool = False
@@ -41,6 +43,18 @@ class Guard:
         self._kept = False
         self._refusal = refusal
         self._owned = (False, owned)
+
+    def stands(self) -> bool:
+        """Return whether rules are there already: those of an earlier life, until `set_peers` replaces them."""
+        try:
+            return has_table(self.table)
+        except OSError:
+            return False
+
+    def put_up(self, vteps: Iterable[IPAddress]) -> None:
+        """Do as `set_peers` does, and wait until the rules are in place or refused."""
+        with contextlib.suppress(FastpathError):  # which `problems` tells
+            self.set_peers(vteps).result()
 
     def set_peers(self, vteps: Iterable[IPAddress]) -> Future[None]:
         """Admit packets of these VTEPs from now on. The first call puts the rules in place. The answer comes when the

@@ -23,7 +23,7 @@ from scapy.packet import Packet, Raw
 from fastpath.control.drivers import naming
 from fastpath.control.drivers.overlay.sender_rules import TABLE
 from fastpath.control.model.objects import Endpoint, Network
-from tests.attacks import spoofing
+from tests.attacks import arp, spoofing
 from tests.netns.conftest import _lab
 from tests.support.hosts.hosts import Lab, Namespace, reaches
 from tests.support.hosts.overlay_lab import Daemon, daemons, endpoint, network
@@ -176,6 +176,14 @@ def test_a_container_that_takes_anothers_addresses_receives_nothing_of_it(site: 
     finally:
         site.attacker.ip(f"link set eth0 address {MAC}")
     assert reaches(site.attacker, VICTIM)
+
+
+def test_the_resolver_believes_no_lie_about_a_neighbour(site: Site) -> None:
+    assert reaches(site.bridge, VICTIM)
+    site.attacker.inside(lambda: arp.claim("eth0", VICTIM, GATEWAY))
+    assert reaches(site.attacker, GATEWAY)  # so it has heard what came before
+    (known,) = json.loads(site.bridge.run("ip", "-json", "neighbour", "show", VICTIM, "dev", "br0").stdout)
+    assert known["lladdr"] == VICTIM_MAC
 
 
 def test_other_hosts_teach_the_bridge_nothing(site: Site) -> None:
