@@ -118,8 +118,9 @@ class GatewayBridge:
             most = sysctl.read("netfilter/nf_conntrack_max") or 0
             limit = max(LEAST_CONNECTIONS, most // SHARE)
         hidden = self._network6 if self._given.masquerade6 else None
-        body = rules.forwarded(BRIDGE, self._address.network, hidden, self.way, switched=switched, limit=limit)
+        body = rules.forwarded(BRIDGE, self._address.network, hidden, self.way, switched=switched)
         self._tables.keep(rules.FORWARDED, body)
+        self._tables.keep(rules.CONNECTIONS, rules.connections(BRIDGE, limit))
         if not self._former_gone:
             self._tables.release(rules.FORMER)
             self._former_gone = True
@@ -208,7 +209,7 @@ class GatewayBridge:
                 return
             forwarding.restore(link.name for link in links.all())
             links.delete(bridge)
-        for table in (rules.FORWARDED, rules.PORTS):
+        for table in rules.TABLES:
             self._tables.release(table)
         others.remove(BRIDGE)
         self._ensured, self._has_ipv6, self._empty, self.problems = False, False, None, []

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of the gateway, as bodies of nftables tables.
 
-The table of family `inet` says what is forwarded; it changes with the way out only. The one of family `bridge` has the
-addresses of each port, and changes with every container. (Two tables, since replacing one forgets what it counted.)
+FORWARDED says what is forwarded; it changes with the way out only. PORTS has the addresses of each port, and changes
+with every container. CONNECTIONS has the limit of each container's connections, and changes never: replacing a table
+forgets what it counted, so what counts for long has a table of its own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from fastpath.control.drivers import naming
 from fastpath.control.drivers.gateway.way import Way
 
-FORWARDED, PORTS = "inet fastpath_gateway", "bridge fastpath_gateway"
+FORWARDED, PORTS, CONNECTIONS = "inet fastpath_gateway", "bridge fastpath_gateway", "inet fastpath_connections"
+TABLES = FORWARDED, PORTS, CONNECTIONS
 FORMER = "ip fastpath"  # until version 0.2.0
 
 # A container's frames pass if they have its own addresses. Servers of the network's configuration are on the host only.
@@ -40,8 +42,7 @@ _PORTS = """\
         counter drop comment "not an address of this container"
     }}"""
 
-# An accept here does not undo a drop in another table (docs/overlay.md: hosts that forward nothing by default).
-_FORWARDED = """\
+_CONNECTIONS = """\
     set connections4 {{
         type ipv4_addr
         size 65535
@@ -58,7 +59,10 @@ _FORWARDED = """\
             counter drop comment "too many connections of one container"
         iifname "{bridge}" ct state new add @connections6 {{ ip6 saddr ct count over {limit} }} \\
             counter drop comment "too many connections of one container"
-    }}
+    }}"""
+
+# An accept here does not undo a drop in another table (docs/overlay.md: hosts that forward nothing by default).
+_FORWARDED = """\
     chain forward {{
         type filter hook forward priority filter; policy accept;
         iifname "{bridge}" jump outbound
@@ -98,26 +102,20 @@ class Forwarding:
     ipv6: bool = False
 
 
-def forwarded(
-    bridge: str,
-    ipv4: IPv4Network,
-    ipv6: IPv6Network | None,
-    way: Way,
-    *,
-    switched: Forwarding,
-    limit: int,
-) -> str:
-    """Return the body of the table FORWARDED. `ipv6` is the network to masquerade, `limit` the connections of one
-    container."""
+def connections(bridge: str, limit: int) -> str:
+    """Return the body of the table CONNECTIONS. `limit` is that of one container."""
+    return _CONNECTIONS.format(bridge=bridge, limit=limit)
+
+
+def forwarded(bridge: str, ipv4: IPv4Network, ipv6: IPv6Network | None, way: Way, *, switched: Forwarding) -> str:
+    """Return the body of the table FORWARDED. `ipv6` is the network to masquerade."""
     families = [("ipv4", way.ipv4), ("ipv6", way.ipv6)]
     ways = [f"meta nfproto {family} oifname {_names(names)} accept" for family, names in families if names]
     foreign = [f"meta nfproto ipv4 iifname {_names(switched.ipv4)} jump foreign"] if switched.ipv4 else []
     foreign += ["meta nfproto ipv6 jump foreign"] if switched.ipv6 else []
     masquerade = [f'ip saddr {ipv4} oifname != "{bridge}" masquerade']
     masquerade += [f'ip6 saddr {ipv6} oifname != "{bridge}" masquerade'] if ipv6 is not None else []
-    return _FORWARDED.format(
-        bridge=bridge, limit=limit, ways=_lines(ways), foreign=_lines(foreign), masquerade=_lines(masquerade)
-    )
+    return _FORWARDED.format(bridge=bridge, ways=_lines(ways), foreign=_lines(foreign), masquerade=_lines(masquerade))
 
 
 def ports(prefix: str, containers: Mapping[str, IPv4Address], ipv6: IPv6Network | None) -> str:

@@ -17,6 +17,7 @@ from fastpath.control.drivers.gateway import bridge, others
 from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.gateway.config import BRIDGE
 from fastpath.control.drivers.gateway.forwarding import MARK
+from fastpath.control.kernel.keeper import Keeper
 from tests.attacks import router_advertisement
 from tests.netns.conftest import _lab
 from tests.support.hosts.hosts import Lab, Namespace, reaches, wait_for
@@ -207,16 +208,27 @@ def test_one_container_cannot_fill_what_the_kernel_tracks(site: Site) -> None:
         "import socket\ns = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(60)]\n"
         f"for port, one in enumerate(s): one.sendto(b'x', ('{OUTSIDE}', 20000 + port))"
     )
-    given = site.gateway._given
+    why, given, unkept = "too many connections of one container", site.gateway._given, site.gateway._tables
+    keeper = site.daemon.do(Keeper)
+    site.host.run("sysctl", "-w", "net.netfilter.nf_conntrack_udp_timeout=600")
     try:
-        site.gateway._given = type(given)(**{**vars(given), "connections": 20})
+        site.gateway._given, site.gateway._tables = type(given)(**{**vars(given), "connections": 20}), keeper
         site.ensure()
         site.left.run("python3", "-c", flood)
-        why = "too many connections of one container"
-        assert wait_for(lambda: dropped(site, why), "packets are dropped") >= 40
+        before = wait_for(lambda: dropped(site, why), "packets are dropped")
+        assert before >= 40
         assert reaches(site.right, OUTSIDE)
+        # Another way out replaces no table that counts.
+        site.host.ip("route replace default via 172.17.0.2")
+        site.ensure()
+        site.host.ip(f"route replace default via {OUTSIDE}")
+        site.ensure()
+        site.left.run("python3", "-c", flood)
+        wait_for(lambda: dropped(site, why) >= before + 60, "all further ones are dropped")
     finally:
-        site.gateway._given = given
+        site.gateway._given, site.gateway._tables = given, unkept
+        keeper.close()
+        site.host.ip(f"route replace default via {OUTSIDE}")
         site.ensure()
 
 

@@ -333,7 +333,7 @@ def test_the_resolver_has_limits(outcome: Outcome, scene: Scene) -> None:
 def test_one_container_has_its_share_of_connections(outcome: Outcome, scene: Scene) -> None:
     tracked = int(scene.h1.host.run("sysctl", "-n", "net.netfilter.nf_conntrack_count").stdout)
     assert tracked <= CONNECTIONS + 100  # those of all others, too
-    rules = scene.h1.host.run("nft", "list", "chain", *"inet fastpath_gateway prerouting".split()).stdout
+    rules = scene.h1.host.run("nft", "list", "chain", *"inet fastpath_connections prerouting".split()).stdout
     assert sum(map(int, re.findall(r"counter packets (\d+)", rules))) >= 5 * CONNECTIONS
 
 
