@@ -21,6 +21,7 @@ COMMANDS = {
     "stats": ("fastpath.control.cli.stats:stats", "Show counters and drop reasons."),
     "replay": ("fastpath.control.cli.replay:replay", "Run a capture file through the engine, without root."),
     "capture": ("fastpath.control.cli.capture:capture", "Capture frames, for tcpdump and Wireshark."),
+    "cleanup": ("fastpath.control.cli.cleanup:cleanup", "Remove what the daemon left on this host."),
     "bench": ("fastpath.bench.e2e.command:bench", "Benchmark against other overlays."),
 }
 

@@ -3,12 +3,14 @@
 imports nothing that it does not need: it is in the gap of a restart."""
 
 import asyncio
+import logging
 from typing import Self
 
 from fastpath import Engine, Port
 from fastpath.addresses import IPAddress, family_of
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.daemon import former
 from fastpath.control.dns.sockets import Sockets
 from fastpath.control.drivers import naming
 from fastpath.control.drivers.base import HostDriver
@@ -29,10 +31,14 @@ from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
 from fastpath.control.host.vouching import Voucher
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.kernel.visit import Visits
+from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.model.store_url import member_parts, parse_store_url
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
 from fastpath.engine.workers.sockets import may_mark
+from fastpath.errors import FastpathError
+
+log = logging.getLogger("fastpath")
 
 ENTRIES = 1 << 18  # addresses in the FDB and neighbours, of all networks that have endpoints on this host
 LEARNED = ENTRIES // 4  # of these: the store knows all endpoints, so only what is nested behind them is learned
@@ -44,6 +50,9 @@ class DataPlane:
 
     def __init__(self, config: DaemonConfig, state: StateDir) -> None:
         self._host = config.host
+        self._config = config
+        self._lives = state.lives
+        self.leftovers: list[Problem] = []  # of earlier lives
         vtep, underlay = resolve_vtep(config.vtep)
         self.keeper = Keeper()
         self.guard = _guard(config, vtep, self.keeper)
@@ -96,6 +105,7 @@ class DataPlane:
             self.engine.start()
             await self.reconciler.take_over()
             self.mirror.load()
+            self.leftovers = await self.kernel.run(self._begin)
         except BaseException:
             self._close()
             raise
@@ -103,6 +113,16 @@ class DataPlane:
 
     async def __aexit__(self, *exception: object) -> None:
         self._close()
+
+    def _begin(self) -> list[Problem]:
+        """Remove what earlier lives left under other settings; return what stays."""
+        guard = self.guard.table if self.guard is not None else None
+        try:
+            return former.begin(self._lives, self._host, guard, gateway=self._config.gateway_bridge).problems
+        except (FastpathError, OSError) as error:
+            why = f"what an earlier life left on this host could not be removed: {error}"
+            log.warning("%s", why)
+            return [problem_of("host", "leftovers", error, why)]
 
     def _close(self) -> None:
         self.kernel.close()

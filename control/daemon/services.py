@@ -74,6 +74,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             more=lambda: [
                 *(p for each in (plane.peering, follower, membership, tasks, watch) for p in each.problems),
                 *reconciler.gateway_problems,
+                *plane.leftovers,
             ],
         )
 

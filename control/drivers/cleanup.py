@@ -10,9 +10,9 @@ from pathlib import Path
 from fastpath.control.drivers import naming
 from fastpath.control.kernel import netns
 from fastpath.control.kernel.netlink import Link
-from fastpath.control.kernel.visit import Visit
+from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Endpoint
-from fastpath.errors import FastpathError
+from fastpath.errors import FastpathError, UsageError
 
 DIRECTORIES = (netns.NAMED, Path("/run/docker/netns"))
 HALF_MADE_S = 60  # nobody is still working on a file this old without a namespace
@@ -95,6 +95,32 @@ def network_namespaces(host: str) -> dict[str, str]:
             if name is not None:
                 found[path.name] = name
     return found
+
+
+def remove_namespace(visits: Visits, host: str, name: str, network_name: str) -> bool:
+    """Remove a network's namespace if it exists and is this host's; return whether it was."""
+    path = str(netns.NAMED / name)
+    try:
+        links = visits.to(path).links
+    except UsageError:
+        netns.remove_namespace(name)  # a file may be left of a name that was half given or half removed
+        return False
+    if links.get("lo").alias != naming.of_network(host, network_name):
+        return False
+    for link in links.all():  # the kernel would remove the veths' other ends later, not now
+        if link.kind in ("veth", "tun"):
+            links.delete(link)
+    visits.leave(path)
+    netns.remove_namespace(name)
+    return True
+
+
+def remove_networks(visits: Visits, host: str) -> Iterator[str]:
+    """Remove the namespaces of all networks of a host, except those that a process uses; yield what was done."""
+    for namespace, name in network_namespaces(host).items():
+        with visits:
+            if not is_in_use(namespace) and remove_namespace(visits, host, namespace, name):
+                yield f"removed the network namespace {namespace}"
 
 
 def is_in_use(namespace: str) -> bool:

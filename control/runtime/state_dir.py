@@ -48,6 +48,11 @@ class StateDir:
         """Return the file of the mirror's copy."""
         return self.path / "mirror.db"
 
+    @property
+    def lives(self) -> Path:
+        """Return the file of what earlier lives used."""
+        return self.path / "lives.json"
+
     def _read_host_id(self) -> str:
         """Return the id of this installation, which is created once and distinguishes two hosts of one name."""
         file = self.path / "host-id"

@@ -161,6 +161,12 @@ class GatewayBridge:
         with self._visits:
             return self._visits.home.links.find(BRIDGE) is not None
 
+    def is_ours(self) -> bool:
+        """Return whether the bridge exists, and is this host's."""
+        with self._visits.at_home() as links:
+            bridge = links.find(BRIDGE)
+            return bridge is not None and bridge.alias == self._alias
+
     def is_idle(self) -> bool:
         """Return whether no container has been at the bridge for some time."""
         with self._visits.at_home() as links:
@@ -205,10 +211,11 @@ class GatewayBridge:
         self.remove_strays([])
         with self._visits.at_home() as links:
             bridge = links.find(BRIDGE)
-            if bridge is None or bridge.alias not in ("", self._alias):
-                return
+            if bridge is not None and bridge.alias not in ("", self._alias):
+                return  # its rules are another daemon's
             forwarding.restore(link.name for link in links.all())
-            links.delete(bridge)
+            if bridge is not None:
+                links.delete(bridge)
         for table in rules.TABLES:
             self._tables.release(table)
         others.remove(BRIDGE)

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 
 from fastpath import Engine, Segment, TapPort
-from fastpath.control.drivers import naming
+from fastpath.control.drivers import cleanup, naming
 from fastpath.control.drivers.overlay.layout import discard, is_usable
 from fastpath.control.kernel import netns, sysctl
 from fastpath.control.kernel.netlink import Links, StackedLinks
@@ -119,21 +119,7 @@ class NetworkNamespaces:
     def remove_namespace(self, name: str, network_name: str) -> bool:
         """Remove a network's namespace if it exists and is ours; return whether it was."""
         self._release(network_name)
-        path = str(netns.NAMED / name)
-        mark = naming.of_network(self._host, network_name)
-        try:
-            links = self._visits.to(path).links
-        except UsageError:
-            netns.remove_namespace(name)  # a file may be left of a name that was half given or half removed
-            return False
-        if links.get("lo").alias != mark:
-            return False
-        for link in links.all():  # the kernel would remove the veths' other ends later, not now
-            if link.kind in ("veth", "tun"):
-                links.delete(link)
-        self._visits.leave(path)
-        netns.remove_namespace(name)
-        return True
+        return cleanup.remove_namespace(self._visits, self._host, name, network_name)
 
     def holds(self, network_name: str) -> bool:
         """Return whether this process has the network's TAP open."""
