@@ -116,9 +116,9 @@ class DataPlane:
 
     def _begin(self) -> list[Problem]:
         """Remove what earlier lives left under other settings; return what stays."""
-        guard = self.guard.table if self.guard is not None else None
+        guards = self.guard.tables if self.guard is not None else ()
         try:
-            return former.begin(self._lives, self._host, guard, gateway=self._config.gateway_bridge).problems
+            return former.begin(self._lives, self._host, guards, gateway=self._config.gateway_bridge).problems
         except (FastpathError, OSError) as error:
             why = f"what an earlier life left on this host could not be removed: {error}"
             log.warning("%s", why)

@@ -9,7 +9,7 @@ containers' interfaces cannot be made again. `fastpath status` tells of it, and 
 import contextlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -34,11 +34,10 @@ class Lives:
     guards: tuple[str, ...] = ()
     gateway: bool = False
 
-    def then(self, host: str, guard: str | None, *, gateway: bool) -> "Lives":
+    def then(self, host: str, guards: Collection[str], *, gateway: bool) -> "Lives":
         """Return them with one more life."""
         hosts = (*(each for each in self.hosts if each != host), host)
-        guards = self.guards if guard is None or guard in self.guards else (*self.guards, guard)
-        return Lives(hosts, guards, gateway or self.gateway)
+        return Lives(hosts, tuple(dict.fromkeys((*self.guards, *guards))), gateway or self.gateway)
 
     @property
     def problems(self) -> list[Problem]:
@@ -69,17 +68,17 @@ def write(file: Path, lives: Lives) -> None:
         durable.write(file, json.dumps(asdict(lives)).encode())
 
 
-def begin(file: Path, host: str, guard: str | None, *, gateway: bool) -> Lives:
+def begin(file: Path, host: str, guards: Collection[str], *, gateway: bool) -> Lives:
     """Note a new life, after what it does not use any more was removed. Raise FastpathError, OSError."""
     before = read(file)
-    now = before.then(host, guard, gateway=gateway)
+    now = before.then(host, guards, gateway=gateway)
     write(file, now)
-    for sentence in _remove_tables([table for table in now.guards if table != guard]):
+    for sentence in _remove_tables([table for table in now.guards if table not in guards]):
         log.warning("%s", sentence)
     if before.gateway and not gateway:
         for name in now.hosts:
             _remove_gateway(name)
-    now = replace(now, guards=(guard,) if guard is not None else (), gateway=gateway)
+    now = replace(now, guards=tuple(guards), gateway=gateway)
     write(file, now)
     return now
 
