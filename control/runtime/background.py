@@ -7,7 +7,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
-from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.model.problem import Problem
+from fastpath.control.runtime.failures import Failures
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +30,17 @@ class Background:
         self._sleep = sleep
         self._clock = clock
         self._running: list[asyncio.Task[None]] = []
-        self._problems: dict[str, tuple[Problem, float]] = {}
+        self._failures = Failures(log, "daemon", logging.ERROR)
+        self._well_at: dict[str, float] = {}  # when a task that failed counts as well again
 
     @property
     def problems(self) -> list[Problem]:
         """Return what ended tasks lately."""
         now = self._clock()
-        return [problem for problem, well_at in self._problems.values() if now < well_at]
+        for name, well_at in self._well_at.items():
+            if now >= well_at:
+                self._failures.over(name)
+        return self._failures.problems
 
     def essential(self, name: str, job: Coroutine[None, None, None]) -> None:
         """Start a task. If it fails, the block is cancelled, and the failure raised."""
@@ -59,21 +64,13 @@ class Background:
             except Exception as error:
                 if self._clock() - begin >= WELL_S:
                     pause = FIRST_S
-                self._note(name, error, pause)
+                text = f"the daemon's task {name} failed and is started again: {error or type(error).__name__}"
+                self._failures.failed(name, error, text)
+                self._well_at[name] = self._clock() + pause + WELL_S
             else:
                 return
             await self._sleep(pause)
             pause = min(2 * pause, LONGEST_S)
-
-    def _note(self, name: str, error: Exception, pause: float) -> None:
-        text = f"the daemon's task {name} failed and is started again: {error or type(error).__name__}"
-        problem = problem_of("daemon", name, error, text)
-        before, _ = self._problems.get(name, (None, 0.0))
-        if problem.is_same(before):
-            log.debug("%s", text, exc_info=error)
-        else:
-            log.error("%s", text, exc_info=error)
-        self._problems[name] = problem, self._clock() + pause + WELL_S
 
 
 @contextlib.asynccontextmanager

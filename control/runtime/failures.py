@@ -7,11 +7,12 @@ from fastpath.control.model.problem import Problem, problem_of
 
 
 class Failures:
-    """The present failures of one scope, by their subject."""
+    """The present failures of one scope, by their subject; new ones are logged at `level`."""
 
-    def __init__(self, log: logging.Logger, scope: str) -> None:
+    def __init__(self, log: logging.Logger, scope: str, level: int = logging.WARNING) -> None:
         self._log = log
         self._scope = scope
+        self._level = level
         self._present: dict[str, Problem] = {}
 
     @property
@@ -24,9 +25,10 @@ class Failures:
         problem = problem_of(self._scope, subject, error, text)
         known = problem.is_same(self._present.get(subject))
         self._present[subject] = problem
-        self._log.log(logging.DEBUG if known else logging.WARNING, "%s", text)
+        self._log.log(logging.DEBUG if known else self._level, "%s", text)
         if not known:
-            self._log.debug("its cause", exc_info=error)
+            level = self._level if self._level >= logging.ERROR else logging.DEBUG
+            self._log.log(level, "its cause", exc_info=error)
 
     def over(self, subject: str) -> None:
         """Note that it went well."""
