@@ -17,7 +17,7 @@ Lanes = Sequence[Sequence[Phase]]
 COMPUTES = 19  # niceness
 WORKERS = os.cpu_count() or 1
 SANITIZED = Path("build/asan")
-FUZZED = ("12", "2000000", "100")  # seconds, packets, rounds: a part of what `./run fuzz` does
+FUZZED = ("24", "2000000", "100")  # seconds, packets, rounds: a part of what `./run fuzz` does
 FEWER = "--hypothesis-profile=fewer"
 
 # Tests of our C code: in the others, which are of Python alone, sanitizers find nothing. Those with compilers are left
