@@ -11,11 +11,11 @@
 // What stands in a ring: the descriptor, then room in front of the frame, the frame, room behind it.
 struct entry {
     _Alignas(16) struct fp_frame frame;
-    uint64_t serial; // of the port that it came from; 0: from none
+    uint64_t standing; // of its source, see `standing_of`; 0: nothing was asked of it
     uint8_t bytes[];
 };
 
-#define GONE UINT64_MAX // the serial of a port that was removed already
+#define GONE UINT64_MAX // the standing of a port that was removed already
 
 struct fp_deferral *fp_deferral_new(uint32_t workers, int wake) {
     struct fp_deferral *deferral = calloc(1, sizeof *deferral);
@@ -41,11 +41,41 @@ void fp_deferral_free(struct fp_deferral *deferral) {
     free(deferral);
 }
 
-static uint64_t serial_of(const struct fp_context *context, fp_dest source) {
-    if (fp_dest_kind(source) != FP_DEST_PORT)
+enum { ADMITTED = 2, MEMBER = 4 }; // the standing of a remote
+
+// What lets frames of a source in: the serial of the port, or whether the remote is admitted, and is a member.
+static uint64_t standing_of(const struct fp_context *context, const struct fp_segment *segment,
+                            fp_dest source) {
+    const struct fp_tables *tables = context->tables;
+    if (fp_dest_kind(source) == FP_DEST_PORT) {
+        const struct fp_port *port = fp_port_get(tables, fp_dest_index(source));
+        return port != NULL ? port->serial : GONE;
+    }
+    if (fp_dest_kind(source) != FP_DEST_REMOTE)
         return 0;
-    const struct fp_port *port = fp_port_get(context->tables, fp_dest_index(source));
-    return port != NULL ? port->serial : GONE;
+    const struct fp_remote *remote = fp_remotes_get(tables->remotes, fp_dest_index(source));
+    if (remote == NULL)
+        return 0;
+    const uint8_t *ip = remote->address.ip;
+    return (fp_admitted_find(tables, ip) != FP_REMOTE_NONE ? ADMITTED : 0) |
+           (fp_directory_get(tables->admitted, segment->index, ip) != 0 ? MEMBER : 0);
+}
+
+// Why a frame that had this standing is not to be handled any more, or FP_DROP_NONE.
+static uint32_t expired(const struct fp_context *context, const struct fp_segment *segment,
+                        fp_dest source, uint64_t standing) {
+    if (standing == 0)
+        return FP_DROP_NONE;
+    if (fp_dest_kind(source) != FP_DEST_REMOTE) // a port, or one that was found to be gone before
+        return standing != GONE && standing_of(context, segment, source) == standing
+                   ? FP_DROP_NONE
+                   : FP_DROP_port_down;
+    if (segment == NULL)
+        return FP_DROP_NONE;
+    const uint64_t lost = standing & ~standing_of(context, segment, source);
+    if (lost & ADMITTED)
+        return FP_DROP_unknown_vtep;
+    return lost & MEMBER ? FP_DROP_not_member : FP_DROP_NONE;
 }
 
 static bool put(const struct fp_context *context, struct fp_ring *ring,
@@ -55,7 +85,7 @@ static bool put(const struct fp_context *context, struct fp_ring *ring,
     if (entry == NULL)
         return false;
     entry->frame = *frame;
-    entry->serial = serial_of(context, frame->source);
+    entry->standing = standing_of(context, frame->segment, frame->source);
     memcpy(entry->bytes + FP_HEADROOM, frame->data, frame->length);
     return true;
 }
@@ -77,7 +107,7 @@ void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *
         fp_count_event(context, NULL, FP_EVENT_wait_failed, 1);
 }
 
-uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint64_t *serials,
+uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint64_t *standing,
                           uint32_t room) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < deferral->workers; i++)
@@ -91,7 +121,7 @@ uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames,
             if (entry == NULL)
                 break;
             frames[count] = entry->frame;
-            serials[count] = entry->serial;
+            standing[count] = entry->standing;
             frames[count++].data = entry->bytes + FP_HEADROOM;
         }
     }
@@ -99,15 +129,16 @@ uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames,
     return count;
 }
 
-void fp_deferral_expire(const struct fp_context *context, struct fp_frame *frames,
-                        const uint64_t *serials, uint32_t count) {
+void fp_deferral_expire(const struct fp_context *context, const struct fp_segment *segment,
+                        struct fp_frame *frames, const uint64_t *standing, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t serial = serials[i];
-        if (serial == 0 || (serial != GONE && serial_of(context, frames[i].source) == serial))
+        const uint32_t reason = expired(context, segment, frames[i].source, standing[i]);
+        if (reason == FP_DROP_NONE)
             continue;
-        frames[i].source = fp_dest_make(FP_DEST_NONE, 0);
+        if (reason == FP_DROP_port_down)
+            frames[i].source = fp_dest_make(FP_DEST_NONE, 0);
         if (fp_dest_kind(frames[i].target) != FP_DEST_DEFERRED)
-            frames[i].target = fp_dest_make(FP_DEST_DROP, FP_DROP_port_down);
+            frames[i].target = fp_dest_make(FP_DEST_DROP, reason);
     }
 }
 

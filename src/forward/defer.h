@@ -38,15 +38,16 @@ void fp_deferral_free(struct fp_deferral *deferral);
 void fp_defer_forward(const struct fp_forwarder *self, const struct fp_context *context,
                       struct fp_frame *frames, uint32_t count);
 
-// For the thread: take up to `room` frames, and return their number. `serials` gets those of the ports that they came
-// from (0: none). Until fp_deferral_release the thread may
+// For the thread: take up to `room` frames, and return their number. `standing` is for fp_deferral_expire. Until fp_deferral_release the thread may
 // change their bytes, FP_HEADROOM bytes in front of them, and FP_DEFERRED_SPARE bytes behind them.
-uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint64_t *serials,
+uint32_t fp_deferral_take(struct fp_deferral *deferral, struct fp_frame *frames, uint64_t *standing,
                           uint32_t room);
-// At the beginning of a turn: discard those that were not sent yet and whose port was removed meanwhile. Another one
-// may have its index now, and must neither be charged for them nor learned from them.
-void fp_deferral_expire(const struct fp_context *context, struct fp_frame *frames,
-                        const uint64_t *serials, uint32_t count);
+// At the beginning of a turn: discard those that were not sent yet and whose port was removed meanwhile, or whose
+// remote was dismissed. Another port may have that index now, and must neither be charged for them nor learned from
+// them; nor may anything be learned from the remote. `segment` is that of all of them; NULL: it was removed, and they go
+// nowhere.
+void fp_deferral_expire(const struct fp_context *context, const struct fp_segment *segment,
+                        struct fp_frame *frames, const uint64_t *standing, uint32_t count);
 void fp_deferral_release(struct fp_deferral *deferral);
 
 // For the thread: return true if it may sleep now, false if frames came meanwhile. After it slept: awake.

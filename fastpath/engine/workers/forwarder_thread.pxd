@@ -24,7 +24,7 @@ cdef class ForwarderThread:
     cdef fp_forwarder c
     cdef fp_context context
     cdef fp_frame *frames
-    cdef uint64_t *serial  # of the frames' ports
+    cdef uint64_t *standing  # of the frames' sources, when the frames came
     cdef fp_room *room
     cdef uint32_t *place
     cdef Burst burst

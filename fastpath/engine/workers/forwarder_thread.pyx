@@ -144,10 +144,10 @@ cdef class ForwarderThread:
         self.elements = elements_of(forwarder)
         self.rings = Rings(tables.workers)
         self.frames = <fp_frame *>calloc(FP_DEFERRED_BURST, sizeof(fp_frame))
-        self.serial = <uint64_t *>calloc(FP_DEFERRED_BURST, sizeof(uint64_t))
+        self.standing = <uint64_t *>calloc(FP_DEFERRED_BURST, sizeof(uint64_t))
         self.place = <uint32_t *>calloc(FP_DEFERRED_BURST, sizeof(uint32_t))
         self.room = <fp_room *>calloc(FP_DEFERRED_BURST, sizeof(fp_room))
-        if self.frames == NULL or self.serial == NULL or self.place == NULL or self.room == NULL:
+        if self.frames == NULL or self.standing == NULL or self.place == NULL or self.room == NULL:
             raise MemoryError
         self.burst = Burst(self.rings)
         self.burst.deliver, self.burst.deliverer = deliver_now, <void *>self
@@ -162,7 +162,7 @@ cdef class ForwarderThread:
 
     def __dealloc__(self):
         free(self.frames)
-        free(self.serial)
+        free(self.standing)
         free(self.place)
         free(self.room)
 
@@ -188,20 +188,20 @@ cdef class ForwarderThread:
 
     cdef uint32_t take(self) noexcept nogil:
         """Take the next burst, with no decisions yet. Return the number of its frames."""
-        cdef uint32_t i, count = fp_deferral_take(self.rings.c, self.frames, self.serial, FP_DEFERRED_BURST)
+        cdef uint32_t i, count = fp_deferral_take(self.rings.c, self.frames, self.standing, FP_DEFERRED_BURST)
         for i in range(count):
             self.frames[i].target = fp_dest_make(FP_DEST_NONE, 0)
             self.room[i].first = self.frames[i].data - FP_HEADROOM + HEADERS
             self.room[i].end = self.frames[i].data + self.frames[i].length + FP_DEFERRED_SPARE
         self.lock()
-        fp_deferral_expire(&self.context, self.frames, self.serial, count)
+        fp_deferral_expire(&self.context, self.segment, self.frames, self.standing, count)
         self.unlock()
         return count
 
     cdef void ask_c(self, const fp_forwarder *element, uint32_t count) noexcept nogil:
         self.lock()
         if self.segment != NULL:
-            fp_deferral_expire(&self.context, self.frames, self.serial, count)
+            fp_deferral_expire(&self.context, self.segment, self.frames, self.standing, count)
             fp_forward_undecided(element, &self.context, self.frames, count)
         self.unlock()
 
@@ -263,7 +263,7 @@ cdef class ForwarderThread:
         frame.target = target
         self.lock()
         if self.segment != NULL:
-            fp_deferral_expire(&self.context, frame, &self.serial[place], 1)
+            fp_deferral_expire(&self.context, self.segment, frame, &self.standing[place], 1)
             fp_deliver(&self.context, frame)
             fp_uplink_flush(&self.context, self.context.uplink)
         self.unlock()
@@ -272,7 +272,7 @@ cdef class ForwarderThread:
     cdef void deliver(self, uint32_t count) noexcept nogil:
         cdef uint32_t i
         self.lock()
-        fp_deferral_expire(&self.context, self.frames, self.serial, count)
+        fp_deferral_expire(&self.context, self.segment, self.frames, self.standing, count)
         if self.segment != NULL:
             for i in range(count):
                 fp_deliver(&self.context, &self.frames[i])

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from fastpath.kernels.packet.dest cimport fp_dest
 from fastpath.kernels.packet.rewrite cimport fp_record
 from fastpath.kernels.system cimport c_bool
-from fastpath.kernels.tables.tables cimport fp_context, fp_forwarder, fp_frame
+from fastpath.kernels.tables.tables cimport fp_context, fp_forwarder, fp_frame, fp_segment
 
 
 cdef extern from "forward/forward.h" nogil:
@@ -50,8 +50,9 @@ cdef extern from "forward/defer.h" nogil:
     fp_deferral *fp_deferral_new(uint32_t workers, int wake)
     void fp_deferral_free(fp_deferral *deferral)
     void fp_defer_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
-    uint32_t fp_deferral_take(fp_deferral *deferral, fp_frame *frames, uint64_t *serials, uint32_t room)
-    void fp_deferral_expire(const fp_context *context, fp_frame *frames, const uint64_t *serials, uint32_t count)
+    uint32_t fp_deferral_take(fp_deferral *deferral, fp_frame *frames, uint64_t *standing, uint32_t room)
+    void fp_deferral_expire(const fp_context *context, const fp_segment *segment, fp_frame *frames,
+                            const uint64_t *standing, uint32_t count)
     void fp_deferral_release(fp_deferral *deferral)
     c_bool fp_deferral_doze(fp_deferral *deferral)
     void fp_deferral_awake(fp_deferral *deferral)

@@ -687,6 +687,30 @@ def test_frames_of_a_port_that_is_gone(lab: Lab) -> None:
     assert segment.fdb[B].to == (made[0],)
 
 
+@pytest.mark.parametrize("reason", ["not_member", "unknown_vtep"])
+def test_frames_of_a_remote_that_is_dismissed(reason: str) -> None:
+    """While a forwarder thinks about a frame, its sender is dismissed: nothing is learned from there after that."""
+
+    def dismiss(_: Forwarder, burst: Burst) -> None:
+        if reason == "not_member":
+            segment.dismiss(far.address)
+        else:
+            lab.engine.dismiss(far.address)
+        burst.out = PASS
+
+    with Lab(known_only=True) as lab:
+        far = lab.far(2)
+        segment = lab.engine.add_segment(1, members_only=True, forwarder=Chain(By(dismiss), LearningBridge()))
+        port = segment.add_memory_port("a")
+        lab.engine.admit(far.address)
+        segment.admit(far.address)
+        far.send(1, frame(BROADCAST, B))
+        lab.poll()
+        assert drain(port) == []
+        assert B not in segment.fdb
+        assert lab.drops() == {reason: 1}
+
+
 def test_the_number_of_a_port_is_given_again_late() -> None:
     indices = Indices(3, "ports", late=True)
     first, second = indices.take(), indices.take()
