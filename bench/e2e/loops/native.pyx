@@ -6,9 +6,8 @@ The programs around them are `traffic/load.py` and `sites/null_overlay.py`.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+import array
 import os
-
-import numpy as np
 
 
 cdef extern from "datagrams.h" nogil:
@@ -115,11 +114,11 @@ def request(int socket, uint32_t size, tuple times):
     cdef uint32_t[::1] times_ns
     cdef int error
     _check_size(size)
-    array = np.zeros(room, np.uint32)
-    times_ns = array
+    taken = array.array("I", bytes(4 * room))
+    times_ns = taken
     with nogil:
         error = fpb_request(socket, size, &window, &times_ns[0], room, &tally)
-    return _answer(error, &tally), array[: tally.datagrams]
+    return _answer(error, &tally), taken[: tally.datagrams]
 
 
 def respond(int socket, tuple times):

@@ -23,7 +23,7 @@ from fastpath.bench.e2e.traffic.window import (
 from fastpath.errors import RefusedError
 
 PORT = 5201
-WARM_UP_S = 1
+WARM_UP_S = 1  # none before a window of less than that
 
 
 def _listens(where: Namespace) -> bool:
@@ -31,14 +31,16 @@ def _listens(where: Namespace) -> bool:
 
 
 @contextlib.contextmanager
-def iperf(site: Site, *, streams: int, seconds: int, congestion: str | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run an iperf3 client in c1 with its server in c2: WARM_UP_S, which iperf3 leaves out, then `seconds`.
+def iperf(
+    site: Site, *, streams: int, seconds: int, warm_up: int = WARM_UP_S, congestion: str | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run an iperf3 client in c1 with its server in c2: `warm_up` seconds, which iperf3 leaves out, then `seconds`.
 
     `congestion` is set for each connection at both ends; None leaves the namespace's own.
     """
     server = site.c2.spawn("iperf3", "-s", "-1", "-p", str(PORT))
     wait_for(lambda: _listens(site.c2), "iperf3 listens")
-    command = f"iperf3 -J -i 0 -c {ADDRESS} -p {PORT} -P {streams} -O {WARM_UP_S} -t {seconds}"
+    command = f"iperf3 -J -i 0 -c {ADDRESS} -p {PORT} -P {streams} -O {warm_up} -t {seconds}"
     pinned = ["-A", f"{SENDER_CPU},{RECEIVER_CPU}"]
     client = site.c1.spawn(*command.split(), *pinned, *(["-C", congestion] if congestion is not None else []))
     try:
@@ -51,10 +53,10 @@ def iperf(site: Site, *, streams: int, seconds: int, congestion: str | None = No
 
 def streams(site: Site, seconds: float, *, count: int = 1, congestion: str | None = None) -> Figures:
     """Send TCP streams from c1 to c2. The window is rounded up to whole seconds, as iperf3 needs it."""
-    whole = max(1, math.ceil(seconds))
-    with iperf(site, streams=count, seconds=whole, congestion=congestion) as client:
+    whole, warm_up = math.ceil(seconds), WARM_UP_S if seconds >= WARM_UP_S else 0
+    with iperf(site, streams=count, seconds=whole, warm_up=warm_up, congestion=congestion) as client:
         begin = time.monotonic_ns() + 20_000_000  # until it is connected
-        start = begin + WARM_UP_S * 10**9
+        start = begin + warm_up * 10**9
         cpu = cpu_within(Window(begin, start, start + whole * 10**9))
         end = read_end(client.communicate(timeout=30)[0], congestion)
     received, sent = end["sum_received"], end["sum_sent"]
