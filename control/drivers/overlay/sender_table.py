@@ -6,7 +6,8 @@ looks whether somebody changed nftables there, by the number that the kernel cou
 """
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fastpath.control.drivers import naming
@@ -21,6 +22,7 @@ from fastpath.errors import RefusedError
 log = logging.getLogger(__name__)
 
 
+RETRY_S = 10.0  # after a refusal: most are for good, as of a kernel without nftables for bridges
 PRISTINE = 1  # the number of a rule set that nobody changed yet
 
 Senders = dict[str, Sender]
@@ -37,8 +39,10 @@ class _Written:
 class SenderTable:
     """The table of one namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._written: _Written | None = None
+        self._clock = clock
+        self._refused: tuple[RefusedError, float] | None = None  # and when to try again
 
     def ensure(self, visit: Visit, endpoints: Iterable[Endpoint] | None) -> None:
         """Let these endpoints, and no others, send from their addresses; None: everybody may send anything. Raise
@@ -48,8 +52,15 @@ class SenderTable:
         known = self._written if self._written is not None and self._written.number == now else None
         if (wanted is None and now == PRISTINE) or (known is not None and known.senders == wanted):
             return
+        if self._refused is not None and self._clock() < self._refused[1]:
+            raise self._refused[0]
         self._written, before = None, known.senders if known is not None else None
-        visit.run(lambda: _write(before, wanted))
+        try:
+            visit.run(lambda: _write(before, wanted))
+        except RefusedError as error:
+            self._refused = error, self._clock() + RETRY_S
+            raise
+        self._refused = None
         after = visit.run(_generation)
         if now is not None and after == now + 1:  # else somebody else changed nftables, too
             self._written = _Written(wanted, after)
