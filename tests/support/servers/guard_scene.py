@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpath.addresses import IPAddress
+from fastpath.control.drivers.gateway import rules
 from fastpath.control.host.guard.rules import copy_of, counts, table_of
 from fastpath.control.kernel import nftables
 from tests.attacks import access, vxlan
@@ -42,7 +43,7 @@ class Scene:
     def tables(self) -> list[str]:
         """The tables of h1: the guard, its copy, and those of the gateway."""
         guard = table_of(ipaddress.ip_address(self.vtep(1)), 4789)
-        return [guard, copy_of(guard), "inet fastpath_gateway", "bridge fastpath_gateway"]
+        return [guard, copy_of(guard), *rules.TABLES]
 
     def listed(self) -> nft_edits.Objects:
         """What h1's tables consist of, but one that nobody can change."""
