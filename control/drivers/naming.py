@@ -38,6 +38,21 @@ def namespace_name(host: str, network: Network) -> str:
     return f"fastpath-{host}-{network.name}"
 
 
+def of_pen(host: str) -> str:
+    """Return the ifalias of lo in the pen (docs/kernel-path.md)."""
+    return f"fastpath:{host}:pen"
+
+
+def pen_name(host: str) -> str:
+    """Return the name of the pen, as in `ip netns`. No network's name has a colon."""
+    return f"fastpath-{host}:pen"
+
+
+def tunnel_name(vni: int) -> str:
+    """Return the name of a network's vxlan device in the pen."""
+    return f"vx{vni}"
+
+
 def veth_name(endpoint: Endpoint) -> str:
     """Return the name of the end of an endpoint's veth that is in the network's namespace."""
     return f"veth{endpoint.id[:11]}"

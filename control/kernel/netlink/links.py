@@ -164,12 +164,16 @@ class Links:
     def _set(self, link: Link, *wanted: tuple[str, object], **fields: int) -> None:
         self._netlink.change(RTM_NEWLINK, build(ifinfmsg, *wanted, index=link.index, **fields))
 
-    def _add(self, name: str, kind: str, *more: tuple[str, object], data: tuple[str, object] | None = None) -> Link:
-        """Create an interface, down."""
-        information = nested(("IFLA_INFO_KIND", kind), *((("IFLA_INFO_DATA", nested(data)),) if data else ()))
+    def _add(self, name: str, kind: str, *more: tuple[str, object], data: Iterable[tuple[str, object]] = ()) -> Link:
+        """Create an interface, down, and return it; `data` are the attributes of its kind."""
+        self._create(name, kind, *more, data=data)
+        return self.get(name)
+
+    def _create(self, name: str, kind: str, *more: tuple[str, object], data: Iterable[tuple[str, object]] = ()) -> None:
+        settings = list(data)
+        information = nested(("IFLA_INFO_KIND", kind), *((("IFLA_INFO_DATA", nested(*settings)),) if settings else ()))
         wanted = build(ifinfmsg, ("IFLA_IFNAME", name), *more, ("IFLA_LINKINFO", information))
         self._netlink.change(RTM_NEWLINK, wanted, NEW)
-        return self.get(name)
 
     def move(self, link: Link, namespace: int, shown: str, new_name: str) -> None:
         """Move an interface into the namespace of a file descriptor and rename it. `shown` is the namespace's name in
@@ -211,7 +215,7 @@ class Links:
         if peer_mac is not None:
             other.append(("IFLA_ADDRESS", peer_mac))
         with explained(f"make a veth pair {name} and {peer}"):
-            return self._add(name, "veth", ("IFLA_MTU", mtu), data=("VETH_INFO_PEER", nested(*other)))
+            return self._add(name, "veth", ("IFLA_MTU", mtu), data=[("VETH_INFO_PEER", nested(*other))])
 
     def addresses(self, link: Link | None = None) -> Iterator[tuple[int, IPInterface]]:
         """Yield the addresses of one interface, or of all, each with the interface's index."""

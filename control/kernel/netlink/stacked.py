@@ -26,7 +26,7 @@ class StackedLinks(BridgedLinks):
         """Create a macvlan on the parent, down. Raise RefusedError if kernel or parent do not support it."""
         more = [("IFLA_LINK", parent.index), ("IFLA_MTU", mtu), *([("IFLA_ADDRESS", mac)] if mac is not None else [])]
         with _can(f"make a macvlan interface on {parent.name}", "macvlan"), _shared(parent.name, mode):
-            return self._add(name, "macvlan", *more, data=("IFLA_MACVLAN_MODE", mode))
+            return self._add(name, "macvlan", *more, data=[("IFLA_MACVLAN_MODE", mode)])
 
     def set_mode(self, link: Link, mode: str) -> None:
         """Set the mode of a macvlan, in its present namespace; not to or from passthru."""
@@ -44,7 +44,7 @@ class StackedLinks(BridgedLinks):
         """Create a VLAN interface, down. Raise RefusedError if kernel or parent do not support it."""
         with _can(f"make a VLAN interface on {parent.name}", "8021q"):
             try:
-                return self._add(name, "vlan", ("IFLA_LINK", parent.index), data=("IFLA_VLAN_ID", vid))
+                return self._add(name, "vlan", ("IFLA_LINK", parent.index), data=[("IFLA_VLAN_ID", vid)])
             except OSError as error:
                 if error.errno != errno.EEXIST:
                     raise
