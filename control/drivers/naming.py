@@ -48,6 +48,11 @@ def pen_name(host: str) -> str:
     return f"fastpath-{host}:pen"
 
 
+def tap_name(endpoint: Endpoint) -> str:
+    """Return the name of an endpoint's TAP in the pen."""
+    return f"tap{endpoint.id[:12]}"
+
+
 def tunnel_name(vni: int) -> str:
     """Return the name of a network's vxlan device in the pen."""
     return f"vx{vni}"

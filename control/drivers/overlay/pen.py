@@ -7,6 +7,7 @@ nor the host's packet filter sees these interfaces. A namespace gets its name af
 
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from fastpath.addresses import IPAddress
 from fastpath.control.drivers import naming
@@ -15,7 +16,9 @@ from fastpath.control.kernel.netlink import Link, Links, filters
 from fastpath.control.kernel.netlink.tunnels import Tunnel, TunnelLinks
 from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.errors import ConflictError, UsageError
-from fastpath.kernelpath.programs import Program
+
+if TYPE_CHECKING:
+    from fastpath.kernelpath.programs import Program  # which not every installation has
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Pen:
         return {name: program.id for name, program in found.items() if program is not None}
 
     def ensure_tunnel(
-        self, network: str, tunnel: Tunnel, mtu: int, program: Program, entries: Mapping[str, IPAddress]
+        self, network: str, tunnel: Tunnel, mtu: int, program: "Program", entries: Mapping[str, IPAddress]
     ) -> int:
         """Create or repair the vxlan device of a network, with the VTEP of each MAC address. Return its ifindex, which
         is another one when it had to be made anew."""
@@ -92,7 +95,7 @@ class Pen:
         netns.remove_namespace(naming.pen_name(self._host))
 
 
-def ensure_program(visit: Visit, link: Link, program: Program) -> bool:
+def ensure_program(visit: Visit, link: Link, program: "Program") -> bool:
     """Attach a program to an interface unless the same code is attached already with the same maps, that is by this
     process. Return whether it was. What was up without a program is told: somebody removed it."""
     known = filters.attached(visit.netlink, link)
