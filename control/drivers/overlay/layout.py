@@ -14,7 +14,7 @@ from fastpath.errors import ConflictError
 
 
 class Layout(Protocol):
-    """The layouts of direct.py and bridge.py. All methods are called within a pass."""
+    """The layouts of direct.py, bridge.py and penned.py. All methods are called within a pass."""
 
     def take_over(self, segment: Segment, network: Network, endpoint: Endpoint) -> TapPort | None:
         """Open the TAP that an earlier process left for the endpoint, without any other change."""
