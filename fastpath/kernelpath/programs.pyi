@@ -11,6 +11,8 @@ PER_CPU: Final = (5, 6)
 LOG_SIZE: Final = 65536
 LOG_LINES: Final = 4
 MAPS_OF_A_PROGRAM: Final = 16
+TRIES: Final = 100
+PAUSE_S: Final = 0.01
 
 def refused(what: str, number: int) -> RefusedError: ...
 def last_lines(text: str) -> str: ...

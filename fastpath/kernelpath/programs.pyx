@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import time
 
 from libc.errno cimport errno as c_errno
 from libc.stdint cimport uint32_t
@@ -26,6 +27,8 @@ PER_CPU = (5, 6)  # BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY
 LOG_SIZE = 1 << 16
 LOG_LINES = 4  # of the verifier, which explains at the end what it refuses
 MAPS_OF_A_PROGRAM = 16
+# Kernels from 6.1 on have a small store of entries for each CPU, and fill it up a moment after it was used up.
+TRIES, PAUSE_S = 100, 0.01
 
 libbpf_set_print(NULL)  # it would write to stderr
 
@@ -72,7 +75,12 @@ class Map:
         """Add or replace an entry. Raise RefusedError, for example when the map is full."""
         self._check(key, self.key_size)
         self._check(value, self.value_size)
-        cdef int number = bpf_map_update_elem(self.fd, <const char *>key, <const char *>value, BPF_ANY)
+        cdef int number = -errno.ENOMEM
+        for _ in range(TRIES):
+            number = bpf_map_update_elem(self.fd, <const char *>key, <const char *>value, BPF_ANY)
+            if number != -errno.ENOMEM:
+                break
+            time.sleep(PAUSE_S)
         if number == -errno.E2BIG:
             raise RefusedError(f"cannot add to the map {self.name}: it is full")
         if number < 0:
