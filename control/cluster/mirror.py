@@ -56,7 +56,7 @@ class Mirror:
         self._cache = cache
         self._listeners: list[Callable[[Changes], None]] = []
         self._heard = 0  # the revision up to which everything was listed or watched
-        self._following = False  # listed, and every event since
+        self._following = False  # listed, and every event since was read
         self._own: dict[str, int] = {}  # keys that this host changed after that, and at which revision
         self._moved = asyncio.Condition()
 
@@ -165,7 +165,8 @@ class Mirror:
         changes = self.contents.take(event for event in (*gone, *_by_age(listing.items)) if event.key not in self._own)
         if self._cache is not None:
             await self._keep(self._cache.replace, listing)
-        await self._moved_to(listing.revision, changes)
+        self._tell(changes)
+        await self._moved_to(listing.revision)
         if not self.synced.is_set():
             log.info("in sync with the store at revision %d", listing.revision)
             self.synced.set()
@@ -176,9 +177,12 @@ class Mirror:
             async for batch in stream:
                 changes = self.contents.take(e for e in batch.events if e.revision > self._own.get(e.key, 0))
                 self._hear(batch.revision)
+                self._tell(changes)  # first: a disk may take long
                 if self._cache is not None and batch.events:
+                    self._following = False  # while it takes, no other batch is read
                     await self._keep(self._cache.apply, batch.revision, batch.events)
-                await self._moved_to(batch.revision, changes)
+                    self._following = True
+                await self._moved_to(batch.revision)
 
     async def _keep(self, write: Callable[..., None], *what: Listing | int | tuple[Event, ...]) -> None:
         try:
@@ -188,10 +192,9 @@ class Mirror:
             why = f"the state directory's copy of the store cannot be written: {error}"
             self._failures.failed("copy", error, why)
 
-    async def _moved_to(self, revision: int, changes: Changes) -> None:
+    async def _moved_to(self, revision: int) -> None:
         async with self._moved:
             self.revision = revision
-            self._tell(changes)
             self._moved.notify_all()
 
     def _tell(self, changes: Changes) -> None:

@@ -6,7 +6,8 @@ import contextlib
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -476,6 +477,34 @@ def test_a_store_that_goes_on_refusing_is_told_once(
     with caplog.at_level(logging.ERROR):
         with_hosts(file, 1, play)
     assert [record.message for record in caplog.records] == ["refused for the 1th time"]
+
+
+def test_a_slow_disk_keeps_nobody_from_hearing_of_a_change(file: Path, tmp_path: Path) -> None:
+    written = threading.Event()
+
+    class Slow(Cache):
+        def apply(self, revision: int, events: Iterable[Event]) -> None:
+            written.wait(20)
+            super().apply(revision, events)
+
+    async def play(hosts: list[Host]) -> None:
+        mirror = Mirror(Slow(tmp_path / "mirror.db", "sqlite:x"), "h1", "1")
+        heard: set[str] = set()
+        mirror.subscribe(lambda changes: heard.update(changes.networks))
+        task = asyncio.create_task(mirror.run(hosts[0].store))
+        try:
+            await until(lambda: mirror.current)
+            await hosts[1].network("web")
+            await until(lambda: "web" in heard)
+            await until(lambda: not mirror.current)  # what comes meanwhile is not read
+            before = mirror.revision
+            written.set()
+            await until(lambda: mirror.current and mirror.revision > before)
+        finally:
+            written.set()
+            task.cancel()
+
+    with_hosts(file, 2, play)
 
 
 def test_a_copy_keeps_when_each_key_was_first_seen(tmp_path: Path) -> None:
