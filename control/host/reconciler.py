@@ -286,7 +286,10 @@ class Reconciler:
         others = [(n, i) for n, i in dirty.endpoints if n in active and n not in dirty.networks | some.keys()]
         for name in {name for name, _ in others}:
             changed = {i: self._mirror.endpoints.get(name, {}).get(i) for n, i in others if n == name}
+            failed = self.problems.get((name, ""))
             await self._guarded((name, ""), self._state.set_endpoints, name, changed, self._peers())
+            if failed is not None:  # what failed was more than these few: the next pass tries it again
+                self.problems.setdefault((name, ""), failed)
 
     async def _gateway(self) -> None:
         """Repair the gateway, and report what is wrong with it."""

@@ -19,7 +19,7 @@ from fastpath.control.cluster.registry import Registry
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.host_state import HostState, NetworkPlan, Outcome
 from fastpath.control.host.kernel_thread import KernelThread
-from fastpath.control.host.reconciler import Reconciler
+from fastpath.control.host.reconciler import Dirty, Reconciler
 from fastpath.control.model.objects import Endpoint, Network, Peer, Sandbox
 from fastpath.control.model.problem import Problem
 from fastpath.control.model.requests import EndpointCreate
@@ -338,6 +338,33 @@ def test_a_change_need_not_wait_until_everything_was_looked_at(
         await reconciler.everything()
         assert settled == [False]  # while the change is handled
         assert state.done == ["network", "endpoint", "network", "network"]
+        following.cancel()
+
+    with_hosts(tmp_path / "store.db", 1, play)
+
+
+def test_a_network_that_failed_is_not_in_order_after_a_change_that_succeeds(
+    tmp_path: Path, driver: Driver, kernel: KernelThread
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        host, state = hosts[0], Watched(driver)
+        reconciler = Reconciler("h1", host.mirror, state, kernel, peers=dict, mtu=lambda: 1450)
+        await host.network("web")
+        request = EndpointCreate(network="web", sandbox="own")
+        await host.registry.create_endpoint("0" * 16, request, Sandbox.model_validate(SANDBOX))
+        following = asyncio.create_task(host.mirror.run(host.store))
+        await host.mirror.synced.wait()
+        await reconciler.everything()
+        assert not reconciler.problems
+        driver.mistaken = "web"
+        await reconciler.everything()
+        assert reconciler.problems.keys() == {("web", "")}
+        await reconciler._handle(Dirty(endpoints={("web", "9" * 16)}))  # of another host
+        assert state.done[-1] == "endpoint"
+        assert reconciler.problems.keys() == {("web", "")}
+        driver.mistaken = ""
+        await reconciler.everything()
+        assert not reconciler.problems
         following.cancel()
 
     with_hosts(tmp_path / "store.db", 1, play)
