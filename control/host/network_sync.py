@@ -17,7 +17,7 @@ from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.runtime.failures import Failures
 from fastpath.engine.complete import IPNetwork
-from fastpath.errors import FastpathError
+from fastpath.errors import FastpathError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -98,14 +98,18 @@ class NetworkSync:
     def _publish_complete(self) -> None:
         if self._closed is None:
             self.segment.complete = None
-        else:
-            subnets, exceptions = self._closed
+            return
+        subnets, exceptions = self._closed
+        try:
             self.segment.complete = (subnets, exceptions.union(*self._allowed.values()))
+        except UsageError:  # the store may call anything a router's address: no reason to leave the network as it is
+            self.segment.complete = None
 
     def sync(self, wanted: Mapping[str, EngineEntry]) -> int:
         """Program all endpoints, and compare and repair what the engine has. Return how many repairs
         were needed of what had been programmed before. `failed` has what the engine refused."""
-        self.failed = self.update(dict.fromkeys([known for known in self._entries if known not in wanted]))
+        known = self._entries.keys() | self._allowed.keys()  # of those that the engine refused, too
+        self.failed = self.update(dict.fromkeys(known - wanted.keys()))
         self.failed |= self.update(wanted)
         repairs = self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
         self.failed |= self._contested()

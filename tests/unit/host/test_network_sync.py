@@ -81,7 +81,14 @@ def test_what_the_network_is_known_to_have_no_more_of(segment: Segment) -> None:
     sync.update({})
     assert exceptions() == (router,)
     with mock.patch.object(sync, "set", side_effect=ConflictError("it is full")):
-        assert "it is full" in sync.update({"three": entry(3)})["three"].text
+        assert "it is full" in sync.update({"three": replace(entry(3), allowed=(floating,))})["three"].text
+    assert exceptions() is None
+    sync.sync({})
+    sync.close(subnets, [router])
+    assert exceptions() == (router,)
+    sync.close(subnets, [router, ip_address("224.0.0.5")])  # the store may have that
+    assert exceptions() is None
+    sync.update({})
     assert exceptions() is None
     sync.close(subnets, [router])
     sync.close(None)
