@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Vouch for what the engine knows: that nobody has an address of a network which the engine does not know.
 
-That is so while the engine has all that the mirror has, and the mirror all that the store has. The engine believes it
+That is so while the engine has all that the mirror has, and the mirror all that the store has, and while every host
+has port security: containers of version 0.1 may have addresses that the store does not know. The engine believes it
 for a few seconds each time, so a daemon that hangs or ends vouches for nothing.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from fastpath import Engine
 from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.mirror import Mirror
+from fastpath.control.model.versions import PORT_SECURITY_SINCE, older_than
 
 LOOK_S = 1.0
 VOUCHED_S = 3
@@ -38,7 +40,9 @@ class Voucher:
 
     def look(self) -> None:
         """Vouch, or do not."""
-        self._good = self._good + 1 if self._mirror.current and self._settled() else 0
+        peers = self._mirror.peers.values()
+        good = self._mirror.current and self._settled() and not older_than(peers, PORT_SECURITY_SINCE)
+        self._good = self._good + 1 if good else 0
         self._engine.vouch(VOUCHED_S if self._good >= LOOKS else 0)
 
     def changed(self, changes: Changes) -> None:

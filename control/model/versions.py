@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from fastpath.control.model.objects import Peer
 
 PER_HOST_SINCE = (0, 2)  # the version that knows a prefix for each host
+PORT_SECURITY_SINCE = (0, 2)  # the version whose containers send from addresses that the store knows
 
 
 def older_than(peers: Iterable[Peer], minor: tuple[int, int]) -> list[Peer]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon vouches for what the engine knows only while that is what the store says."""
 
+from ipaddress import ip_address
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from fastpath import Engine
 from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.vouching import LOOKS, VOUCHED_S, Voucher
+from fastpath.control.model.objects import Peer
 
 
 class World:
@@ -19,6 +21,7 @@ class World:
         self.segments = {256: None}
         self.current = self.settled = True
         self.networks = {"here": _Network(256), "elsewhere": _Network(257), "macvlan": _Network(None)}
+        self.peers: dict[str, Peer] = {}
         both = cast(Any, self)
         self.voucher = Voucher(cast(Engine, both), cast(Mirror, both), lambda: self.settled)
 
@@ -50,6 +53,15 @@ def test_all_has_to_be_in_order_for_a_while(world: World) -> None:
         setattr(world, what, True)
         assert world.look(LOOKS - 1) == 0
         assert world.look() == VOUCHED_S
+
+
+def test_a_host_without_port_security_may_have_any_address(world: World) -> None:
+    def peer(version: str) -> Peer:
+        return Peer(host="h2", id="2", vtep=ip_address("192.0.2.2"), mtu=1500, version=version)
+
+    for version, vouched in (("0.1.0", 0), ("0.2.0", VOUCHED_S), ("nonsense", 0), ("1.0", VOUCHED_S)):
+        world.peers["h2"] = peer(version)
+        assert world.look(LOOKS) == vouched
 
 
 @pytest.mark.parametrize(
