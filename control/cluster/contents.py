@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fastpath.addresses import IPAddress
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.holders import Claimant, Holders
 from fastpath.control.cluster.stored import parse, shown, why
@@ -204,54 +205,70 @@ class Contents:
 
     def _judge(self, endpoint: Endpoint, changes: Changes) -> None:
         """Put an endpoint among those that are believed, or those that are disputed."""
+        since = self._since[endpoint.network, endpoint.id]
+        free = self._place(Claimant(endpoint, since, endpoint.host == self._host), changes)
+        self._hand_on(endpoint.network, free or [], changes)
+
+    def _place(self, claimant: Claimant, changes: Changes) -> list[str | IPAddress] | None:
+        """Put an endpoint where it belongs. Return the addresses that nobody has any more since then; None: it is
+        disputed."""
+        endpoint = claimant.endpoint
         name, identity = endpoint.network, endpoint.id
         holders = self._holders.setdefault(name, Holders())
-        claimant = Claimant(endpoint, self._since[name, identity], endpoint.host == self._host)
         reason = holders.objection(self.networks.get(name), claimant)
         if reason is not None:
-            self._dispute(endpoint, reason)
-            return
+            self._dispute(claimant, reason)
+            return None
         losers = holders.take(claimant)
+        self._settle(endpoint)
         self.endpoints.setdefault(name, {})[identity] = endpoint
+        free = []
         for loser in losers:
-            self._remove(self.endpoints, loser)
-            changes.endpoints.add((name, loser.id))
+            self._remove(self.endpoints, loser.endpoint)
+            changes.endpoints.add((name, loser.endpoint.id))
             # This host may have heard of its own endpoint before it hears that the last holder is gone.
             level = logging.DEBUG if claimant.here else logging.ERROR
             self._dispute(loser, f"endpoint {identity} of {endpoint.host} has its address", level)
-            self._leave(loser, changes)
+            free += holders.drop(loser.endpoint)
+        return free
 
-    def _dispute(self, endpoint: Endpoint, reason: str, level: int = logging.ERROR) -> None:
+    def _hand_on(self, name: str, free: list[str | IPAddress], changes: Changes) -> None:
+        """Let those that wait for these addresses have them: for each, the first one that can. It may take others from
+        somebody, and so on: not by recursion, since whoever writes to the store decides how far that goes."""
+        while free:
+            for claimant in self._holders[name].heirs(free.pop()):
+                more = self._place(claimant, changes)
+                if more is not None:
+                    changes.endpoints.add((name, claimant.endpoint.id))
+                    free += more
+                    break
+
+    def _dispute(self, claimant: Claimant, reason: str, level: int = logging.ERROR) -> None:
+        endpoint = claimant.endpoint
         disputed = self.disputed.setdefault(endpoint.network, {})
         if len(disputed) < TOLD and disputed.get(endpoint.id, (None, ""))[1] != reason:
             log.log(level, "%s", _dispute(endpoint, reason))
         disputed[endpoint.id] = endpoint, reason
+        self._holders[endpoint.network].wait(claimant)
+
+    def _settle(self, endpoint: Endpoint) -> None:
+        """Take an endpoint from those that are disputed, if it is one."""
+        self._remove(self.disputed, endpoint)
+        if endpoint.network in self._holders:
+            self._holders[endpoint.network].wait_no_longer(endpoint)
 
     def _leave(self, gone: Endpoint, changes: Changes) -> None:
         """Let others have the addresses of an endpoint, if they claimed them, too."""
         if gone.network in self._holders:
-            self._holders[gone.network].drop(gone)
-        free = {gone.mac, *(address.ip for address in gone.addresses)}
-        heirs = [
-            endpoint
-            for endpoint, _ in self.disputed.get(gone.network, {}).values()
-            if endpoint.id != gone.id
-            and (endpoint.mac in free or any(address.ip in free for address in endpoint.addresses))
-        ]
-        self._judge_all(heirs, changes)
+            self._hand_on(gone.network, self._holders[gone.network].drop(gone), changes)
 
     def _judge_again(self, name: str, changes: Changes) -> None:
         """Judge all endpoints of a network, whose subnets changed or are known only now."""
-        heard = [endpoint for endpoint, _ in self.disputed.get(name, {}).values()]
-        heard += self.endpoints.get(name, {}).values()
+        heard = [endpoint for endpoint, _ in self.disputed.pop(name, {}).values()]
+        heard += self.endpoints.pop(name, {}).values()
         self._holders[name] = Holders()
-        self._judge_all(heard, changes)
-
-    def _judge_all(self, heard: list[Endpoint], changes: Changes) -> None:
-        for endpoint in sorted(heard, key=lambda each: self._since[each.network, each.id]):
-            self._remove(self.disputed, endpoint)
-            self._remove(self.endpoints, endpoint)
-            changes.endpoints.add((endpoint.network, endpoint.id))
+        for endpoint in sorted(heard, key=lambda each: self._since[name, each.id]):
+            changes.endpoints.add((name, endpoint.id))
             self._judge(endpoint, changes)
 
     def _forget(self, name: str, identity: str) -> Endpoint | None:
@@ -265,7 +282,7 @@ class Contents:
         if known is None or self.strangers.pop((name, identity), None) is not None:
             return None
         self._remove(self.endpoints, known)
-        self._remove(self.disputed, known)
+        self._settle(known)
         return known
 
     def _remove(self, kind: dict[str, dict[str, T]], endpoint: Endpoint) -> None:

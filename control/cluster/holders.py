@@ -27,16 +27,15 @@ class Claimant:
 
     def wants(self) -> Iterator[str | IPAddress]:
         """Yield its MAC address and IP addresses."""
-        yield self.endpoint.mac
-        for address in self.endpoint.addresses:
-            yield address.ip
+        yield from _addresses(self.endpoint)
 
 
 class Holders:
-    """The holders of one network's addresses."""
+    """The holders of one network's addresses, and who waits for them."""
 
     def __init__(self) -> None:
         self._by_address: dict[str | IPAddress, Claimant] = {}
+        self._waiting: dict[str | IPAddress, dict[str, Claimant]] = {}
 
     def objection(self, network: Network | None, claimant: Claimant) -> str | None:
         """Return why the endpoint cannot have its addresses; None if it can."""
@@ -50,23 +49,51 @@ class Holders:
                 return f"endpoint {holder.endpoint.id} of {holder.endpoint.host} has had {address} before"
         return None
 
-    def take(self, claimant: Claimant) -> list[Endpoint]:
+    def take(self, claimant: Claimant) -> list[Claimant]:
         """Give the endpoint its addresses; return those that lose one by that."""
         lost = {}
         for address in claimant.wants():
             holder = self._by_address.get(address)
             if holder is not None and holder.endpoint.id != claimant.endpoint.id and not holder.here:
-                lost[holder.endpoint.id] = holder.endpoint
+                lost[holder.endpoint.id] = holder
             if holder is None or claimant.rank <= holder.rank or holder.endpoint.id in lost:
                 self._by_address[address] = claimant
         return list(lost.values())
 
-    def drop(self, endpoint: Endpoint) -> None:
-        """Take an endpoint's addresses back."""
-        for address in (endpoint.mac, *(address.ip for address in endpoint.addresses)):
+    def drop(self, endpoint: Endpoint) -> list[str | IPAddress]:
+        """Take an endpoint's addresses back; return those that it had."""
+        had = []
+        for address in _addresses(endpoint):
             holder = self._by_address.get(address)
             if holder is not None and holder.endpoint.id == endpoint.id:
                 del self._by_address[address]
+                had.append(address)
+        return had
+
+    def wait(self, claimant: Claimant) -> None:
+        """Note that the endpoint wants its addresses, and cannot have them now."""
+        for address in claimant.wants():
+            self._waiting.setdefault(address, {})[claimant.endpoint.id] = claimant
+
+    def wait_no_longer(self, endpoint: Endpoint) -> None:
+        """Note that the endpoint has its addresses, or is gone. No error if it did not wait."""
+        for address in _addresses(endpoint):
+            waiting = self._waiting.get(address, {})
+            waiting.pop(endpoint.id, None)
+            if not waiting:
+                self._waiting.pop(address, None)
+
+    def heirs(self, address: str | IPAddress) -> list[Claimant]:
+        """Return those that wait for an address and come before its holder, if it has one; the first one first."""
+        holder = self._by_address.get(address)
+        waiting = self._waiting.get(address, {}).values()
+        return sorted((each for each in waiting if holder is None or each.rank < holder.rank), key=lambda c: c.rank)
+
+
+def _addresses(endpoint: Endpoint) -> Iterator[str | IPAddress]:
+    yield endpoint.mac
+    for address in endpoint.addresses:
+        yield address.ip
 
 
 def _not_of(network: Network, endpoint: Endpoint) -> str | None:

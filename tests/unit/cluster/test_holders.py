@@ -127,3 +127,25 @@ def test_the_network_may_be_known_later_or_be_another_one() -> None:
     changes = contents.take([event(keys.network("web"), other, 7)])
     assert believed(contents) == {A}
     assert changes.endpoints == {("web", A), ("web", B)}
+
+
+def test_however_many_change_places_by_one_that_goes(contents: Contents) -> None:
+    """Whoever writes endpoints to the store can make each wait for the one before it."""
+    many = 1200
+    identities = ids(1, many)
+    wide = NETWORK | {"subnets": [{"pool": "10.0.0.0/8", "gateway": "10.0.0.1"}], "kept": []}
+    chain = [
+        endpoint(
+            each, "h2", 0, mac=f"02:42:0b:00:{mac >> 8:02x}:{mac & 255:02x}", addresses=[f"10.{ip >> 8}.{ip & 255}.9/8"]
+        )
+        for number, each in enumerate(identities)
+        for mac, ip in [((number + 1) // 2, number // 2)]
+    ]
+    contents.take([event(keys.network("web"), wide, 2)])
+    contents.take([put(each, 5 + number) for number, each in enumerate(chain)])
+    assert believed(contents) == set(identities[::2])
+    changes = contents.take([gone(chain[0], 9999)])
+    assert believed(contents) == set(identities[1::2])
+    assert changes.endpoints == {("web", each) for each in identities}
+    contents.take([gone(each, 10000) for each in chain[1:]])
+    assert (contents.endpoints, contents.disputed) == ({}, {})
