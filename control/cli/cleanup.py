@@ -37,5 +37,10 @@ def cleanup(file: Path | None, state_dir: Path | None, hosts: tuple[str, ...], *
     from fastpath.control.runtime.state_dir import StateDir  # noqa: PLC0415
 
     with StateDir(config.state_dir) as state:
+        if not hosts and not former.read(state.lives).hosts:
+            click.echo(
+                f"nothing is known in {config.state_dir}: if the daemon had another state directory, or was older than "
+                "version 0.2, give --config, --state-dir or --host"
+            )
         for sentence in former.clean_up(state.lives, hosts or None):
             click.echo(sentence)

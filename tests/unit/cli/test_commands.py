@@ -501,3 +501,8 @@ def test_the_list_of_commands_is_loaded_only_when_one_is_called() -> None:
 def test_an_unknown_command_is_told(run: Type) -> None:
     result: Any = run("netwrok")
     assert (result.exit_code, "No such command 'netwrok'" in result.stderr) == (2, True)
+
+
+def test_a_state_directory_that_knows_nothing_is_told(run: Type, tmp_path: Path) -> None:
+    said = typed(run, f"cleanup --yes --state-dir {tmp_path / 'state'}").stdout
+    assert said.startswith(f"nothing is known in {tmp_path / 'state'}: ")
