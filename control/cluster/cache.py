@@ -17,15 +17,18 @@ from fastpath.control.store.interface import Event, Item, Listing
 log = logging.getLogger(__name__)
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS item (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL,
-    created INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS item (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS since (key TEXT PRIMARY KEY, created INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+_PUT = "REPLACE INTO item (key, value, revision) VALUES (?, ?, ?)"
+_FIRST_SEEN = "INSERT OR IGNORE INTO since VALUES (?, ?)"
 
 
 class Cache:
     """A copy of one store, whose URL is `source`; a copy of another store is emptied. It keeps when this host first saw
-    each key, where the store does not tell when that was created."""
+    each key, where the store does not tell when that was created: in a table of its own, which version 0.1 does not
+    know, and lets be, if a host goes back to it."""
 
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
@@ -56,11 +59,9 @@ class Cache:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.executescript(_SCHEMA + "CREATE TABLE IF NOT EXISTS source (url TEXT NOT NULL);")
-            if not any(column[1] == "created" for column in db.execute("PRAGMA table_info(item)")):  # of version 0.1
-                db.execute("ALTER TABLE item ADD COLUMN created INTEGER NOT NULL DEFAULT 0")
             kept = db.execute("SELECT url FROM source").fetchone()
             if kept is None or not same_store(kept[0], self._source):
-                db.executescript("DELETE FROM item; DELETE FROM state; DELETE FROM source;")
+                db.executescript("DELETE FROM item; DELETE FROM since; DELETE FROM state; DELETE FROM source;")
                 db.execute("INSERT INTO source VALUES (?)", (self._source,))
         except BaseException:
             db.close()
@@ -78,20 +79,22 @@ class Cache:
 
     def _read(self) -> Listing:
         found = self._db.execute("SELECT value FROM state WHERE name = 'revision'").fetchone()
-        rows = self._db.execute("SELECT key, value, revision, 0, created FROM item ORDER BY key")
+        rows = self._db.execute(
+            "SELECT key, value, revision, 0, coalesce(since.created, 0) FROM item LEFT JOIN since USING (key) "
+            "ORDER BY key"
+        )
         return Listing(found[0] if found else 0, tuple(Item(*row) for row in rows))
 
     def replace(self, listing: Listing) -> None:
         """Replace the copy by this listing."""
         with self._transaction(listing.revision):
-            known = dict(self._db.execute("SELECT key, created FROM item"))
+            known = dict(self._db.execute("SELECT key, created FROM since"))
             self._db.execute("DELETE FROM item")
+            self._db.execute("DELETE FROM since")
+            self._db.executemany(_PUT, ((item.key, item.value, item.revision) for item in listing.items))
             self._db.executemany(
-                "INSERT INTO item VALUES (?, ?, ?, ?)",
-                (
-                    (item.key, item.value, item.revision, item.created or known.get(item.key) or item.revision)
-                    for item in listing.items
-                ),
+                _FIRST_SEEN,
+                ((item.key, item.created or known.get(item.key) or item.revision) for item in listing.items),
             )
 
     def apply(self, revision: int, events: Iterable[Event]) -> None:
@@ -100,12 +103,10 @@ class Cache:
             for event in events:
                 if event.value is None:
                     self._db.execute("DELETE FROM item WHERE key = ?", (event.key,))
+                    self._db.execute("DELETE FROM since WHERE key = ?", (event.key,))
                 else:
-                    self._db.execute(
-                        "INSERT INTO item VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET (value, revision) = "
-                        "(excluded.value, excluded.revision)",
-                        (event.key, event.value, event.revision, event.created or event.revision),
-                    )
+                    self._db.execute(_PUT, (event.key, event.value, event.revision))
+                    self._db.execute(_FIRST_SEEN, (event.key, event.created or event.revision))
 
     def close(self) -> None:
         """Close the file."""

@@ -408,6 +408,22 @@ def test_a_copy_that_is_damaged_within_is_made_anew(tmp_path: Path) -> None:
     cache.close()
 
 
+def test_version_0_1_can_write_the_copy_after_a_way_back(tmp_path: Path) -> None:
+    kept = tmp_path / "mirror.db"
+    cache = Cache(kept, "etcd://one:2379")
+    cache.apply(8, [Event("/a", b"1", 8, 5), Event("/b", b"1", 8)])
+    cache.close()
+    with contextlib.closing(sqlite3.connect(kept)) as older, older:
+        older.execute("REPLACE INTO item VALUES (?, ?, ?)", ("/a", b"2", 9))
+        older.execute("INSERT INTO item VALUES (?, ?, ?)", ("/c", b"1", 9))
+        older.execute("DELETE FROM item WHERE key = '/b'")
+    cache = Cache(kept, "etcd://one:2379")
+    assert [(item.key, item.value, item.created) for item in cache.load().items] == [("/a", b"2", 5), ("/c", b"1", 0)]
+    cache.replace(Listing(10, (Item("/a", b"2", 10), Item("/c", b"1", 9))))
+    assert [(item.key, item.created) for item in cache.load().items] == [("/a", 5), ("/c", 9)]
+    cache.close()
+
+
 def test_where_no_copy_can_be_kept_there_is_none(tmp_path: Path) -> None:
     folder = tmp_path / "mirror.db"
     folder.mkdir()
