@@ -86,6 +86,9 @@ static bool put(const struct fp_context *context, struct fp_ring *ring,
         return false;
     entry->frame = *frame;
     entry->standing = standing_of(context, frame->segment, frame->source);
+    if (fp_dest_kind(frame->source) == FP_DEST_REMOTE && frame->segment->members_only)
+        entry->standing |=
+            MEMBER; // it was when the frame came, though it may have been dismissed since
     memcpy(entry->bytes + FP_HEADROOM, frame->data, frame->length);
     return true;
 }
