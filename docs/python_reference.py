@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/python.md, the reference of the Python package, from its stubs and docstrings.
+"""Write docs/forwarding/python.md, the reference of the Python package, from its stubs and docstrings.
 
-python docs/python_reference.py > docs/python.md
+python docs/python_reference.py > docs/forwarding/python.md
 """
 
 import ast
@@ -27,7 +27,7 @@ CONSTANTS = {
     "FLOOD": "The decision to send a frame to every port, and from a port to every remote.",
     "DROP": "The decision to discard a frame.",
     "SENT": "The decision about a frame that the forwarder has sent itself.",
-    "DROP_SENTENCES": "Reasons to discard a frame: name → sentence ([counters.md](counters.md)).",
+    "DROP_SENTENCES": "Reasons to discard a frame: name → sentence ([counters.md](../operators/counters.md)).",
     "EVENT_SENTENCES": "Other events that are counted: name → sentence.",
 }
 MODULES = {

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers on two Docker hosts, over fastpath and over Docker's own overlay (docs/comparison.md)."""
+"""Containers on two Docker hosts, over fastpath and over Docker's own overlay (docs/benchmarks/comparison.md)."""

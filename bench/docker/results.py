@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON file of a run (docs/comparison.md)."""
+"""The JSON file of a run (docs/benchmarks/comparison.md)."""
 
 from typing import Literal
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of docs/comparison.md, from bench/results/docker.json.
+"""The table of docs/benchmarks/comparison.md, from bench/results/docker.json.
 
 python -m fastpath.bench.docker.table                     print it
-python -m fastpath.bench.docker.table docs/comparison.md  renew it in that document
+python -m fastpath.bench.docker.table docs/benchmarks/comparison.md  renew it in that document
 """
 
 import statistics

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON file of a run (docs/benchmarks.md), and the ratios that are formed in each round."""
+"""The JSON file of a run (docs/benchmarks/benchmarks.md), and the ratios that are formed in each round."""
 
 import statistics
 from collections.abc import Sequence

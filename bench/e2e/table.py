@@ -5,7 +5,7 @@ A document has a table between two marks that name the run: `<!-- e2e.json: begi
 or, for the short form, `<!-- e2e.json short: begin -->` and `<!-- e2e.json short: end -->`.
 
 python -m fastpath.bench.e2e.table README.md           renew the short table
-python -m fastpath.bench.e2e.table docs/benchmarks.md  renew the long one
+python -m fastpath.bench.e2e.table docs/benchmarks/benchmarks.md  renew the long one
 """
 
 import re

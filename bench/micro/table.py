@@ -2,7 +2,7 @@
 """The table of micro benchmarks in README.md, from bench/results/micro.json.
 
 python -m fastpath.bench.micro.table                     print it
-python -m fastpath.bench.micro.table docs/benchmarks.md  renew it in that document
+python -m fastpath.bench.micro.table docs/benchmarks/benchmarks.md  renew it in that document
 """
 
 from fastpath.bench.common.documents import KeptTable

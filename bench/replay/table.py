@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of docs/replay.md, from bench/results/replay.json.
+"""The table of docs/forwarding/replay.md, from bench/results/replay.json.
 
 python -m fastpath.bench.replay.table                 print it
-python -m fastpath.bench.replay.table docs/replay.md  renew it in that document
+python -m fastpath.bench.replay.table docs/forwarding/replay.md  renew it in that document
 """
 
 from fastpath.bench.common.documents import KeptTable, paragraph

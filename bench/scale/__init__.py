@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control plane with many networks and endpoints, and the interruption by a restart (docs/scale.md)."""
+"""The control plane with many networks and endpoints, and the interruption by a restart (docs/benchmarks/scale.md)."""

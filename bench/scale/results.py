@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON file of a run (docs/scale.md)."""
+"""The JSON file of a run (docs/benchmarks/scale.md)."""
 
 from typing import Literal
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of docs/scale.md, from bench/results/scale.json.
+"""The tables of docs/benchmarks/scale.md, from bench/results/scale.json.
 
 python -m fastpath.bench.scale.table                print them
-python -m fastpath.bench.scale.table docs/scale.md  renew them in that document
+python -m fastpath.bench.scale.table docs/benchmarks/scale.md  renew them in that document
 """
 
 from fastpath.bench.common.documents import KeptTable, paragraph

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's metrics for Prometheus; docs/metrics.md lists them.
+"""The daemon's metrics for Prometheus; docs/operators/metrics.md lists them.
 
 Nothing is counted here: a scrape reads the counters of the engine, the store's mirror and the probes. At most
 SERIES_LIMIT ports, remotes, networks and peers have series of their own, the oldest of each, so that a host with very

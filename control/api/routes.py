@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's HTTP API: JSON over a unix socket. docs/api.md documents it, model/requests.py has the models."""
+"""The daemon's HTTP API: JSON over a unix socket. docs/operators/api.md documents it,
+model/requests.py has the models."""
 
 import asyncio
 import logging

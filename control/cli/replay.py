@@ -75,7 +75,7 @@ def replay(
     same capture always gives the same result.
 
     Frames enter at the port "in", and there is a port "out". A pcapng file of several interfaces has a port for each.
-    --ports assigns frames to ports by source address. See docs/replay.md.
+    --ports assigns frames to ports by source address. See docs/forwarding/replay.md.
 
     \b
     Examples:

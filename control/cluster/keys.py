@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key layout, version 1; docs/store.md explains it.
+"""The key layout, version 1; docs/operators/store.md explains it.
 
 objects/  what every host mirrors: networks, endpoints, peers, and where endpoints are kept: all under one prefix, as
           version 0.1 does, or each host's under one of its own, so that etcd can keep it from the others

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The resolvers of this host's networks: names of containers, wherever they are (docs/names.md)."""
+"""The resolvers of this host's networks: names of containers, wherever they are (docs/operators/names.md)."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's network and IPAM plugin (docs/docker.md)."""
+"""Docker's network and IPAM plugin (docs/operators/docker.md)."""

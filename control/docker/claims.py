@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker's requests change in the store, each in one transaction (docs/store.md).
+"""What Docker's requests change in the store, each in one transaction (docs/operators/store.md).
 
 An address is Docker's before it is an endpoint's, and again afterwards (reservations.py). Only one thing makes it
 an endpoint's: `create_endpoint`, which takes it from this host's Docker, or if it is free, and from nobody else. So

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said to the driver `fastpath-macvlan`: the options of Docker's own macvlan driver, and ours
-(docs/macvlan.md)."""
+(docs/operators/macvlan.md)."""
 
 from pydantic import ValidationError
 

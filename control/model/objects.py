@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network, Endpoint, Sandbox and Peer: the Container Network Model that all hosts share and that the store keeps as
-JSON (docs/store.md)."""
+JSON (docs/operators/store.md)."""
 
 import hashlib
 import ipaddress

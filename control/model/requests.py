@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests and answers of the daemon's HTTP API (docs/api.md).
+"""Requests and answers of the daemon's HTTP API (docs/operators/api.md).
 
     GET    /v1/status                          Status
     GET    /v1/networks                        [NetworkInfo]
@@ -176,8 +176,8 @@ class GuardRule(Model):
 
 
 class GuardInfo(Model):
-    """The guard of the VTEP (docs/security.md). `problem` says why it is not in place; `restored` is how often somebody
-    else changed it since the daemon started."""
+    """The guard of the VTEP (docs/operators/security.md). `problem` says why it is not in place; `restored` is how
+    often somebody else changed it since the daemon started."""
 
     state: Literal["in place", "not in place", "off"]
     problem: str | None = None

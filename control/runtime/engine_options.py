@@ -15,7 +15,7 @@ DEFAULT_SOURCE_PORTS = 8
 
 def default_workers() -> int:
     """Return one worker for every two cores that this process may use: the programs that send and receive need cores,
-    too (docs/performance.md has the measurements)."""
+    too (docs/benchmarks/performance.md has the measurements)."""
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 

@@ -3,7 +3,7 @@
 
 A revision is a positive whole number that grows with every commit, one for all keys. A key's own revision
 is that of the commit that last put it. Values are bytes, keys are text that begins with "/".
-checks.py limits the size of a commit. docs/store.md explains the store in full.
+checks.py limits the size of a commit. docs/operators/store.md explains the store in full.
 """
 
 from collections.abc import AsyncGenerator, Sequence

@@ -109,7 +109,7 @@ def reason(error: Exception, function: Function) -> str:
     if "executable memory" in text:
         return (
             "this process may not make memory executable, as fastpath's systemd unit forbids: see "
-            "docs/forwarders-numba.md, Under systemd"
+            "docs/forwarding/forwarders-numba.md, Under systemd"
         )
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if line and not line.startswith(("Failed in", "- ", "During", "Traceback"))]
@@ -169,7 +169,8 @@ def compiled(
     bounds_checked: bool = True,
     **arrays: Array,
 ) -> type[Compiled] | Callable[[Function], type[Compiled]]:
-    """Return a forwarder class for a function over a burst, an array of `record.RECORD` (docs/forwarders-numba.md).
+    """Return a forwarder class for a function over a burst, an array of `record.RECORD`
+    (docs/forwarding/forwarders-numba.md).
 
     Its first parameter is the burst; the others have the names of declared arrays (memory of the forwarder's, which
     starts with these contents), reasons (decisions to discard a frame), counters (arrays of one number), or `now` and

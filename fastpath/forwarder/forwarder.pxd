@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What forwarders that are written in Cython derive from: see docs/forwarders.md and examples/forwarders.
+# What forwarders that are written in Cython derive from: see docs/forwarding/forwarders.md and examples/forwarders.
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastpath.kernels.forward.forward cimport fp_chain

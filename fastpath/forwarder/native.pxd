@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The functions for forwarders in Cython, in addition to Forwarder itself (forwarder.pxd): see
-# docs/forwarders-cython.md. Compiling against this needs fastpath.get_include() among the include directories.
+# docs/forwarding/forwarders-cython.md. Compiling against this needs fastpath.get_include() among the include directories.
 # Functions that are not inline are in the module `native`, since other projects cannot link the kernels.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 

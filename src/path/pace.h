@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pace: how a worker shares its core. When it sleeps, when it looks for work instead, and when it lets
 // frames gather. Times are nanoseconds of one clock, which the caller reads, so that tests need none.
-// docs/performance.md has the measurements behind the numbers.
+// docs/benchmarks/performance.md has the measurements behind the numbers.
 #ifndef FP_PACE_H
 #define FP_PACE_H
 

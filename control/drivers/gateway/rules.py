@@ -61,7 +61,8 @@ _CONNECTIONS = """\
             counter drop comment "too many connections of one container"
     }}"""
 
-# An accept here does not undo a drop in another table (docs/overlay.md: hosts that forward nothing by default).
+# An accept here does not undo a drop in another table (docs/operators/overlay.md: hosts that forward nothing by
+# default).
 _FORWARDED = """\
     chain forward {{
         type filter hook forward priority filter; policy accept;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The macvlan driver: sandboxes in the LAN of an interface of this host, the parent (docs/macvlan.md).
+"""The macvlan driver: sandboxes in the LAN of an interface of this host, the parent (docs/operators/macvlan.md).
 
 An endpoint's interface is a macvlan. It is created in the daemon's namespace under a name that nobody else uses
 (`fpm-…`), marked, moved into the sandbox and renamed in one step, and completed there. So an interface in a sandbox is

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overlay driver: interfaces and namespaces of the overlay's networks and endpoints on this host (docs/overlay.md).
+"""The overlay driver: interfaces and namespaces of the overlay's networks and endpoints on this host
+(docs/operators/overlay.md).
 
 Every method reaches its result from any state: nothing is there, everything, or the rest from a killed process. All
 methods are for one thread at a time, and not for the event loop's thread.

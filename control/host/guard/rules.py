@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of the guard, as the body of one nftables table of the family inet. docs/security.md explains them.
+"""The rules of the guard, as the body of one nftables table of the family inet.
+docs/operators/security.md explains them.
 
                  prerouting ──► forward        others' packets    not to a VTEP, nor to the store
     packet ─────┤  (raw)    └─► input          to this host       peers only, and by the way to that peer

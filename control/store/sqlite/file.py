@@ -4,7 +4,7 @@
 Any number of processes may have the file open, and each may be killed at any moment: SQLite's write-ahead log keeps
 whole transactions only. All methods block; one thread calls them. Time is CLOCK_MONOTONIC, which all processes of a
 machine share and nobody can set. It restarts at boot, and so does the time of every lease.
-docs/store.md shows the tables.
+docs/operators/store.md shows the tables.
 """
 
 import contextlib

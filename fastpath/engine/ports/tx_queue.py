@@ -4,7 +4,7 @@
 A TAP discards what its queue has no room for, and tells the sender nothing. The kernel's default of 1,000 frames is
 two milliseconds of small datagrams, and a worker on a busy core is away for longer. A longer queue turns these losses
 into larger bursts, which cost less each; under overload it adds the time that a worker takes to empty it.
-docs/performance.md has the figures that the default was chosen by.
+docs/benchmarks/performance.md has the figures that the default was chosen by.
 """
 
 import fcntl

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/forwarders.md, the part that needs root."""
+"""docs/forwarding/forwarders.md, the part that needs root."""
 
 import subprocess
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/docker.md on two hosts, each with a real dockerd."""
+"""The commands of docs/operators/docker.md on two hosts, each with a real dockerd."""
 
 import threading
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's containers find each other by name across hosts: docs/names.md, with two real dockerds."""
+"""Docker's containers find each other by name across hosts: docs/operators/names.md, with two real dockerds."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One container does its worst, and two other networks of the same hosts hardly notice it: docs/security.md.
+"""One container does its worst, and two other networks of the same hosts hardly notice it: docs/operators/security.md.
 
 c1  m1              c2  m2     c1 and c2: calm (eth0), where a ping runs, and busy (db0), where a TCP stream runs
  |   |               |   |     m1, who attacks, and m2: evil (eth0), without port security; m1 also: odd (odd0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers find each other by name, on two hosts with a daemon each: docs/names.md."""
+"""Containers find each other by name, on two hosts with a daemon each: docs/operators/names.md."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The back-up and the restore of docs/operating.md: etcd gets an older snapshot, and the hosts go over to it."""
+"""The back-up and the restore of docs/operators/operating.md: etcd gets an older snapshot, and the
+hosts go over to it."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Roles of etcd that keep a host from changing what others wrote: those of docs/store.md, in a real etcd.
+"""Roles of etcd that keep a host from changing what others wrote: those of docs/operators/store.md, in a real etcd.
 
 h1 (manager) ── etcd with users ── h2, h3 (confined)
 """
@@ -23,7 +23,7 @@ from fastpath.control.store.open import open_store
 from tests.support.control.sites import LONG, Host, ids, until
 from tests.support.servers.etcd_server import Etcd
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "store.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operators" / "store.md"
 A, B, C, D = ids(1, 4)
 
 

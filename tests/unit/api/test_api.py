@@ -72,7 +72,7 @@ def test_an_error_is_one_line_of_json(path: str, status: int, line: str) -> None
     assert asyncio.run(ask()) == (status, {"error": line})
 
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operators" / "api.md"
 
 
 def test_the_document_has_every_route_and_no_other() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metrics as Prometheus parses them; docs/metrics.md lists all of them."""
+"""The metrics as Prometheus parses them; docs/operators/metrics.md lists all of them."""
 
 import asyncio
 import dataclasses
@@ -24,7 +24,7 @@ from fastpath.engine.stats import PortStats, RemoteStats
 from fastpath.errors import RefusedError
 from tests.support.control import fake_daemon as fake
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operators" / "metrics.md"
 NETWORKS = tuple(
     NetworkInfo.model_validate(detail.model_dump(exclude={"members"})) for detail in (fake.DETAIL, fake.LAN_DETAIL)
 )

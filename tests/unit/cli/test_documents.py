@@ -23,7 +23,7 @@ from tests.trace.walks import walks
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", ".github/**/*.md", "docs/*.md", "examples/**/*.md", "tests/**/*.md")
+    for pattern in ("*.md", ".github/**/*.md", "docs/**/*.md", "examples/**/*.md", "tests/**/*.md")
     for path in ROOT.glob(pattern)
 )
 WIDTH = 100
@@ -34,12 +34,17 @@ def named(document: Path) -> str:
 
 
 def test_the_table_in_the_readme_is_the_measured_one() -> None:
-    document = (ROOT / "docs" / "benchmarks.md").read_text()
-    made = "run: python -m fastpath.bench.micro.table docs/benchmarks.md"
+    document = (ROOT / "docs" / "benchmarks" / "benchmarks.md").read_text()
+    made = "run: python -m fastpath.bench.micro.table docs/benchmarks/benchmarks.md"
     assert micro.TABLE.refresh(document) == document, made
 
 
-END_TO_END = ("README.md", "docs/benchmarks.md", "docs/performance.md", "docs/forwarders-cython.md")
+END_TO_END = (
+    "README.md",
+    "docs/benchmarks/benchmarks.md",
+    "docs/benchmarks/performance.md",
+    "docs/forwarding/forwarders-cython.md",
+)
 
 
 @pytest.mark.parametrize("name", END_TO_END)
@@ -53,7 +58,7 @@ def test_the_readme_has_the_short_table_and_the_long_one_is_beside_its_explanati
     assert [*e2e.RUN.findall((ROOT / "README.md").read_text())] == [
         ("e2e-cubic.json short", "e2e-cubic.json", " short"),
     ]
-    assert [*e2e.RUN.findall((ROOT / "docs" / "benchmarks.md").read_text())] == [
+    assert [*e2e.RUN.findall((ROOT / "docs" / "benchmarks" / "benchmarks.md").read_text())] == [
         ("e2e.json", "e2e.json", ""),
         ("e2e-cubic.json", "e2e-cubic.json", ""),
     ]
@@ -61,7 +66,7 @@ def test_the_readme_has_the_short_table_and_the_long_one_is_beside_its_explanati
 
 def test_what_a_forwarder_in_python_costs_is_as_measured() -> None:
     kept = Results.read(KEPT / "e2e-forwarders.json")
-    document = (ROOT / "docs" / "forwarders-cython.md").read_text()
+    document = (ROOT / "docs" / "forwarding" / "forwarders-cython.md").read_text()
     for underlay in ("offload", "wire"):
         found = ratio(
             kept.measurements,
@@ -76,19 +81,23 @@ def test_what_a_forwarder_in_python_costs_is_as_measured() -> None:
 
 
 def test_the_tables_of_the_control_plane_are_the_measured_ones() -> None:
-    document = (ROOT / "docs" / "scale.md").read_text()
-    assert scale.TABLE.refresh(document) == document, "run: python -m fastpath.bench.scale.table docs/scale.md"
+    document = (ROOT / "docs" / "benchmarks" / "scale.md").read_text()
+    assert scale.TABLE.refresh(document) == document, (
+        "run: python -m fastpath.bench.scale.table docs/benchmarks/scale.md"
+    )
 
 
 def test_the_comparison_with_docker_s_overlay_is_the_measured_one() -> None:
-    document = (ROOT / "docs" / "comparison.md").read_text()
-    made = "run: python -m fastpath.bench.docker.table docs/comparison.md"
+    document = (ROOT / "docs" / "benchmarks" / "comparison.md").read_text()
+    made = "run: python -m fastpath.bench.docker.table docs/benchmarks/comparison.md"
     assert docker.TABLE.refresh(document) == document, made
 
 
 def test_the_table_of_replays_is_the_measured_one() -> None:
-    document = (ROOT / "docs" / "replay.md").read_text()
-    assert replay.TABLE.refresh(document) == document, "run: python -m fastpath.bench.replay.table docs/replay.md"
+    document = (ROOT / "docs" / "forwarding" / "replay.md").read_text()
+    assert replay.TABLE.refresh(document) == document, (
+        "run: python -m fastpath.bench.replay.table docs/forwarding/replay.md"
+    )
 
 
 def test_the_costs_of_the_examples_are_the_measured_ones() -> None:
@@ -142,8 +151,10 @@ def test_the_functions_of_the_map_exist() -> None:
 
 def test_the_index_has_every_document() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
-    for document in (ROOT / "docs").glob("*.md"):
-        assert document.name == "README.md" or f"]({document.name})" in index, f"docs/README.md lacks {document.name}"
+    for document in (ROOT / "docs").rglob("*.md"):
+        assert document.name == "README.md" or f"]({document.relative_to(ROOT / 'docs')})" in index, (
+            f"docs/README.md lacks {document.name}"
+        )
 
 
 def test_the_reference_of_the_package_is_made_from_it() -> None:
@@ -151,8 +162,8 @@ def test_the_reference_of_the_package_is_made_from_it() -> None:
         [sys.executable, "docs/python_reference.py"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert made.returncode == 0, made.stderr
-    document = (ROOT / "docs" / "python.md").read_text()
-    assert made.stdout == document, "run: python docs/python_reference.py > docs/python.md"
+    document = (ROOT / "docs" / "forwarding" / "python.md").read_text()
+    assert made.stdout == document, "run: python docs/python_reference.py > docs/forwarding/python.md"
 
 
 def test_the_picture_is_what_its_script_draws() -> None:
@@ -163,6 +174,6 @@ def test_the_picture_is_what_its_script_draws() -> None:
 
 
 def test_every_counter_is_documented() -> None:
-    text = (ROOT / "docs" / "counters.md").read_text()
+    text = (ROOT / "docs" / "operators" / "counters.md").read_text()
     for name, sentence in {**DROP_SENTENCES, **EVENT_SENTENCES}.items():
         assert f"| `{name}` | {sentence} |" in text, name

@@ -246,7 +246,7 @@ def test_where_memory_may_not_become_executable_it_says_what_to_do() -> None:
         pytest.skip(done.stderr.strip())
     assert "numba cannot start: this process may not make memory executable" in done.stdout
     assert done.stdout.count("\n") == 1
-    assert "## Under systemd" in (root / "docs" / "forwarders-numba.md").read_text()
+    assert "## Under systemd" in (root / "docs" / "forwarding" / "forwarders-numba.md").read_text()
 
 
 def test_numba_is_imported_only_by_whoever_compiles() -> None:
@@ -303,7 +303,7 @@ def test_the_base_class_alone_has_no_function(lab: Lab) -> None:
 
 
 def test_the_example_in_the_document_does_what_it_says(lab: Lab, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "forwarders-numba.md").read_text()
+    text = (ROOT / "docs" / "forwarding" / "forwarders-numba.md").read_text()
     (tmp_path / "limit.py").write_text(re.findall(r"(?s)```python\n(.*?)```", text)[0])
     limiter = runpy.run_path(str(tmp_path / "limit.py"))["limiter"](limit=2)
     frames = [frame(BROADCAST, source, ETHERTYPE + bytes([n])) for n in range(3) for source in (A, B)]

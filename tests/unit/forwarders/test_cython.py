@@ -117,7 +117,7 @@ def test_headers_are_found() -> None:
 
 
 def test_the_example_in_the_document_is_translated(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "forwarders-cython.md").read_text()
+    text = (ROOT / "docs" / "forwarding" / "forwarders-cython.md").read_text()
     source = tmp_path / "quota.pyx"
     source.write_text(re.findall(r"(?s)```cython\n(.*?)```", text)[0])
     command = [sys.executable, "-m", "cython", "-3", "-I", str(ROOT), str(source)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/forwarders.md up to where it needs root."""
+"""docs/forwarding/forwarders.md up to where it needs root."""
 
 import shutil
 from pathlib import Path
