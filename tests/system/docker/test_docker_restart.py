@@ -126,8 +126,14 @@ def test_a_host_that_lost_its_power(two: DockerSite, first: str) -> None:
 def test_a_host_that_does_not_come_back(two: DockerSite) -> None:
     h1, h2 = two.hosts
     connect(two)
+    settings = h1.daemon.config.read_text()
+    h1.daemon.stop()
+    h1.daemon.config.write_text(settings.replace("lease_ttl = 120", "lease_ttl = 5"))
+    h1.daemon.start()
+    h1.daemon.healthy()
     h1.daemon.kill()
     h1.crash()
+    h1.daemon.config.write_text(settings)
     wait_for(lambda: len(h2.daemon.client.endpoints()) == 1, "its endpoint is taken back")
     assert keys.address("docker-10.0.0.0-24", h2.daemon.client.endpoints()[0].addresses[0].ip) in two.keys(keys.CLAIMS)
     assert len(two.keys(keys.addresses("docker-10.0.0.0-24"))) == 1

@@ -174,9 +174,9 @@ def test_trains_that_were_refused_are_tried_again_after_a_while() -> None:
         with socket.socket(fileno=os.dup(descriptor(is_sender))) as sender:
             sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
             assert [outcome(), outcome()] == [(1, 1), (1, 1)]
-            lab.engine.advance_clock(299)
+            lab.engine.advance_clock(150)
             assert outcome() == (1, 1)
-            lab.engine.advance_clock(10)
+            lab.engine.advance_clock(160)
             assert [outcome(), outcome()] == [(1, 2), (1, 2)]
             sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 0)
         lab.engine.advance_clock(310)
