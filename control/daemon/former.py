@@ -85,9 +85,12 @@ def begin(file: Path, host: str, guards: Collection[str], *, gateway: bool) -> L
 
 def clean_up(file: Path, hosts: tuple[str, ...] | None) -> Iterator[str]:
     """Remove what lives under these names left, and yield what was removed; None: what all lives left, the guard, too.
-    The daemon must not run. Raise FastpathError, OSError."""
+    The daemon must not run. Raise FastpathError, and change nothing, if it does; OSError."""
     lives = read(file)
-    for host in hosts if hosts is not None else lives.hosts:
+    names = hosts if hosts is not None else lives.hosts
+    for host in names:
+        cleanup.check_unused(host)
+    for host in names:
         visits = Visits()
         yield from cleanup.remove_networks(visits, host)
         yield from cleanup.remove_links(host, ())

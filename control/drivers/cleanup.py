@@ -12,7 +12,7 @@ from fastpath.control.kernel import netns
 from fastpath.control.kernel.netlink import Link
 from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Endpoint
-from fastpath.errors import FastpathError, UsageError
+from fastpath.errors import ConflictError, FastpathError, UsageError
 
 DIRECTORIES = (netns.NAMED, Path("/run/docker/netns"))
 HALF_MADE_S = 60  # nobody is still working on a file this old without a namespace
@@ -128,6 +128,17 @@ def is_in_use(namespace: str) -> bool:
     with Visit(str(netns.NAMED / namespace)) as visit:
         tap = visit.links.find(naming.VXLAN)
     return tap is not None and tap.queues > 0
+
+
+def check_unused(host: str) -> None:
+    """Raise ConflictError if a process has a TAP of this host open: its daemon runs, whatever its state directory."""
+    open_taps = [f"{naming.VXLAN} in {name}" for name in network_namespaces(host) if is_in_use(name)]
+    for path in namespaces().values():
+        with contextlib.suppress(FastpathError), Visit(path) as visit:  # one that has just gone
+            there = [link for link in visit.links.marked(naming.MARK) if link.queues]
+            open_taps += [f"{link.name} in {path}" for link in there if naming.endpoint_id(host, link.alias)]
+    if open_taps:
+        raise ConflictError(f"a process has {open_taps[0]} open, of the host {host}: stop it first")
 
 
 def remove_half_made_names(host: str) -> list[str]:

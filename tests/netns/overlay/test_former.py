@@ -4,6 +4,9 @@
 import ipaddress
 from pathlib import Path
 
+import pytest
+
+from fastpath import ConflictError
 from fastpath.control.daemon import former
 from fastpath.control.drivers.gateway import rules
 from fastpath.control.drivers.gateway.config import BRIDGE
@@ -86,6 +89,9 @@ def test_another_name_is_told_and_everything_is_removed_on_request(two: Lab, tmp
         daemon.do(lambda: former.begin(file, daemon.name, made, gateway=True))
         (problem,) = daemon.do(lambda: former.begin(file, "another", made, gateway=True)).problems
         assert f"`fastpath cleanup --host {daemon.name}`" in problem.text
+        with pytest.raises(ConflictError, match=f"of the host {daemon.name}: stop it first"):
+            daemon.do(lambda: list(former.clean_up(file, (daemon.name,))))
+        assert containers[0].links() >= {"e1", "e2"}
         daemon.engine.close()  # it ends
         said = daemon.do(lambda: list(former.clean_up(file, (daemon.name,))))
         assert any("gateway bridge" in line for line in said)
