@@ -182,7 +182,8 @@ def server(where: Namespace, *command: str, port: int, udp: bool = False) -> Ite
     process = where.spawn(*command)
     try:
         kind = "-Hlun" if udp else "-Hltn"
-        wait_for(lambda: listening(where, port, kind), f"{command[0]} listens")
+        wait_for(lambda: process.poll() is not None or listening(where, port, kind), f"{command[0]} listens")
+        assert process.poll() is None, process.communicate()
         yield process
     finally:
         process.kill()

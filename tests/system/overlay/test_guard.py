@@ -40,6 +40,7 @@ import socket, socketserver, sys
 class Echo(socketserver.BaseRequestHandler):
     def handle(self):
         while data := self.request.recv(100): self.request.sendall(data)
+socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer.address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 socketserver.ThreadingTCPServer((sys.argv[1], int(sys.argv[2])), Echo).serve_forever()
 """
