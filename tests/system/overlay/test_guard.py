@@ -303,7 +303,8 @@ def connected_to(frm: Namespace, to: Namespace, address: str) -> Iterator[Callab
 @pytest.mark.parametrize("flush", [False, True], ids=["edits", "flushes"])
 def test_edits_let_no_packet_in_and_cut_nothing_off(scene: Scene, ear: Ear, flush: bool) -> None:
     """Of our tables, while others forge packets. Connections by the overlay and to the outside live. Where nobody can
-    change the copy of the guard, that holds for all forgers; else, a flush removes both tables for a moment."""
+    change the copy of the guard, that holds for flushes, too; else, one removes both tables for a moment, and opens the
+    host for that long (docs/operators/security.md)."""
     host, (c1, c2, _) = scene.site.lab.hosts[0], scene.site.containers
     seed = random.randrange(1 << 32)
     chosen = random.Random(seed)
@@ -326,7 +327,8 @@ def test_edits_let_no_packet_in_and_cut_nothing_off(scene: Scene, ear: Ear, flus
             wait_for(lambda: scene.kept() == wanted, told)
             outside()
             inside()
-            assert ear.heard() == set(), told
+            heard = ear.heard()
+            assert heard == set() or (flush and not scene.owned), told
     host.run("nft", "add table inet others; delete table inet others")
 
 
