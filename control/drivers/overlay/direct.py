@@ -172,9 +172,5 @@ class DirectLayout:
     def release(self, identity: str, *, keep_interface: bool = False) -> None:
         """Close an endpoint's port, if there is one, and remove its interface unless it should stay."""
         port = self._ports.pop(identity, None)
-        if port is None or port.removed:
-            return
-        if keep_interface:
-            self._engine.segments[port.vni].remove_port(port)
-        else:
-            discard(self._engine, port)
+        if port is not None:
+            discard(self._engine, port, keep_interface=keep_interface)

@@ -42,11 +42,12 @@ def is_usable(port: TapPort | None) -> bool:
     return port is not None and not port.removed and not port.gone and port.read_mac() is not None
 
 
-def discard(engine: Engine, port: TapPort) -> None:
-    """Remove a port and its interface, in any namespace. No error if either is gone."""
+def discard(engine: Engine, port: TapPort, *, keep_interface: bool = False) -> None:
+    """Remove a port and its interface, in any namespace, unless the interface should stay. No error if either is
+    gone."""
     if port.removed:
         return
-    if is_usable(port):
+    if not keep_interface and is_usable(port):
         port.persist = False
     engine.segments[port.vni].remove_port(port)
 

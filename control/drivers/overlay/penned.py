@@ -126,12 +126,8 @@ class PennedLayout:
     def release(self, identity: str, *, keep_interface: bool = False) -> None:
         """Give up an endpoint's port, and its TAP unless that is to stay."""
         port = self._ports.pop(identity, None)
-        if port is None or port.removed:
-            return
-        if keep_interface:
-            self._engine.segments[port.vni].remove_port(port)
-        else:
-            discard(self._engine, port)
+        if port is not None:
+            discard(self._engine, port, keep_interface=keep_interface)
 
 
 def _names(endpoint: Endpoint) -> tuple[str, str]:
