@@ -52,9 +52,11 @@ def sync(path: KernelPath, wanted: Wanted) -> int:
 
 
 def _withdraw(path: KernelPath, wanted: Wanted) -> int:
-    """Delete what is not wanted, or wanted otherwise."""
-    differing = 0
-    moved = _changed(path, wanted)
+    """Delete what is not wanted, or wanted otherwise: also all about interfaces that are of another network, or have
+    another TAP."""
+    differing, ports, tunnels = 0, path.ports, path.tunnels
+    moved = {index for index, known in ports.items() if wanted.ports.get(index, (0, 0))[:2] != known[:2]}
+    moved |= {index for index, vni in tunnels.items() if wanted.tunnels.get(index) != vni}
     for (vni, mac), destination in path.destinations.items():
         if wanted.destinations.get((vni, mac)) != destination or destination.ifindex in moved:
             path.delete_destination(vni, mac)
@@ -63,16 +65,10 @@ def _withdraw(path: KernelPath, wanted: Wanted) -> int:
         if (scope, mac) not in wanted.senders or scope in moved:
             path.delete_sender(scope, mac)
             differing += 1
-    for index in path.ports.keys() & moved:
+    for index in ports.keys() & moved:
         path.delete_port(index)
         differing += 1
-    for tunnel in path.tunnels.keys() & moved:
+    for tunnel in tunnels.keys() & moved:
         path.delete_tunnel(tunnel)
         differing += 1
     return differing
-
-
-def _changed(path: KernelPath, wanted: Wanted) -> set[int]:
-    """Return the interfaces that are not wanted, or are of another network, or have another TAP."""
-    ports = {index for index, known in path.ports.items() if wanted.ports.get(index, (0, 0))[:2] != known[:2]}
-    return ports | {index for index, vni in path.tunnels.items() if wanted.tunnels.get(index) != vni}
