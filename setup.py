@@ -140,15 +140,15 @@ def has_libbpf() -> bool:
     return subprocess.run(words, input=test, text=True, capture_output=True, check=False).returncode == 0
 
 
+if wanted("FASTPATH_NO_EXTENSION"):
+    setup()
+    sys.exit()
+
 kernel_path = shutil.which("clang") is not None and has_libbpf()
 if kernel_path:
     programs = extension("fastpath.kernelpath.programs", "fastpath/kernelpath/programs.pyx", libraries=["bpf"])
     programs.depends += map(str, BPF.iterdir())
     extensions.append(programs)
-
-if wanted("FASTPATH_NO_EXTENSION"):
-    setup()
-    sys.exit()
 
 setup(
     cmdclass={"build_ext": BuildExt},
