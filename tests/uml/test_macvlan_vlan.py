@@ -13,6 +13,7 @@ from tests.netns.macvlan.test_macvlan_crashes import (
     ensure,
     in_child,
     remove,
+    states,
     then_ensure,
     then_remove,
     then_strays,
@@ -165,11 +166,7 @@ def test_nothing_is_left_whatever_the_step(
     host, _ = both
     container = two.containers[0]
     end = host.endpoint(container, 11, net)
-    before = macvlan_state(host, container)
-    host.ensure(net, end)
-    reference = macvlan_state(host, container)
-    host.remove(net, end)
-    assert macvlan_state(host, container) == before
+    before, reference = states(host, container, net, end)
     steps, status = 1 + FOLLOWING.index(following) - EVERY, CRASHED
     while status == CRASHED:
         steps += EVERY

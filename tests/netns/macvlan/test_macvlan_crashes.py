@@ -16,7 +16,7 @@ from fastpath.control.kernel.netlink import StackedLinks, links
 from fastpath.control.model.objects import Endpoint, Network
 from tests.netns.overlay.test_overlay_crashes import CRASHED, ENDED, EVERY, Fuse
 from tests.support.hosts.forks import fork
-from tests.support.hosts.hosts import Lab, wait_for
+from tests.support.hosts.hosts import Lab, Namespace, wait_for
 from tests.support.hosts.macvlan_lab import MacvlanHost, macvlan_hosts, macvlan_state, network
 
 Body = Callable[[MacvlanHost, Network, Endpoint, Fuse], None]
@@ -69,6 +69,16 @@ def then_strays(host: MacvlanHost, net: Network, end: Endpoint) -> None:
     host.strays([], [])
 
 
+def states(host: MacvlanHost, container: Namespace, net: Network, end: Endpoint) -> tuple[Any, Any]:
+    """All that the driver has to do with, without the endpoint and with it."""
+    before = macvlan_state(host, container)
+    host.ensure(net, end)
+    reference = macvlan_state(host, container)
+    host.remove(net, end)
+    assert macvlan_state(host, container) == before
+    return before, reference
+
+
 @pytest.mark.parametrize("shim", ["yes", ""])
 @pytest.mark.parametrize("body", [ensure, remove, check])
 def test_nothing_is_left_whatever_the_step(two: Lab, body: Body, shim: str) -> None:
@@ -76,11 +86,7 @@ def test_nothing_is_left_whatever_the_step(two: Lab, body: Body, shim: str) -> N
     with macvlan_hosts(two) as (host, _):
         container = two.containers[0]
         end = host.endpoint(container, 11, net)
-        before = macvlan_state(host, container)
-        host.ensure(net, end)
-        reference = macvlan_state(host, container)
-        host.remove(net, end)
-        assert macvlan_state(host, container) == before
+        before, reference = states(host, container, net, end)
         for first, following in enumerate((then_ensure, then_remove, then_strays), 1):
             if body is check and following is then_remove:
                 continue  # it is of no endpoint
