@@ -19,7 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _lab(number: int) -> Iterator[hosts.Lab]:
-    hosts.remove_leftovers()
     lab = hosts.Lab(number)
     try:
         yield lab

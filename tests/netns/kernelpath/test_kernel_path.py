@@ -40,7 +40,6 @@ with Rtnetlink() as netlink:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[KernelPathLab]:
-    hosts.remove_leftovers()
     with kernel_path_lab.lab() as made:
         yield made
 

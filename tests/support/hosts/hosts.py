@@ -13,6 +13,7 @@ Names begin with fpt-PID-: what a run that was killed left is found by its dead 
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from typing import Any
 
 from fastpath.bench.common import namespaces as base
 from fastpath.bench.common.namespaces import DEADLINE_S, ip, namespaces, wait_for
+from fastpath.control.kernel import netns
 from fastpath.errors import RefusedError
 from tests.support.launch import process as launch
 from tests.support.launch.process import Process
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 PREFIX = "fpt-"
+OF_A_DAEMON = re.compile(r"fastpath-(?:fpt|h\d+)-(\d+)[-:]")  # a namespace that one made; its name has the test's PID
 FASTPATH = [sys.executable, "-m", "fastpath"]
 ETH_P_ALL = 3
 # Of its own: else it is the lowest of its ports', and changes under those who talk to it when one comes or goes.
@@ -102,6 +105,7 @@ class Lab:
     """Hosts h1 … hN with containers c1 … cN."""
 
     def __init__(self, hosts: int) -> None:
+        remove_leftovers()
         self._names: list[Namespace] = []
         self.run_dir = Path(f"/tmp/{PREFIX}{os.getpid()}-run")  # noqa: S108  # removed with the lab
         os.environ["FASTPATH_RUN_DIR"] = str(self.run_dir)
@@ -162,8 +166,12 @@ class Lab:
 
 
 def remove_leftovers() -> None:
-    """Remove the namespaces of runs whose process is no more."""
+    """Remove the namespaces of runs whose process is no more, and those that their daemons made."""
     base.remove_leftovers(PREFIX)
+    for name in namespaces():
+        made = OF_A_DAEMON.match(name)
+        if made and not Path(f"/proc/{made[1]}").exists():
+            netns.remove_namespace(name)
 
 
 def listening(where: Namespace, port: int, kind: str = "-Hltn") -> bool:

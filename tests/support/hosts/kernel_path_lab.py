@@ -25,7 +25,6 @@ from fastpath.control.model.objects import Endpoint, Network
 from fastpath.kernelpath.path import Destination, KernelPath
 from fastpath.kernelpath.programs import Program
 from fastpath.kernelpath.sync import Wanted, sync
-from tests.support.hosts import overlay_lab
 from tests.support.hosts.hosts import Lab, Namespace, ip
 
 T = TypeVar("T")
@@ -176,7 +175,6 @@ class KernelPathLab(Lab):
 
     def __init__(self) -> None:
         self.sides: list[Host] = []
-        overlay_lab.remove_leftovers()
         super().__init__(2)
         try:
             self.containers.append(self._add("c3"))

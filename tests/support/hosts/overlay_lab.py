@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from fastpath import Engine, Port
-from fastpath.bench.common.namespaces import is_left_over
 from fastpath.control.drivers import cleanup
 from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.gateway.config import GatewaySettings
@@ -108,8 +107,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemons(lab: Lab, *, gateway: bool = False) -> Iterator[list[Daemon]]:
-    """One on each host; their namespaces are removed in the end, and those of runs that were killed."""
-    remove_leftovers()
+    """One on each host; their namespaces are removed in the end."""
     started: list[Daemon] = []
     try:
         for host in lab.hosts:
@@ -119,12 +117,6 @@ def daemons(lab: Lab, *, gateway: bool = False) -> Iterator[list[Daemon]]:
         for each in started:
             each.close()
         remove_namespaces(f"fastpath-{HOST}-{os.getpid()}-")
-
-
-def remove_leftovers() -> None:
-    for name in namespaces():
-        if name.startswith(f"fastpath-{HOST}-") and is_left_over(name, f"fastpath-{HOST}-"):
-            netns.remove_namespace(name)
 
 
 def remove_namespaces(prefix: str) -> None:

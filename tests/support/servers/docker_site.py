@@ -16,7 +16,6 @@ from fastpath.control.cluster import keys
 from fastpath.control.store.checks import prefix_end
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import namespaces, wait_for
-from tests.support.hosts.hosts import remove_leftovers as hosts_remove_leftovers
 from tests.support.servers.docker_host import DockerHost
 from tests.support.servers.etcd_server import Etcd, Place
 from tests.support.servers.site import SETTINGS, Site, site
@@ -73,7 +72,6 @@ class DockerSite:
 @contextlib.contextmanager
 def docker_site(folder: Path, *arguments: str, settings: str = SETTINGS) -> Iterator[DockerSite]:
     """All of it runs. `arguments` are dockerd's."""
-    hosts_remove_leftovers()
     remove_leftovers()
     hosts: list[DockerHost] = []
     with site(2, folder, f"etcd://{ETCD}:2379", settings) as made:
