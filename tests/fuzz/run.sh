@@ -23,17 +23,19 @@ for target; do
     esac
     corpus=$build/corpus/$target log=$build/$target.log
     mkdir -p "$corpus" "$build/crash"
+    set -- "$corpus" "$here/seeds/$target"
+    [ ! -d "$here/found/$target" ] || set -- "$@" "$here/found/$target"
     if ! "$build/fuzz_$target" -max_total_time="$share" -max_len="$max_len" -timeout=10 \
-        -artifact_prefix="$build/crash/$target-" -print_final_stats=1 \
-        "$corpus" "$here/seeds/$target" >"$log" 2>&1; then
+        -artifact_prefix="$build/crash/$target-" -print_final_stats=1 "$@" >"$log" 2>&1; then
         tail -n 60 "$log"
         input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
         echo "fuzz_$target failed; the whole log is $log" >&2
         [ -z "$input" ] || echo "to see it again: $build/fuzz_$target $input" >&2
         exit 1
     fi
+    first=$(sed -n 's/.*INITED cov: \([0-9]*\).*/\1/p' "$log")
     covered=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1)
     kept=$(find "$corpus" -type f | wc -l)
     echo "fuzz_$target: $share s, $(value number_of_executed_units) execs" \
-        "($(value average_exec_per_sec)/s), $covered edges, $kept inputs kept"
+        "($(value average_exec_per_sec)/s), $covered edges ($first at the start), $kept inputs kept"
 done
