@@ -101,7 +101,10 @@ class Operations:
             request, avoid = await self._for_lan(request)
             try:
                 in_use = await self._reconciler.in_use(request.network)
-                endpoint, revision = await self._registry.create_endpoint(identity, request, where, avoid, in_use)
+                carried = await self._reconciler.carries(request.network)
+                endpoint, revision = await self._registry.create_endpoint(
+                    identity, request, where, avoid, in_use, kernel_path=carried
+                )
             except UnavailableError:
                 self._reconciler.intentions.abandon(identity)  # the commit may have happened
                 raise
@@ -121,6 +124,10 @@ class Operations:
             raise ConflictError(f"endpoint {endpoint.id} was removed while it was created")
         log.info("endpoint %s created: %s in %s", endpoint.id, endpoint.addresses[0].ip, endpoint.network)
         return ready
+
+    def forwarder_changed(self, network: str) -> None:
+        """Let the kernel path follow: it carries nothing of a network with a forwarder of its own."""
+        self._reconciler.network_changed(network)
 
     async def _for_lan(self, request: EndpointCreate) -> tuple[EndpointCreate, set[IPAddress]]:
         """Return the request with the parent's MAC address if it needs that, and the hosts' addresses in the LAN."""

@@ -158,6 +158,11 @@ class Queries:
             raise NotFoundError(
                 f"the network {name} has no overlay endpoints on this host, so there is nothing to capture"
             )
+        if network.kernel_path != "off":
+            raise ConflictError(
+                f"a capture does not see what the kernel path of {name} carries: switch it off first, with "
+                f"`fastpath network set {name} --kernel-path off`"
+            )
         here = [each for each in self._mirror.endpoints.get(name, {}).values() if each.host == self._host]
         own_ports = network.layout == "direct"  # or else one for all of them
 

@@ -165,11 +165,16 @@ class Routes:
     async def forwarder_set(self, request: web.Request) -> web.Response:
         """ForwarderSet -> ForwarderInfo"""
         wanted = ForwarderSet.model_validate_json(await request.read())
-        return _one(await asyncio.to_thread(set_forwarder, self._queries.segment(request.match_info["name"]), wanted))
+        return await self._set_forwarder(request.match_info["name"], wanted)
 
     async def forwarder_reset(self, request: web.Request) -> web.Response:
         """ForwarderInfo"""
-        return _one(await asyncio.to_thread(set_forwarder, self._queries.segment(request.match_info["name"]), None))
+        return await self._set_forwarder(request.match_info["name"], None)
+
+    async def _set_forwarder(self, name: str, wanted: ForwarderSet | None) -> web.Response:
+        state = await asyncio.to_thread(set_forwarder, self._queries.segment(name), wanted)
+        self._operations.forwarder_changed(name)
+        return _one(state)
 
     async def store_upgrade(self, _: web.Request) -> web.Response:
         """StoreLayout"""

@@ -12,7 +12,7 @@ from fastpath.control.cli.common.each import for_each, remove_each
 from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
 from fastpath.control.cli.common.render import print_json, print_list, say, understood
-from fastpath.control.model.choices import Driver, Layout
+from fastpath.control.model.choices import Carried, Driver, Layout
 from fastpath.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ WORDS = {
     "internal": "--internal",
     "options": "--opt",
     "port_security": "--port-security",
+    "kernel_path": "--kernel-path",
 }
 SWITCH = click.Choice(["on", "off"])
 
@@ -81,6 +82,13 @@ def network() -> None:
     show_default=True,
     help="Whether endpoints may send only from their own addresses.",
 )
+@click.option(
+    "--kernel-path",
+    type=click.Choice(get_args(Carried)),
+    default="off",
+    show_default=True,
+    help="What the kernel's own vxlan carries, past the engine: TCP, or nothing.",
+)
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver option.")
 @json_option
 @socket_option
@@ -123,28 +131,35 @@ def create(
 @click.option(
     "--port-security", type=SWITCH, callback=_is_on, help="Whether endpoints may send only from their own addresses."
 )
+@click.option(
+    "--kernel-path",
+    type=click.Choice(get_args(Carried)),
+    help="What the kernel's own vxlan carries, past the engine: TCP, or nothing.",
+)
 @json_option
 @socket_option
 @click.argument("name")
 @one_line_errors
-def set_(name: str, mtu: str | None, port_security: bool | None, as_json: bool, socket: Path) -> None:
+def set_(name: str, as_json: bool, socket: Path, **changes: Any) -> None:
     """Change settings of a network on all hosts, and print its name.
 
     Its endpoints stay. Switch port security off for nested bridges and virtual routers, whose frames
-    have other source addresses; for single addresses, see `fastpath endpoint allow`.
+    have other source addresses; for single addresses, see `fastpath endpoint allow`. Endpoints that
+    were created without a kernel path stay with the engine.
 
     \b
     Examples:
       fastpath network set blue --mtu 1400
       fastpath network set blue --port-security off
+      fastpath network set blue --kernel-path tcp
     """
     from fastpath.control.api.client import DaemonClient  # noqa: PLC0415  # pydantic, which the others do without
     from fastpath.control.cli.common.requests import build  # noqa: PLC0415
     from fastpath.control.model.requests import NetworkSet  # noqa: PLC0415
 
-    if mtu is None and port_security is None:
-        raise UsageError("nothing to change: give --mtu or --port-security")
-    message = build(NetworkSet, WORDS, mtu=mtu, port_security=port_security)
+    if all(value is None for value in changes.values()):
+        raise UsageError("nothing to change: give --mtu, --port-security or --kernel-path")
+    message = build(NetworkSet, WORDS, **changes)
     _print(DaemonClient(socket).set_network(name, message), as_json)
 
 
@@ -253,6 +268,7 @@ def _describe(detail: dict[str, Any]) -> str:
     kind = f"VNI {network['vni']}, layout {_layout(network)}" if overlay else _layout(network)
     kind += ", internal" if network["internal"] else ""
     kind += "" if network["port_security"] else ", port security off"
+    kind += "" if network["kernel_path"] == "off" else f", kernel path {network['kernel_path']}"
     lines = [
         f"{network['name']}: {network['driver']}, {kind}",
         *(f"  subnet    {subnet['pool']}, gateway {subnet['gateway']}" for subnet in network["subnets"]),

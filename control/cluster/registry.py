@@ -18,7 +18,7 @@ from fastpath.control.cluster.reservations import Reservations
 from fastpath.control.cluster.stored import read_endpoint, read_network, read_peer, to_json
 from fastpath.control.cluster.transact import Planned, ReadView, transact
 from fastpath.control.model.hostnames import of_sandbox
-from fastpath.control.model.kinds import kind_of
+from fastpath.control.model.kinds import check_kernel_path, kind_of
 from fastpath.control.model.macvlan import check_parent_free, range_of
 from fastpath.control.model.objects import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.model.requests import EndpointCreate, EndpointSet, NetworkCreate, NetworkSet
@@ -101,6 +101,7 @@ class Registry:
             internal=request.internal,
             options=request.options,
             port_security=request.port_security,
+            kernel_path=request.kernel_path,
         )
 
     async def set_network(self, name: str, request: NetworkSet) -> tuple[Network, int]:
@@ -113,6 +114,7 @@ class Registry:
             item, there = await self._network(view, name)
             if kind_of(there.driver).in_lan and request.port_security is not None:
                 raise UsageError(f"the {there.driver} network {name} has no port security: leave --port-security out")
+            check_kernel_path(there.driver, there.layout, request.kernel_path)
             changed = there.model_copy(update=wanted)
             _check_mtu([subnet.pool for subnet in changed.subnets], changed.mtu)
             if changed == there:
@@ -187,6 +189,8 @@ class Registry:
         sandbox: Sandbox,
         avoid: Collection[IPAddress] = (),
         in_use: InUse = InUse(),  # noqa: B008  # it is frozen
+        *,
+        kernel_path: bool = False,
     ) -> tuple[Endpoint, int]:
         """Claim addresses, none of those in `avoid`, and a MAC address; return the new endpoint and the revision.
 
@@ -217,6 +221,7 @@ class Registry:
                 addresses=addresses,
                 sandbox=sandbox,
                 ifname=request.name,
+                kernel_path=kernel_path,
                 names=tuple(dict.fromkeys(request.hostnames)) or of_sandbox(request.sandbox),
             )
             if request.mac and await view.get(keys.mac(network.name, mac)) is not None:
@@ -231,12 +236,16 @@ class Registry:
         return await transact(self._store, f"an endpoint in {request.network}", plan)
 
     async def set_state(self, endpoint: Endpoint, state: Literal["ready", "leaving"]) -> int | None:
-        """Write the endpoint's new state and its sandbox; return the revision, None if the endpoint is gone."""
+        """Write the endpoint's new state, its sandbox, and whether the kernel path reaches it; return the revision,
+        None if the endpoint is gone."""
 
         def so(there: Endpoint) -> Endpoint:
-            if there.state == state or (there.state == "leaving" and state == "ready"):
+            if there.state == "leaving" and state == "ready":
                 return there
-            return there.model_copy(update={"state": state, "sandbox": endpoint.sandbox})
+            carried = endpoint.kernel_path and state == "ready"
+            if there.state == state and there.kernel_path == carried:
+                return there
+            return there.model_copy(update={"state": state, "sandbox": endpoint.sandbox, "kernel_path": carried})
 
         changed = await self.change_endpoint(endpoint, so)
         return changed[1] if changed is not None else None

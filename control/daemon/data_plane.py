@@ -17,6 +17,7 @@ from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
+from fastpath.control.drivers.overlay.carrier import Carrier
 from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints
 from fastpath.control.host.guard.rules import MARK, Plan, copy_of, table_of
@@ -74,9 +75,13 @@ class DataPlane:
         if config.gateway_bridge:
             given = _gateway_settings(config, state.host_id, vtep, underlay)
             gateway = GatewayBridge(config.host, given, visits, self.keeper)
-        overlay = Overlay(self.engine, config.host, gateway, self.resolver_sockets, visits)
+        self._carrier = _carrier(config, self.engine, visits, vtep, self.guard)
+        overlay = Overlay(
+            self.engine, config.host, gateway, self.resolver_sockets, visits=visits, carrier=self._carrier
+        )
+        self._visits = visits
         drivers: dict[str, HostDriver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
-        state_of_host = HostState(config.host, drivers, visits)
+        state_of_host = HostState(config.host, drivers, visits, self._kernel_peers)
         self.reconciler = Reconciler(
             config.host,
             self.mirror,
@@ -101,6 +106,7 @@ class DataPlane:
         try:
             self.engine.on_port_gone(port_gone)
             self.mirror.load(self._host)
+            self._assume_members()
             self.peering.update()
             self.engine.start()
             await self.reconciler.take_over()
@@ -114,8 +120,40 @@ class DataPlane:
     async def __aexit__(self, *exception: object) -> None:
         self._close()
 
+    def _assume_members(self) -> None:
+        """Let the guard's first rules admit what comes by the kernel path, which has gone on."""
+        if self._carrier is None or self.guard is None:
+            return
+        vteps = {peer.host: peer.vtep for peer in self.mirror.peers.values() if peer.host != self._host}
+        members = frozenset(
+            (vteps[endpoint.host], network.vni)
+            for name, endpoints in self.mirror.endpoints.items()
+            if (network := self.mirror.networks.get(name)) is not None and network.vni is not None
+            for endpoint in endpoints.values()
+            if endpoint.kernel_path and endpoint.host in vteps
+        )
+        self._carrier.assume(members)
+        self.guard.assume_members(members)
+
+    def _kernel_peers(self) -> dict[str, int]:
+        """Return the peers with a kernel path like this host's, and the longest IP packet, in bytes, that fits the way
+        to each."""
+        port = self._carrier.udp_port if self._carrier is not None else None
+        peers = self.peering.peers.values()
+        return {
+            peer.host: min(self.underlay.mtu, peer.mtu) - self.underlay.overhead
+            for peer in peers
+            if peer.kernel_port == port
+        }
+
     def _begin(self) -> list[Problem]:
-        """Remove what earlier lives left under other settings; return what stays."""
+        """Find out whether this host has a kernel path. Remove what earlier lives left under other settings; return
+        what stays."""
+        if self._carrier is not None:
+            with self._visits:
+                refusal = self._carrier.refusal
+            self.underlay.kernel_port = 0 if refusal else self._carrier.udp_port
+            log.info("%s", refusal or f"the kernel path is there, at UDP port {self._carrier.udp_port}")
         guards = self.guard.tables if self.guard is not None else ()
         try:
             return former.begin(self._lives, self._host, guards, gateway=self._config.gateway_bridge).problems
@@ -126,6 +164,8 @@ class DataPlane:
 
     def _close(self) -> None:
         self.kernel.close()
+        if self._carrier is not None:
+            self._carrier.close()
         if self.resolver_sockets is not None:
             self.resolver_sockets.close()
         self.engine.close()
@@ -151,9 +191,19 @@ def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | Non
         bridge=BRIDGE,
         only_peers=config.known_peers_only,
         strict=config.guard != "loose",
+        kernel_port=config.kernel_port,
     )
     refusal = None if may_mark() else "no permission to mark packets (CAP_NET_ADMIN)"
     return Guard(keeper, table, plan, refusal, owned=config.guard_owned)
+
+
+def _carrier(
+    config: DaemonConfig, engine: Engine, visits: Visits, vtep: IPAddress, guard: Guard | None
+) -> Carrier | None:
+    if not config.kernel_port:
+        return None
+    members = guard.set_members if guard is not None else (lambda _: None)
+    return Carrier(engine, config.host, visits, vtep=vtep, udp_port=config.kernel_port, members=members)
 
 
 def _gateway_settings(config: DaemonConfig, host_id: str, vtep: IPAddress, underlay: str) -> GatewaySettings:

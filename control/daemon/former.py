@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from fastpath.control.drivers import cleanup
+from fastpath.control.drivers import cleanup, naming
 from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.gateway.config import BRIDGE
 from fastpath.control.drivers.macvlan.driver import Macvlan
+from fastpath.control.drivers.overlay.pen import Pen
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.nft_query import has_table
 from fastpath.control.kernel.visit import Visits
@@ -94,6 +95,9 @@ def clean_up(file: Path, hosts: tuple[str, ...] | None) -> Iterator[str]:
         visits = Visits()
         yield from cleanup.remove_networks(visits, host)
         yield from cleanup.remove_links(host, ())
+        with visits:
+            if Pen(host, visits).remove():
+                yield f"removed the network namespace {naming.pen_name(host)}"
         yield from Macvlan(host, visits).remove_strays((), ())
         if _remove_gateway(host):
             yield f"removed the gateway bridge {BRIDGE} and its rules"

@@ -11,10 +11,14 @@ endpoint has, a layout knows where they are, and Links (kernel/netlink/links.py)
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from fastpath import Port, Segment
 from fastpath.control.model.objects import Endpoint, Network
 from fastpath.control.model.problem import Problem
+
+if TYPE_CHECKING:
+    from fastpath.control.drivers.kernel_network import KernelNetwork
 
 
 class HostDriver(ABC):
@@ -83,6 +87,19 @@ class HostDriver(ABC):
     def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:  # noqa: B027  # the engine may do
         """Let the kernel check what these endpoints, the network's on this host, send where the engine does not see
         it. The network has to be ensured before. `problems` reports failures."""
+
+    def kernel_network(self, network: Network) -> "KernelNetwork | None":
+        """Return the kernel path's part in the network, which is told of endpoints as the engine is; None if it has
+        none."""
+        return None
+
+    def carries(self, network: Network) -> bool:
+        """Return whether frames to new endpoints of the network may come by the kernel path."""
+        return False
+
+    def ensure_kernel_path(self) -> int:
+        """Make the kernel path what all networks want, after all were ensured. Return how many repairs were needed."""
+        return 0
 
     def problems(self, network: Network) -> list[Problem]:
         """Return the problems of an ensured network that do not keep its endpoints from being ensured."""

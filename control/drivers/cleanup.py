@@ -77,7 +77,7 @@ def remove_veths(host: str, namespace: str, wanted: Iterable[Endpoint]) -> list[
 def _remove(path: str, host: str, is_stray: Callable[[Link, bool], bool]) -> list[str]:
     with Visit(path) as visit:
         lo = visit.links.find("lo")
-        is_network = lo is not None and naming.network_name(host, lo.alias) is not None
+        is_network = lo is not None and naming.is_ours(host, lo.alias)
         # In a network's namespace, which is ours, not all are marked.
         there = visit.links.all() if is_network else visit.links.marked(naming.MARK)
         strays = [link for link in there if is_stray(link, is_network)]

@@ -43,6 +43,11 @@ def of_pen(host: str) -> str:
     return f"fastpath:{host}:pen"
 
 
+def is_ours(host: str, alias: str) -> bool:
+    """Return whether the ifalias of a namespace's lo says that all in it is this host's."""
+    return network_name(host, alias) is not None or alias == of_pen(host)
+
+
 def pen_name(host: str) -> str:
     """Return the name of the pen, as in `ip netns`. No network's name has a colon."""
     return f"fastpath-{host}:pen"

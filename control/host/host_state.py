@@ -4,13 +4,14 @@ one thread, compare the state with the plan, and change what differs. Nothing he
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from fastpath import Port
 from fastpath.addresses import IPAddress
 from fastpath.control.drivers import managed
 from fastpath.control.drivers.base import HostDriver
+from fastpath.control.drivers.kernel_network import KernelNetwork, Reach
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync, entry_for
 from fastpath.control.host.port_security import secure
 from fastpath.control.kernel import netns
@@ -56,10 +57,18 @@ class _Here:
 
 
 class HostState:
-    """Changes this host for the reconciler. The driver that a network names does the work for it."""
+    """Changes this host for the reconciler. The driver that a network names does the work for it. `kernel_peers`
+    returns the hosts that can be sent to by the kernel path, with the longest packet, in bytes, that each can get."""
 
-    def __init__(self, host: str, drivers: Mapping[str, HostDriver], visits: Visits | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        drivers: Mapping[str, HostDriver],
+        visits: Visits | None = None,
+        kernel_peers: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self._host = host
+        self._kernel_peers = kernel_peers
         self._visits = visits if visits is not None else Visits()  # shared with the drivers
         self._drivers = drivers
         self._here: dict[str, _Here] = {}
@@ -110,7 +119,8 @@ class HostState:
         segment = driver.segment(plan.network)
         if segment is None:
             return  # its frames never stopped
-        here = self._here[plan.network.name] = _Here(plan.network, NetworkSync(segment))
+        sync = NetworkSync(segment, driver.kernel_network(plan.network))
+        here = self._here[plan.network.name] = _Here(plan.network, sync)
         self._program(here, plan)
         local = [e for e in plan.endpoints if e.host == self._host and e.state != "leaving"]
         for endpoint in local:
@@ -169,6 +179,14 @@ class HostState:
         if not here.endpoints and gone:
             self.remove_network(plan.network.name)
         return outcome
+
+    def carries(self, network: Network) -> bool:
+        """Return whether frames to new endpoints of the network may come by the kernel path."""
+        return self._driver(network).carries(network)
+
+    def ensure_kernel_path(self) -> int:
+        """Make the kernel path what all networks want, after all were reconciled. Return the number of repairs."""
+        return sum([driver.ensure_kernel_path() for driver in self._drivers.values()])
 
     def ensure_endpoint(self, plan: NetworkPlan, endpoint: Endpoint) -> None:
         """Create the network, one local endpoint, and its entries in the engine. Other endpoints are programmed only if
@@ -250,6 +268,8 @@ class HostState:
         driver.check_senders(plan.network, [e for e in plan.endpoints if e.host == self._host])
         if here is None:
             here = self._here[name] = _Here(plan.network, NetworkSync(segment) if segment is not None else None)
+        if here.sync is not None:
+            here.sync.kernel = driver.kernel_network(plan.network)
         if here.ensured:  # containers come first, and a host may have hundreds of networks
             driver.ensure_resolver(plan.network, plan.mtu)
         here.ensured, here.network = True, plan.network
@@ -276,8 +296,14 @@ class HostState:
             outcome.removed.append(endpoint)
             return
         self._ensure(here, plan, endpoint)
-        if endpoint.state == "joining":
-            outcome.made.append(endpoint)
+        carried = self._is_carried(here, endpoint)
+        if endpoint.state == "joining" or carried != endpoint.kernel_path:
+            outcome.made.append(endpoint.model_copy(update={"kernel_path": carried}))
+
+    def _is_carried(self, here: _Here, endpoint: Endpoint) -> bool:
+        """Return whether frames to the endpoint may come by the kernel path now."""
+        kernel = here.sync.kernel if here.sync is not None else None
+        return kernel is not None and kernel.on and endpoint.id in kernel.places
 
     def _reconcile_joining(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint, outcome: Outcome) -> None:
         """Create the interface that a manager is about to place, or wait for it."""
@@ -286,7 +312,8 @@ class HostState:
         self._ensure(here, plan, endpoint)
         place = managed.find(self._visits, self._host, endpoint)
         if place is not None and place.within is not None:
-            outcome.made.append(endpoint.model_copy(update={"sandbox": place.within}))
+            carried = self._is_carried(here, endpoint)
+            outcome.made.append(endpoint.model_copy(update={"sandbox": place.within, "kernel_path": carried}))
 
     def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
         """Let the driver ensure one interface, and remember it with its port."""
@@ -338,7 +365,21 @@ class HostState:
 
     def _entry(self, here: _Here, endpoint: Endpoint, peers: Mapping[str, Peer]) -> EngineEntry | None:
         port = here.ports.get(endpoint.id)
-        return entry_for(endpoint, self._host, peers, port if port is not None and not port.removed else None)
+        entry = entry_for(endpoint, self._host, peers, port if port is not None and not port.removed else None)
+        if entry is None or here.sync is None or here.sync.kernel is None:
+            return entry
+        return replace(entry, reach=self._reach(here.network, here.sync.kernel, endpoint, entry))
+
+    def _reach(self, network: Network, kernel: KernelNetwork, endpoint: Endpoint, entry: EngineEntry) -> Reach | None:
+        """Return how the kernel path reaches an endpoint; None: the engine alone does."""
+        senders = frozenset((*entry.addresses, *(address.ip for address in endpoint.allowed)))
+        checked = senders if network.port_security else None
+        if entry.vtep is None:
+            place = kernel.places.get(endpoint.id)
+            return Reach(entry.mac, checked, place) if place is not None and entry.port is not None else None
+        if not endpoint.kernel_path:
+            return None
+        return Reach(entry.mac, checked, vtep=entry.vtep, mtu=self._kernel_peers().get(endpoint.host, 0))
 
 
 def _failure(endpoint: Endpoint, error: FastpathError | OSError) -> Problem:

@@ -6,6 +6,7 @@ engine really has. So frames to a known endpoint are never flooded, and an ARP r
 the sender's host. A peer may send to a network while it has endpoints of it.
 """
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from fastpath import Engine, Port, Remote, Segment, TapPort
 from fastpath.addresses import IPAddress, format_mac
+from fastpath.control.drivers.kernel_network import KernelNetwork, Reach
 from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.runtime.failures import Failures
@@ -26,20 +28,24 @@ log = logging.getLogger(__name__)
 class EngineEntry:
     """The engine's entry for one endpoint. Without `vtep`, it is behind this host's `port`; without `port`, too, it has
     no interface yet. What an interface says of its own MAC address proves nothing: the container may change it.
-    `allowed` are further addresses that it may use, which may be another's at another time."""
+    `allowed` are further addresses that it may use, which may be another's at another time. `reach` is how the kernel
+    path reaches it, if it does."""
 
     mac: str
     addresses: tuple[IPAddress, ...]
     vtep: IPAddress | None = None
     port: Port | None = None
     allowed: tuple[IPAddress, ...] = ()
+    reach: Reach | None = None
 
 
 class NetworkSync:
-    """One network in one engine. All methods are called from one thread at a time."""
+    """One network in one engine, and in the kernel path if that has a part in it (`kernel`). All methods are called
+    from one thread at a time."""
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, kernel: KernelNetwork | None = None) -> None:
         self.segment = segment
+        self.kernel = kernel
         self.failed: dict[str, Problem] = {}  # what the engine refused at the last `sync`, by endpoint
         self._entries: dict[str, EngineEntry] = {}
         # The endpoint programmed last for a MAC or IP address: the next owner's entry often comes before the previous
@@ -60,6 +66,11 @@ class NetworkSync:
         before = self._entries.get(identity)
         if before == entry:
             return
+        reach = entry.reach if entry is not None else None
+        with self.kernel.changing(identity, reach) if self.kernel is not None else contextlib.nullcontext():
+            self._set(identity, before, entry)
+
+    def _set(self, identity: str, before: EngineEntry | None, entry: EngineEntry | None) -> None:
         if entry is not None:
             self._program(entry)  # first: it may raise, and nothing is counted then
             self._flood_to(entry.vtep)
@@ -85,6 +96,8 @@ class NetworkSync:
             else:
                 if entry is None or not entry.allowed:
                     self._allowed.pop(identity, None)
+        if self.kernel is not None:
+            self.kernel.publish()
         if failed:
             self.close(None)
         return failed

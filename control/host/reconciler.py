@@ -184,6 +184,9 @@ class Reconciler:
                     with self._handles(True):
                         await self._handle(replace(dirty, gateway=False))
             await self._gateway()
+            if not any(name and not identity for name, identity in self.problems):  # else some would be missing
+                repairs = await self._guarded(("", "kernel path"), self._state.ensure_kernel_path)
+                self.done = replace(self.done, repairs=self.done.repairs + (repairs or 0))
             if self._mirror.synced.is_set() and not self._cleared:
                 await self._clear_up()
 
@@ -193,6 +196,16 @@ class Reconciler:
             plan = self._plan(endpoint.network)
             if plan is not None:
                 await self._kernel.run(self._state.ensure_endpoint, plan, endpoint)
+
+    async def carries(self, network: str) -> bool:
+        """Return whether frames to new endpoints of a network may come by the kernel path."""
+        there = self._mirror.networks.get(network)
+        return there is not None and await self._kernel.run(self._state.carries, there)
+
+    def network_changed(self, name: str) -> None:
+        """Reconcile a network, soon: somebody set its forwarder here."""
+        self._dirty.networks.add(name)
+        self._wake.set()
 
     async def remove_endpoint(self, endpoint: Endpoint) -> None:
         """Remove one local endpoint's interface now. Raise FastpathError if that fails."""

@@ -24,6 +24,7 @@ class HostUnderlay:
         self.host_id = host_id
         self.vtep = vtep
         self.mtu = mtu
+        self.kernel_port = 0  # of the kernel path, while this host has one
         self._smallest = mtu
         self._listeners: list[Callable[[], object]] = []
 
@@ -42,7 +43,15 @@ class HostUnderlay:
 
     def describe(self, udp_port: int) -> Peer:
         """Return this host as a peer of the others."""
-        return Peer(host=self.host, id=self.host_id, vtep=self.vtep, udp_port=udp_port, mtu=self.mtu, version=VERSION)
+        return Peer(
+            host=self.host,
+            id=self.host_id,
+            vtep=self.vtep,
+            udp_port=udp_port,
+            mtu=self.mtu,
+            version=VERSION,
+            kernel_port=self.kernel_port,
+        )
 
     def measured(self, mtu: int, peers: Iterable[Peer]) -> None:
         """Note this host's MTU and those of its peers, but for those that are too small to be believed."""

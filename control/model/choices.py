@@ -5,3 +5,5 @@ from typing import Literal
 
 Driver = Literal["overlay", "macvlan"]
 Layout = Literal["direct", "bridge"]
+Carried = Literal["off", "tcp"]
+"""What the kernel path carries of a network (docs/kernel-path.md)."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastpath.control.model import macvlan
-from fastpath.control.model.choices import Driver
+from fastpath.control.model.choices import Carried, Driver, Layout
 from fastpath.control.model.objects import Network
 from fastpath.control.model.requests import NetworkCreate
 from fastpath.errors import UsageError
@@ -31,7 +31,18 @@ def kind_of(driver: Driver) -> NetworkKind:
 def _checked_overlay(request: NetworkCreate) -> NetworkCreate:
     if request.options:
         raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
+    check_kernel_path(request.driver, request.layout, request.kernel_path)
     return request
+
+
+def check_kernel_path(driver: Driver, layout: Layout, wanted: Carried | None) -> None:
+    """Raise UsageError if such a network cannot use the kernel path."""
+    if wanted in (None, "off"):
+        return
+    if kind_of(driver).in_lan:
+        raise UsageError(f"a {driver} network has no kernel path: leave --kernel-path out")
+    if layout != "direct":
+        raise UsageError(f"a network of the layout {layout} has no kernel path: leave --kernel-path out")
 
 
 _KINDS: dict[Driver, NetworkKind] = {

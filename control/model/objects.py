@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from fastpath.addresses import IPAddress, format_mac, is_group, parse_host, parse_ip, parse_mac
-from fastpath.control.model.choices import Driver, Layout
+from fastpath.control.model.choices import Carried, Driver, Layout
 from fastpath.control.model.hostnames import MAX_NAMES, hostname
 
 MIN_VNI, MAX_VNI = 256, (1 << 24) - 1  # as in Docker's overlay; below 256 they are fastpath's own
@@ -128,6 +128,8 @@ class Network(Stored):
     """Addresses that an endpoint gets on request only: those of routers and the like (Docker's --aux-address)."""
     port_security: bool = True
     """Whether an endpoint sends only from its own MAC address and addresses, and those in `allowed`."""
+    kernel_path: Carried = "off"
+    """What hosts send past their engines, by the kernel's own vxlan, where both sides can: nothing, or TCP."""
 
     @property
     def gateway_mac(self) -> str:
@@ -140,7 +142,7 @@ class Network(Stored):
 
     def fixed(self) -> "Network":
         """Return the network without what may change while it has endpoints: a host need not create it again."""
-        return self.model_copy(update={"mtu": None, "port_security": True})
+        return self.model_copy(update={"mtu": None, "port_security": True, "kernel_path": "off"})
 
 
 class Sandbox(Stored):
@@ -178,6 +180,8 @@ class Endpoint(Stored):
     """Names by which other containers find it, in lower case; the first one answers reverse lookups."""
     allowed: Annotated[Addresses, Field(max_length=MAX_ALLOWED)] = ()
     """Further addresses from which it may send: those that move (VRRP, a floating address). Nobody else gets them."""
+    kernel_path: bool = False
+    """Whether its host takes frames to it by the kernel path."""
 
 
 class Peer(Stored):
@@ -190,3 +194,5 @@ class Peer(Stored):
     udp_port: Annotated[int, Field(ge=1, le=65535)] = 4789
     mtu: Annotated[int, Field(ge=68)]
     version: Line
+    kernel_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """The UDP port of its kernel path; 0: it has none."""

@@ -31,7 +31,7 @@ from typing import Literal
 from pydantic import Field
 
 from fastpath.addresses import IPAddress
-from fastpath.control.model.choices import Driver, Layout
+from fastpath.control.model.choices import Carried, Driver, Layout
 from fastpath.control.model.hostnames import MAX_NAMES
 from fastpath.control.model.objects import (
     MAX_ALLOWED,
@@ -62,6 +62,7 @@ class NetworkCreate(Model):
     internal: bool = False
     options: dict[str, str] = Field(default_factory=dict)
     port_security: bool = True
+    kernel_path: Carried = "off"
 
 
 class NetworkSet(Model):
@@ -70,6 +71,7 @@ class NetworkSet(Model):
 
     mtu: Mtu | Literal["auto"] | None = None
     port_security: bool | None = None
+    kernel_path: Carried | None = None
 
 
 class NetworkInfo(Model):

@@ -136,6 +136,8 @@ class DaemonConfig(Model):
     socket: AbsolutePath = SOCKET
     state_dir: AbsolutePath = STATE_DIR
     udp_port: UdpPort = 4789
+    kernel_port: Annotated[Count, Field(ge=0, le=65535)] = 14789
+    """The UDP port of the kernel path; 0: this host has none."""
     pool: Annotated[IPNetwork, BeforeValidator(_no_number)] = ipaddress.IPv4Network("10.0.0.0/8")
     pool_prefix: Annotated[Count, Field(ge=1, le=126)] = 24
     gateway_bridge: Switch = True

@@ -110,6 +110,15 @@ class DirectLayout:
         segment.refresh()
         return port
 
+    def has(self, endpoint: Endpoint) -> bool:
+        """Return whether the endpoint has a TAP."""
+        if endpoint.id in self._ports:
+            return True
+        if endpoint.manager:
+            place = managed.find(self._visits, self._host, endpoint)
+            return place is not None and place.link.kind == "tun"
+        return self._find(self._visits.to(endpoint.sandbox).links, endpoint) is not None
+
     def _find(self, links: Links, endpoint: Endpoint) -> Link | None:
         """Return the endpoint's interface in the sandbox, found by its mark under any name. Raise ConflictError if the
         name belongs to something else."""

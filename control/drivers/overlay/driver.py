@@ -17,7 +17,9 @@ from fastpath.control.drivers import cleanup, naming
 from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.gateway.way import Way
+from fastpath.control.drivers.kernel_network import KernelNetwork
 from fastpath.control.drivers.overlay.bridge import BridgeLayout
+from fastpath.control.drivers.overlay.carrier import Carrier
 from fastpath.control.drivers.overlay.direct import DirectLayout
 from fastpath.control.drivers.overlay.layout import Layout, is_usable
 from fastpath.control.drivers.overlay.namespaces import Held, NetworkNamespaces
@@ -46,11 +48,12 @@ class _Seen:
 class _Here:
     """The state of a network of this host. `place` is the desired state of the resolver's namespace, with its
     fingerprint when it was reached; `problem` says why there is no resolver, `unchecked` why endpoints can pretend to
-    be each other; `internal` are endpoints that need no outbound path."""
+    be each other, `uncarried` why it has no kernel path; `internal` are endpoints that need no outbound path."""
 
     place: tuple[Network, int, bytes] | None = None
     problem: Problem | None = None
     unchecked: Problem | None = None
+    uncarried: Problem | None = None
     seen: dict[str, tuple[_Seen, TapPort]] = field(default_factory=dict)
     internal: set[str] = field(default_factory=set)
 
@@ -58,7 +61,7 @@ class _Here:
 class Overlay(HostDriver):
     """The networks of driver "overlay" on this host; all marks contain the host's name. Without a gateway, containers
     reach their networks only. With `resolvers`, every network has the namespace of the bridge layout, in which they
-    listen; in the direct layout vxlan0 is br0's only port."""
+    listen; in the direct layout vxlan0 is br0's only port. Without a `carrier` there is no kernel path."""
 
     def __init__(
         self,
@@ -66,7 +69,9 @@ class Overlay(HostDriver):
         host: str,
         gateway: GatewayBridge | None = None,
         resolvers: Sockets | None = None,
+        *,
         visits: Visits | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
         self._visits = visits if visits is not None else Visits()
         self._engine = engine
@@ -78,6 +83,7 @@ class Overlay(HostDriver):
             "direct": self._direct,
             "bridge": BridgeLayout(host, self._namespaces, self._visits),
         }
+        self._carrier = carrier
         self._here: dict[str, _Here] = {}
         self._own_namespace = os.stat("/proc/self/ns/net").st_ino
         self._resolvers = resolvers
@@ -103,7 +109,7 @@ class Overlay(HostDriver):
     def problems(self, network: Network) -> list[Problem]:
         """Return why there is no resolver, or why senders are not checked. All other failures raise an error."""
         here = self._here.get(network.name)
-        found = (here.problem, here.unchecked) if here is not None else ()
+        found = (here.problem, here.unchecked, here.uncarried) if here is not None else ()
         return [problem for problem in found if problem is not None]
 
     def gateway_port(self, network: Network) -> Port | None:
@@ -126,7 +132,35 @@ class Overlay(HostDriver):
         if endpoint.sandbox.inode == self._own_namespace:
             return None
         with self._visits:
-            return self._layouts[network.layout].take_over(self.segment(network), network, endpoint)
+            port = None
+            if self._carrier is not None:
+                port = self._carrier.layout.take_over(self.segment(network), network, endpoint)
+            return port or self._layouts[network.layout].take_over(self.segment(network), network, endpoint)
+
+    def kernel_network(self, network: Network) -> KernelNetwork | None:
+        """Return the kernel path's part in the network, if it has one; what an earlier process left is taken over."""
+        if self._carrier is None:
+            return None
+        if (known := self._carrier.network(network)) is None:
+            with self._visits:
+                self._carrier.take_over(network)
+                known = self._carrier.network(network)
+        return known
+
+    def carries(self, network: Network) -> bool:
+        """Return whether frames to new endpoints of the network may come by the kernel path."""
+        if self._carrier is None or network.layout != "direct" or network.kernel_path == "off":
+            return False
+        with self._visits:
+            known = self._carrier.network(network)
+            return not self._carrier.refusal and (known is None or known.on)
+
+    def ensure_kernel_path(self) -> int:
+        """Make the kernel path's maps what all networks want."""
+        if self._carrier is None:
+            return 0
+        with self._visits:
+            return self._carrier.sync()
 
     def ensure_network(self, network: Network, mtu: int) -> Segment:
         """Create the network's segment in the engine, and whatever else its layout needs. `mtu` is the containers'."""
@@ -134,7 +168,32 @@ class Overlay(HostDriver):
         self._here.setdefault(network.name, _Here())
         with self._visits:
             self._layouts[network.layout].ensure_network(segment, network, mtu)
+            self._ensure_kernel_path(network, segment, mtu)
         return segment
+
+    def _ensure_kernel_path(self, network: Network, segment: Segment, mtu: int) -> None:
+        """Let the network use the kernel path, if it is to. The engine carries everything where there is none."""
+        if self._carrier is None:
+            return
+        here = self._here[network.name]
+        try:
+            self._carrier.ensure_network(network, segment, mtu)
+            here.uncarried = None
+        except RefusedError as error:
+            why = f"the engine carries all frames of {network.name} here: {error}"
+            here.uncarried = problem_of(network.name, "kernel-path", error, why)
+
+    def _layout(self, network: Network, endpoint: Endpoint) -> Layout:
+        """Return the layout that the endpoint's interface has, or is to get."""
+        layout = self._layouts[network.layout]
+        if self._carrier is None or layout is not self._direct:
+            return layout
+        penned = self._carrier.layout
+        if penned.has(endpoint):
+            return penned
+        if network.kernel_path == "off" or self._carrier.refusal or self._direct.has(endpoint):
+            return layout
+        return penned
 
     def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:
         """Check what the endpoints send to each other, where they share a port. Containers work without that, less
@@ -188,6 +247,9 @@ class Overlay(HostDriver):
             with self._visits:
                 self._namespaces.remove(network)
         segment = self._engine.segments.get(_vni(network))
+        if self._carrier is not None:
+            with self._visits:
+                self._carrier.remove_network(network, segment)
         if segment is not None:
             self._direct.remove_network(segment)
             self._engine.remove_segment(segment)
@@ -219,7 +281,7 @@ class Overlay(HostDriver):
     def _fingerprints(self, network: Network, endpoint: Endpoint) -> tuple[bytes, ...]:
         """Return the fingerprints of the namespaces that an endpoint depends on."""
         found = [fingerprint(self._visits.to(endpoint.sandbox).netlink)]
-        found.append(self._layouts[network.layout].fingerprint(network, endpoint))
+        found.append(self._layout(network, endpoint).fingerprint(network, endpoint))
         if self._gateway is not None:
             found.append(self._gateway.port_fingerprint(endpoint.sandbox))
         return tuple(found)
@@ -230,7 +292,8 @@ class Overlay(HostDriver):
             self._here.setdefault(network.name, _Here()).internal.add(endpoint.id)
         try:
             self._ensure_way_out(network, endpoint)
-            return self._layouts[network.layout].ensure_endpoint(self.segment(network), network, endpoint, mtu)
+            layout = self._layout(network, endpoint)
+            return layout.ensure_endpoint(self.segment(network), network, endpoint, mtu)
         except BaseException:
             self._leave_gateway(endpoint)
             raise
@@ -255,6 +318,8 @@ class Overlay(HostDriver):
         """Remove the interface, and the veth to the gateway with the sandbox's last one. No error if the interface or
         its sandbox is gone already."""
         with self._visits:
+            if self._carrier is not None:
+                self._carrier.remove_endpoint(network, endpoint)
             self._layouts[network.layout].remove_endpoint(network, endpoint)
             if (here := self._here.get(network.name)) is not None:
                 here.internal.discard(endpoint.id)
@@ -296,6 +361,8 @@ class Overlay(HostDriver):
                 said += cleanup.remove_veths(self._host, namespace, here)
             elif self._namespaces.remove_namespace(namespace, name):
                 said.append(f"removed the network namespace {namespace}: nothing needs it")
+        if self._carrier is not None:
+            said += self._carrier.remove_strays(self._host, wanted)
         said += cleanup.remove_links(self._host, wanted)
         if self._gateway is not None:
             internal = {network.name for network in networks if network.internal or network.driver != "overlay"}

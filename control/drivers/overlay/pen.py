@@ -57,11 +57,9 @@ class Pen:
         found = {link.name: filters.attached(visit.netlink, link) for link in visit.links.all()}
         return {name: program.id for name, program in found.items() if program is not None}
 
-    def ensure_tunnel(
-        self, network: str, tunnel: Tunnel, mtu: int, program: "Program", entries: Mapping[str, IPAddress]
-    ) -> int:
-        """Create or repair the vxlan device of a network, with the VTEP of each MAC address. Return its ifindex, which
-        is another one when it had to be made anew."""
+    def ensure_tunnel(self, network: str, tunnel: Tunnel, mtu: int, program: "Program") -> int:
+        """Create or repair the vxlan device of a network. Return its ifindex, which is another one when it had to be
+        made anew: then it knows no addresses."""
         visit = self.enter()
         links = TunnelLinks(visit.netlink)
         name = naming.tunnel_name(tunnel.vni)
@@ -74,8 +72,32 @@ class Pen:
             link = links.get(name)
         ensure_program(visit, link, program)  # before it is up
         link = links.ensure(link, alias=naming.of_network(self._host, network), mtu=mtu)
-        links.ensure_tunnel_entries(link, dict(entries))
         return links.ensure(link, up=True).index
+
+    def tunnel(self, vni: int) -> int | None:
+        """Return the ifindex of the vxlan device of a network; None if there is none."""
+        found = self._tunnel_link(vni)
+        return found[1].index if found is not None else None
+
+    def set_tunnel_entry(self, vni: int, mac: str, vtep: IPAddress) -> None:
+        """Let the vxlan device of a network send frames for a MAC address to a VTEP."""
+        if (found := self._tunnel_link(vni)) is not None:
+            found[0].set_tunnel_entry(found[1], mac, vtep)
+
+    def delete_tunnel_entry(self, vni: int, mac: str, vtep: IPAddress) -> None:
+        """Undo this. No error if there is no such entry, or no device."""
+        if (found := self._tunnel_link(vni)) is not None:
+            found[0].delete_tunnel_entry(found[1], mac, vtep)
+
+    def ensure_tunnel_entries(self, vni: int, entries: Mapping[str, IPAddress]) -> int:
+        """Make the entries of a network's vxlan device these, and none else. Return how many differed."""
+        found = self._tunnel_link(vni)
+        return found[0].ensure_tunnel_entries(found[1], dict(entries)) if found is not None else 0
+
+    def _tunnel_link(self, vni: int) -> tuple[TunnelLinks, Link] | None:
+        visit = self.find()
+        link = visit.links.find(naming.tunnel_name(vni)) if visit is not None else None
+        return (TunnelLinks(visit.netlink), link) if visit is not None and link is not None else None
 
     def remove_tunnel(self, vni: int) -> None:
         """Remove the vxlan device of a network, if there is one."""
@@ -84,8 +106,18 @@ class Pen:
         if visit is not None and link is not None:
             visit.links.delete(link)
 
-    def remove(self) -> None:
-        """Remove the pen with everything in it: with the filters go programs and maps."""
+    @property
+    def exists(self) -> bool:
+        """Whether there is a pen."""
+        return self.find() is not None
+
+    def is_empty(self) -> bool:
+        """Return whether nothing is in the pen, or there is none."""
+        visit = self.find()
+        return visit is None or all(link.name == "lo" for link in visit.links.all())
+
+    def remove(self) -> bool:
+        """Remove the pen with everything in it: with the filters go programs and maps. Return whether there was one."""
         visit = self.find()
         if visit is not None:
             for link in visit.links.all():  # the kernel would remove them later, not now
@@ -93,6 +125,7 @@ class Pen:
                     visit.links.delete(link)
             self._visits.leave(self._path)
         netns.remove_namespace(naming.pen_name(self._host))
+        return visit is not None
 
 
 def ensure_program(visit: Visit, link: Link, program: "Program") -> bool:

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layout of the kernel path: the sandbox's interface is a veth, and its inner end and the TAP that leads to the
-engine are in the pen (pen.py), joined by programs (docs/kernel-path.md).
-
-No network can be made with it yet: the daemon does not program the maps. Without entries there the programs drop all.
+engine are in the pen (pen.py), joined by programs (docs/kernel-path.md). kernel_network.py programs the maps: without
+entries there, the programs drop all.
 """
 
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import naming
+from fastpath.control.drivers.kernel_network import Place
 from fastpath.control.drivers.overlay.layout import discard, is_usable
 from fastpath.control.drivers.overlay.pen import Pen, ensure_program
 from fastpath.control.drivers.overlay.veths import Veths
-from fastpath.control.kernel.netlink import Link, link_fingerprint
+from fastpath.control.kernel.netlink import Link, filters, link_fingerprint
 from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Endpoint, Network
 
@@ -23,18 +22,11 @@ if TYPE_CHECKING:
     from fastpath.kernelpath.path import KernelPath
 
 
-@dataclass(frozen=True)
-class Place:
-    """The ifindexes of an endpoint's interfaces in the pen, as the maps want them."""
-
-    veth: int
-    tap: int
-
-
 class PennedLayout:
-    """The veths and TAPs of this layout, by endpoint."""
+    """The veths and TAPs of this layout, by endpoint. `path` is called when programs are needed; it may raise
+    RefusedError."""
 
-    def __init__(self, engine: Engine, host: str, pen: Pen, path: "KernelPath", visits: Visits) -> None:
+    def __init__(self, engine: Engine, host: str, pen: Pen, path: "Callable[[], KernelPath]", visits: Visits) -> None:
         self._engine = engine
         self._host = host
         self._pen = pen
@@ -50,7 +42,16 @@ class PennedLayout:
         visit = self._pen.find() if port is None else None
         if visit is not None and visit.links.find(naming.tap_name(endpoint)) is not None:
             port = self._ports[endpoint.id] = _adopt(segment, visit, endpoint)
+            if visit.links.find(naming.veth_name(endpoint)) is not None:
+                self._note_place(visit, endpoint)
         return port
+
+    def has(self, endpoint: Endpoint) -> bool:
+        """Return whether the endpoint's interfaces are in the pen."""
+        if endpoint.id in self._ports:
+            return True
+        visit = self._pen.find()
+        return visit is not None and any(visit.links.find(name) is not None for name in _names(endpoint))
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
         """Do nothing: `Pen.ensure_tunnel` makes the network's vxlan device, as soon as there are peers."""
@@ -63,7 +64,14 @@ class PennedLayout:
         visit = self._pen.find()
         if visit is None:
             return b""
-        return b"".join(link_fingerprint(visit.netlink, name) for name in _names(endpoint))
+        found = []
+        for name in _names(endpoint):
+            link = visit.links.find(name)
+            program = filters.attached(visit.netlink, link) if link is not None else None
+            if program is None:
+                return b""
+            found += [link_fingerprint(visit.netlink, name), program.id.to_bytes(4, "big")]
+        return b"".join(found)
 
     def ensure_endpoint(self, segment: Segment, network: Network, endpoint: Endpoint, mtu: int) -> TapPort:
         """Create, take over or repair the endpoint's veth and TAP. Undo everything on failure."""
@@ -71,7 +79,7 @@ class PennedLayout:
         there = visit.links.find(naming.veth_name(endpoint)) is not None
         try:
             port = self._ensure_tap(segment, visit, endpoint, mtu)
-            self._veths.ensure(visit, endpoint, mtu, lambda link: ensure_program(visit, link, self._path.from_port))
+            self._veths.ensure(visit, endpoint, mtu, lambda link: ensure_program(visit, link, self._path().from_port))
         except BaseException:
             if not there:
                 self.remove_endpoint(network, endpoint)
@@ -79,9 +87,12 @@ class PennedLayout:
         if not port.persist:
             port.persist = True
         segment.refresh()
+        self._note_place(visit, endpoint)
+        return port
+
+    def _note_place(self, visit: Visit, endpoint: Endpoint) -> None:
         veth, tap = (visit.links.get(name).index for name in _names(endpoint))
         self.places[endpoint.id] = Place(veth, tap)
-        return port
 
     def _ensure_tap(self, segment: Segment, visit: Visit, endpoint: Endpoint, mtu: int) -> TapPort:
         port, link = self._ports.get(endpoint.id), visit.links.find(naming.tap_name(endpoint))
@@ -92,7 +103,7 @@ class PennedLayout:
             port = _adopt(segment, visit, endpoint) if link is not None else self._make(segment, visit, endpoint, mtu)
             self._ports[endpoint.id] = port
         link = visit.links.get(naming.tap_name(endpoint))
-        ensure_program(visit, link, self._path.from_engine)  # before it is up
+        ensure_program(visit, link, self._path().from_engine)  # before it is up
         link = visit.links.ensure(link, alias=naming.of_endpoint(self._host, endpoint.id), mtu=mtu)
         visit.links.limit_super_frames(link, mtu)
         visit.links.ensure(link, up=True)
@@ -122,6 +133,17 @@ class PennedLayout:
         link: Link | None = visit.links.find(naming.tap_name(endpoint))
         if link is not None:  # of an earlier process
             visit.links.delete(link)
+
+    def release_others(self, wanted: set[str]) -> None:
+        """Remove every TAP of endpoints that are not wanted."""
+        for identity in self._ports.keys() - wanted:
+            self.release(identity)
+
+    def remove_network(self, segment: Segment) -> None:
+        """Give up every port on the segment, and its TAP."""
+        for identity, port in list(self._ports.items()):
+            if port.removed or port.vni == segment.vni:
+                self.release(identity)
 
     def release(self, identity: str, *, keep_interface: bool = False) -> None:
         """Give up an endpoint's port, and its TAP unless that is to stay."""

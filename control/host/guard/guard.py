@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import socket
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Literal
@@ -29,9 +30,9 @@ RESOLVE_S = 60.0  # between two looks at the addresses of the store's names
 
 
 class Guard:
-    """One VTEP's guard. `set_peers` and `set_store` never wait. What changes it is called from one thread at a time,
-    and does nothing with a `refusal`, the reason why there cannot be a guard here. If the second table is `owned`,
-    nobody else can change it, and `nft flush ruleset` leaves it; it goes when the keeper is closed."""
+    """One VTEP's guard. `set_peers`, `set_members` and `set_store` never wait. What changes it may be called from any
+    thread, and does nothing with a `refusal`, the reason why there cannot be a guard here. If the second table is
+    `owned`, nobody else can change it, and `nft flush ruleset` leaves it; it goes when the keeper is closed."""
 
     def __init__(
         self, keeper: Keeper, table: str, plan: Plan, refusal: str | None = None, *, owned: bool = False
@@ -41,6 +42,7 @@ class Guard:
         self._keeper = keeper
         self._plan = plan
         self._kept = False
+        self._lock = threading.Lock()  # peers come from the event loop's thread, members from the kernel thread
         self._refusal = refusal
         self._owned = (False, owned)
 
@@ -59,11 +61,23 @@ class Guard:
     def set_peers(self, vteps: Iterable[IPAddress]) -> Future[None]:
         """Admit packets of these VTEPs from now on. The first call puts the rules in place. The answer comes when the
         first table has them, or nft refused them."""
-        return self._update(dataclasses.replace(self._plan, peers=frozenset(vteps)))
+        with self._lock:
+            return self._update(dataclasses.replace(self._plan, peers=frozenset(vteps)))
+
+    def assume_members(self, members: frozenset[tuple[IPAddress, int]]) -> None:
+        """Admit these as soon as the rules are put in place."""
+        with self._lock:
+            self._plan = dataclasses.replace(self._plan, members=members)
+
+    def set_members(self, members: frozenset[tuple[IPAddress, int]]) -> None:
+        """Admit packets to the kernel path's port from these (VTEP, VNI)."""
+        with self._lock:
+            self._update(dataclasses.replace(self._plan, members=members))
 
     def set_store(self, endpoints: Iterable[tuple[IPAddress, int]]) -> None:
         """Keep containers from these endpoints."""
-        self._update(dataclasses.replace(self._plan, store=frozenset(endpoints)))
+        with self._lock:
+            self._update(dataclasses.replace(self._plan, store=frozenset(endpoints)))
 
     def _update(self, plan: Plan) -> Future[None]:
         before, self._plan = self._plan, plan

@@ -3,7 +3,8 @@
 docs/operators/security.md explains them.
 
                  prerouting ──► forward        others' packets    not to a VTEP, nor to the store
-    packet ─────┤  (raw)    └─► input          to this host       peers only, and by the way to that peer
+    packet ─────┤  (raw)    └─► input          to this host       peers only, and by the way to that peer; to the
+                                                                 kernel path's port for networks that they take part in
     a process ───── output ──────────────►                        to a VTEP only with the engine's packet mark
           └──────── output ──► prerouting      by loopback        to the VTEP only with that mark
 
@@ -24,6 +25,9 @@ rules rely:
   ip_forward_options (net/ipv4/ip_options.c) and ipv6_rthdr_rcv (net/ipv6/exthdrs.c) put in the one after that later.
   Any process may send such IPv6 packets (IPV6_RTHDR); for IPv4 it takes CAP_NET_RAW, which containers have.
 * `fib daddr . iif type local` asks whether the interface of arrival itself has the destination address.
+* A vxlan device sends what sockets of containers sent. `meta skuid` matches sockets of the packet's own namespace only
+  (nft_meta_get_eval_skugid in net/netfilter/nft_meta.c), so it does not match those.
+* A first fragment may end before the VNI: such a rule does not match then, and the hook input sees the whole packet.
 * The rules match nothing of conntrack, because that would switch conntrack on for a host that does not use it.
 """
 
@@ -37,6 +41,7 @@ MARK = 0x46500000  # SO_MARK of packets that an engine sends; of the bits that o
 PREFIX, COPY = "fastpath-guard-", "-copy"
 RAW, BEFORE_FILTER = -300, -10  # priorities: netfilter's own, and before the firewalls of others
 REJECT = "reject with tcp reset"
+VNI = "96,24"  # bits of a UDP packet: behind its header, and one word of VXLAN's (RFC 7348, 5)
 
 SENTENCES = {
     "from_peer": "from a peer to this VTEP: taken, past conntrack",
@@ -44,6 +49,10 @@ SENTENCES = {
     "looped": "to this VTEP from a process of this host, without the engine's packet mark",
     "wrong_interface": "to this VTEP by another interface than the route to the peer uses",
     "source_routed": "to this port, with a source route, which hides its destination",
+    "from_member": "from a peer's kernel path, for a network that it takes part in: taken, past conntrack",
+    "not_a_member": "to the kernel path, from nobody who takes part in the network of that VNI",
+    "kernel_looped": "to the kernel path from a process of this host",
+    "not_the_kernel": "from a process of this host to a peer's kernel path",
     "translated": "translated to this VTEP's port, not from a peer",
     "to_peer": "from the engine to a peer: sent, past conntrack",
     "not_the_engine": "from a process of this host to a peer's VTEP, without the engine's packet mark",
@@ -58,7 +67,7 @@ SENTENCES = {
 }
 """What each rule catches, by its name. At most 128 bytes with the name: nft refuses longer comments."""
 
-PASSING = frozenset({"from_peer", "to_peer", "peer_transit", "store_transit"})
+PASSING = frozenset({"from_peer", "from_member", "to_peer", "peer_transit", "store_transit"})
 """The rules that let packets pass. All others drop or reject."""
 
 
@@ -68,7 +77,8 @@ class Plan:
     `bridge` is the interface that containers' outbound packets come by.
 
     `only_peers` drops what is not from a peer. `strict` drops what comes by another interface than the route to its
-    peer uses; without it, only what comes by `bridge`."""
+    peer uses; without it, only what comes by `bridge`. `kernel_port` is that of the kernel path (0: there is none), and
+    `members` are who may send there: (VTEP, VNI)."""
 
     vtep: IPAddress
     udp_port: int
@@ -78,6 +88,8 @@ class Plan:
     bridge: str | None = None
     only_peers: bool = True
     strict: bool = True
+    kernel_port: int = 0
+    members: frozenset[tuple[IPAddress, int]] = frozenset()
 
     @property
     def _ip(self) -> str:
@@ -92,19 +104,23 @@ class Plan:
             )
             for version in (4, 6)
         }
-        return {
-            "peers": (f"ipv{self.vtep.version}_addr", peers),
-            "store_v4": ("ipv4_addr . inet_service", stores[4]),
-            "store_v6": ("ipv6_addr . inet_service", stores[6]),
-            "store_ports": ("inet_service", frozenset(str(port) for _, port in self.store)),
-            "ports": ("inet_service", frozenset(str(port) for port in self.ports)),
+        found = {
+            "peers": (f"type ipv{self.vtep.version}_addr", peers),
+            "store_v4": ("type ipv4_addr . inet_service", stores[4]),
+            "store_v6": ("type ipv6_addr . inet_service", stores[6]),
+            "store_ports": ("type inet_service", frozenset(str(port) for _, port in self.store)),
+            "ports": ("type inet_service", frozenset(str(port) for port in self.ports)),
         }
+        if self.kernel_port:
+            members = frozenset(f"{_text(vtep)} . {vni}" for vtep, vni in self.members)
+            found["members"] = (f"typeof {self._member}", members)
+        return found
 
     def body(self, later: int = 0) -> str:
         """Return the table's body. With `later`, its chains come by so much later than those of the body without."""
         lines: list[str] = []
         for name, (kind, elements) in self.sets().items():
-            lines += [f"set {name} {{", f"    type {kind};"]
+            lines += [f"set {name} {{", f"    {kind};"]
             lines += [f"    elements = {{ {', '.join(sorted(elements))} }}"] if elements else []
             lines += ["}"]
         for chain in self._chains():
@@ -126,28 +142,42 @@ class Plan:
         return "\n".join(lines)
 
     @property
+    def _member(self) -> str:
+        return f"{self._ip} saddr . @th,{VNI}"
+
+    @property
+    def _ports(self) -> str:
+        return f"{{ {self.udp_port}, {self.kernel_port} }}" if self.kernel_port else str(self.udp_port)
+
+    @property
     def _from_peer(self) -> str:
         return f"{self._ip} saddr @peers"
 
     @property
     def _to_peers(self) -> str:
-        return f"udp dport {self.udp_port} {self._ip} daddr @peers"
+        return f"udp dport {self._ports} {self._ip} daddr @peers"
 
     @property
     def _here(self) -> str:
         return f"udp dport {self.udp_port} {self._ip} daddr {_text(self.vtep)}"
 
     @property
+    def _here_kernel(self) -> str:
+        return f"udp dport {self.kernel_port} {self._ip} daddr {_text(self.vtep)}"
+
+    @property
     def _not_bridge(self) -> str:
         return f'iifname != "{self.bridge}" ' if self.bridge else ""
 
     def _chains(self) -> list["_Chain"]:
-        any_vtep = f"udp dport {self.udp_port} jump any_vtep"
+        any_vtep = f"udp dport {self._ports} jump any_vtep"
         forged = _rule("forged_transit", f"{self._to_peers} {self._from_peer} fib saddr . iif oif 0", "drop")
-        here = [f"{self._here} jump arriving", forged, *self._to_store_here()]
+        kernel = [f"{self._here_kernel} jump kernel_arriving"] if self.kernel_port else []
+        here = [f"{self._here} jump arriving", *kernel, forged, *self._to_store_here()]
         return [
             *self._verdicts(),
             _Chain("arriving", list(self._arriving())),
+            *([_Chain("kernel_arriving", list(self._kernel_arriving()))] if self.kernel_port else []),
             _Chain("prerouting", [any_vtep, *here], RAW),
             _Chain("input", list(self._input()), BEFORE_FILTER),
             _Chain("forward", list(self._forward()), BEFORE_FILTER),
@@ -162,8 +192,11 @@ class Plan:
         yield _Chain("to_vtep", [transit, _rule("forwarded_to_vtep", "", "drop")])
         transit = _rule("store_transit", self._not_bridge + self._from_peer, "accept")
         yield _Chain("to_store", [transit, _rule("forwarded_to_store", "", REJECT)])
-        marked = _rule("not_the_engine", f"meta mark != {MARK:#x}", "drop")
-        yield _Chain("leaving", [marked, _rule("to_peer", "", "notrack")])
+        sent = [_rule("not_the_engine", f"udp dport {self.udp_port} meta mark != {MARK:#x}", "drop")]
+        if self.kernel_port:
+            any_process = f"udp dport {self.kernel_port} meta skuid 0-4294967295"
+            sent.append(_rule("not_the_kernel", any_process, "drop"))
+        yield _Chain("leaving", [*sent, _rule("to_peer", "", "notrack")])
         if self.store:
             # Others may use the store by a bridge that has its address, as a bridge of machines does.
             own = f"{self._not_bridge}fib daddr . iif type local return"
@@ -175,11 +208,20 @@ class Plan:
         yield _rule("looped", f'iif "lo" meta mark != {MARK:#x}', "drop")
         if self.only_peers:
             yield _rule("not_a_peer", f"{self._ip} saddr != @peers", "drop")
+        yield from self._by_another_way()
+        yield _rule("from_peer", "", "notrack")
+
+    def _kernel_arriving(self) -> Iterator[str]:
+        yield _rule("kernel_looped", 'iif "lo"', "drop")
+        yield from self._by_another_way()
+        yield _rule("not_a_member", f"{self._member} != @members", "drop")
+        yield _rule("from_member", "", "notrack")
+
+    def _by_another_way(self) -> Iterator[str]:
         if self.strict:
             yield _rule("wrong_interface", "fib saddr . iif oif 0", "drop")
         elif self.bridge:
             yield _rule("wrong_interface", f'iifname "{self.bridge}"', "drop")
-        yield _rule("from_peer", "", "notrack")
 
     def _to_store_here(self) -> Iterator[str]:
         if self.store:
@@ -188,6 +230,8 @@ class Plan:
     def _input(self) -> Iterator[str]:
         if self.only_peers:
             yield _rule("translated", f"{self._here} {self._ip} saddr != @peers", "drop")
+        if self.kernel_port:
+            yield _rule("not_a_member", f"{self._here_kernel} {self._member} != @members", "drop")
         if self.bridge:
             by_bridge = f'iifname "{self.bridge}"'
             yield _rule("host_port", f"{by_bridge} tcp dport @ports", REJECT)

@@ -71,11 +71,19 @@ class TunnelLinks(Links):
         """Make the entries of a vxlan device these, and none else. Return how many differed."""
         known = self.tunnel_entries(link)
         for mac in known.keys() - wanted.keys():
-            self._change_entry(RTM_DELNEIGH, link, mac, known[mac])
+            self.delete_tunnel_entry(link, mac, known[mac])
         changed = [mac for mac, address in wanted.items() if known.get(mac) != address]
         for mac in changed:
-            self._change_entry(RTM_NEWNEIGH, link, mac, wanted[mac])
+            self.set_tunnel_entry(link, mac, wanted[mac])
         return len(known.keys() - wanted.keys()) + len(changed)
+
+    def set_tunnel_entry(self, link: Link, mac: str, address: IPAddress) -> None:
+        """Let a vxlan device send frames for a MAC address to a VTEP, and nowhere else."""
+        self._change_entry(RTM_NEWNEIGH, link, mac, address)
+
+    def delete_tunnel_entry(self, link: Link, mac: str, address: IPAddress) -> None:
+        """Undo this. No error if there is no such entry."""
+        self._change_entry(RTM_DELNEIGH, link, mac, address)
 
     def _change_entry(self, kind: int, link: Link, mac: str, address: IPAddress) -> None:
         about = {"family": socket.AF_BRIDGE, "ifindex": link.index, "flags": NTF_SELF}

@@ -69,7 +69,7 @@ class Host:
         self.path = KernelPath(self.do(self._pen.programs).values())
         self.engine = self.do(lambda: Engine(vtep(self.number)))
         self.engine.add_segment(VNI, learning=False)
-        self.layout = PennedLayout(self.engine, self.name, self._pen, self.path, self.visits)
+        self.layout = PennedLayout(self.engine, self.name, self._pen, lambda: self.path, self.visits)
         self.engine.start()
 
     def restart(self) -> None:
@@ -150,9 +150,13 @@ class Host:
         self._remotes[number] = host
         entries = {mac(known): vtep(of) for known, of in self._remotes.items()}
         tunnel = Tunnel(VNI, vtep(self.number), UDP_PORT, (49152, 65535))
-        self._tunnel = self.do(
-            lambda: self._pen.ensure_tunnel(NETWORK.name, tunnel, MTU, self.path.from_tunnel, entries)
-        )
+
+        def make() -> int:
+            index = self._pen.ensure_tunnel(NETWORK.name, tunnel, MTU, self.path.from_tunnel)
+            self._pen.ensure_tunnel_entries(VNI, entries)
+            return index
+
+        self._tunnel = self.do(make)
 
     def sync(self) -> int:
         """Program the maps."""

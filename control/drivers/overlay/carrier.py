@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel path of this host: its programs, the pen in which they sit, and the networks that use it
+(docs/kernel-path.md). Without it, engines carry everything."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from fastpath import Engine, Segment
+from fastpath.addresses import IPAddress
+from fastpath.control.drivers import cleanup, naming
+from fastpath.control.drivers.kernel_network import KernelNetwork
+from fastpath.control.drivers.overlay.pen import Pen
+from fastpath.control.drivers.overlay.penned import PennedLayout
+from fastpath.control.kernel.netlink.tunnels import Tunnel
+from fastpath.control.kernel.visit import Visits
+from fastpath.control.model.objects import Endpoint, Network
+from fastpath.errors import FastpathError, RefusedError
+from fastpath.forwarder.forwarder import LearningBridge
+
+if TYPE_CHECKING:
+    from fastpath.kernelpath.path import KernelPath
+
+log = logging.getLogger(__name__)
+
+SOURCE_PORTS = (49152, 65535)  # RFC 7348, 5: the dynamic ports
+
+
+class Carrier:
+    """All methods are called within a pass. `udp_port` is that of the vxlan devices; `members` is called with
+    everybody who may send to it, (VTEP, VNI), when that changes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        host: str,
+        visits: Visits,
+        *,
+        vtep: IPAddress,
+        udp_port: int,
+        members: Callable[[frozenset[tuple[IPAddress, int]]], object] = lambda _: None,
+    ) -> None:
+        self.udp_port = udp_port
+        self.pen = Pen(host, visits)
+        self.layout = PennedLayout(engine, host, self.pen, self.path, visits)
+        self._vtep = vtep
+        self._networks: dict[str, KernelNetwork] = {}
+        self._members = members
+        self._assumed: frozenset[tuple[IPAddress, int]] = frozenset()  # until all networks have been seen
+        self._path: KernelPath | None = None
+        self._refusal: RefusedError | None = None
+
+    def path(self) -> "KernelPath":
+        """Return programs and maps, those of an earlier process if there are some. Raise RefusedError if this
+        installation or this kernel has none."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self._path is None:
+            try:
+                from fastpath.kernelpath import unavailable  # noqa: PLC0415  # for those who use it
+
+                if reason := unavailable():
+                    raise RefusedError(f"there is no kernel path: {reason}")
+                from fastpath.kernelpath.path import KernelPath  # noqa: PLC0415  # which not every installation has
+
+                self._path = KernelPath(self.pen.programs().values())
+            except RefusedError as error:
+                self._refusal = error
+                raise
+        return self._path
+
+    @property
+    def refusal(self) -> str:
+        """Return why there is no kernel path here; "" if there is one."""
+        try:
+            self.path()
+        except RefusedError as error:
+            return str(error)
+        return ""
+
+    def network(self, network: Network) -> KernelNetwork | None:
+        """Return the kernel path's part in a network, if it has one."""
+        return self._networks.get(network.name)
+
+    def assume(self, members: frozenset[tuple[IPAddress, int]]) -> None:
+        """Let these send, too, until all networks have been ensured."""
+        self._assumed = members
+
+    def take_over(self, network: Network) -> None:
+        """Let a network go on with the vxlan device that an earlier process left, if it did."""
+        if network.vni is None or (index := self.pen.tunnel(network.vni)) is None:
+            return
+        try:
+            self._network(network, network.vni).use_tunnel(index)
+        except FastpathError as error:
+            log.debug("the kernel path of %s is not taken over", network.name, exc_info=error)
+
+    def ensure_network(self, network: Network, segment: Segment, mtu: int) -> None:
+        """Create or repair the network's vxlan device, or remove it if the network uses the engine only. Raise
+        RefusedError."""
+        if network.layout != "direct":
+            return
+        if network.kernel_path == "off":
+            if (known := self._networks.get(network.name)) is not None:
+                known.switch(False)
+                known.use_tunnel(None)
+                self.pen.remove_tunnel(segment.vni)
+            return
+        known = self._network(network, segment.vni)
+        tunnel = Tunnel(segment.vni, self._vtep, self.udp_port, SOURCE_PORTS)
+        known.use_tunnel(self.pen.ensure_tunnel(network.name, tunnel, mtu, self.path().from_tunnel))
+        known.switch(is_plain(segment))
+
+    def remove_network(self, network: Network, segment: Segment | None) -> None:
+        """Remove the network's interfaces from the pen, and the pen with the last ones."""
+        if (known := self._networks.pop(network.name, None)) is not None:
+            known.remove()
+            self._tell_members()
+        if segment is not None:
+            self.layout.remove_network(segment)
+        if network.vni is not None:
+            self.pen.remove_tunnel(network.vni)
+        if self.pen.is_empty():
+            self.pen.remove()
+
+    def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        """Remove the endpoint's interfaces from the pen, if there are some."""
+        if (known := self._networks.get(network.name)) is not None:
+            known.remove_port(endpoint.id)
+        self.layout.remove_endpoint(network, endpoint)
+
+    def remove_strays(self, host: str, wanted: Iterable[Endpoint]) -> list[str]:
+        """Remove from the pen what an earlier process left and nothing needs; return what was done."""
+        wanted = list(wanted)
+        self.layout.release_others({endpoint.id for endpoint in wanted})
+        said = cleanup.remove_veths(host, naming.pen_name(host), wanted)
+        if self.pen.exists and self.pen.is_empty():
+            self.pen.remove()
+            said.append(f"removed the network namespace {naming.pen_name(host)}: nothing needs it")
+        return said
+
+    def sync(self) -> int:
+        """Compare everything with what the networks want, and repair it. Return how many repairs were needed. Whatever
+        no network wants is removed, so all networks have to be there."""
+        if self._path is None:
+            return 0
+        from fastpath.kernelpath.sync import Wanted, sync  # noqa: PLC0415
+
+        networks = self._networks.values()
+        wanted = Wanted(
+            {port: at for known in networks for port, at in known.ports.items()},
+            {tunnel: vni for known in networks for tunnel, vni in known.tunnels.items()},
+            {sender: at for known in networks for sender, at in known.senders.items()},
+            {mac: to for known in networks for mac, to in known.destinations.items()},
+        )
+        if self._assumed:
+            self._assumed = frozenset()
+            self._tell_members()
+        differing = sync(self._path, wanted)
+        return differing + sum(self.pen.ensure_tunnel_entries(known.vni, known.tunnel_entries) for known in networks)
+
+    def close(self) -> None:
+        """Give up programs and maps. What is attached goes on."""
+        if self._path is not None:
+            self._path.close()
+            self._path = None
+
+    def _network(self, network: Network, vni: int) -> KernelNetwork:
+        known = self._networks.get(network.name)
+        if known is None:
+            known = KernelNetwork(self.path(), vni, self.pen, self.layout.places, self._tell_members)
+            self._networks[network.name] = known
+        return known
+
+    def _tell_members(self) -> None:
+        self._members(self._assumed.union(*(known.members for known in self._networks.values())))
+
+
+def is_plain(segment: Segment) -> bool:
+    """Return whether the engine's own forwarder decides about the segment's frames."""
+    return isinstance(segment.forwarder, LearningBridge)
