@@ -123,9 +123,9 @@ class KernelNetwork:
             self.withdraw(other)
         self._reaches[identity], self._owners[reach.mac] = reach, identity
         if reach.place is not None:
-            if self._ports.get(identity) != reach.place:
-                self.remove_port(identity)
-                self._ports[identity] = reach.place
+            former, self._ports[identity] = self._ports.get(identity), reach.place
+            if former is not None and former != reach.place:
+                self._path.delete_port(former.veth)
             self._set_port(reach.place)
             self._path.set_sender(reach.place.veth, reach.mac, reach.senders)
         elif reach.vtep is not None and self.tunnel is not None:

@@ -112,9 +112,10 @@ class Pen:
         return self.find() is not None
 
     def is_empty(self) -> bool:
-        """Return whether nothing is in the pen, or there is none."""
+        """Return whether no endpoint and no network needs the pen, or there is none. TAPs that are being closed may
+        still be there."""
         visit = self.find()
-        return visit is None or all(link.name == "lo" for link in visit.links.all())
+        return visit is None or not any(link.kind in ("veth", "vxlan") for link in visit.links.all())
 
     def remove(self) -> bool:
         """Remove the pen with everything in it: with the filters go programs and maps. Return whether there was one."""

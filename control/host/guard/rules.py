@@ -51,6 +51,8 @@ SENTENCES = {
     "source_routed": "to this port, with a source route, which hides its destination",
     "from_member": "from a peer's kernel path, for a network that it takes part in: taken, past conntrack",
     "not_a_member": "to the kernel path, from nobody who takes part in the network of that VNI",
+    "kernel_interface": "to the kernel path by another interface than the route to the peer uses",
+    "kernel_whole": "the same, of what came in fragments, or was translated",
     "kernel_looped": "to the kernel path from a process of this host",
     "not_the_kernel": "from a process of this host to a peer's kernel path",
     "translated": "translated to this VTEP's port, not from a peer",
@@ -208,20 +210,20 @@ class Plan:
         yield _rule("looped", f'iif "lo" meta mark != {MARK:#x}', "drop")
         if self.only_peers:
             yield _rule("not_a_peer", f"{self._ip} saddr != @peers", "drop")
-        yield from self._by_another_way()
+        yield from self._by_another_way("wrong_interface")
         yield _rule("from_peer", "", "notrack")
 
     def _kernel_arriving(self) -> Iterator[str]:
         yield _rule("kernel_looped", 'iif "lo"', "drop")
-        yield from self._by_another_way()
+        yield from self._by_another_way("kernel_interface")
         yield _rule("not_a_member", f"{self._member} != @members", "drop")
         yield _rule("from_member", "", "notrack")
 
-    def _by_another_way(self) -> Iterator[str]:
+    def _by_another_way(self, name: str) -> Iterator[str]:
         if self.strict:
-            yield _rule("wrong_interface", "fib saddr . iif oif 0", "drop")
+            yield _rule(name, "fib saddr . iif oif 0", "drop")
         elif self.bridge:
-            yield _rule("wrong_interface", f'iifname "{self.bridge}"', "drop")
+            yield _rule(name, f'iifname "{self.bridge}"', "drop")
 
     def _to_store_here(self) -> Iterator[str]:
         if self.store:
@@ -231,7 +233,7 @@ class Plan:
         if self.only_peers:
             yield _rule("translated", f"{self._here} {self._ip} saddr != @peers", "drop")
         if self.kernel_port:
-            yield _rule("not_a_member", f"{self._here_kernel} {self._member} != @members", "drop")
+            yield _rule("kernel_whole", f"{self._here_kernel} {self._member} != @members", "drop")
         if self.bridge:
             by_bridge = f'iifname "{self.bridge}"'
             yield _rule("host_port", f"{by_bridge} tcp dport @ports", REJECT)

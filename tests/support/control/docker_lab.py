@@ -55,6 +55,9 @@ class NoReconciler:
         self.removed: list[str] = []
         self.known = InUse()
 
+    async def carries(self, _: str) -> bool:
+        return False
+
     async def ensure_endpoint_now(self, endpoint: Endpoint) -> None:
         self.made.append(endpoint.id)
 

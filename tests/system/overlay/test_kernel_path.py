@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from fastpath.control.drivers import naming
+from fastpath.control.kernel import netns
+from fastpath.control.model.requests import ForwarderElement, ForwarderSet, NetworkSet
 from fastpath.kernelpath import unavailable
-from tests.support.hosts.hosts import Namespace, ip, namespaces, reaches, wait_for
+from tests.support.hosts.hosts import Namespace, ip, reaches, wait_for
 from tests.support.servers.site import HostDaemon, Site, links, site
 from tests.support.servers.stream import Stream
 
@@ -56,3 +58,107 @@ def test_tcp_goes_by_the_kernel_and_all_else_by_the_engine(two: Site) -> None:
     assert carried(h1)["sent"] > before["sent"] + 10
     assert carried(h2)["received"] > 10
     two.settle()
+
+
+def test_tcp_goes_on_without_daemons_and_through_their_restarts(two: Site) -> None:
+    c1, c2 = connect(two)
+    h1, h2 = two.daemons
+    stream = Stream(c1, c2, "10.9.0.3")
+    stream.flows()
+    pens = {daemon: pen_links(daemon) for daemon in (h1, h2)}
+    for daemon in (h1, h2):
+        daemon.kill()
+    stream.flows()
+    sent = carried(h1)["sent"]
+    stream.flows()
+    assert carried(h1)["sent"] > sent
+    for daemon in (h1, h2):
+        daemon.start()
+        stream.flows()
+    assert h2.stop() == 0
+    stream.flows()
+    h2.start()
+    stream.flows()
+    stream.end()
+    for daemon, pen in pens.items():  # nothing was made anew
+        assert indexes(pen_links(daemon)) == indexes(pen)
+    two.settle()
+
+
+def test_the_last_endpoint_takes_the_pen_away(two: Site) -> None:
+    c1, _ = connect(two)
+    h1, h2 = two.daemons
+    for daemon in (h1, h2):
+        for endpoint in daemon.client.endpoints():
+            if endpoint.host == daemon.name:
+                daemon.client.remove_endpoint(endpoint.id)
+        assert not (netns.NAMED / naming.pen_name(daemon.name)).exists()
+    assert "eth0" not in links(c1)
+
+
+def test_a_network_leaves_the_kernel_path_and_comes_back(two: Site) -> None:
+    c1, c2 = connect(two)
+    h1, h2 = two.daemons
+    stream = Stream(c1, c2, "10.9.0.3")
+    stream.flows()
+    for wanted in ("off", "tcp"):
+        h1.client.set_network("web", NetworkSet(kernel_path=wanted))
+        for daemon in (h1, h2):
+            wait_for(lambda d=daemon: {e.kernel_path for e in d.client.endpoints()} == {wanted == "tcp"}, "they follow")
+        if wanted == "tcp":
+            wait_for(lambda: grows(h1, stream), "the kernel carries it again")
+        else:
+            stream.flows()
+            assert "vxlan" not in {
+                link["linkinfo"]["info_kind"] for link in pen_links(h1).values() if "linkinfo" in link
+            }
+    stream.end()
+    two.settle()
+
+
+def test_a_forwarder_sees_all_frames(two: Site) -> None:
+    c1, c2 = connect(two)
+    h1, h2 = two.daemons
+    stream = Stream(c1, c2, "10.9.0.3")
+    stream.flows()
+    hub = ForwarderSet(elements=(ForwarderElement(spec="hub", directory="/"),))
+    h2.client.set_forwarder("web", hub)
+    wait_for(lambda: {e.kernel_path for e in h1.client.endpoints() if e.host == h2.name} == {False}, "h1 hears of it")
+    wait_for(lambda: not grows(h1, stream), "h1's engine carries it")
+    assert not grows(h2, stream, "sent")
+    h2.client.set_forwarder("web", None)
+    wait_for(lambda: grows(h1, stream), "the kernel carries it again")
+    stream.end()
+    two.settle()
+
+
+def test_a_capture_that_would_not_see_all_is_refused(two: Site) -> None:
+    connect(two)
+    h1 = two.daemons[0]
+    done = h1.host.fastpath("capture", "web", "--socket", str(h1.socket), check=False)
+    assert done.returncode == 2
+    assert "--kernel-path off" in done.stderr
+
+
+def indexes(found: dict[str, dict[str, object]]) -> dict[str, object]:
+    return {name: link["ifindex"] for name, link in found.items()}
+
+
+def grows(daemon: HostDaemon, stream: Stream, which: str = "sent") -> bool:
+    """Whether the kernel path carries more while the stream flows."""
+    before = carried(daemon)[which]
+    stream.flows()
+    return carried(daemon)[which] > before + 10
+
+
+def pen_links(daemon: HostDaemon) -> dict[str, dict[str, object]]:
+    return links(Namespace("pen", naming.pen_name(daemon.name)))
+
+
+def test_cleanup_removes_what_a_killed_daemon_left(two: Site) -> None:
+    connect(two)
+    h1 = two.daemons[0]
+    h1.kill()
+    h1.host.fastpath("cleanup", "--yes", "--config", str(h1.config))
+    assert not (netns.NAMED / naming.pen_name(h1.name)).exists()
+    assert "eth0" not in links(two.containers[0])

@@ -61,7 +61,7 @@ class TestNetwork:
         line = (
             "network create blue --driver macvlan --subnet 10.1.0.0/24 --subnet fd00:1::/64 --gateway 10.1.0.9 "
             "--gateway fd00:1::9 --vni 300 --mtu 9000 --layout bridge --internal --port-security off "
-            "-o parent=eth0.10 -o a=b=c --opt d="
+            "--kernel-path tcp -o parent=eth0.10 -o a=b=c --opt d="
         )
         assert typed(run, line).stdout == "blue\n"
         assert daemon.asked == [
@@ -79,6 +79,7 @@ class TestNetwork:
                     "internal": True,
                     "options": {"parent": "eth0.10", "a": "b=c", "d": ""},
                     "port_security": False,
+                    "kernel_path": "tcp",
                 },
             )
         ]
@@ -120,18 +121,18 @@ class TestNetwork:
         assert refused(run, "network", "create", "blue") == daemon.answers["POST /v1/networks"][1]["error"]
 
     def test_set_sends_what_was_typed(self, run: Type, daemon: FakeDaemon) -> None:
-        assert typed(run, "network set blue --mtu 1400 --port-security off").stdout == "blue\n"
+        assert typed(run, "network set blue --mtu 1400 --port-security off --kernel-path tcp").stdout == "blue\n"
         printed = json.loads(typed(run, "network set blue --mtu auto --json").stdout)
         assert printed["network"]["name"] == "blue"
         assert daemon.asked == [
-            ("PATCH", "/v1/networks/blue", {"mtu": 1400, "port_security": False}),
-            ("PATCH", "/v1/networks/blue", {"mtu": "auto", "port_security": None}),
+            ("PATCH", "/v1/networks/blue", {"mtu": 1400, "port_security": False, "kernel_path": "tcp"}),
+            ("PATCH", "/v1/networks/blue", {"mtu": "auto", "port_security": None, "kernel_path": None}),
         ]
 
     @pytest.mark.parametrize(
         ("words", "line"),
         [
-            ("", "nothing to change: give --mtu or --port-security"),
+            ("", "nothing to change: give --mtu, --port-security or --kernel-path"),
             ("--mtu 67", 'invalid --mtu "67": expected 68 to 65521'),
             ("--mtu big", 'invalid --mtu "big": expected 68 to 65521'),
         ],

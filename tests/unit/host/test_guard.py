@@ -34,6 +34,15 @@ def test_a_change_of_sets_is_a_change_of_elements() -> None:
     )
 
 
+def test_a_member_comes_and_goes_by_itself() -> None:
+    before = Plan(V4, 4789, peers=PEERS, kernel_port=14789, members=frozenset({(V4, 256)}))
+    after = dataclasses.replace(before, members=frozenset({(V4, 257)}))
+    assert after.change(before, TABLE) == (
+        "delete element inet t members { 192.0.2.1 . 256 }\nadd element inet t members { 192.0.2.1 . 257 }"
+    )
+    assert after.change(dataclasses.replace(before, kernel_port=0), TABLE) is None
+
+
 def test_other_changes_need_another_table() -> None:
     before = Plan(V4, 4789, peers=PEERS)
     for change in ({"strict": False}, {"only_peers": False}, {"vtep": V6}, {"store": frozenset({(V6, 1)})}):
@@ -42,7 +51,8 @@ def test_other_changes_need_another_table() -> None:
 
 @pytest.mark.parametrize("vtep", [V4, V6], ids=str)
 def test_each_rule_has_a_counter_and_a_comment_that_nft_takes(vtep: Any) -> None:
-    body = Plan(vtep, 4789, peers=PEERS, store=frozenset({(V4, 2379), (V6, 2379)}), bridge="b").body()
+    store = frozenset({(V4, 2379), (V6, 2379)})
+    body = Plan(vtep, 4789, peers=PEERS, store=store, bridge="b", kernel_port=14789).body()
     for name, sentence in SENTENCES.items():
         lines = [line for line in body.splitlines() if f'comment "{name}: {sentence}"' in line]
         assert len(lines) == 1, name

@@ -35,6 +35,9 @@ class Failing:
     def ensure_gateway(self) -> bool:
         return False
 
+    def ensure_kernel_path(self) -> int:
+        return 0
+
     def gateway_problems(self) -> list[Problem]:
         return []
 
