@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks whose TCP the kernel carries, with real daemons, rules and programs (docs/kernel-path.md)."""
 
+import contextlib
+import ipaddress
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from fastpath.control.drivers import naming
-from fastpath.control.kernel import netns
+from fastpath.control.host.guard.rules import counts, table_of
+from fastpath.control.kernel import netns, nftables
 from fastpath.control.model.requests import ForwarderElement, ForwarderSet, NetworkSet
 from fastpath.kernelpath import unavailable
+from tests.attacks import access, vxlan
 from tests.support.hosts.hosts import Namespace, ip, reaches, wait_for
 from tests.support.servers.site import HostDaemon, Site, links, site
 from tests.support.servers.stream import Stream
+
+KERNEL_PORT = 14789
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "-")
 
@@ -41,7 +47,7 @@ def connect(made: Site) -> tuple[Namespace, Namespace]:
     for daemon, container in ((h1, c1), (h2, c2)):
         endpoint = daemon.join(container, "web")
         assert endpoint.kernel_path
-        assert links(container)["eth0"]["linkinfo"]["info_kind"] == "veth"
+        assert "veth" in str(links(container)["eth0"]["linkinfo"])
     wait_for(lambda: reaches(c1, "10.9.0.3", 2), "they see each other")
     return c1, c2
 
@@ -92,7 +98,8 @@ def test_the_last_endpoint_takes_the_pen_away(two: Site) -> None:
         for endpoint in daemon.client.endpoints():
             if endpoint.host == daemon.name:
                 daemon.client.remove_endpoint(endpoint.id)
-        assert not (netns.NAMED / naming.pen_name(daemon.name)).exists()
+        pen = netns.NAMED / naming.pen_name(daemon.name)
+        wait_for(lambda pen=pen: not pen.exists(), "the pen is gone")  # type: ignore[misc]
     assert "eth0" not in links(c1)
 
 
@@ -101,17 +108,13 @@ def test_a_network_leaves_the_kernel_path_and_comes_back(two: Site) -> None:
     h1, h2 = two.daemons
     stream = Stream(c1, c2, "10.9.0.3")
     stream.flows()
-    for wanted in ("off", "tcp"):
-        h1.client.set_network("web", NetworkSet(kernel_path=wanted))
-        for daemon in (h1, h2):
-            wait_for(lambda d=daemon: {e.kernel_path for e in d.client.endpoints()} == {wanted == "tcp"}, "they follow")
-        if wanted == "tcp":
-            wait_for(lambda: grows(h1, stream), "the kernel carries it again")
-        else:
-            stream.flows()
-            assert "vxlan" not in {
-                link["linkinfo"]["info_kind"] for link in pen_links(h1).values() if "linkinfo" in link
-            }
+    h1.client.set_network("web", NetworkSet(kernel_path="off"))
+    wait_for(lambda: flags(h1) == flags(h2) == {False}, "both follow")
+    stream.flows()
+    assert naming.tunnel_name(256) not in pen_links(h1)
+    h2.client.set_network("web", NetworkSet(kernel_path="tcp"))
+    wait_for(lambda: flags(h1) == flags(h2) == {True}, "both follow")
+    wait_for(lambda: grows(h1, stream), "the kernel carries it again")
     stream.end()
     two.settle()
 
@@ -140,6 +143,11 @@ def test_a_capture_that_would_not_see_all_is_refused(two: Site) -> None:
     assert "--kernel-path off" in done.stderr
 
 
+def flags(daemon: HostDaemon) -> set[bool]:
+    """What a host knows of who is reached by the kernel path."""
+    return {endpoint.kernel_path for endpoint in daemon.client.endpoints()}
+
+
 def indexes(found: dict[str, dict[str, object]]) -> dict[str, object]:
     return {name: link["ifindex"] for name, link in found.items()}
 
@@ -162,3 +170,46 @@ def test_cleanup_removes_what_a_killed_daemon_left(two: Site) -> None:
     h1.host.fastpath("cleanup", "--yes", "--config", str(h1.config))
     assert not (netns.NAMED / naming.pen_name(h1.name)).exists()
     assert "eth0" not in links(two.containers[0])
+
+
+def test_nobody_else_sends_by_the_kernel_path(two: Site) -> None:
+    """Whoever forges a frame of a remote endpoint to a container of this host."""
+    c1, _ = connect(two)
+    h1, h2 = two.daemons
+    there = {endpoint.host: endpoint.mac for endpoint in h1.client.endpoints()}
+    inner = vxlan.frame(b"forged", to=there[h1.name], frm=there[h2.name], ethertype=0x0800)
+    switch = two.lab.switch
+    ip("-n", switch.name, "address", "add", "192.0.2.9/24", "dev", "br0")
+    before = carried(h1)
+    attacks: list[tuple[HostDaemon, str, Namespace, Callable[[], None]]] = [
+        (h1, "not_a_member", switch, lambda: forge(h1, 256, inner)),
+        (h1, "not_a_member", switch, lambda: spoof(h2, h1, 257, inner)),
+        (h2, "not_the_kernel", h2.host, lambda: forge(h1, 256, inner)),
+        (h2, "not_the_kernel", h2.host, lambda: access.as_nobody(lambda: forge(h1, 256, inner))),
+        (h2, "not_the_kernel", h2.host, lambda: spoof(h2, h1, 256, inner)),
+        (h1, "kernel_looped", h1.host, lambda: forge(h1, 256, inner)),
+        (h1, "", c1, lambda: spoof(h2, h1, 256, inner)),  # the gateway's rules drop it
+        (h1, "forwarded_to_vtep", c1, lambda: forge(h2, 256, inner)),
+    ]
+    for daemon, rule, attacker, attack in attacks:
+        known = caught(daemon).get(rule, 0)
+        attacker.inside(attack)
+        assert not rule or caught(daemon)[rule] == known + 1, rule
+    assert carried(h1) == before
+    two.settle()
+
+
+def forge(to: HostDaemon, vni: int, inner: bytes) -> None:
+    with contextlib.suppress(PermissionError):  # what an own rule drops is told to who sends
+        vxlan.forge(to.vtep, vni, inner, udp_port=KERNEL_PORT)
+
+
+def spoof(frm: HostDaemon, to: HostDaemon, vni: int, inner: bytes) -> None:
+    with contextlib.suppress(PermissionError):
+        vxlan.spoof(frm.vtep, to.vtep, vni, inner, udp_port=KERNEL_PORT)
+
+
+def caught(daemon: HostDaemon) -> dict[str, int]:
+    """What each rule of the guard has caught."""
+    table = table_of(ipaddress.ip_address(daemon.vtep), 4789)
+    return {count.name: count.packets for count in daemon.host.inside(lambda: list(counts(nftables.objects(table))))}
