@@ -38,6 +38,7 @@ from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
 from fastpath.engine.workers.sockets import may_mark
 from fastpath.errors import FastpathError
+from fastpath.kernelpath import unavailable
 
 log = logging.getLogger("fastpath")
 
@@ -79,7 +80,6 @@ class DataPlane:
         overlay = Overlay(
             self.engine, config.host, gateway, self.resolver_sockets, visits=visits, carrier=self._carrier
         )
-        self._visits = visits
         drivers: dict[str, HostDriver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
         state_of_host = HostState(config.host, drivers, visits, self._kernel_peers)
         self.reconciler = Reconciler(
@@ -147,13 +147,10 @@ class DataPlane:
         }
 
     def _begin(self) -> list[Problem]:
-        """Find out whether this host has a kernel path. Remove what earlier lives left under other settings; return
-        what stays."""
+        """Find out whether this host has a kernel path: networks load it. Remove what earlier lives left under other
+        settings; return what stays."""
         if self._carrier is not None:
-            with self._visits:
-                refusal = self._carrier.refusal
-            self.underlay.kernel_port = 0 if refusal else self._carrier.udp_port
-            log.info("%s", refusal or f"the kernel path is there, at UDP port {self._carrier.udp_port}")
+            self.underlay.kernel_port = 0 if unavailable() else self._carrier.udp_port
         guards = self.guard.tables if self.guard is not None else ()
         try:
             return former.begin(self._lives, self._host, guards, gateway=self._config.gateway_bridge).problems

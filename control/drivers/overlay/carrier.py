@@ -87,11 +87,11 @@ class Carrier:
         self._assumed = members
 
     def take_over(self, network: Network) -> None:
-        """Let a network go on with the vxlan device that an earlier process left, if it did."""
-        if network.vni is None or (index := self.pen.tunnel(network.vni)) is None:
+        """Let a network go on with what an earlier process left in the pen: its vxlan device, or ports alone."""
+        if network.vni is None or not self.pen.exists:
             return
         try:
-            self._network(network, network.vni).use_tunnel(index)
+            self._network(network, network.vni).use_tunnel(self.pen.tunnel(network.vni))
         except FastpathError as error:
             log.debug("the kernel path of %s is not taken over", network.name, exc_info=error)
 

@@ -112,6 +112,10 @@ def test_a_network_leaves_the_kernel_path_and_comes_back(two: Site) -> None:
     wait_for(lambda: flags(h1) == flags(h2) == {False}, "both follow")
     stream.flows()
     assert naming.tunnel_name(256) not in pen_links(h1)
+    h1.kill()  # the next daemon finds ports without a vxlan device
+    h1.start()
+    h1.wait(lambda status: status.uptime > 2 * 2.0, "it has compared everything")  # twice its reconcile_interval
+    stream.flows()
     h2.client.set_network("web", NetworkSet(kernel_path="tcp"))
     wait_for(lambda: flags(h1) == flags(h2) == {True}, "both follow")
     wait_for(lambda: grows(h1, stream), "the kernel carries it again")
