@@ -124,6 +124,7 @@ def test_a_reader_that_goes_away_ends_it(site: Site, busy: bool) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_slow_misses_frames_and_costs_no_memory(site: Site) -> None:
     """Nobody reads while more goes by than the ring holds; the loop goes on meanwhile."""
     data = frame(BROADCAST, A) + bytes(60000)

@@ -169,6 +169,7 @@ def test_garbage_on_either_transport_stops_nothing() -> None:
     served(Resolver(WEB), client)
 
 
+@pytest.mark.slow
 def test_what_is_not_ours_is_asked_of_the_hosts_resolver() -> None:
     """The host's resolver is another one of ours, with other names."""
 

@@ -309,6 +309,7 @@ def test_claims_are_forgotten(door: Door) -> None:
     assert door.claimed() == {}
 
 
+@pytest.mark.slow
 def test_claims_are_few(door: Door) -> None:
     for number in range(500):
         door.send(spoofing.arp_announcement(OWN, f"10.10.{number >> 8}.{number & 255}"))

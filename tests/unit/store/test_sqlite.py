@@ -200,6 +200,7 @@ async def _on(path: Path, scenario: Callable[[SqliteStore], Awaitable[object]]) 
         await store.close()
 
 
+@pytest.mark.slow
 def test_the_leases_of_a_killed_process_run_out(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     code = """
