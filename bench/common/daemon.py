@@ -14,6 +14,7 @@ from pathlib import Path
 from fastpath.bench.common import namespaces
 from fastpath.bench.common.namespaces import Namespace, ip
 from fastpath.control.api.client import DaemonClient
+from fastpath.control.drivers import naming
 from fastpath.errors import FastpathError, RefusedError
 
 PATIENCE_S = 120.0  # how long a daemon may take to become ready or to answer
@@ -90,7 +91,7 @@ class Daemon:
 
 
 def remove_named(host: str) -> None:
-    """Remove the namespaces of the host's networks."""
+    """Remove the namespaces of the host's networks, and its pen."""
     for name in namespaces.namespaces():
-        if name.startswith(f"fastpath-{host}-"):
+        if name.startswith(f"fastpath-{host}-") or name == naming.pen_name(host):
             ip("netns", "delete", name)

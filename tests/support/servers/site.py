@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fastpath.bench.common import namespaces as base
+from fastpath.bench.common.daemon import remove_named
 from fastpath.control.api.client import DaemonClient
 from fastpath.control.model.objects import Endpoint
 from fastpath.control.model.requests import EndpointCreate, NetworkCreate, NetworkInfo, Status
@@ -194,9 +195,8 @@ class Site:
                 daemon.process.kill()
                 daemon.process.wait()
         self.lab.close()
-        for name in namespaces():
-            if any(name.startswith(f"fastpath-{daemon.name}-") for daemon in self.daemons):
-                ip("netns", "delete", name)
+        for daemon in self.daemons:
+            remove_named(daemon.name)
 
 
 @contextlib.contextmanager

@@ -52,6 +52,17 @@ def connect(made: Site) -> tuple[Namespace, Namespace]:
     return c1, c2
 
 
+@contextlib.contextmanager
+def flowing(made: Site) -> Iterator[Stream]:
+    """A stream between two such containers, which goes on to the end; all is well then."""
+    c1, c2 = connect(made)
+    stream = Stream(c1, c2, "10.9.0.3")
+    stream.flows()
+    yield stream
+    stream.end()
+    made.settle()
+
+
 def test_tcp_goes_by_the_kernel_and_all_else_by_the_engine(two: Site) -> None:
     c1, c2 = connect(two)
     h1, h2 = two.daemons
@@ -67,28 +78,24 @@ def test_tcp_goes_by_the_kernel_and_all_else_by_the_engine(two: Site) -> None:
 
 
 def test_tcp_goes_on_without_daemons_and_through_their_restarts(two: Site) -> None:
-    c1, c2 = connect(two)
     h1, h2 = two.daemons
-    stream = Stream(c1, c2, "10.9.0.3")
-    stream.flows()
-    pens = {daemon: pen_links(daemon) for daemon in (h1, h2)}
-    for daemon in (h1, h2):
-        daemon.kill()
-    stream.flows()
-    sent = carried(h1)["sent"]
-    stream.flows()
-    assert carried(h1)["sent"] > sent
-    for daemon in (h1, h2):
-        daemon.start()
+    with flowing(two) as stream:
+        pens = {daemon: pen_links(daemon) for daemon in (h1, h2)}
+        for daemon in (h1, h2):
+            daemon.kill()
         stream.flows()
-    assert h2.stop() == 0
-    stream.flows()
-    h2.start()
-    stream.flows()
-    stream.end()
+        sent = carried(h1)["sent"]
+        stream.flows()
+        assert carried(h1)["sent"] > sent
+        for daemon in (h1, h2):
+            daemon.start()
+            stream.flows()
+        assert h2.stop() == 0
+        stream.flows()
+        h2.start()
+        stream.flows()
     for daemon, pen in pens.items():  # nothing was made anew
         assert indexes(pen_links(daemon)) == indexes(pen)
-    two.settle()
 
 
 def test_the_last_endpoint_takes_the_pen_away(two: Site) -> None:
@@ -104,39 +111,33 @@ def test_the_last_endpoint_takes_the_pen_away(two: Site) -> None:
 
 
 def test_a_network_leaves_the_kernel_path_and_comes_back(two: Site) -> None:
-    c1, c2 = connect(two)
     h1, h2 = two.daemons
-    stream = Stream(c1, c2, "10.9.0.3")
-    stream.flows()
-    h1.client.set_network("web", NetworkSet(kernel_path="off"))
-    wait_for(lambda: flags(h1) == flags(h2) == {False}, "both follow")
-    stream.flows()
-    assert naming.tunnel_name(256) not in pen_links(h1)
-    h1.kill()  # the next daemon finds ports without a vxlan device
-    h1.start()
-    h1.wait(lambda status: status.uptime > 2 * 2.0, "it has compared everything")  # twice its reconcile_interval
-    stream.flows()
-    h2.client.set_network("web", NetworkSet(kernel_path="tcp"))
-    wait_for(lambda: flags(h1) == flags(h2) == {True}, "both follow")
-    wait_for(lambda: grows(h1, stream), "the kernel carries it again")
-    stream.end()
-    two.settle()
+    with flowing(two) as stream:
+        h1.client.set_network("web", NetworkSet(kernel_path="off"))
+        wait_for(lambda: flags(h1) == flags(h2) == {False}, "both follow")
+        stream.flows()
+        assert naming.tunnel_name(256) not in pen_links(h1)
+        h1.kill()  # the next daemon finds ports without a vxlan device
+        h1.start()
+        h1.wait(lambda status: status.uptime > 2 * 2.0, "it has compared everything")  # twice its reconcile_interval
+        stream.flows()
+        h2.client.set_network("web", NetworkSet(kernel_path="tcp"))
+        wait_for(lambda: flags(h1) == flags(h2) == {True}, "both follow")
+        wait_for(lambda: grows(h1, stream), "the kernel carries it again")
 
 
 def test_a_forwarder_sees_all_frames(two: Site) -> None:
-    c1, c2 = connect(two)
     h1, h2 = two.daemons
-    stream = Stream(c1, c2, "10.9.0.3")
-    stream.flows()
     hub = ForwarderSet(elements=(ForwarderElement(spec="hub", directory="/"),))
-    h2.client.set_forwarder("web", hub)
-    wait_for(lambda: {e.kernel_path for e in h1.client.endpoints() if e.host == h2.name} == {False}, "h1 hears of it")
-    wait_for(lambda: not grows(h1, stream), "h1's engine carries it")
-    assert not grows(h2, stream, "sent")
-    h2.client.set_forwarder("web", None)
-    wait_for(lambda: grows(h1, stream), "the kernel carries it again")
-    stream.end()
-    two.settle()
+    with flowing(two) as stream:
+        h2.client.set_forwarder("web", hub)
+        wait_for(
+            lambda: {e.kernel_path for e in h1.client.endpoints() if e.host == h2.name} == {False}, "h1 hears of it"
+        )
+        wait_for(lambda: not grows(h1, stream), "h1's engine carries it")
+        assert not grows(h2, stream, "sent")
+        h2.client.set_forwarder("web", None)
+        wait_for(lambda: grows(h1, stream), "the kernel carries it again")
 
 
 def test_a_capture_that_would_not_see_all_is_refused(two: Site) -> None:
