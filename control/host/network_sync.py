@@ -126,7 +126,21 @@ class NetworkSync:
         self.failed |= self.update(wanted)
         repairs = self._repair_flood_list() + self._repair_fdb() + self._repair_neighbours()
         self.failed |= self._contested()
+        self._tell_kernel()
         return repairs
+
+    def _tell_kernel(self) -> None:
+        """Tell the kernel path of what it could not use when the engine was told, such as the remotes of a network that
+        had no vxlan device for a while."""
+        if self.kernel is None:
+            return
+        for identity, entry in self._entries.items():
+            if self._owners.get(entry.mac) == identity:
+                try:
+                    self.kernel.set(identity, entry.reach)
+                except FastpathError as error:
+                    self.failed[identity] = self._refused(identity, error)
+        self.kernel.publish()
 
     def _contested(self) -> dict[str, Problem]:
         """Return the endpoints whose interface has a MAC address that is another endpoint's or the gateway's, or that
