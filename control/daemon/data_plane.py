@@ -81,7 +81,7 @@ class DataPlane:
             self.engine, config.host, gateway, self.resolver_sockets, visits=visits, carrier=self._carrier
         )
         drivers: dict[str, HostDriver] = {"overlay": overlay, "macvlan": Macvlan(config.host, visits)}
-        state_of_host = HostState(config.host, drivers, visits, self._kernel_peers)
+        state_of_host = HostState(config.host, drivers, visits, self._kernel_mtu)
         self.reconciler = Reconciler(
             config.host,
             self.mirror,
@@ -135,16 +135,13 @@ class DataPlane:
         self._carrier.assume(members)
         self.guard.assume_members(members)
 
-    def _kernel_peers(self) -> dict[str, int]:
-        """Return the peers with a kernel path like this host's, and the longest IP packet, in bytes, that fits the way
-        to each."""
-        port = self._carrier.udp_port if self._carrier is not None else None
-        peers = self.peering.peers.values()
-        return {
-            peer.host: min(self.underlay.mtu, peer.mtu) - self.underlay.overhead
-            for peer in peers
-            if peer.kernel_port == port
-        }
+    def _kernel_mtu(self, host: str) -> int:
+        """Return the longest IP packet, in bytes, that fits the way to a peer by the kernel path; 0 if either host has
+        none, or at another port."""
+        peer = self.peering.peers.get(host)
+        if self._carrier is None or peer is None or peer.kernel_port != self._carrier.udp_port:
+            return 0
+        return min(self.underlay.mtu, peer.mtu) - self.underlay.overhead
 
     def _begin(self) -> list[Problem]:
         """Find out whether this host has a kernel path: networks load it. Remove what earlier lives left under other

@@ -57,18 +57,18 @@ class _Here:
 
 
 class HostState:
-    """Changes this host for the reconciler. The driver that a network names does the work for it. `kernel_peers`
-    returns the hosts that can be sent to by the kernel path, with the longest packet, in bytes, that each can get."""
+    """Changes this host for the reconciler. The driver that a network names does the work for it. `kernel_mtu`
+    returns the longest packet, in bytes, that a host can be sent by the kernel path; 0: none."""
 
     def __init__(
         self,
         host: str,
         drivers: Mapping[str, HostDriver],
         visits: Visits | None = None,
-        kernel_peers: Callable[[], Mapping[str, int]] = dict,
+        kernel_mtu: Callable[[str], int] = lambda _: 0,
     ) -> None:
         self._host = host
-        self._kernel_peers = kernel_peers
+        self._kernel_mtu = kernel_mtu
         self._visits = visits if visits is not None else Visits()  # shared with the drivers
         self._drivers = drivers
         self._here: dict[str, _Here] = {}
@@ -379,7 +379,7 @@ class HostState:
             return Reach(entry.mac, checked, place) if place is not None and entry.port is not None else None
         if not endpoint.kernel_path:
             return None
-        return Reach(entry.mac, checked, vtep=entry.vtep, mtu=self._kernel_peers().get(endpoint.host, 0))
+        return Reach(entry.mac, checked, vtep=entry.vtep, mtu=self._kernel_mtu(endpoint.host))
 
 
 def _failure(endpoint: Endpoint, error: FastpathError | OSError) -> Problem:
