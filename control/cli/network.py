@@ -2,8 +2,9 @@
 """`fastpath network`"""
 
 import ipaddress
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
@@ -31,11 +32,17 @@ WORDS = {
     "port_security": "--port-security",
     "kernel_path": "--kernel-path",
 }
+F = TypeVar("F", bound=Callable[..., object])
 SWITCH = click.Choice(["on", "off"])
 
 
 def _is_on(_: click.Context, __: click.Parameter, value: str | None) -> bool | None:
     return value == "on" if value is not None else None
+
+
+def _kernel_path(**more: Any) -> Callable[[F], F]:
+    about = "What the kernel's own vxlan carries, past the engine: TCP, or nothing."
+    return click.option("--kernel-path", type=click.Choice(get_args(Carried)), help=about, **more)
 
 
 @click.group()
@@ -82,13 +89,7 @@ def network() -> None:
     show_default=True,
     help="Whether endpoints may send only from their own addresses.",
 )
-@click.option(
-    "--kernel-path",
-    type=click.Choice(get_args(Carried)),
-    default="off",
-    show_default=True,
-    help="What the kernel's own vxlan carries, past the engine: TCP, or nothing.",
-)
+@_kernel_path(default="off", show_default=True)
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver option.")
 @json_option
 @socket_option
@@ -131,11 +132,7 @@ def create(
 @click.option(
     "--port-security", type=SWITCH, callback=_is_on, help="Whether endpoints may send only from their own addresses."
 )
-@click.option(
-    "--kernel-path",
-    type=click.Choice(get_args(Carried)),
-    help="What the kernel's own vxlan carries, past the engine: TCP, or nothing.",
-)
+@_kernel_path()
 @json_option
 @socket_option
 @click.argument("name")

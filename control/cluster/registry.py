@@ -88,6 +88,7 @@ class Registry:
         for pool in pools:
             ipam.check_subnet(pool, [*taken, *routed])
         _check_mtu(pools, request.mtu)
+        check_kernel_path(request.driver, request.layout, request.kernel_path)
         vni = request.vni
         if vni is None and not kind_of(request.driver).in_lan:
             vni = ipam.choose_vni({other.vni for other in others if other.vni is not None})

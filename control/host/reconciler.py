@@ -200,7 +200,9 @@ class Reconciler:
     async def carries(self, network: str) -> bool:
         """Return whether frames to new endpoints of a network may come by the kernel path."""
         there = self._mirror.networks.get(network)
-        return there is not None and await self._kernel.run(self._state.carries, there)
+        if there is None or there.kernel_path == "off":  # no reason to wait for the kernel thread
+            return False
+        return await self._kernel.run(self._state.carries, there)
 
     def network_changed(self, name: str) -> None:
         """Reconcile a network, soon: somebody set its forwarder here."""

@@ -31,7 +31,6 @@ def kind_of(driver: Driver) -> NetworkKind:
 def _checked_overlay(request: NetworkCreate) -> NetworkCreate:
     if request.options:
         raise UsageError(f'the overlay has no option "{next(iter(request.options))}": leave -o out')
-    check_kernel_path(request.driver, request.layout, request.kernel_path)
     return request
 
 

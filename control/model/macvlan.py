@@ -78,8 +78,6 @@ def checked(request: NetworkCreate) -> NetworkCreate:
         raise UsageError("a macvlan network has no VNI: leave --vni out")
     if not request.port_security:
         raise UsageError("a macvlan network has no port security: leave --port-security out")
-    if request.kernel_path != "off":
-        raise UsageError("a macvlan network has no kernel path: leave --kernel-path out")
     if request.layout != "direct":
         raise UsageError(f"a macvlan network has no layout {request.layout}: leave --layout out")
     if options.parent is not None and not request.subnets:

@@ -78,6 +78,12 @@ def test_settings_that_cannot_be_change_nothing(file: Path) -> None:
             await host.registry.set_network("web", NetworkSet(mtu=1279))
         with pytest.raises(UsageError, match="the macvlan network lan has no port security: leave"):
             await host.registry.set_network("lan", NetworkSet(port_security=False))
+        for name, kind in (("lan", {"driver": "macvlan"}), ("bridged", {"layout": "bridge"})):
+            more = {**kind, "subnets": ["198.51.100.0/24"], "kernel_path": "tcp"}
+            with pytest.raises(UsageError, match=r"network.* has no kernel path: leave --kernel-path out"):
+                await host.network(f"{name}2", **more)
+        with pytest.raises(UsageError, match="a macvlan network has no kernel path: leave --kernel-path out"):
+            await host.registry.set_network("lan", NetworkSet(kernel_path="tcp"))
         assert await host.store.list("/") == before
 
     with_hosts(file, 1, play)
