@@ -17,6 +17,7 @@ from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import Endpoint, Network
 from fastpath.errors import FastpathError, RefusedError
 from fastpath.forwarder.forwarder import LearningBridge
+from fastpath.kernelpath import unavailable
 
 if TYPE_CHECKING:
     from fastpath.kernelpath.path import KernelPath
@@ -57,8 +58,6 @@ class Carrier:
             raise self._refusal
         if self._path is None:
             try:
-                from fastpath.kernelpath import unavailable  # noqa: PLC0415  # for those who use it
-
                 if reason := unavailable():
                     raise RefusedError(f"there is no kernel path: {reason}")
                 from fastpath.kernelpath.path import KernelPath  # noqa: PLC0415  # which not every installation has
@@ -88,7 +87,7 @@ class Carrier:
 
     def take_over(self, network: Network) -> None:
         """Let a network go on with what an earlier process left in the pen: its vxlan device, or ports alone."""
-        if network.vni is None or not self.pen.exists:
+        if network.layout != "direct" or network.vni is None or self.pen.find() is None:
             return
         try:
             self._network(network, network.vni).use_tunnel(self.pen.tunnel(network.vni))
@@ -117,7 +116,7 @@ class Carrier:
             known.remove()
             self._tell_members()
         if segment is not None:
-            self.layout.remove_network(segment)
+            self.layout.ports.release_network(segment)
         if network.vni is not None:
             self.pen.remove_tunnel(network.vni)
         if self.pen.is_empty():
@@ -132,10 +131,9 @@ class Carrier:
     def remove_strays(self, host: str, wanted: Iterable[Endpoint]) -> list[str]:
         """Remove from the pen what an earlier process left and nothing needs; return what was done."""
         wanted = list(wanted)
-        self.layout.release_others({endpoint.id for endpoint in wanted})
+        self.layout.ports.release_others({endpoint.id for endpoint in wanted})
         said = cleanup.remove_veths(host, naming.pen_name(host), wanted)
-        if self.pen.exists and self.pen.is_empty():
-            self.pen.remove()
+        if self.pen.is_empty() and self.pen.remove():
             said.append(f"removed the network namespace {naming.pen_name(host)}: nothing needs it")
         return said
 

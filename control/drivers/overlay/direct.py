@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import managed, naming
-from fastpath.control.drivers.overlay.layout import check_name, discard, ensure_in_sandbox, is_usable
+from fastpath.control.drivers.overlay.layout import TapPorts, check_name, discard, ensure_in_sandbox, is_usable
 from fastpath.control.kernel.netlink import Link, Links
 from fastpath.control.kernel.visit import Visit, Visits
 from fastpath.control.model.objects import Endpoint, Network
@@ -26,11 +26,11 @@ class DirectLayout:
         self._engine = engine
         self._visits = visits
         self._host = host
-        self._ports: dict[str, TapPort] = {}
+        self.ports = TapPorts(engine)
 
     def take_over(self, segment: Segment, _: Network, endpoint: Endpoint) -> TapPort | None:
         """Open the TAP that an earlier process left under its name, without any other change."""
-        port = self._ports.get(endpoint.id)
+        port = self.ports.get(endpoint.id)
         if port is None and endpoint.manager:
             place = managed.find(self._visits, self._host, endpoint)
             port = place.adopt(self._visits, segment) if place is not None else None
@@ -40,7 +40,7 @@ class DirectLayout:
             if link is not None and link.alias == naming.of_endpoint(self._host, endpoint.id) and link.kind == "tun":
                 port = visit.run(lambda: segment.adopt_tap(endpoint.ifname))
         if port is not None:
-            self._ports[endpoint.id] = port
+            self.ports[endpoint.id] = port
         return port
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
@@ -61,11 +61,11 @@ class DirectLayout:
 
     def _ensure_own(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
         """Use the TAP in the sandbox, or create it there."""
-        port = self._ports.get(endpoint.id)
+        port = self.ports.get(endpoint.id)
         visit = self._visits.to(endpoint.sandbox)
         there = self._find(visit.links, endpoint) is not None
         if port is not None and (not there or not is_usable(port) or port.vni != segment.vni):
-            self.release(endpoint.id, keep_interface=there)
+            self.ports.release(endpoint.id, keep_interface=there)
             port = None
         if port is None and not there:
             port = self._make(segment, endpoint, mtu, visit)
@@ -78,16 +78,16 @@ class DirectLayout:
             if not there and port is not None:
                 discard(self._engine, port)
             raise
-        self._ports[endpoint.id] = port
+        self.ports[endpoint.id] = port
         return port
 
     def _ensure_managed(self, segment: Segment, endpoint: Endpoint, mtu: int) -> TapPort:
         """Do the same for an endpoint whose manager places the interface: create it in the daemon's namespace, and
         maintain it in either namespace."""
         place = managed.find(self._visits, self._host, endpoint)
-        port = self._ports.get(endpoint.id)
+        port = self.ports.get(endpoint.id)
         if port is not None and (place is None or not is_usable(port) or port.vni != segment.vni):
-            self.release(endpoint.id, keep_interface=place is not None)
+            self.ports.release(endpoint.id, keep_interface=place is not None)
             port = None
         if place is None:
             managed.check_lost(endpoint)
@@ -103,7 +103,7 @@ class DirectLayout:
                 raise
         elif port is None:
             port = place.adopt(self._visits, segment)
-        self._ports[endpoint.id] = port
+        self.ports[endpoint.id] = port
         managed.ensure(self._visits, place, mtu)
         if port.mtu != mtu:
             port.mtu_changed(mtu)
@@ -111,9 +111,7 @@ class DirectLayout:
         return port
 
     def has(self, endpoint: Endpoint) -> bool:
-        """Return whether the endpoint has a TAP."""
-        if endpoint.id in self._ports:
-            return True
+        """Return whether an earlier process left the endpoint a TAP."""
         if endpoint.manager:
             place = managed.find(self._visits, self._host, endpoint)
             return place is not None and place.link.kind == "tun"
@@ -147,7 +145,7 @@ class DirectLayout:
             raise ConflictError(f"the interface {endpoint.ifname} in {endpoint.sandbox.path} was deleted meanwhile")
         if port is None:
             name = link.name
-            port = self._ports[endpoint.id] = visit.run(lambda: segment.adopt_tap(name))
+            port = self.ports[endpoint.id] = visit.run(lambda: segment.adopt_tap(name))
         ensure_in_sandbox(visit, link, endpoint, mtu, naming.of_endpoint(self._host, endpoint.id))
         if port.mtu != mtu:
             port.mtu_changed(mtu)
@@ -155,7 +153,7 @@ class DirectLayout:
 
     def remove_endpoint(self, _: Network, endpoint: Endpoint) -> None:
         """Remove the TAP from either namespace."""
-        self.release(endpoint.id)
+        self.ports.release(endpoint.id)
         if endpoint.manager:
             managed.delete(self._visits, self._host, endpoint)
             return
@@ -166,20 +164,3 @@ class DirectLayout:
         for link in links.marked(alias):
             if link.alias == alias:
                 links.delete(link)
-
-    def remove_network(self, segment: Segment) -> None:
-        """Remove every TAP on the segment."""
-        for identity, port in list(self._ports.items()):
-            if port.removed or port.vni == segment.vni:
-                self.release(identity)
-
-    def release_others(self, wanted: set[str]) -> None:
-        """Remove every TAP of endpoints that are not wanted."""
-        for identity in self._ports.keys() - wanted:
-            self.release(identity)
-
-    def release(self, identity: str, *, keep_interface: bool = False) -> None:
-        """Close an endpoint's port, if there is one, and remove its interface unless it should stay."""
-        port = self._ports.pop(identity, None)
-        if port is not None:
-            discard(self._engine, port, keep_interface=keep_interface)

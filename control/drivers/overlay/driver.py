@@ -186,7 +186,7 @@ class Overlay(HostDriver):
     def _layout(self, network: Network, endpoint: Endpoint) -> Layout:
         """Return the layout that the endpoint's interface has, or is to get."""
         layout = self._layouts[network.layout]
-        if self._carrier is None or layout is not self._direct:
+        if self._carrier is None or layout is not self._direct or endpoint.id in self._direct.ports:
             return layout
         penned = self._carrier.layout
         if penned.has(endpoint):
@@ -251,7 +251,7 @@ class Overlay(HostDriver):
             with self._visits:
                 self._carrier.remove_network(network, segment)
         if segment is not None:
-            self._direct.remove_network(segment)
+            self._direct.ports.release_network(segment)
             self._engine.remove_segment(segment)
 
     def ensure_endpoint(self, network: Network, endpoint: Endpoint, mtu: int) -> Port:
@@ -350,7 +350,7 @@ class Overlay(HostDriver):
 
     def _remove_strays(self, wanted: list[Endpoint], networks: list[Network]) -> list[str]:
         bridged = {n.name for n in networks if n.driver == "overlay" and (n.layout == "bridge" or self._resolvers)}
-        self._direct.release_others({endpoint.id for endpoint in wanted})
+        self._direct.ports.release_others({endpoint.id for endpoint in wanted})
         self._namespaces.release_others(bridged)
         said = cleanup.remove_half_made_names(self._host)
         for namespace, name in cleanup.network_namespaces(self._host).items():

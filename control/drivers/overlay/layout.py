@@ -52,6 +52,31 @@ def discard(engine: Engine, port: TapPort, *, keep_interface: bool = False) -> N
     engine.segments[port.vni].remove_port(port)
 
 
+class TapPorts(dict[str, TapPort]):
+    """The ports of a layout that has a TAP for each endpoint, by the endpoint's id."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def release(self, identity: str, *, keep_interface: bool = False) -> None:
+        """Close an endpoint's port, if there is one, and remove its interface unless it should stay."""
+        port = self.pop(identity, None)
+        if port is not None:
+            discard(self._engine, port, keep_interface=keep_interface)
+
+    def release_others(self, wanted: set[str]) -> None:
+        """Remove every TAP of endpoints that are not wanted."""
+        for identity in self.keys() - wanted:
+            self.release(identity)
+
+    def release_network(self, segment: Segment) -> None:
+        """Remove every TAP on the segment."""
+        for identity, port in list(self.items()):
+            if port.removed or port.vni == segment.vni:
+                self.release(identity)
+
+
 def ensure_in_sandbox(visit: Visit, link: Link, endpoint: Endpoint, mtu: int, alias: str) -> None:
     """Set name, alias, addresses and MTU of a sandbox's interface, of either layout, and bring it up."""
     links = visit.links

@@ -106,11 +106,6 @@ class Pen:
         if visit is not None and link is not None:
             visit.links.delete(link)
 
-    @property
-    def exists(self) -> bool:
-        """Whether there is a pen."""
-        return self.find() is not None
-
     def is_empty(self) -> bool:
         """Return whether no endpoint and no network needs the pen, or there is none. TAPs that are being closed may
         still be there."""

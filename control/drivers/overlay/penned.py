@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastpath import Engine, Segment, TapPort
 from fastpath.control.drivers import naming
 from fastpath.control.drivers.kernel_network import Place
-from fastpath.control.drivers.overlay.layout import discard, is_usable
+from fastpath.control.drivers.overlay.layout import TapPorts, discard, is_usable
 from fastpath.control.drivers.overlay.pen import Pen, ensure_program
 from fastpath.control.drivers.overlay.veths import Veths
 from fastpath.control.kernel.netlink import Link, filters, link_fingerprint
@@ -33,28 +33,28 @@ class PennedLayout:
         self._path = path
         self._visits = visits
         self._veths = Veths(host, visits)
-        self._ports: dict[str, TapPort] = {}
+        self.ports = TapPorts(engine)
         self.places: dict[str, Place] = {}
 
     def take_over(self, segment: Segment, _: Network, endpoint: Endpoint) -> TapPort | None:
         """Open the TAP that an earlier process left, without any other change."""
-        port = self._ports.get(endpoint.id)
+        port = self.ports.get(endpoint.id)
         visit = self._pen.find() if port is None else None
         if visit is not None and visit.links.find(naming.tap_name(endpoint)) is not None:
-            port = self._ports[endpoint.id] = _adopt(segment, visit, endpoint)
+            port = self.ports[endpoint.id] = _adopt(segment, visit, endpoint)
             if visit.links.find(naming.veth_name(endpoint)) is not None:
                 self._note_place(visit, endpoint)
         return port
 
     def has(self, endpoint: Endpoint) -> bool:
         """Return whether the endpoint's interfaces are in the pen."""
-        if endpoint.id in self._ports:
+        if endpoint.id in self.ports:
             return True
         visit = self._pen.find()
         return visit is not None and any(visit.links.find(name) is not None for name in _names(endpoint))
 
     def ensure_network(self, segment: Segment, network: Network, mtu: int) -> None:
-        """Do nothing: `Pen.ensure_tunnel` makes the network's vxlan device, as soon as there are peers."""
+        """Do nothing: the carrier makes the network's vxlan device (carrier.py)."""
 
     def check_senders(self, network: Network, endpoints: Iterable[Endpoint]) -> None:
         """Do nothing: programs and engine check what is sent."""
@@ -95,13 +95,13 @@ class PennedLayout:
         self.places[endpoint.id] = Place(veth, tap)
 
     def _ensure_tap(self, segment: Segment, visit: Visit, endpoint: Endpoint, mtu: int) -> TapPort:
-        port, link = self._ports.get(endpoint.id), visit.links.find(naming.tap_name(endpoint))
+        port, link = self.ports.get(endpoint.id), visit.links.find(naming.tap_name(endpoint))
         if port is not None and (link is None or not is_usable(port) or port.vni != segment.vni):
-            self.release(endpoint.id, keep_interface=link is not None)
+            self.ports.release(endpoint.id, keep_interface=link is not None)
             port = None
         if port is None:
             port = _adopt(segment, visit, endpoint) if link is not None else self._make(segment, visit, endpoint, mtu)
-            self._ports[endpoint.id] = port
+            self.ports[endpoint.id] = port
         link = visit.links.get(naming.tap_name(endpoint))
         ensure_program(visit, link, self._path().from_engine)  # before it is up
         link = visit.links.ensure(link, alias=naming.of_endpoint(self._host, endpoint.id), mtu=mtu)
@@ -125,7 +125,7 @@ class PennedLayout:
     def remove_endpoint(self, _: Network, endpoint: Endpoint) -> None:
         """Remove veth and TAP. The maps have to be without the endpoint already."""
         self.places.pop(endpoint.id, None)
-        self.release(endpoint.id)
+        self.ports.release(endpoint.id)
         visit = self._pen.find()
         if visit is None:
             return
@@ -133,23 +133,6 @@ class PennedLayout:
         link: Link | None = visit.links.find(naming.tap_name(endpoint))
         if link is not None:  # of an earlier process
             visit.links.delete(link)
-
-    def release_others(self, wanted: set[str]) -> None:
-        """Remove every TAP of endpoints that are not wanted."""
-        for identity in self._ports.keys() - wanted:
-            self.release(identity)
-
-    def remove_network(self, segment: Segment) -> None:
-        """Give up every port on the segment, and its TAP."""
-        for identity, port in list(self._ports.items()):
-            if port.removed or port.vni == segment.vni:
-                self.release(identity)
-
-    def release(self, identity: str, *, keep_interface: bool = False) -> None:
-        """Give up an endpoint's port, and its TAP unless that is to stay."""
-        port = self._ports.pop(identity, None)
-        if port is not None:
-            discard(self._engine, port, keep_interface=keep_interface)
 
 
 def _names(endpoint: Endpoint) -> tuple[str, str]:
