@@ -20,7 +20,8 @@ from typing import TypeVar
 from fastpath.bench.scale import content
 from fastpath.bench.scale.content import PEERS, VARIANTS, Variant
 from fastpath.control.cluster import keys
-from fastpath.control.host.probe import ANSWER, ETHERTYPE, MAGIC, NONCE_SIZE, PROBE_VNI, QUESTION, probe_mac
+from fastpath.control.drivers.naming import PROBE_VNI
+from fastpath.control.host.probe import ANSWER, ETHERTYPE, MAGIC, NONCE_SIZE, QUESTION, probe_mac
 from fastpath.control.model.objects import Sandbox
 from fastpath.control.store.interface import Delete, Put, Store, StoreOptions
 from fastpath.control.store.open import open_store

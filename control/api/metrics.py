@@ -262,6 +262,11 @@ def _peers(infos: Sequence[PeerInfo], omitted: dict[str, int]) -> Iterator[Metri
     few = _few(infos, "peer", omitted)
     for name, what, values in (
         ("up", "1: the host's data path answers", [float(info.state == "up") for info in few]),
+        (
+            "kernel_path_up",
+            "1: the kernel path carries packets to the host, if a network needs that",
+            [float(info.kernel_path == "up") if info.kernel_path != "off" else None for info in few],
+        ),
         ("endpoints", "endpoints on the host", [float(info.endpoints) for info in few]),
         ("silence_seconds", "seconds since the host's data path last answered", [info.last_seen for info in few]),
         ("round_trip_seconds", "round-trip time of the last answered probe", [info.round_trip for info in few]),

@@ -14,6 +14,7 @@ from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.reaper import Reaper, another
 from fastpath.control.host.guard.guard import Guard
 from fastpath.control.host.guard.rules import table_of
+from fastpath.control.host.kernel_probe import KernelProber
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
@@ -52,6 +53,7 @@ class Queries:
         reconciler: Reconciler,
         kernel: KernelThread,
         prober: Prober,
+        kernel_prober: KernelProber,
         reaper: Reaper,
         guard: Guard | None,
         more: Callable[[], list[Problem]],
@@ -64,6 +66,7 @@ class Queries:
         self._reconciler = reconciler
         self._kernel = kernel
         self._prober = prober
+        self._kernel_prober = kernel_prober
         self._reaper = reaper
         self._guard = guard
         self._more = more
@@ -123,6 +126,7 @@ class Queries:
             endpoints=endpoints,
             last_seen=now - pulse.answered if pulse is not None and pulse.answered is not None else None,
             round_trip=pulse.round_trip if pulse is not None else None,
+            kernel_path=self._kernel_prober.state(host),
             forgotten_in=self._reaper.forgotten_in(host) if peer is None else None,
         )
 
@@ -233,6 +237,9 @@ class Queries:
             if peer.state == "silent" and peer.peer is not None and self._overdue(peer.host):
                 why = f"peer {peer.host} ({peer.peer.vtep}) does not answer over the overlay's UDP port"
                 found.append(Problem("peer", peer.host, "silent", why))
+        for host in self._kernel_prober.silent(time.monotonic()):
+            why = f"the kernel path to {host} does not answer: the engine carries all frames (docs/kernel-path.md)"
+            found.append(Problem("peer", host, "kernel-path", why))
         for peer in peers:
             if peer.state == "gone" and peer.forgotten_in is not None:
                 left = f"its {peer.endpoints} endpoints are removed in {peer.forgotten_in:.0f} s"

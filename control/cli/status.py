@@ -82,6 +82,9 @@ def peers(as_json: bool, socket: Path) -> None:
 
     up: it answers probes. silent: its daemon is registered, but its data path does not answer. gone: its lease expired.
 
+    The kernel path is up, or silent: then the engine carries all frames. off: no network has endpoints there and here
+    that use it.
+
     \b
     Example:
       fastpath peers
@@ -92,7 +95,8 @@ def peers(as_json: bool, socket: Path) -> None:
         return
     with understood():
         rows = [_row(peer) for peer in found]
-    print_list(("host", "vtep", "state", "last seen", "round trip", "endpoints", "version", "forgotten in"), rows)
+    titles = ("host", "vtep", "state", "last seen", "round trip", "kernel path", "endpoints", "version", "forgotten in")
+    print_list(titles, rows)
 
 
 def _row(info: dict[str, Any]) -> tuple[str, ...]:
@@ -105,6 +109,7 @@ def _row(info: dict[str, Any]) -> tuple[str, ...]:
         info["state"],
         f"{duration(last_seen)} ago" if last_seen is not None else "never",
         f"{round_trip * 1000:.2f} ms" if round_trip is not None else "–",
+        info.get("kernel_path", "off"),
         str(info["endpoints"]),
         peer["version"] if peer is not None else "–",
         duration(forgotten_in) if forgotten_in is not None else "–",

@@ -4,6 +4,7 @@ imports nothing that it does not need: it is in the gap of a restart."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Self
 
 from fastpath import Engine, Port
@@ -22,6 +23,7 @@ from fastpath.control.drivers.overlay.driver import Overlay
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints
 from fastpath.control.host.guard.rules import MARK, Plan, copy_of, table_of
 from fastpath.control.host.host_state import HostState
+from fastpath.control.host.kernel_probe import KernelProber
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.network_sync import usable_peers
 from fastpath.control.host.peering import Peering
@@ -76,7 +78,8 @@ class DataPlane:
         if config.gateway_bridge:
             given = _gateway_settings(config, state.host_id, vtep, underlay)
             gateway = GatewayBridge(config.host, given, visits, self.keeper)
-        self._carrier = _carrier(config, self.engine, visits, vtep, self.guard)
+        self.kernel_prober = KernelProber(self.prober, lambda: self.peering.peers, self._longest)
+        self._carrier = self._make_carrier(visits)
         overlay = Overlay(
             self.engine, config.host, gateway, self.resolver_sockets, visits=visits, carrier=self._carrier
         )
@@ -92,6 +95,7 @@ class DataPlane:
         )
         self.voucher = Voucher(self.engine, self.mirror, lambda: self.reconciler.settled)
         self.underlay.subscribe(self.reconciler.look_at_everything)
+        self.kernel_prober.subscribe(self.reconciler.kernel_paths_changed)
         self.mirror.subscribe(self.voucher.changed)
         self.mirror.subscribe(self.reconciler.changed)
         self.mirror.subscribe(self.peering.changed)
@@ -126,16 +130,37 @@ class DataPlane:
             return
         vteps = {peer.host: peer.vtep for peer in self.mirror.peers.values() if peer.host != self._host}
         members = frozenset(
-            (vteps[endpoint.host], network.vni)
+            (vteps[endpoint.host], vni)
             for name, endpoints in self.mirror.endpoints.items()
             if (network := self.mirror.networks.get(name)) is not None and network.vni is not None
             for endpoint in endpoints.values()
             if endpoint.kernel_path and endpoint.host in vteps
+            for vni in (network.vni, naming.PROBE_VNI)
         )
         self._carrier.assume(members)
         self.guard.assume_members(members)
 
-    def _kernel_mtu(self, host: str) -> int:
+    def _make_carrier(self, visits: Visits) -> Carrier | None:
+        if not self._config.kernel_port:
+            return None
+        return Carrier(
+            self.engine,
+            self._host,
+            visits,
+            vtep=self.underlay.vtep,
+            udp_port=self._config.kernel_port,
+            asker=self.kernel_prober,
+            mtu=lambda: self.underlay.mtu - self.underlay.overhead,
+            members=self.guard.set_members if self.guard is not None else (lambda _: None),
+        )
+
+    def _kernel_mtu(self, host: str, used_before: Callable[[], bool]) -> int:
+        """Return the longest IP packet, in bytes, that may be sent to a peer by the kernel path: 0 until that is known
+        to work. `used_before` says whether an earlier process did."""
+        longest, peer = self._longest(host), self.peering.peers.get(host)
+        return longest if peer is not None and self.kernel_prober.usable(peer.vtep, used_before) else 0
+
+    def _longest(self, host: str) -> int:
         """Return the longest IP packet, in bytes, that fits the way to a peer by the kernel path; 0 if either host has
         none, or at another port."""
         peer = self.peering.peers.get(host)
@@ -189,15 +214,6 @@ def _guard(config: DaemonConfig, vtep: IPAddress, keeper: Keeper) -> Guard | Non
     )
     refusal = None if may_mark() else "no permission to mark packets (CAP_NET_ADMIN)"
     return Guard(keeper, table, plan, refusal, owned=config.guard_owned)
-
-
-def _carrier(
-    config: DaemonConfig, engine: Engine, visits: Visits, vtep: IPAddress, guard: Guard | None
-) -> Carrier | None:
-    if not config.kernel_port:
-        return None
-    members = guard.set_members if guard is not None else (lambda _: None)
-    return Carrier(engine, config.host, visits, vtep=vtep, udp_port=config.kernel_port, members=members)
 
 
 def _gateway_settings(config: DaemonConfig, host_id: str, vtep: IPAddress, underlay: str) -> GatewaySettings:

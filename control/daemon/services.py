@@ -69,6 +69,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             reconciler=reconciler,
             kernel=plane.kernel,
             prober=plane.prober,
+            kernel_prober=plane.kernel_prober,
             reaper=reaper,
             guard=plane.guard,
             more=lambda: [
@@ -85,6 +86,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         tasks.essential("reconciler", reconciler.run(config.reconcile_interval))
         # Frames flow, and the host follows the store, without these.
         tasks.restarted("prober", lambda: plane.prober.run(config.probe_interval))
+        tasks.restarted("kernel prober", plane.kernel_prober.run)
         tasks.restarted("voucher", plane.voucher.run)
         tasks.restarted("reaper", reaper.run)
         tasks.restarted("own records", records.run)

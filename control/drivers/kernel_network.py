@@ -74,9 +74,15 @@ class KernelNetwork:
         self._vteps: Counter[IPAddress] = Counter()
 
     @property
-    def members(self) -> frozenset[tuple[IPAddress, int]]:
-        """Return who may send for this network: (VTEP, VNI)."""
-        return frozenset((vtep, self.vni) for vtep in self._vteps)
+    def vteps(self) -> frozenset[IPAddress]:
+        """Return who may send for this network."""
+        return frozenset(self._vteps)
+
+    def sends_to(self, mac: str) -> bool:
+        """Return whether the map says that frames to a remote MAC address go by the kernel path, as an earlier process
+        may have left it."""
+        destination = self._path.destination(self.vni, mac)
+        return destination is not None and bool(destination.mtu)
 
     def switch(self, on: bool) -> None:
         """Let this host's endpoints send by the kernel path, or by the engine only. What comes in is accepted."""

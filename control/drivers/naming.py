@@ -9,6 +9,7 @@ from fastpath.control.model.objects import Endpoint, IPInterface, Network
 
 MARK = "fastpath:"  # at the beginning of all our ifaliases
 VXLAN, BRIDGE = "vxlan0", "br0"  # in a network's namespace, as in Docker's overlay
+PROBE_VNI = 1  # networks begin at 256
 
 
 def of_endpoint(host: str, identity: str) -> str:
@@ -61,6 +62,11 @@ def tap_name(endpoint: Endpoint) -> str:
 def tunnel_name(vni: int) -> str:
     """Return the name of a network's vxlan device in the pen."""
     return f"vx{vni}"
+
+
+def of_probes(host: str) -> str:
+    """Return the ifalias of the vxlan device for probes in the pen."""
+    return f"fastpath:{host}:probes"
 
 
 def veth_name(endpoint: Endpoint) -> str:

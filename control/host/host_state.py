@@ -58,14 +58,15 @@ class _Here:
 
 class HostState:
     """Changes this host for the reconciler. The driver that a network names does the work for it. `kernel_mtu`
-    returns the longest packet, in bytes, that a host can be sent by the kernel path; 0: none."""
+    returns the longest packet, in bytes, that a host can be sent by the kernel path; 0: none. It is told how to find
+    out whether an earlier process sent some."""
 
     def __init__(
         self,
         host: str,
         drivers: Mapping[str, HostDriver],
         visits: Visits | None = None,
-        kernel_mtu: Callable[[str], int] = lambda _: 0,
+        kernel_mtu: Callable[[str, Callable[[], bool]], int] = lambda _, __: 0,
     ) -> None:
         self._host = host
         self._kernel_mtu = kernel_mtu
@@ -379,7 +380,8 @@ class HostState:
             return Reach(entry.mac, checked, place) if place is not None and entry.port is not None else None
         if not endpoint.kernel_path:
             return None
-        return Reach(entry.mac, checked, vtep=entry.vtep, mtu=self._kernel_mtu(endpoint.host))
+        mtu = self._kernel_mtu(endpoint.host, lambda: kernel.sends_to(entry.mac))
+        return Reach(entry.mac, checked, vtep=entry.vtep, mtu=mtu)
 
 
 def _failure(endpoint: Endpoint, error: FastpathError | OSError) -> Problem:

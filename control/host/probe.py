@@ -3,7 +3,8 @@
 probes. It passes through the engine, the underlay and the peer's engine to the peer's daemon, which sends it back.
 
 The frame: Ethernet with a local experimental EtherType (IEEE 802, 88-B5), then `MAGIC`, one byte that says question
-or answer, and eight bytes that the sender of the question chose.
+or answer, and eight bytes that the sender of the question chose. Questions of the kernel path come another way
+(kernel_probe.py); their answers are here.
 """
 
 import asyncio
@@ -11,19 +12,20 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastpath import Engine
 from fastpath.addresses import IPAddress, format_mac
+from fastpath.control.drivers.naming import PROBE_VNI
+from fastpath.control.drivers.overlay.probe_device import ETHERTYPE as ETHERTYPE_NUMBER
 from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
 
-PROBE_VNI = 1  # networks begin at 256
-ETHERTYPE = b"\x88\xb5"
+ETHERTYPE = ETHERTYPE_NUMBER.to_bytes(2)
 MAGIC = b"fastpath probe 1"
-QUESTION, ANSWER = b"\x01", b"\x02"
+QUESTION, ANSWER, KERNEL_QUESTION, KERNEL_ANSWER = b"\x01", b"\x02", b"\x03", b"\x04"
 NONCE_SIZE = 8
 LENGTH = 14 + len(MAGIC) + 1 + NONCE_SIZE
 AT_ONCE = 64  # frames read from the port before the event loop continues
@@ -56,15 +58,52 @@ def probe_mac(host: str) -> bytes:
     return b"\x02\xfa" + hashlib.sha256(host.encode()).digest()[:4]
 
 
+def nonce_in(frame: bytes, kind: bytes) -> bytes | None:
+    """Return the eight bytes in a probe of that kind; None if the frame is no such probe."""
+    body = frame[14:LENGTH]
+    if len(frame) < LENGTH or frame[12:14] != ETHERTYPE or not body.startswith(MAGIC + kind):
+        return None
+    return body[-NONCE_SIZE:]
+
+
+class Reader:
+    """Calls `receive` while a descriptor is readable. When that returns true, there may be more: it is called again
+    after a pause, since a peer that floods us must not occupy the loop."""
+
+    def __init__(self, fd: int, receive: Callable[[], bool]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fd = fd
+        self._receive = receive
+        self._later: asyncio.TimerHandle | None = None
+        self._watch()
+
+    def close(self) -> None:
+        """Stop. The descriptor has to be open still."""
+        if self._later is not None:
+            self._later.cancel()
+        self._loop.remove_reader(self._fd)
+
+    def _watch(self) -> None:
+        self._later = None
+        self._loop.add_reader(self._fd, self._readable)
+
+    def _readable(self) -> None:
+        if self._receive():
+            self._loop.remove_reader(self._fd)
+            self._later = self._loop.call_later(PAUSE_S, self._watch)
+
+
 class Prober:
-    """Probes every peer at intervals, and answers their probes. It belongs to the event loop's thread."""
+    """Probes every peer at intervals, and answers their probes. It belongs to the event loop's thread. Answers to
+    questions that went by the kernel path are for `on_kernel_answer`."""
 
     def __init__(self, engine: Engine, host: str) -> None:
         self.pulses: dict[str, Pulse] = {}
-        self._mac = probe_mac(host)
+        self.mac = probe_mac(host)
+        self.on_kernel_answer: Callable[[bytes], object] = lambda _: None
         self._segment = engine.add_segment(PROBE_VNI, learning=False)
         self._port = self._segment.add_memory_port("probe")
-        self._segment.fdb.set(format_mac(int.from_bytes(self._mac)), self._port)
+        self._segment.fdb.set(format_mac(int.from_bytes(self.mac)), self._port)
 
     def set_peers(self, vteps: Mapping[str, IPAddress]) -> None:
         """Probe these hosts from now on."""
@@ -82,31 +121,29 @@ class Prober:
 
     async def run(self, interval: float) -> None:
         """Probe until cancelled."""
-        loop, fd = asyncio.get_running_loop(), self._port.fileno()
-        later: list[asyncio.TimerHandle] = []
-
-        def readable() -> None:
-            if self.receive():  # a peer that floods us must not occupy the loop
-                loop.remove_reader(fd)
-                later[:] = [loop.call_later(PAUSE_S, loop.add_reader, fd, readable)]
-
-        loop.add_reader(fd, readable)
+        reader = Reader(self._port.fileno(), self.receive)
         try:
             while True:
                 self.ask(interval)
                 await asyncio.sleep(min(interval, EAGER_S))
         finally:
-            for handle in later:
-                handle.cancel()
-            loop.remove_reader(fd)
+            reader.close()
 
     def ask(self, interval: float) -> None:
         """Send a question to every peer that was not asked for `interval` seconds."""
         now = time.monotonic()
         for host, pulse in self.pulses.items():
             if pulse.due(now, interval):
-                pulse.nonce, pulse.asked = secrets.token_bytes(NONCE_SIZE), now
-                self._send(probe_mac(host), QUESTION + pulse.nonce)
+                self._ask(host, pulse, now)
+
+    def ask_now(self, host: str) -> None:
+        """Send a question to a peer, whenever it was asked last."""
+        if (pulse := self.pulses.get(host)) is not None:
+            self._ask(host, pulse, time.monotonic())
+
+    def _ask(self, host: str, pulse: Pulse, now: float) -> None:
+        pulse.nonce, pulse.asked = secrets.token_bytes(NONCE_SIZE), now
+        self.send(probe_mac(host), QUESTION + pulse.nonce)
 
     def receive(self) -> bool:
         """Handle frames that arrived, and return whether there may be more."""
@@ -118,22 +155,24 @@ class Prober:
         return True
 
     def _take(self, frame: bytes) -> None:
-        body = frame[14:LENGTH]
-        if len(frame) < LENGTH or frame[12:14] != ETHERTYPE or not body.startswith(MAGIC):
-            return
-        kind, nonce = body[len(MAGIC) : -NONCE_SIZE], body[-NONCE_SIZE:]
-        if kind == QUESTION:
-            self._send(frame[6:12], ANSWER + nonce)
-            return
+        if (nonce := nonce_in(frame, QUESTION)) is not None:
+            self.send(frame[6:12], ANSWER + nonce)
+        elif (nonce := nonce_in(frame, KERNEL_ANSWER)) is not None:
+            self.on_kernel_answer(nonce)
+        elif (nonce := nonce_in(frame, ANSWER)) is not None:
+            self._answered(nonce)
+
+    def _answered(self, nonce: bytes) -> None:
         for pulse in self.pulses.values():
-            if kind == ANSWER and secrets.compare_digest(pulse.nonce, nonce):
+            if secrets.compare_digest(pulse.nonce, nonce):
                 pulse.answered = time.monotonic()
                 pulse.round_trip = pulse.answered - pulse.asked
                 pulse.nonce = secrets.token_bytes(NONCE_SIZE)  # each question takes one answer
 
-    def _send(self, to: bytes, body: bytes) -> None:
+    def send(self, to: bytes, body: bytes) -> None:
+        """Send a probe to the daemon behind a MAC address of the probe segment: its kind, and eight bytes."""
         try:
-            self._port.send(to + self._mac + ETHERTYPE + MAGIC + body)
+            self._port.send(to + self.mac + ETHERTYPE + MAGIC + body)
         except OSError:
             return  # the engine is behind, or there is no memory; the next probe tells
 

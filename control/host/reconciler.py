@@ -119,6 +119,12 @@ class Reconciler:
             return False
         return not (self._handling or self._dirty.everything or self._dirty.networks or self._dirty.endpoints)
 
+    def kernel_paths_changed(self, hosts: Set[str]) -> None:
+        """Tell the kernel path of these hosts' endpoints again, soon: it is used from now on, or left."""
+        for name, members in self._mirror.endpoints.items():
+            self._dirty.endpoints |= {(name, i) for i, end in members.items() if end.host in hosts and end.kernel_path}
+        self._wake.set()
+
     def links_changed(self) -> None:
         """Reconcile the gateway, the networks that use interfaces of this host, and those with an interface that a
         manager is about to place, soon: links or routes changed."""

@@ -151,6 +151,9 @@ class PeerInfo(Model):
     endpoints: int
     last_seen: float | None = Field(default=None, description="seconds since the last answer to a probe")
     round_trip: float | None = Field(default=None, description="of the last probe, in seconds")
+    kernel_path: Literal["up", "silent", "off"] = Field(
+        default="off", description="whether the kernel path carries packets to it; off: no network needs that"
+    )
     forgotten_in: float | None = None
 
 

@@ -189,6 +189,11 @@ class KernelPath:
         """Leave the frames to a MAC address to the engine."""
         self._maps["fp_destinations"].delete(_MAC.pack(vni, _checked(mac), 0))
 
+    def destination(self, vni: int, mac: MacAddress) -> Destination | None:
+        """Return where the frames to a MAC address go; None: to the engine."""
+        value = self._maps["fp_destinations"].get(_MAC.pack(vni, _checked(mac), 0))
+        return _destination(value) if value is not None else None
+
     @property
     def destinations(self) -> dict[tuple[int, str], Destination]:
         """All of them, by VNI and MAC address."""
@@ -196,9 +201,7 @@ class KernelPath:
         for key in self._maps["fp_destinations"].keys():  # noqa: SIM118  # a Map
             if (value := self._maps["fp_destinations"].get(key)) is not None:
                 vni, mac, _ = _MAC.unpack(key)
-                kind, ifindex, mtu = _DESTINATION.unpack(value)
-                name = format_mac(int.from_bytes(mac, "big"))
-                found[vni, name] = Destination(ifindex, mtu if kind == _REMOTE else None)
+                found[vni, format_mac(int.from_bytes(mac, "big"))] = _destination(value)
         return found
 
     def traffic(self, ifindex: int) -> Traffic:
@@ -223,6 +226,11 @@ class KernelPath:
         for key in self._maps[name].keys():  # noqa: SIM118  # a Map
             if (found := self._maps[name].get(key)) is not None:
                 yield _INDEX.unpack(key)[0], value.unpack(found)
+
+
+def _destination(value: bytes) -> Destination:
+    kind, ifindex, mtu = _DESTINATION.unpack(value)
+    return Destination(ifindex, mtu if kind == _REMOTE else None)
 
 
 def _checked(mac: MacAddress) -> bytes:

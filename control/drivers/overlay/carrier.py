@@ -12,6 +12,7 @@ from fastpath.control.drivers import cleanup, naming
 from fastpath.control.drivers.kernel_network import KernelNetwork
 from fastpath.control.drivers.overlay.pen import Pen
 from fastpath.control.drivers.overlay.penned import PennedLayout
+from fastpath.control.drivers.overlay.probe_device import Asker, ProbeDevice
 from fastpath.control.kernel.netlink.tunnels import Tunnel
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import Endpoint, Network
@@ -29,7 +30,8 @@ SOURCE_PORTS = (49152, 65535)  # RFC 7348, 5: the dynamic ports
 
 class Carrier:
     """All methods are called within a pass. `udp_port` is that of the vxlan devices; `members` is called with
-    everybody who may send to it, (VTEP, VNI), when that changes."""
+    everybody who may send to it, (VTEP, VNI), when that changes. `asker` proves the way to each; `mtu` returns the
+    longest packet of a container, in bytes, that leaves this host in one piece."""
 
     def __init__(
         self,
@@ -39,11 +41,16 @@ class Carrier:
         *,
         vtep: IPAddress,
         udp_port: int,
+        asker: Asker,
+        mtu: Callable[[], int],
         members: Callable[[frozenset[tuple[IPAddress, int]]], object] = lambda _: None,
     ) -> None:
         self.udp_port = udp_port
         self.pen = Pen(host, visits)
         self.layout = PennedLayout(engine, host, self.pen, self.path, visits)
+        self._probes = ProbeDevice(host, self.pen, asker)
+        self._host = host
+        self._mtu = mtu
         self._vtep = vtep
         self._networks: dict[str, KernelNetwork] = {}
         self._members = members
@@ -106,8 +113,10 @@ class Carrier:
                 self.pen.remove_tunnel(segment.vni)
             return
         known = self._network(network, segment.vni)
+        self._probes.ensure(Tunnel(naming.PROBE_VNI, self._vtep, self.udp_port, SOURCE_PORTS, whole=True), self._mtu())
         tunnel = Tunnel(segment.vni, self._vtep, self.udp_port, SOURCE_PORTS)
-        known.use_tunnel(self.pen.ensure_tunnel(network.name, tunnel, mtu, self.path().from_tunnel))
+        alias = naming.of_network(self._host, network.name)
+        known.use_tunnel(self.pen.ensure_tunnel(alias, tunnel, mtu, self.path().from_tunnel))
         known.switch(is_plain(segment))
 
     def remove_network(self, network: Network, segment: Segment | None) -> None:
@@ -120,7 +129,7 @@ class Carrier:
         if network.vni is not None:
             self.pen.remove_tunnel(network.vni)
         if self.pen.is_empty():
-            self.pen.remove()
+            self._remove_pen()
 
     def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """Remove the endpoint's interfaces from the pen, if there are some."""
@@ -133,7 +142,7 @@ class Carrier:
         wanted = list(wanted)
         self.layout.ports.release_others({endpoint.id for endpoint in wanted})
         said = cleanup.remove_veths(host, naming.pen_name(host), wanted)
-        if self.pen.is_empty() and self.pen.remove():
+        if self.pen.is_empty() and self._remove_pen():
             said.append(f"removed the network namespace {naming.pen_name(host)}: nothing needs it")
         return said
 
@@ -155,7 +164,8 @@ class Carrier:
             self._assumed = frozenset()
             self._tell_members()
         differing = sync(self._path, wanted)
-        return differing + sum(self.pen.ensure_tunnel_entries(known.vni, known.tunnel_entries) for known in networks)
+        differing += sum(self.pen.ensure_tunnel_entries(known.vni, known.tunnel_entries) for known in networks)
+        return differing + self._probes.sync()
 
     def close(self) -> None:
         """Give up programs and maps. What is attached goes on."""
@@ -170,8 +180,15 @@ class Carrier:
             self._networks[network.name] = known
         return known
 
+    def _remove_pen(self) -> bool:
+        self._probes.close()
+        return self.pen.remove()
+
     def _tell_members(self) -> None:
-        self._members(self._assumed.union(*(known.members for known in self._networks.values())))
+        vteps = {vtep for known in self._networks.values() for vtep in known.vteps}
+        members = {(vtep, known.vni) for known in self._networks.values() for vtep in known.vteps}
+        self._members(frozenset(self._assumed | members | {(vtep, naming.PROBE_VNI) for vtep in vteps}))
+        self._probes.set_vteps(vteps)
 
 
 def is_plain(segment: Segment) -> bool:

@@ -57,9 +57,9 @@ class Pen:
         found = {link.name: filters.attached(visit.netlink, link) for link in visit.links.all()}
         return {name: program.id for name, program in found.items() if program is not None}
 
-    def ensure_tunnel(self, network: str, tunnel: Tunnel, mtu: int, program: "Program") -> int:
-        """Create or repair the vxlan device of a network. Return its ifindex, which is another one when it had to be
-        made anew: then it knows no addresses."""
+    def ensure_tunnel(self, alias: str, tunnel: Tunnel, mtu: int, program: "Program | None") -> int:
+        """Create or repair a vxlan device. Return its ifindex, which is another one when it had to be made anew: then
+        it knows no addresses. Without a program, what it receives goes nowhere in the pen."""
         visit = self.enter()
         links = TunnelLinks(visit.netlink)
         name = naming.tunnel_name(tunnel.vni)
@@ -70,8 +70,9 @@ class Pen:
         if link is None:
             TunnelLinks(self._visits.home.netlink).add_tunnel(name, tunnel, mtu, visit.fd)
             link = links.get(name)
-        ensure_program(visit, link, program)  # before it is up
-        link = links.ensure(link, alias=naming.of_network(self._host, network), mtu=mtu)
+        if program is not None:
+            ensure_program(visit, link, program)  # before it is up
+        link = links.ensure(link, alias=alias, mtu=mtu)
         return links.ensure(link, up=True).index
 
     def tunnel(self, vni: int) -> int | None:
@@ -108,9 +109,10 @@ class Pen:
 
     def is_empty(self) -> bool:
         """Return whether no endpoint and no network needs the pen, or there is none. TAPs that are being closed may
-        still be there."""
-        visit = self.find()
-        return visit is None or not any(link.kind in ("veth", "vxlan") for link in visit.links.all())
+        still be there, and the device for probes."""
+        visit, probes = self.find(), naming.tunnel_name(naming.PROBE_VNI)
+        links = visit.links.all() if visit is not None else []
+        return not any(link.kind in ("veth", "vxlan") and link.name != probes for link in links)
 
     def remove(self) -> bool:
         """Remove the pen with everything in it: with the filters go programs and maps. Return whether there was one."""

@@ -74,6 +74,7 @@ PEERS = (
         endpoints=1,
         last_seen=0.4,
         round_trip=0.000214,
+        kernel_path="up",
     ),
     PeerInfo(peer=None, host="h3", state="gone", endpoints=4, forgotten_in=130.0),
 )

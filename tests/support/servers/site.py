@@ -35,8 +35,8 @@ reconcile_interval = 2.0
 MORTAL = SETTINGS.replace("lease_ttl = 120", "lease_ttl = 5")
 
 # Root, with the capabilities that examples/fastpath.service leaves it.
-AS_A_SERVICE = ("setpriv", "--bounding-set=-all,+net_admin,+sys_admin,+sys_ptrace", "--inh-caps=-all")
-CAPABILITIES = (12, 19, 21)  # the same by their numbers (<linux/capability.h>)
+AS_A_SERVICE = ("setpriv", "--bounding-set=-all,+net_admin,+net_raw,+sys_admin,+sys_ptrace", "--inh-caps=-all")
+CAPABILITIES = (12, 13, 19, 21)  # the same by their numbers (<linux/capability.h>)
 
 
 class HostDaemon:

@@ -34,6 +34,7 @@ def two(tmp_path: Path) -> Iterator[Site]:
 def carried(daemon: HostDaemon) -> dict[str, int]:
     """The packets that the vxlan devices in the pen of a host sent and received."""
     listed = json.loads(ip("-n", naming.pen_name(daemon.name), "-s", "-json", "link", "show", "type", "vxlan"))
+    listed = [each for each in listed if each["ifname"] != naming.tunnel_name(naming.PROBE_VNI)]
     return {
         "sent": sum(each["stats64"]["tx"]["packets"] for each in listed),
         "received": sum(each["stats64"]["rx"]["packets"] for each in listed),
@@ -49,6 +50,8 @@ def connect(made: Site) -> tuple[Namespace, Namespace]:
         assert endpoint.kernel_path
         assert "veth" in str(links(container)["eth0"]["linkinfo"])
     wait_for(lambda: reaches(c1, "10.9.0.3", 2), "they see each other")
+    for daemon in (h1, h2):
+        wait_for(lambda daemon=daemon: set(kernel_paths(daemon).values()) == {"up"}, "the path is proven")  # type: ignore[misc]
     return c1, c2
 
 
@@ -126,6 +129,23 @@ def test_a_network_leaves_the_kernel_path_and_comes_back(two: Site) -> None:
         wait_for(lambda: grows(h1, stream), "the kernel carries it again")
 
 
+def test_a_blocked_port_is_left_within_a_second_one_way(two: Site) -> None:
+    """h1's packets to the second port do not arrive; those of h2 do."""
+    h1, h2 = two.daemons
+    with flowing(two) as stream:
+        wait_for(lambda: grows(h1, stream), "the kernel carries it")
+        rule = f"type filter hook prerouting priority -400; ip saddr {h1.vtep} udp dport {KERNEL_PORT} drop"
+        h2.host.run("nft", f"table inet blocked {{ chain first {{ {rule}; }}; }}")
+        wait_for(lambda: kernel_paths(h1) == {h2.name: "silent"}, "h1 leaves it")
+        wait_for(lambda: not grows(h1, stream), "h1's engine carries it")
+        assert kernel_paths(h2) == {h1.name: "up"}
+        assert grows(h2, stream), "h2's acknowledgements do not go by the kernel"
+        h1.wait(lambda status: any(f"the kernel path to {h2.name}" in why for why in status.problems), "it is told")
+        h2.host.run("nft", "delete table inet blocked")
+        wait_for(lambda: kernel_paths(h1) == {h2.name: "up"}, "h1 uses it again")
+        wait_for(lambda: grows(h1, stream), "the kernel carries it again")
+
+
 def test_a_forwarder_sees_all_frames(two: Site) -> None:
     h1, h2 = two.daemons
     hub = ForwarderSet(elements=(ForwarderElement(spec="hub", directory="/"),))
@@ -155,6 +175,11 @@ def flags(daemon: HostDaemon) -> set[bool]:
 
 def indexes(found: dict[str, dict[str, object]]) -> dict[str, object]:
     return {name: link["ifindex"] for name, link in found.items()}
+
+
+def kernel_paths(daemon: HostDaemon) -> dict[str, str]:
+    """What a host knows of the kernel path to each peer."""
+    return {peer.host: peer.kernel_path for peer in daemon.client.peers()}
 
 
 def grows(daemon: HostDaemon, stream: Stream, which: str = "sent") -> bool:

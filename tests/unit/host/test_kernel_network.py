@@ -43,15 +43,15 @@ def path() -> Path:
 
 
 @pytest.fixture
-def told() -> list[frozenset[tuple[IPAddress, int]]]:
+def told() -> list[frozenset[IPAddress]]:
     """Who may send, as the guard was told."""
     return []
 
 
 @pytest.fixture
-def network(path: Path, told: list[frozenset[tuple[IPAddress, int]]]) -> KernelNetwork:
+def network(path: Path, told: list[frozenset[IPAddress]]) -> KernelNetwork:
     made: Any = None
-    made = KernelNetwork(path, VNI, path, {}, lambda: told.append(made.members))  # type: ignore[arg-type]
+    made = KernelNetwork(path, VNI, path, {}, lambda: told.append(made.vteps))  # type: ignore[arg-type]
     made.use_tunnel(TUNNEL)
     path.done.clear()
     return made  # type: ignore[no-any-return]
@@ -97,7 +97,7 @@ def test_an_address_that_moves_has_one_owner(network: KernelNetwork, path: Path)
     network.set("first", None)  # its removal comes later than the next one's claim
     assert path.names() == []
     assert network.senders == {(3, B): frozenset({HERE})}
-    assert network.members == frozenset()
+    assert network.vteps == frozenset()
 
 
 def test_another_device_gets_all_that_the_last_one_had(network: KernelNetwork, path: Path) -> None:
@@ -107,15 +107,13 @@ def test_another_device_gets_all_that_the_last_one_had(network: KernelNetwork, p
     assert [destination.ifindex for destination in network.destinations.values()] == [8]
 
 
-def test_who_may_send_is_told_when_it_changes(
-    network: KernelNetwork, told: list[frozenset[tuple[IPAddress, int]]]
-) -> None:
+def test_who_may_send_is_told_when_it_changes(network: KernelNetwork, told: list[frozenset[IPAddress]]) -> None:
     network.set("remote", REMOTE)
     network.publish()
     network.publish()
     network.withdraw("remote")
     network.publish()
-    assert told == [frozenset({(VTEP, VNI)}), frozenset()]
+    assert told == [frozenset({VTEP}), frozenset()]
 
 
 def test_a_network_that_was_off_knows_its_remotes_again(network: KernelNetwork, engine: Engine) -> None:
@@ -130,4 +128,4 @@ def test_a_network_that_was_off_knows_its_remotes_again(network: KernelNetwork, 
     network.use_tunnel(TUNNEL)
     sync.sync(wanted)
     assert network.destinations
-    assert network.members == {(VTEP, VNI)}
+    assert network.vteps == {VTEP}
