@@ -20,7 +20,7 @@ class DeviceGuard:
             raise RefusedError("--guard protects one address: give it, e.g. local 192.0.2.1")
         self._keeper = Keeper()
         plan = Plan(config.local, config.dstport)
-        self._guard = Guard(self._keeper, table_of(config.local, config.dstport), plan)
+        self._guard = Guard(self._keeper, table_of(config.local, config.dstport), plan, owned=True)
         try:
             self._guard.set_peers(config.remote).result()
         except BaseException:
@@ -44,7 +44,8 @@ class DeviceGuard:
     def close(self) -> None:
         """Remove the rules."""
         try:
-            for table in self._guard.tables:
-                self._keeper.release(table)
+            # Each of them, though nft refuses another.
+            for done in [self._keeper.release_soon(table) for table in self._guard.tables]:
+                done.result()
         finally:
             self._keeper.close()

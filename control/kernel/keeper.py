@@ -39,6 +39,7 @@ class _Kept:
 
     body: str
     owned: bool = False  # nobody else can change it, and it goes with this process
+    shared: str | None = None  # why it is not owned, though that was asked for
     due: float | None = 0.0  # when to do it; None: the table is as wanted
     replace: bool = True  # do it by replacing the table; else by `commands`
     commands: list[str] = field(default_factory=list)
@@ -123,7 +124,8 @@ class Keeper:
 
     def keep_soon(self, table: str, body: str, change: str | None = None, *, owned: bool = False) -> Future[None]:
         """Do the same, without waiting. `problems` has what nft refuses. Nobody else can change an `owned` table; it is
-        replaced, whatever changes, and goes when the keeper is closed (nft_owned.py)."""
+        replaced, whatever changes, and goes when the keeper is closed (nft_owned.py). Where that cannot be, it is kept
+        as any other, and `shared` says why."""
         done: Future[None] = Future()
         with self._lock:
             kept = self._tables.get(table)
@@ -168,6 +170,12 @@ class Keeper:
                 elif self._deaf is not None:
                     found[name] = f"{self._deaf}, so it is not restored"
             return found
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """Return why tables that should be owned are not, one line for each."""
+        with self._lock:
+            return {name: kept.shared for name, kept in self._tables.items() if kept.shared is not None}
 
     @property
     def restored(self) -> dict[str, int]:
@@ -239,7 +247,9 @@ class Keeper:
             name, done = self._released.pop(0)
             try:
                 self._owned.delete(name)
+                self._listen([name])
                 nftables.delete(name)
+                self._listen([name])  # somebody may keep it again by now
                 done.set_result(None)
             except FastpathError as error:
                 done.set_exception(error)
@@ -289,8 +299,13 @@ class Keeper:
     def _put(self, job: "_Job") -> FastpathError | None:
         try:
             self._owned.put(job.name, job.body)
-        except FastpathError as error:
-            return error
+        except FastpathError as refusal:
+            try:
+                self._nft.run(nftables.replacement(job.name, job.body), job.name)
+            except FastpathError:
+                return refusal
+            with self._lock:
+                job.kept.owned, job.kept.shared = False, str(refusal)
         self._listen([job.name])
         return None
 

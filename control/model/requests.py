@@ -181,8 +181,8 @@ class GuardRule(Model):
 
 
 class GuardInfo(Model):
-    """The guard of the VTEP (docs/operators/security.md). `problem` says why it is not in place; `restored` is how
-    often somebody else changed it since the daemon started."""
+    """The guard of the VTEP (docs/operators/security.md). `problem` says why it is not in place, or
+    what it lacks; `restored` is how often somebody else changed it since the daemon started."""
 
     state: Literal["in place", "not in place", "off"]
     problem: str | None = None

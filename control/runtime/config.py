@@ -156,7 +156,7 @@ class DaemonConfig(Model):
     offloads: OffloadSettings = OffloadSettings()
     known_peers_only: Switch = True
     guard: Switch | Literal["loose"] = True
-    guard_owned: Switch = False
+    guard_owned: Switch = True
     lease_ttl: Annotated[Count, Field(ge=LEAST_LEASE_S, le=3600)] = 30
     grace: Annotated[float, Strict(), Field(ge=0, le=30 * 86400)] = 300
     probe_interval: Seconds = 5

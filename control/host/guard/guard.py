@@ -32,7 +32,8 @@ RESOLVE_S = 60.0  # between two looks at the addresses of the store's names
 class Guard:
     """One VTEP's guard. `set_peers`, `set_members` and `set_store` never wait. What changes it may be called from any
     thread, and does nothing with a `refusal`, the reason why there cannot be a guard here. If the second table is
-    `owned`, nobody else can change it, and `nft flush ruleset` leaves it; it goes when the keeper is closed."""
+    `owned`, nobody else can change it, and `nft flush ruleset` leaves it; it goes when the keeper is closed. Where that
+    cannot be, `problems` tells."""
 
     def __init__(
         self, keeper: Keeper, table: str, plan: Plan, refusal: str | None = None, *, owned: bool = False
@@ -94,15 +95,22 @@ class Guard:
 
     @property
     def problems(self) -> list[Problem]:
-        """Return why the rules are not in place, if they are not."""
+        """Return why the rules are not in place, if they are not; else, why a flush of nftables removes them all."""
+        if (why := self._missing()) is not None:
+            return [Problem("host", "guard", "not-kept", f"the guard is not in place: {why}")]
+        if (why := self._keeper.shared.get(self.tables[1])) is not None:
+            text = f"a flush of nftables removes both tables of the guard for a moment: {why}"
+            return [Problem("host", "guard", "not-owned", text)]
+        return []
+
+    def _missing(self) -> str | None:
         found = self._keeper.problems
-        why = self._refusal or next((found[table] for table in self.tables if table in found), None)
-        return [Problem("host", "guard", "not-kept", f"the guard is not in place: {why}")] if why is not None else []
+        return self._refusal or next((found[table] for table in self.tables if table in found), None)
 
     @property
     def state(self) -> Literal["in place", "not in place"]:
         """Return whether the rules are in place."""
-        return "not in place" if self.problems else "in place"
+        return "not in place" if self._missing() is not None else "in place"
 
     @property
     def restored(self) -> int:
@@ -111,14 +119,15 @@ class Guard:
 
     def info(self) -> GuardInfo:
         """Return the state and the rules. It calls nft: not in the event loop."""
-        problems = [problem.text for problem in self.problems]
+        state, problems = self.state, [problem.text for problem in self.problems]
         rules: tuple[GuardRule, ...] = ()
         try:
             rules = tuple(counts(nftables.objects(self.table)))
         except FastpathError as error:
-            problems = problems or [f"the guard's rules cannot be read: {error}"]
+            if state == "in place":
+                state, problems = "not in place", [f"the guard's rules cannot be read: {error}"]
         return GuardInfo(
-            state="not in place" if problems else "in place",
+            state=state,
             problem=next(iter(problems), None),
             table=self.table,
             restored=self.restored,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastpath.bench.common.namespaces import wait_for
-from fastpath.control.kernel import nftables
+from fastpath.control.kernel import nft_owned, nftables
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.kernel.nft_events import NftEvents
 from fastpath.errors import RefusedError
@@ -212,6 +212,52 @@ def test_nobody_else_changes_an_owned_table(host: Namespace) -> None:
     assert "192.0.2.4" in host.run("nft", "list", "table", *TABLE.split()).stdout
     keeper.close()
     assert host.run("nft", "list", "tables").stdout == ""
+
+
+def test_where_no_table_can_be_owned_it_is_kept_as_any_other(
+    host: Namespace, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nft_owned, "_LIBRARY", "libnftables.missing")
+    keeper.keep(TABLE, BODY)
+    wanted = listing(host)
+    keeper.release(TABLE)
+    keeper.keep_soon(TABLE, BODY, owned=True).result()
+    assert "libnftables.missing is missing" in keeper.shared[TABLE]
+    assert not keeper.problems
+    host.run("nft", "flush", "ruleset")
+    wait_for(lambda: keeper.restored[TABLE] == 1, "it is restored")
+    assert listing(host) == wanted
+    keeper.release(TABLE)
+    assert keeper.shared == {}
+
+
+def test_rules_that_nobody_takes_are_no_reason_to_share_a_table(host: Namespace, keeper: Keeper) -> None:
+    with pytest.raises(RefusedError, match=r"^libnftables refused the rules of inet kept: syntax error"):
+        keeper.keep_soon(TABLE, "nonsense", owned=True).result()
+    keeper.keep_soon(TABLE, BODY, owned=True).result()
+    assert keeper.shared == {}
+    host.run("nft", "flush", "ruleset")
+    assert TABLE in host.run("nft", "list", "tables").stdout
+    keeper.release(TABLE)
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_table_that_is_kept_again_was_changed_by_nobody(
+    host: Namespace, keeper: Keeper, monkeypatch: pytest.MonkeyPatch, owned: bool
+) -> None:
+    """Somebody wants it again while the keeper deletes it."""
+    keeper.keep_soon(TABLE, BODY, owned=owned).result()
+    delete = nftables.delete
+
+    def want_and_delete(table: str) -> None:
+        keeper.keep_soon(TABLE, MORE)
+        delete(table)
+
+    monkeypatch.setattr(nftables, "delete", want_and_delete)
+    keeper.release(TABLE)
+    keeper.keep("inet second", "chain empty { }")  # after this call, it knows of all that happened before
+    assert "192.0.2.4" in host.run("nft", "list", "table", *TABLE.split()).stdout
+    assert keeper.restored == {TABLE: 0, "inet second": 0}
 
 
 def test_the_table_stays_when_the_keeper_ends(host: Namespace) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from fastpath.control.host.guard import guard as guard_module
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints, follow_store
-from fastpath.control.host.guard.rules import SENTENCES, Plan, counts, table_of
+from fastpath.control.host.guard.rules import SENTENCES, Plan, copy_of, counts, table_of
+from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
 
 V4, V6 = ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1")
@@ -130,6 +131,25 @@ def test_without_nft_the_reason_is_a_problem(monkeypatch: pytest.MonkeyPatch, tm
     info = guard.info()
     assert (info.state, info.problem, info.rules) == ("not in place", text, ())
     keeper.close()
+
+
+class Kept:
+    """A keeper whose tables are in place, but not owned."""
+
+    def __init__(self, shared: dict[str, str]) -> None:
+        self.problems: dict[str, str] = {}
+        self.shared = shared
+        self.restored: dict[str, int] = {}
+
+
+def test_a_copy_that_others_can_change_is_a_problem_of_a_guard_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of(V4, 4789)
+    monkeypatch.setattr(nftables, "objects", lambda _: [])
+    guard = Guard(Kept({copy_of(table): "no library"}), table, Plan(V4, 4789), owned=True)  # type: ignore[arg-type]
+    text = "a flush of nftables removes both tables of the guard for a moment: no library"
+    assert [problem.text for problem in guard.problems] == [text]
+    assert (guard.state, guard.info().state, guard.info().problem) == ("in place", "in place", text)
+    assert not Guard(Kept({}), table, Plan(V4, 4789), owned=True).problems  # type: ignore[arg-type]
 
 
 def test_a_host_that_cannot_have_a_guard_does_nothing() -> None:
