@@ -15,6 +15,7 @@ import logging
 import secrets
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,6 +32,7 @@ TICK_S = 0.05
 INTERVAL_S = 0.3  # between questions to a peer that answers: with PATIENCE_S and EVIDENCE, it is left within a second
 PATIENCE_S = 0.1  # until a question counts as lost, or a few round trips of the engine
 ROUND_TRIPS = 3
+REMEMBERED = 8  # questions: an answer that comes late is one, too
 EVIDENCE = 2  # questions in a row that only the engine carried
 SLOWLY_S = 1.0  # between questions to a peer that does not answer
 QUICKLY_S = 3.0  # after the start they are asked at INTERVAL_S: the peer may be starting, too
@@ -48,9 +50,9 @@ class Trial:
     vtep: IPAddress
     since: float
     usable: bool = False
-    nonce: bytes = field(default_factory=lambda: secrets.token_bytes(probe.NONCE_SIZE))
     asked: float = 0.0
-    open: bool = False  # the question waits for its answer
+    open: bool = False  # the last question waits for its answer
+    nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))  # of questions without an answer yet
     evidence: int = 0
     changed: float = 0.0  # when it was used or left
     hold: float = 0.0
@@ -171,7 +173,8 @@ class KernelProber:
     def answered(self, nonce: bytes) -> None:
         """Take an answer to one of our questions."""
         for trial in self._trials.values():
-            if trial.open and secrets.compare_digest(trial.nonce, nonce):
+            if any(secrets.compare_digest(known, nonce) for known in trial.nonces):
+                trial.nonces.clear()
                 trial.open, trial.evidence = False, 0
                 now = time.monotonic()
                 if not trial.usable and now - trial.changed >= trial.hold:
@@ -230,10 +233,11 @@ class KernelProber:
         size = self._mtu(trial.host)
         if self._socket is None or not size:
             return
-        trial.nonce, trial.asked, trial.open = secrets.token_bytes(probe.NONCE_SIZE), now, True
+        nonce, trial.asked, trial.open = secrets.token_bytes(probe.NONCE_SIZE), now, True
+        trial.nonces.append(nonce)
         head = probe_mac(trial.vtep) + self._prober.mac + probe.ETHERTYPE + probe.MAGIC + probe.KERNEL_QUESTION
         with contextlib.suppress(OSError):  # a question that is lost, like others
-            self._socket.send((head + trial.nonce).ljust(ETHERNET + size, b"\0"))
+            self._socket.send((head + nonce).ljust(ETHERNET + size, b"\0"))
         if by_engine:
             self._prober.ask_now(trial.host)
 

@@ -221,6 +221,19 @@ def test_answers_are_taken_once_and_only_if_they_were_asked_for(scene: Scene) ->
     asyncio.run(story())
 
 
+def test_answers_that_come_late_are_answers(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.passes(1)
+        scene.kernel = False
+        for _ in range(10):
+            count = len(scene.frames)
+            await scene.passes(0.5)
+            scene.prober.answered(scene.frames[count][31:39])
+        assert scene.changes == [{"h2"}]
+
+    asyncio.run(story())
+
+
 def test_questions_are_answered_by_the_engine(scene: Scene) -> None:
     whole = bytes(6) + b"\x02\xfa\0\0\0\1" + probe.ETHERTYPE + probe.MAGIC + probe.KERNEL_QUESTION + b"12345678"
     for frame in (whole[:-1], b"", whole.replace(b"probe", b"Probe"), whole[:30] + probe.ANSWER + whole[31:]):
