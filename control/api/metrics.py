@@ -10,7 +10,7 @@ series, and drop reasons have none for each port.
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -23,7 +23,7 @@ from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.host.reconciler import Reconciles
 from fastpath.control.host.worker_watch import WorkerState
 from fastpath.control.model.requests import GuardInfo, NetworkInfo, PeerInfo, Status
-from fastpath.engine.stats import EngineStats, Traffic
+from fastpath.engine.stats import EngineStats, Traffic, total
 
 SERIES_LIMIT = 1000
 
@@ -159,8 +159,8 @@ def _guard(guard: GuardInfo) -> Iterator[Metric]:
 
 
 def _engine(stats: EngineStats) -> Iterator[Metric]:
-    total = _sum(tally.traffic for tally in stats.tallies)
-    yield from _traffic("", "of the workers and forwarders together", [], {(): total}, drops=False)
+    everything = total(tally.traffic for tally in stats.tallies)
+    yield from _traffic("", "of the workers and forwarders together", [], {(): everything}, drops=False)
     workers = {(str(index),): worker.traffic for index, worker in enumerate(stats.workers)}
     workers[("deferred",)] = stats.deferred.traffic
     frames = CounterMetricFamily(
@@ -176,6 +176,12 @@ def _engine(stats: EngineStats) -> Iterator[Metric]:
     drops["socket_overflow"] = stats.socket_overflows
     yield _labelled(CounterMetricFamily("fastpath_drops", "frames dropped, by reason", labels=["reason"]), drops)
     events = {event: sum(tally.events.get(event, 0) for tally in stats.tallies) for event in EVENT_SENTENCES}
+    yield _labelled(
+        CounterMetricFamily(
+            "fastpath_kernel_path_frames", "frames by what the kernel path's programs decided", labels=["verdict"]
+        ),
+        stats.kernel_path.verdicts,
+    )
     yield _labelled(CounterMetricFamily("fastpath_events", "other events", labels=["event"]), events)
     yield GaugeMetricFamily("fastpath_fdb_entries", "addresses in the FDB", value=stats.fdb_entries)
     yield GaugeMetricFamily("fastpath_fdb_limit", "the most addresses that the FDB can hold", value=stats.fdb_limit)
@@ -314,10 +320,5 @@ def _merged(pairs: Iterable[tuple[tuple[str, ...], Traffic]]) -> dict[tuple[str,
     """Add up counters with the same labels, e.g. of a port and a newer one of the same name."""
     found: dict[tuple[str, ...], Traffic] = {}
     for key, traffic in pairs:
-        found[key] = _sum((found[key], traffic)) if key in found else traffic
+        found[key] = total((found[key], traffic)) if key in found else traffic
     return found
-
-
-def _sum(traffic: Iterable[Traffic]) -> Traffic:
-    parts = list(traffic)
-    return Traffic(**{each.name: sum(getattr(part, each.name) for part in parts) for each in fields(Traffic)})

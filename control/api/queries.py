@@ -31,6 +31,7 @@ from fastpath.control.model.requests import (
     Status,
 )
 from fastpath.control.model.versions import PER_HOST_SINCE, older_than
+from fastpath.engine.stats import EngineStats
 from fastpath.errors import ConflictError, NotFoundError, UsageError
 from fastpath.text import printable
 from fastpath.version import VERSION
@@ -49,6 +50,7 @@ class Queries:
         store: str,
         probe_interval: float,
         engine: Engine,
+        stats: Callable[[], EngineStats],
         mirror: Mirror,
         reconciler: Reconciler,
         kernel: KernelThread,
@@ -62,6 +64,7 @@ class Queries:
         self._store = store
         self._patience = PATIENCE * probe_interval
         self._engine = engine
+        self._stats = stats
         self._mirror = mirror
         self._reconciler = reconciler
         self._kernel = kernel
@@ -184,7 +187,7 @@ class Queries:
     def status(self) -> Status:
         """Return the health and the problems of this host."""
         peers = self.peers()
-        stats = self._engine.stats()
+        stats = self._stats()
         problems = self._problems(peers)
         endpoints = [e for members in self._mirror.endpoints.values() for e in members.values()]
         events = [tally.events for tally in stats.tallies]
@@ -208,9 +211,9 @@ class Queries:
             local_endpoints=sum(endpoint.host == self._host for endpoint in endpoints),
             peers=len(peers),
             peers_up=sum(peer.state == "up" for peer in peers),
-            rx_frames=sum(tally.traffic.rx_frames for tally in stats.tallies),
-            tx_frames=sum(tally.traffic.tx_frames for tally in stats.tallies),
-            dropped=sum(sum(tally.drops.values()) for tally in stats.tallies),
+            rx_frames=stats.kernel_path.traffic.rx_frames + sum(tally.traffic.rx_frames for tally in stats.tallies),
+            tx_frames=stats.kernel_path.traffic.tx_frames + sum(tally.traffic.tx_frames for tally in stats.tallies),
+            dropped=stats.kernel_path.drops + sum(sum(tally.drops.values()) for tally in stats.tallies),
             flooded=sum(event.get("flooded", 0) for event in events),
             unknown_unicast=sum(event.get("unknown_unicast", 0) for event in events),
             answered=sum(event.get("answered", 0) for event in events),

@@ -3,9 +3,8 @@
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
-from fastpath import Engine
 from fastpath.control.api import metrics_http
 from fastpath.control.api.metrics import Metrics, Snapshot
 from fastpath.control.api.operations import Operations
@@ -16,13 +15,14 @@ from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.worker_watch import WorkerWatch
 from fastpath.control.model.requests import GuardInfo
 from fastpath.control.runtime.http_server import Address, serving
+from fastpath.engine.stats import EngineStats
 
 
 @contextlib.asynccontextmanager
 async def serving_api(
     sock: socket.socket,
     *,
-    engine: Engine,
+    stats: Callable[[], EngineStats],
     reconciler: Reconciler,
     operations: Operations,
     queries: Queries,
@@ -41,7 +41,7 @@ async def serving_api(
     def snapshot() -> Snapshot:
         return Snapshot(
             queries.status(),
-            engine.stats(),
+            stats(),
             queries.networks(),
             queries.peers(),
             reconciler.done,
@@ -51,7 +51,7 @@ async def serving_api(
             watch.workers,
         )
 
-    routes = Routes(operations, queries, lambda: engine.stats().as_dict(), capture=queries.open_capture)
+    routes = Routes(operations, queries, lambda: stats().as_dict(), capture=queries.open_capture)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serving(routes.application(), sock, shutdown_timeout=2.0))
         if metrics is not None:

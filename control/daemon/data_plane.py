@@ -20,6 +20,7 @@ from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.carrier import Carrier
 from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.carried import Carried, with_kernel_path
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints
 from fastpath.control.host.guard.rules import MARK, Plan, copy_of, table_of
 from fastpath.control.host.host_state import HostState
@@ -38,6 +39,7 @@ from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.model.store_url import member_parts, parse_store_url
 from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.state_dir import StateDir
+from fastpath.engine.stats import EngineStats
 from fastpath.engine.workers.sockets import may_mark
 from fastpath.errors import FastpathError
 from fastpath.kernelpath import unavailable
@@ -123,6 +125,13 @@ class DataPlane:
 
     async def __aexit__(self, *exception: object) -> None:
         self._close()
+
+    def stats(self) -> EngineStats:
+        """Return the counters of both paths. For any thread."""
+        stats = self.engine.stats()
+        if self._carrier is None:
+            return stats
+        return with_kernel_path(stats, (Carried(*each) for each in self._carrier.carried()), self._carrier.verdicts())
 
     def _assume_members(self) -> None:
         """Let the guard's first rules admit what comes by the kernel path, which has gone on."""

@@ -65,6 +65,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             store=config.store_url,
             probe_interval=config.probe_interval,
             engine=plane.engine,
+            stats=plane.stats,
             mirror=mirror,
             reconciler=reconciler,
             kernel=plane.kernel,
@@ -102,7 +103,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
 
         api = serving_api(
             sock,
-            engine=plane.engine,
+            stats=plane.stats,
             reconciler=reconciler,
             operations=operations,
             queries=queries,

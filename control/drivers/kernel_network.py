@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from fastpath.addresses import IPAddress
 
 if TYPE_CHECKING:
+    from fastpath.engine.stats import Traffic
     from fastpath.kernelpath.path import Destination, KernelPath
 
 
@@ -72,6 +73,7 @@ class KernelNetwork:
         self._ports: dict[str, Place] = {}  # they stay when the engine alone carries an endpoint's frames
         self._owners: dict[str, str] = {}  # of MAC addresses: the endpoint that was told last
         self._vteps: Counter[IPAddress] = Counter()
+        self._gone: set[IPAddress] = set()  # VTEPs whose counters are there still
 
     @property
     def vteps(self) -> frozenset[IPAddress]:
@@ -197,11 +199,11 @@ class KernelNetwork:
         return reach.place.veth if reach.place is not None else self.tunnel or 0
 
     def _destination(self, reach: Reach) -> "Destination":
-        from fastpath.kernelpath.path import Destination  # noqa: PLC0415  # which not every installation has
+        from fastpath.kernelpath.path import Destination, peer_number  # noqa: PLC0415  # which not every installation has
 
         if reach.place is not None:
             return Destination(reach.place.veth)
-        return Destination(self.tunnel or 0, reach.mtu)
+        return Destination(self.tunnel or 0, reach.mtu, peer_number(reach.vtep) if reach.vtep is not None else 0)
 
     def _set_port(self, place: Place) -> None:
         self._path.set_port(place.veth, vni=self.vni, tap=place.tap, on=self.on)
@@ -211,6 +213,7 @@ class KernelNetwork:
         self._vteps[vtep] += number
         if self._vteps[vtep] <= 0:
             del self._vteps[vtep]
+            self._gone.add(vtep)
         if before != (vtep in self._vteps):
             self._told = False
 
@@ -219,3 +222,20 @@ class KernelNetwork:
         if not self._told:
             self._told = True
             self._tell()
+        self._forget_remotes()
+
+    def _forget_remotes(self) -> None:
+        """Drop the counters of VTEPs that are gone. One that is told of again at once keeps its own."""
+        from fastpath.kernelpath.path import peer_number  # noqa: PLC0415
+
+        for vtep in self._gone.difference(self._vteps):
+            self._path.forget_remote(self.vni, peer_number(vtep))
+        self._gone.clear()
+
+    @property
+    def traffic(self) -> tuple[dict[str, "Traffic"], dict[IPAddress, "Traffic"]]:
+        """Return what was carried, by the ids of endpoints of this host and by VTEP. For any thread."""
+        from fastpath.kernelpath.path import peer_number  # noqa: PLC0415
+
+        ports = {identity: self._path.port_traffic(place.veth) for identity, place in list(self._ports.items())}
+        return ports, {vtep: self._path.remote_traffic(self.vni, peer_number(vtep)) for vtep in list(self._vteps)}

@@ -6,7 +6,8 @@ inner frames; a super-frame counts as the frames that it stands for. A flooded f
 received and once for every copy that went out.
 """
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -19,6 +20,12 @@ class Traffic:
     tx_frames: int = 0
     tx_bytes: int = 0
     drops: int = 0
+
+
+def total(traffic: Iterable[Traffic]) -> Traffic:
+    """Add up counters."""
+    parts = list(traffic)
+    return Traffic(**{each.name: sum(getattr(part, each.name) for part in parts) for each in fields(Traffic)})
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,22 @@ class SegmentStats:
 
 
 @dataclass(frozen=True)
+class KernelPathStats:
+    """What the kernel carried past the engine: ports, remotes and segments count it, workers do not. `verdicts` is how
+    often the programs decided what, with super-frames counted once; what never happened is left out."""
+
+    traffic: Traffic = Traffic()
+    verdicts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def drops(self) -> int:
+        """The number of frames that the programs dropped."""
+        return sum(count for name, count in self.verdicts.items() if name.startswith("drop_"))
+
+
+@dataclass(frozen=True)
 class EngineStats:
-    """All counters of an engine, at one moment."""
+    """All counters of an engine, at one moment. Those of the daemon's engine include what the kernel path carried."""
 
     workers: list[Tally]
     deferred: Tally
@@ -100,6 +121,7 @@ class EngineStats:
     """Packets that the kernel discarded because the workers did not read them fast enough."""
     housekeeping_failures: int = 0
     """Rounds of the housekeeper that failed; `Engine.housekeeping` tells why."""
+    kernel_path: KernelPathStats = field(default_factory=KernelPathStats)
 
     @property
     def tallies(self) -> list[Tally]:

@@ -6,12 +6,14 @@ deleted first when it goes.
 """
 
 import struct
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
 from fastpath.addresses import IPAddress, MacAddress, format_mac, is_group, parse_host, parse_mac
+from fastpath.engine.stats import Traffic
 from fastpath.errors import RefusedError, UsageError
 from fastpath.kernelpath import OBJECT, unavailable
 from fastpath.kernelpath.programs import VERDICT_SENTENCES, Map, Program, Programs
@@ -19,7 +21,8 @@ from fastpath.kernelpath.programs import VERDICT_SENTENCES, Map, Program, Progra
 _INDEX = struct.Struct("=I")
 _PORT = struct.Struct("=III")
 _MAC = struct.Struct("=I6sH")
-_DESTINATION = struct.Struct("=III")
+_DESTINATION = struct.Struct("=IIII")
+_REMOTE_KEY = struct.Struct("=II")
 _SENDER = struct.Struct("=I6sH16s")
 _TRAFFIC = struct.Struct("=QQQQ")
 _COUNTER = struct.Struct("=Q")
@@ -37,23 +40,19 @@ PREFIX = "fp_from_"
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """What the kernel path carried for a port, seen from the container. Super-frames count as the frames that they
-    stand for; `bytes` are with Ethernet headers, those of a super-frame once."""
-
-    sent_frames: int
-    sent_bytes: int
-    received_frames: int
-    received_bytes: int
-
-
-@dataclass(frozen=True)
 class Destination:
     """Where the frames to a MAC address go: to a port (`mtu` is None) or to the vxlan device with that ifindex. `mtu`
-    is the longest IP packet, in bytes, that fits the path to the remote."""
+    is the longest IP packet, in bytes, that fits the path to the remote, and `peer` the number of its host."""
 
     ifindex: int
     mtu: int | None = None
+    peer: int = 0
+
+
+def peer_number(vtep: IPAddress) -> int:
+    """Return the number by which a host's traffic is counted: its IPv4 address, or a hash of its IPv6 address. Two
+    hosts that have the same one are counted together."""
+    return int(vtep) if vtep.version == 4 else zlib.crc32(vtep.packed)
 
 
 class KernelPath:
@@ -109,7 +108,7 @@ class KernelPath:
     def set_port(self, ifindex: int, *, vni: int, tap: int, on: bool) -> None:
         """Make an interface a port of a network, with the TAP by which it reaches the engine. If it is not `on`, the
         engine gets all that it sends."""
-        self._set_default("fp_traffic", ifindex)
+        self._set_default("fp_port_traffic", _INDEX.pack(ifindex))
         self._maps["fp_taps"].set(_INDEX.pack(tap), _INDEX.pack(ifindex))
         self._maps["fp_ports"].set(_INDEX.pack(ifindex), _PORT.pack(vni, tap, _ON if on else 0))
 
@@ -120,7 +119,7 @@ class KernelPath:
         self._maps["fp_ports"].delete(key)
         if known is not None:
             self._maps["fp_taps"].delete(_INDEX.pack(_PORT.unpack(known)[1]))
-        self._maps["fp_traffic"].delete(key)
+        self._maps["fp_port_traffic"].delete(key)
 
     @property
     def ports(self) -> dict[int, tuple[int, int, bool]]:
@@ -182,7 +181,9 @@ class KernelPath:
     def set_destination(self, vni: int, mac: MacAddress, destination: Destination) -> None:
         """Let the frames of a network to a MAC address bypass the engine."""
         kind = _LOCAL if destination.mtu is None else _REMOTE
-        value = _DESTINATION.pack(kind, destination.ifindex, destination.mtu or 0)
+        if kind == _REMOTE:
+            self._set_default("fp_remote_traffic", _REMOTE_KEY.pack(vni, destination.peer))
+        value = _DESTINATION.pack(kind, destination.ifindex, destination.mtu or 0, destination.peer)
         self._maps["fp_destinations"].set(_MAC.pack(vni, _checked(mac), 0), value)
 
     def delete_destination(self, vni: int, mac: MacAddress) -> None:
@@ -204,10 +205,17 @@ class KernelPath:
                 found[vni, format_mac(int.from_bytes(mac, "big"))] = _destination(value)
         return found
 
-    def traffic(self, ifindex: int) -> Traffic:
-        """Return what the kernel path carried for a port; zeros if it is none."""
-        value = self._maps["fp_traffic"].get(_INDEX.pack(ifindex)) or b""
-        return Traffic(*map(sum, zip((0,) * 4, *_TRAFFIC.iter_unpack(value), strict=True)))
+    def forget_remote(self, vni: int, peer: int) -> None:
+        """Count no more what goes to a host, and comes from there, in a network."""
+        self._maps["fp_remote_traffic"].delete(_REMOTE_KEY.pack(vni, peer))
+
+    def port_traffic(self, ifindex: int) -> Traffic:
+        """Return what the kernel path carried for a port, as the engine counts; zeros if it is none."""
+        return _traffic(self._maps["fp_port_traffic"].get(_INDEX.pack(ifindex)))
+
+    def remote_traffic(self, vni: int, peer: int) -> Traffic:
+        """Return what the kernel path carried of a network to and from a host; zeros if there is none of it."""
+        return _traffic(self._maps["fp_remote_traffic"].get(_REMOTE_KEY.pack(vni, peer)))
 
     def verdicts(self) -> dict[str, int]:
         """Return how many frames met which fate; VERDICT_SENTENCES tells what the names mean."""
@@ -217,10 +225,10 @@ class KernelPath:
             for number, name in enumerate(VERDICT_SENTENCES)
         }
 
-    def _set_default(self, name: str, ifindex: int) -> None:
+    def _set_default(self, name: str, key: bytes) -> None:
         of: Map = self._maps[name]
-        if of.get(_INDEX.pack(ifindex)) is None:
-            of.set(_INDEX.pack(ifindex), bytes(of.value_size))
+        if of.get(key) is None:
+            of.set(key, bytes(of.value_size))
 
     def _items(self, name: str, value: struct.Struct) -> Iterable[tuple[int, tuple[int, ...]]]:
         for key in self._maps[name].keys():  # noqa: SIM118  # a Map
@@ -229,8 +237,13 @@ class KernelPath:
 
 
 def _destination(value: bytes) -> Destination:
-    kind, ifindex, mtu = _DESTINATION.unpack(value)
-    return Destination(ifindex, mtu if kind == _REMOTE else None)
+    kind, ifindex, mtu, peer = _DESTINATION.unpack(value)
+    return Destination(ifindex, mtu if kind == _REMOTE else None, peer)
+
+
+def _traffic(value: bytes | None) -> Traffic:
+    """Add up the counters of all CPUs."""
+    return Traffic(*map(sum, zip((0,) * 4, *_TRAFFIC.iter_unpack(value or b""), strict=True)))
 
 
 def _checked(mac: MacAddress) -> bytes:

@@ -25,6 +25,7 @@ struct fp_bpf_destination {
     __u32 kind;
     __u32 ifindex; // of a port, or of the network's vxlan device
     __u32 mtu; // of a remote: the longest IP packet that fits the path to its peer
+    __u32 peer; // of a remote: its peer's number, for fp_remote_traffic
 };
 
 // fp_senders: who may send. `scope` is the ifindex of a port, or of a vxlan device for the endpoints of
@@ -38,12 +39,17 @@ struct fp_bpf_sender {
     __u8 ip[16]; // IPv4 in the last 4 bytes; 0 in the entry for itself
 };
 
-// fp_traffic, by the ifindex of a port: what the kernel path carried, seen from the container.
+// fp_port_traffic, by the ifindex of a port, and fp_remote_traffic: what the kernel path carried. Seen from
+// the engine, as its own counters are: `rx` came from there.
+struct fp_bpf_remote {
+    __u32 vni;
+    __u32 peer;
+};
 struct fp_bpf_traffic {
-    __u64 sent_frames;
-    __u64 sent_bytes;
-    __u64 received_frames;
-    __u64 received_bytes;
+    __u64 rx_frames;
+    __u64 rx_bytes;
+    __u64 tx_frames;
+    __u64 tx_bytes;
 };
 
 // fp_verdicts, an array: how many frames met which fate.

@@ -16,14 +16,17 @@
 #include "bpf/maps.h"
 #include "bpf/parse.h"
 
-static __always_inline int fp_to_remote(const struct __sk_buff *skb, __u32 port, __u32 tunnel) {
-    fp_count_sent(skb, port);
-    return fp_send(tunnel, FP_VERDICT_to_remote);
+static __always_inline int fp_to_remote(const struct __sk_buff *skb, const struct fp_packet *packet,
+                                        __u32 vni, const struct fp_bpf_destination *remote) {
+    fp_count_rx(skb, packet, fp_traffic_of_port(skb->ifindex));
+    fp_count_tx(skb, packet, fp_traffic_of_remote(vni, remote->peer));
+    return fp_send(remote->ifindex, FP_VERDICT_to_remote);
 }
 
-static __always_inline int fp_to_local(struct __sk_buff *skb, __u32 port, __u32 other) {
-    fp_count_sent(skb, port);
-    fp_count_received(skb, other);
+static __always_inline int fp_to_local(struct __sk_buff *skb, const struct fp_packet *packet,
+                                       __u32 other) {
+    fp_count_rx(skb, packet, fp_traffic_of_port(skb->ifindex));
+    fp_count_tx(skb, packet, fp_traffic_of_port(other));
     return fp_receive(skb, other, FP_VERDICT_to_local);
 }
 
@@ -49,13 +52,13 @@ int fp_from_port(struct __sk_buff *skb) {
         const __u32 other = destination->ifindex;
         if (other == index || !fp_is_port(other, port->vni))
             return fp_send(port->tap, FP_VERDICT_engine_destination);
-        return fp_to_local(skb, index, other);
+        return fp_to_local(skb, &packet, other);
     }
     if (kind != FP_KIND_ANYWHERE)
         return fp_send(port->tap, FP_VERDICT_engine_kind);
     if (!fp_fits(skb, &packet, destination->mtu))
         return fp_send(port->tap, FP_VERDICT_engine_size);
-    return fp_to_remote(skb, index, destination->ifindex);
+    return fp_to_remote(skb, &packet, port->vni, destination);
 }
 
 // On a network's vxlan device. The frame is checked as the sending host checked it: a checksum that the
@@ -77,7 +80,8 @@ int fp_from_tunnel(struct __sk_buff *skb) {
     if (!destination || destination->kind != FP_DESTINATION_LOCAL ||
         !fp_is_port(destination->ifindex, *vni))
         return fp_drop(FP_VERDICT_drop_destination);
-    fp_count_received(skb, destination->ifindex);
+    fp_count_rx(skb, &packet, fp_traffic_of_remote(*vni, source->peer));
+    fp_count_tx(skb, &packet, fp_traffic_of_port(destination->ifindex));
     return fp_receive(skb, destination->ifindex, FP_VERDICT_from_remote);
 }
 

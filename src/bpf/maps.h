@@ -9,7 +9,12 @@
 
 #include "bpf/entries.h"
 
-enum { FP_MAX_PORTS = 16384, FP_MAX_SENDERS = 524288, FP_MAX_DESTINATIONS = 262144 };
+enum {
+    FP_MAX_PORTS = 16384,
+    FP_MAX_PEERS = 65536,
+    FP_MAX_SENDERS = 524288,
+    FP_MAX_DESTINATIONS = 262144
+};
 
 #define FP_HASH(NAME, TYPE, MAX, KEY, VALUE)                                                       \
     struct {                                                                                       \
@@ -26,7 +31,9 @@ FP_HASH(fp_tunnels, BPF_MAP_TYPE_HASH, FP_MAX_PORTS, __u32, __u32); // VNI of a 
 FP_HASH(fp_senders, BPF_MAP_TYPE_HASH, FP_MAX_SENDERS, struct fp_bpf_sender, __u32);
 FP_HASH(fp_destinations, BPF_MAP_TYPE_HASH, FP_MAX_DESTINATIONS, struct fp_bpf_mac,
         struct fp_bpf_destination);
-FP_HASH(fp_traffic, BPF_MAP_TYPE_PERCPU_HASH, FP_MAX_PORTS, __u32, struct fp_bpf_traffic);
+FP_HASH(fp_port_traffic, BPF_MAP_TYPE_PERCPU_HASH, FP_MAX_PORTS, __u32, struct fp_bpf_traffic);
+FP_HASH(fp_remote_traffic, BPF_MAP_TYPE_PERCPU_HASH, FP_MAX_PEERS, struct fp_bpf_remote,
+        struct fp_bpf_traffic);
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -57,6 +57,8 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
         traffic.add_row("worker", str(index), *_traffic(worker["traffic"]))
     if any(stats["deferred"]["traffic"].values()):
         traffic.add_row("deferred", "forwarders in Python", *_traffic(stats["deferred"]["traffic"]))
+    if any(stats["kernel_path"]["traffic"].values()):
+        traffic.add_row("kernel path", "within the above", *_traffic(stats["kernel_path"]["traffic"]))
     out.print(traffic)
 
     tallies = [*stats["workers"], stats["deferred"]]
@@ -66,9 +68,17 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
     sentences = DROP_SENTENCES | {"socket_overflow": "packets arrived faster than the workers read them"}
     _print_counts(out, f"{device}: discarded", drops, sentences, "nothing was discarded")
     _print_counts(out, f"{device}: noted", _sum(tallies, "events"), EVENT_SENTENCES, "nothing to note")
+    if verdicts := stats["kernel_path"]["verdicts"]:
+        _print_counts(out, f"{device}: decided by the kernel path", verdicts, _verdict_sentences(), "")
     for segment in stats["segments"]:
         _print_forwarder(out, segment["vni"], segment["forwarder"])
     out.print(f"FDB: {stats['fdb_entries']:,} of at most {stats['fdb_limit']:,} entries")
+
+
+def _verdict_sentences() -> dict[str, str]:
+    from fastpath.kernelpath.programs import VERDICT_SENTENCES  # noqa: PLC0415  # which not every installation has
+
+    return VERDICT_SENTENCES
 
 
 def _print_forwarder(out: Console, vni: int, forwarder: dict[str, Any]) -> None:

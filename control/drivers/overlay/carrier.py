@@ -21,6 +21,7 @@ from fastpath.forwarder.forwarder import LearningBridge
 from fastpath.kernelpath import unavailable
 
 if TYPE_CHECKING:
+    from fastpath.engine.stats import Traffic
     from fastpath.kernelpath.path import KernelPath
 
 log = logging.getLogger(__name__)
@@ -166,6 +167,20 @@ class Carrier:
         differing = sync(self._path, wanted)
         differing += sum(self.pen.ensure_tunnel_entries(known.vni, known.tunnel_entries) for known in networks)
         return differing + self._probes.sync()
+
+    def carried(self) -> "list[tuple[int, dict[str, Traffic], dict[IPAddress, Traffic]]]":
+        """Return what was carried of each network: its VNI, by the names of ports, and by VTEP. For any thread."""
+        found = []
+        for known in list(self._networks.values()):
+            ports, remotes = known.traffic
+            named = {port.name: ports[i] for i, port in list(self.layout.ports.items()) if i in ports}
+            found.append((known.vni, named, remotes))
+        return found
+
+    def verdicts(self) -> dict[str, int]:
+        """Return how often the programs decided what; {} without programs. For any thread."""
+        path = self._path
+        return path.verdicts() if path is not None else {}
 
     def close(self) -> None:
         """Give up programs and maps. What is attached goes on."""

@@ -45,7 +45,7 @@ class PenLab:
 
     def ensure(self, tunnel: Tunnel = TUNNEL, mtu: int = 1450) -> int:
         def make(pen: Pen) -> int:
-            index = pen.ensure_tunnel("blue", tunnel, mtu, self.path.from_tunnel)
+            index = pen.ensure_tunnel(naming.of_network(self.host.name, "blue"), tunnel, mtu, self.path.from_tunnel)
             pen.ensure_tunnel_entries(tunnel.vni, PEERS)
             return index
 
@@ -143,7 +143,9 @@ def test_entries_and_program_are_repaired(lab: PenLab, caplog: pytest.LogCapture
     ],
 )
 def test_a_device_that_was_made_otherwise_is_made_anew(lab: PenLab, other: Tunnel) -> None:
-    index = lab.do(lambda pen: pen.ensure_tunnel("blue", other, 1430, lab.path.from_tunnel))
+    index = lab.do(
+        lambda pen: pen.ensure_tunnel(naming.of_network(lab.host.name, "blue"), other, 1430, lab.path.from_tunnel)
+    )
     assert lab.ensure() != index
     assert lab.entries() == {(mac, str(vtep)) for mac, vtep in PEERS.items()}
 

@@ -27,7 +27,7 @@ from tests.support.engine.frames import mac, mutants
 from tests.support.engine.twin_allowed import Senders, refusal
 from tests.support.engine.twin_kernel_path import decide
 
-LOOPBACK, OTHER_PORT, TAP, VNI, MTU = 1, 0x7F000001, 0x7F000002, 42, 1450
+LOOPBACK, OTHER_PORT, TAP, VNI, MTU, PEER = 1, 0x7F000001, 0x7F000002, 42, 1450, 0xC0000202
 OWN, LOCAL, REMOTE, UNKNOWN = mac(1), mac(2), mac(3), mac(4)
 SENDERS: Senders = {
     OWN: (ip_address("10.9.0.1"), ip_address("fd09::1")),
@@ -215,7 +215,7 @@ def test_what_a_tunnel_accepts() -> None:
         path.set_tunnel(LOOPBACK, VNI)
         path.set_port(OTHER_PORT, vni=VNI, tap=TAP, on=True)
         path.set_destination(VNI, here, Destination(OTHER_PORT))
-        path.set_destination(VNI, there, Destination(LOOPBACK, MTU))
+        path.set_destination(VNI, there, Destination(LOOPBACK, MTU, PEER))
         path.set_sender(LOOPBACK, there, ["10.9.0.3"])
 
         def fate(frame: Packet) -> str:
@@ -223,7 +223,8 @@ def test_what_a_tunnel_accepts() -> None:
 
         good = ip(here, there, "10.9.0.3") / TCP()
         assert fate(good) == "from_remote"
-        assert path.traffic(OTHER_PORT).received_frames == 1
+        carried = (path.port_traffic(OTHER_PORT).tx_frames, path.remote_traffic(VNI, PEER).rx_frames)
+        assert carried == (1, 1)
         assert fate(ip(here, there, "10.9.0.4") / TCP()) == "drop_source"
         assert fate(ip(here, UNKNOWN, "10.9.0.3") / TCP()) == "drop_source"
         assert fate(ip(here, here, "10.9.0.3") / TCP()) == "drop_source"

@@ -24,7 +24,7 @@ from fastpath.control.model.requests import (
     PeerInfo,
     Status,
 )
-from fastpath.engine.stats import EngineStats, PortStats, RemoteStats, SegmentStats, Tally, Traffic
+from fastpath.engine.stats import EngineStats, KernelPathStats, PortStats, RemoteStats, SegmentStats, Tally, Traffic
 
 ENDPOINT = Endpoint(
     id="1f0c5a3b00000001",
@@ -130,6 +130,7 @@ STATS = EngineStats(
     fdb_limit=65536,
     socket_overflows=6,
     housekeeping_failures=1,
+    kernel_path=KernelPathStats(Traffic(8, 800, 9, 900), {"to_remote": 7, "drop_source": 1}),
 )
 
 

@@ -152,7 +152,9 @@ class Host:
         tunnel = Tunnel(VNI, vtep(self.number), UDP_PORT, (49152, 65535))
 
         def make() -> int:
-            index = self._pen.ensure_tunnel(NETWORK.name, tunnel, MTU, self.path.from_tunnel)
+            index = self._pen.ensure_tunnel(
+                naming.of_network(self.name, NETWORK.name), tunnel, MTU, self.path.from_tunnel
+            )
             self._pen.ensure_tunnel_entries(VNI, entries)
             return index
 

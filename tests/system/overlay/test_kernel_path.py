@@ -73,11 +73,22 @@ def test_tcp_goes_by_the_kernel_and_all_else_by_the_engine(two: Site) -> None:
     assert reaches(c1, "10.9.0.3", 2)
     assert carried(h1) == before, "a ping went by the kernel path"
     stream = Stream(c1, c2, "10.9.0.3")
-    stream.flows()
+    for daemon in (h1, h2):
+        wait_for(lambda daemon=daemon: grows(daemon, stream), "the kernel carries it")  # type: ignore[misc]
     stream.end()
-    assert carried(h1)["sent"] > before["sent"] + 10
-    assert carried(h2)["received"] > 10
+    for daemon in (h1, h2):  # its port, its peer and its network count what the kernel carried
+        stats = daemon.client.stats()
+        (segment,) = [each["tally"] for each in stats["segments"] if each["vni"] == 256]
+        for counted in (stats["ports"], stats["remotes"], [segment]):
+            assert max(size(each["traffic"]) for each in counted) > stream.bytes
+        assert stats["kernel_path"]["verdicts"]["to_remote"] > 0
+        assert stats["kernel_path"]["traffic"]["rx_bytes"] > stream.bytes
     two.settle()
+
+
+def size(traffic: dict[str, int]) -> int:
+    """The bytes that came and went."""
+    return traffic["rx_bytes"] + traffic["tx_bytes"]
 
 
 def test_tcp_goes_on_without_daemons_and_through_their_restarts(two: Site) -> None:
