@@ -28,6 +28,14 @@ def generation() -> int:
     return int.from_bytes(answer[4:8], "big")
 
 
+def known_generation() -> int | None:
+    """Return the same; None: it is not known."""
+    try:
+        return generation()
+    except OSError:
+        return None
+
+
 def has_table(table: str) -> bool:
     """Return whether there is a table such as "inet NAME". Raise OSError if that is unknown."""
     family, _, name = table.partition(" ")

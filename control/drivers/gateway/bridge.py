@@ -8,8 +8,9 @@ import time
 from dataclasses import replace
 
 from fastpath.control.drivers import naming, settings
-from fastpath.control.drivers.gateway import forwarding, others, rules
+from fastpath.control.drivers.gateway import forwarding, rules
 from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
+from fastpath.control.drivers.gateway.others import Others
 from fastpath.control.drivers.gateway.ports import PORT, Ports
 from fastpath.control.drivers.gateway.tables import Tables, Unkept
 from fastpath.control.drivers.gateway.way import Way, find_way
@@ -45,6 +46,7 @@ class GatewayBridge:
         self._address = self._given.address
         self._alias = naming.of_gateway(host)
         self._ports = Ports(host, self._given, self._visits, self._tables)
+        self._others = Others(BRIDGE)
         self._way: Way | None = None
         self._has_ipv6 = False  # whether containers do
         self._ensured = False
@@ -105,7 +107,7 @@ class GatewayBridge:
             self._ports.ensure_permanent(links, bridge, there)
             self._ports.ensure_table(there)
             self._ensure_forwarding(there)
-        self.problems = others.ensure(BRIDGE, self.way)
+        self.problems = self._others.ensure(self.way)
         if self._ports.problem is not None:
             self.problems.append(self._ports.problem)
         self._ensured = True
@@ -218,6 +220,6 @@ class GatewayBridge:
                 links.delete(bridge)
         for table in rules.TABLES:
             self._tables.release(table)
-        others.remove(BRIDGE)
+        self._others.remove()
         self._ensured, self._has_ipv6, self._empty, self.problems = False, False, None, []
         self._ports.network6 = None

@@ -3,6 +3,7 @@
 drops that we must not undo."""
 
 import contextlib
+import logging
 import shlex
 import shutil
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 
 from fastpath.control.drivers.gateway.way import Way
 from fastpath.control.kernel import nftables
+from fastpath.control.kernel.nft_query import known_generation
 from fastpath.control.model.problem import Problem
-from fastpath.errors import FastpathError
+from fastpath.errors import RefusedError
 
 PATIENCE_S = 10  # for iptables: the caller is the one thread that changes the kernel
 DOCKERS = "DOCKER-USER"  # Docker's chain before its drops
@@ -21,6 +23,8 @@ MARK = ("-m", "comment", "--comment", "fastpath")
 ACCEPT = ("-j", "ACCEPT")
 FIREWALLD = "firewalld"
 OURS = "fastpath"  # so the names of our tables begin
+
+log = logging.getLogger("fastpath")
 
 
 @dataclass(frozen=True)
@@ -53,17 +57,52 @@ _FAMILIES = (
 )
 
 
-def ensure(bridge: str, way: Way) -> list[Problem]:
-    """Let what leaves by the way out, and answers to it, pass Docker's drops; nothing else. Return what may keep
-    containers from the outside."""
-    chains = _chains()
-    problems = []
+class Others:
+    """The rules of others beside one bridge. To list them starts nft, which takes more time than all else of a look at
+    a host where nothing changed: so that is done only after a change."""
+
+    def __init__(self, bridge: str) -> None:
+        self._bridge = bridge
+        self._settled: tuple[int, Way] | None = None  # the rule set and the way out when nothing was left to do
+
+    def ensure(self, way: Way) -> list[Problem]:
+        """Let what leaves by the way out, and answers to it, pass Docker's drops; nothing else. Return what may keep
+        containers from the outside."""
+        now = known_generation()
+        legacy = any(family.has_legacy() for family in _FAMILIES)  # which has no number of its rule set
+        if now is not None and self._settled == (now, way) and not legacy:
+            return []
+        problems, done = _ensure(self._bridge, way)
+        self._settled = (now, way) if now is not None and done and not problems else None
+        return problems
+
+    def remove(self) -> None:
+        """Remove our rules from Docker's chain."""
+        self._settled = None
+        chains: dict[tuple[str, str, str], str | None] = {}
+        with contextlib.suppress(RefusedError):
+            chains = _chains()
+        for family in _FAMILIES:
+            for program in family.programs(docker=(family.name, "filter", DOCKERS) in chains):
+                with contextlib.suppress(PermissionError):
+                    _bring_about(program, self._bridge, [])
+
+
+def _ensure(bridge: str, way: Way) -> tuple[list[Problem], bool]:
+    """Return the problems, and whether all commands were done."""
+    problems, done = [], True
+    chains: dict[tuple[str, str, str], str | None] = {}
+    try:
+        chains = _chains()
+    except RefusedError as error:
+        log.debug("the rules of others are not known", exc_info=error)
+        done = False
     for family, ways in zip(_FAMILIES, (way.ipv4, way.ipv6), strict=True):
         docker = (family.name, "filter", DOCKERS) in chains
         programs = list(family.programs(docker=docker))
         for program in programs:
             try:
-                _bring_about(program, bridge, _rules(bridge, ways))
+                done &= _bring_about(program, bridge, _rules(bridge, ways))
             except PermissionError as error:
                 problems.append(_problem(f"{program} denied", str(error)))
         if not ways:
@@ -85,16 +124,12 @@ def ensure(bridge: str, way: Way) -> list[Problem]:
                 )
             )
     families = {"inet": way.ipv4 + way.ipv6, "ip": way.ipv4, "ip6": way.ipv6}
-    return problems + _drops({key: policy for key, policy in chains.items() if families.get(key[0])}, bridge)
-
-
-def remove(bridge: str) -> None:
-    """Remove our rules from Docker's chain."""
-    chains = _chains()
-    for family in _FAMILIES:
-        for program in family.programs(docker=(family.name, "filter", DOCKERS) in chains):
-            with contextlib.suppress(PermissionError):
-                _bring_about(program, bridge, [])
+    try:
+        problems += _drops({key: policy for key, policy in chains.items() if families.get(key[0])}, bridge)
+    except RefusedError as error:
+        log.debug("the rules of others are not known", exc_info=error)
+        done = False
+    return problems, done
 
 
 def _rules(bridge: str, ways: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -106,21 +141,24 @@ def _rules(bridge: str, ways: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [*out, ("-o", bridge, *known, *MARK, *ACCEPT)]
 
 
-def _bring_about(program: str, bridge: str, wanted: list[tuple[str, ...]]) -> None:
-    """Make these the rules of ours. They follow those of others, before a last RETURN, which older Dockers have."""
+def _bring_about(program: str, bridge: str, wanted: list[tuple[str, ...]]) -> bool:
+    """Make these the rules of ours. They follow those of others, before a last RETURN, which older Dockers have. Return
+    whether iptables did it all; it fails, too, if that program has no such chain. Raise PermissionError."""
     listed = _call(program, "-S", DOCKERS)
     if listed is None:
-        return
+        return False
     lines = [tuple(shlex.split(line)[2:]) for line in listed.splitlines() if line.startswith("-A ")]
     former = {(way, bridge, *ACCEPT) for way in ("-i", "-o")}  # until version 0.2.0
     ours = [rule for rule in lines if rule in former or (bridge in rule and set(MARK) <= set(rule))]
+    failed = False
     for rule in [rule for rule in ours if rule not in wanted]:
-        _call(program, "-D", DOCKERS, *rule)
+        failed |= _call(program, "-D", DOCKERS, *rule) is None
         lines.remove(rule)
     for rule in [rule for rule in wanted if rule not in ours]:
         at = len(lines) - (lines[-1:] == [("-j", "RETURN")])
-        _call(program, "-I", DOCKERS, str(at + 1), *rule)
+        failed |= _call(program, "-I", DOCKERS, str(at + 1), *rule) is None
         lines.insert(at, rule)
+    return not failed
 
 
 def _call(program: str, *words: str) -> str | None:
@@ -147,18 +185,15 @@ def _call(program: str, *words: str) -> str | None:
 
 def _chains() -> dict[tuple[str, str, str], str | None]:
     """Return all chains of nftables by family, table and name, with the policy of those in which forwarded packets
-    arrive."""
-    try:
-        found = nftables.all_chains()
-    except FastpathError:
-        return {}
+    arrive. Raise RefusedError."""
+    found = nftables.all_chains()
     policies = [chain.get("policy") if chain.get("hook") == "forward" else None for chain in found]
     keys = [(chain["family"], chain["table"], chain["name"]) for chain in found]
     return dict(zip(keys, policies, strict=True))
 
 
 def _drops(chains: dict[tuple[str, str, str], str | None], bridge: str) -> list[Problem]:
-    """Return problems with tables that drop by default and do not mention the bridge."""
+    """Return problems with tables that drop by default and do not mention the bridge. Raise RefusedError."""
     problems = []
     for (family, table, name), policy in chains.items():
         what = f"{family} {table}"
@@ -180,12 +215,11 @@ def _drops(chains: dict[tuple[str, str, str], str | None], bridge: str) -> list[
 
 
 def _ends_with_a_drop(table: str, chain: str) -> bool:
-    """Return whether the last rule of a chain drops or rejects whatever arrives there, as firewalld's does."""
-    try:
-        found = nftables.objects(table)
-    except FastpathError:
-        return False
-    rules = [each["rule"]["expr"] for each in found if "rule" in each and each["rule"]["chain"] == chain]
+    """Return whether the last rule of a chain drops or rejects whatever arrives there, as firewalld's does. Raise
+    RefusedError."""
+    rules = [
+        each["rule"]["expr"] for each in nftables.objects(table) if "rule" in each and each["rule"]["chain"] == chain
+    ]
     last = {word for statement in rules[-1] for word in statement} if rules else set()
     return bool(last & {"drop", "reject"}) and last <= {"drop", "reject", "counter", "log"}
 

@@ -14,7 +14,7 @@ from fastpath.control.drivers import naming
 from fastpath.control.drivers.overlay import sender_rules
 from fastpath.control.drivers.overlay.sender_rules import TABLE, Sender
 from fastpath.control.kernel import nftables
-from fastpath.control.kernel.nft_query import generation
+from fastpath.control.kernel.nft_query import known_generation
 from fastpath.control.kernel.visit import Visit
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import RefusedError
@@ -48,7 +48,7 @@ class SenderTable:
         """Let these endpoints, and no others, send from their addresses; None: everybody may send anything. Raise
         RefusedError."""
         wanted = _senders(endpoints) if endpoints is not None else None
-        now = visit.run(_generation)
+        now = visit.run(known_generation)
         known = self._written if self._written is not None and self._written.number == now else None
         if (wanted is None and now == PRISTINE) or (known is not None and known.senders == wanted):
             return
@@ -61,7 +61,7 @@ class SenderTable:
             self._refused = error, self._clock() + RETRY_S
             raise
         self._refused = None
-        after = visit.run(_generation)
+        after = visit.run(known_generation)
         if now is not None and after == now + 1:  # else somebody else changed nftables, too
             self._written = _Written(wanted, after)
 
@@ -85,10 +85,3 @@ def _write(before: Senders | None, wanted: Senders | None) -> None:
         else:
             return
     nftables.replace(TABLE, sender_rules.body(wanted))
-
-
-def _generation() -> int | None:
-    try:
-        return generation()
-    except OSError:
-        return None

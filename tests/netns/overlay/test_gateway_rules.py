@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from fastpath.control.drivers.gateway import bridge, others
+from fastpath.control.drivers.gateway import bridge
 from fastpath.control.drivers.gateway.bridge import GatewayBridge
 from fastpath.control.drivers.gateway.config import BRIDGE
 from fastpath.control.drivers.gateway.forwarding import MARK
+from fastpath.control.drivers.gateway.others import Others
 from fastpath.control.kernel.keeper import Keeper
 from tests.attacks import router_advertisement
 from tests.netns.conftest import _lab
@@ -197,7 +198,7 @@ def test_rules_of_docker_s_users_come_first_and_ours_are_replaced_and_removed(si
             site.ensure()
             rules = site.host.run("iptables-nft", "-S", "DOCKER-USER").stdout.splitlines()
             assert [rule.split()[-1] for rule in rules[1:]] == ["DROP", "ACCEPT", "ACCEPT", "RETURN"]
-        site.daemon.do(lambda: others.remove(BRIDGE))
+        site.daemon.do(lambda: Others(BRIDGE).remove())
         left = site.host.run("iptables-nft", "-S", "DOCKER-USER").stdout.splitlines()
         assert left[1:] == [f"-A DOCKER-USER -d 10.0.0.0/8 -i {BRIDGE} -j DROP", "-A DOCKER-USER -j RETURN"]
     site.ensure()

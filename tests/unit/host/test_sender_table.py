@@ -29,7 +29,7 @@ class Nft:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number, self.refusal = 1, ""
         self.said: list[str] = []
-        monkeypatch.setattr(sender_table, "generation", lambda: self.number)
+        monkeypatch.setattr(sender_table, "known_generation", lambda: self.number)
         for name in ("run", "replace", "delete"):
             monkeypatch.setattr(nftables, name, self._told(name))
 
