@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
 
-from fastpath.addresses import IPAddress
+from fastpath.addresses import IPAddress, parse_host
 from fastpath.control.model.objects import MAX_VNI, MIN_VNI, IPInterface, IPNetwork, Subnet
 from fastpath.errors import ConflictError, UsageError
 
@@ -65,6 +65,7 @@ def make_subnets(pools: Sequence[IPNetwork], gateways: Sequence[IPAddress]) -> t
     left = list(gateways)
     subnets = []
     for pool in pools:
+        check_subnet(pool, ())
         own = [gateway for gateway in left if gateway in pool]
         if len(own) > 1:
             raise UsageError(f"{own[0]} and {own[1]} are both in {pool}: a subnet has one gateway")
@@ -75,7 +76,7 @@ def make_subnets(pools: Sequence[IPNetwork], gateways: Sequence[IPAddress]) -> t
             raise UsageError(
                 f"{gateway} cannot be the gateway of {pool}: it is the subnet's own or its broadcast address"
             )
-        subnets.append(Subnet(pool=pool, gateway=gateway))
+        subnets.append(Subnet(pool=pool, gateway=parse_host(gateway)))
     if left:
         raise UsageError(f"the gateway {left[0]} is in none of the subnets: give its --subnet too")
     versions = [pool.version for pool in pools]

@@ -4,11 +4,11 @@ What is said to which driver: wanted_overlay.py, wanted_macvlan.py."""
 
 import difflib
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
 
 from pydantic import Field, ValidationError
 
-from fastpath.addresses import IPAddress
+from fastpath.addresses import IPAddress, parse_host
 from fastpath.control.docker.protocol import CreateNetwork, IpamData
 from fastpath.control.model.choices import Driver, Layout
 from fastpath.control.model.kinds import kind_of
@@ -151,12 +151,15 @@ def _subnet(data: IpamData) -> Subnet:
         pool = ip_network(data.pool)
         gateway = ip_interface(data.gateway).ip if data.gateway else pool.network_address + 1
         return Subnet(pool=pool, gateway=gateway)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"invalid subnet {data.pool}: {why}") from None
     except ValueError as error:
         raise UsageError(f"invalid subnet {data.pool} with the gateway {data.gateway}: {error}") from None
 
 
 def _host(text: str) -> IPAddress:
     try:
-        return ip_address(text.partition("/")[0])
-    except ValueError:
-        raise UsageError(f"--aux-address {text} is not an address") from None
+        return parse_host(text.partition("/")[0])
+    except UsageError as error:
+        raise UsageError(f"invalid --aux-address {text}: {error}") from None

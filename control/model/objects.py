@@ -41,9 +41,14 @@ def _vtep(address: IPAddress) -> IPAddress:
     return parse_ip(address)
 
 
-def _of_one_host(address: IPInterface) -> IPInterface:
-    if parse_host(address.ip) != address.ip:
+def _host(address: IPAddress) -> IPAddress:
+    if parse_host(address) != address:
         raise ValueError(f"{address} is an IPv4 address written as one of IPv6")
+    return address
+
+
+def _of_one_host(address: IPInterface) -> IPInterface:
+    _host(address.ip)
     return address
 
 
@@ -78,6 +83,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Hostname = Annotated[str, AfterValidator(hostname)]
 Mac = Annotated[str, AfterValidator(_mac)]
 Vtep = Annotated[IPAddress, AfterValidator(_vtep)]
+Host = Annotated[IPAddress, AfterValidator(_host)]
 Manager = Literal["docker"]
 Vni = Annotated[int, Field(ge=MIN_VNI, le=MAX_VNI)]
 Addresses = Annotated[tuple[Annotated[IPInterface, AfterValidator(_of_one_host)], ...], AfterValidator(_each_once)]
@@ -101,7 +107,7 @@ class Subnet(Stored):
     """A pool of addresses, and the gateway's address in it."""
 
     pool: IPNetwork
-    gateway: IPAddress
+    gateway: Host
 
     @model_validator(mode="after")
     def _gateway_within(self) -> Self:
@@ -124,7 +130,7 @@ class Network(Stored):
     options: Annotated[dict[Line, Line], Field(max_length=MAX_OPTIONS)] = Field(default_factory=dict)
     manager: Manager | None = None
     """The program that created the network, and removes it with the last host that uses it; None: any user."""
-    kept: tuple[IPAddress, ...] = ()
+    kept: tuple[Host, ...] = ()
     """Addresses that an endpoint gets on request only: those of routers and the like (Docker's --aux-address)."""
     port_security: bool = True
     """Whether an endpoint sends only from its own MAC address and addresses, and those in `allowed`."""

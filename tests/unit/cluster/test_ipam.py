@@ -79,6 +79,8 @@ def test_gateways_belong_to_the_subnets_that_hold_them() -> None:
         (["10.1.0.0/24"], ["10.1.0.255"], "cannot be the gateway"),
         (["10.1.0.0/24"], ["10.1.0.0"], "cannot be the gateway"),
         (["10.1.0.0/24", "10.2.0.0/24"], [], "one IPv4 subnet"),
+        (["224.0.0.0/24"], [], "cannot be used for containers"),
+        (["224.0.0.0/3"], ["239.0.0.1"], "239.0.0.1 is not the address of one host"),
     ],
 )
 def test_gateways_that_cannot_be(pools: list[str], gateways: list[str], message: str) -> None:

@@ -57,6 +57,26 @@ def test_internal_and_kept_addresses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pool", "said"),
+    [
+        (
+            data("10.1.0.0/24", "10.1.0.1/24") | {"AuxAddresses": {"all": "224.0.0.1/24"}},
+            "invalid --aux-address 224.0.0.1/24: 224.0.0.1 is not the address of one host",
+        ),
+        (data("239.0.0.0/24", "239.0.0.1/24"), "invalid subnet 239.0.0.0/24: 239.0.0.1 is not the address of one host"),
+        (
+            data("10.1.0.0/24", "10.2.0.1/24"),
+            "invalid subnet 10.1.0.0/24: the gateway 10.2.0.1 is not in the subnet 10.1.0.0/24",
+        ),
+    ],
+)
+def test_addresses_that_no_host_can_have_are_refused_in_a_line(pool: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        read(IPv4Data=[pool])
+    assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ({"encrypted": ""}, "encrypted networks are not supported: leave -o encrypted out"),

@@ -49,3 +49,13 @@ def test_allowed_addresses_are_kept() -> None:
 def test_wrong_allowed_addresses_are_refused(allowed: list[str]) -> None:
     with pytest.raises(ValidationError):
         read(Endpoint, ENDPOINT, allowed=allowed)
+
+
+@pytest.mark.parametrize("address", ["239.0.0.1", "ff02::1", "127.0.0.1", "0.0.0.0", "::ffff:10.1.0.9", "fe80::1%eth0"])  # noqa: S104
+def test_a_router_has_the_address_of_one_host(address: str) -> None:
+    with pytest.raises(ValidationError):
+        read(Network, NETWORK, kept=[address])
+    pool = "::/0" if ":" in address else "0.0.0.0/0"
+    with pytest.raises(ValidationError):
+        read(Network, NETWORK, subnets=[{"pool": pool, "gateway": address}])
+    assert read(Network, NETWORK, kept=["10.1.0.9", "fe80::1"])
