@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import keys
+from fastpath.control.cluster.doubts import Doubts
 from fastpath.control.cluster.holders import Claimant, Holders
 from fastpath.control.cluster.stored import parse, shown, why
 from fastpath.control.model.objects import Endpoint, Network, Peer
@@ -57,6 +58,7 @@ class Contents:
         self.disputed: dict[str, dict[str, tuple[Endpoint, str]]] = {}
         self.per_host = False
         self.unreadable: dict[str, str] = {}
+        self._doubts = Doubts()
         self.excess: dict[str, str] = {}
         # By key; the value's hash too, since a store that took the place of another one has the same numbers.
         self.seen: dict[str, tuple[int, int]] = {}
@@ -79,7 +81,7 @@ class Contents:
                 self.seen[event.key] = seen
             try:
                 self._change(event, changes)
-                self.unreadable.pop(event.key, None)
+                self._believe(event.key, changes)
                 self.excess.pop(event.key, None)
             except TooManyError as error:
                 if str(error) not in self.excess.values():
@@ -88,10 +90,23 @@ class Contents:
             except ValueError as error:
                 # What was known under the key stays: a typing error must not remove a network.
                 known, reason = self.unreadable.get(event.key), why(error)
+                if known is None:
+                    _touch(self._doubts.add(event.key), changes)
                 self.unreadable[event.key] = reason
                 if reason != known and len(self.unreadable) <= TOLD:
                     log.error("the store's %s cannot be read and is ignored: %s", shown(event.key), reason)
         return changes
+
+    def _believe(self, key: str, changes: Changes) -> None:
+        """Note that the object of a key can be read, or is gone."""
+        if self.unreadable.pop(key, None) is not None:
+            _touch(self._doubts.remove(key), changes)
+
+    def knows_all(self, name: str | None = None) -> bool:
+        """Return whether no object that may be about this network (None: about all) is one that cannot be read."""
+        if name is None:
+            return not self._doubts.about_all
+        return not self._doubts.about(name, self.endpoints.get(name, {}))
 
     def ignored(self) -> list[tuple[str, str]]:
         """Return a key, or the like, and a sentence for each line that a person should read."""
@@ -290,6 +305,14 @@ class Contents:
         members.pop(endpoint.id, None)
         if not members:
             kind.pop(endpoint.network, None)
+
+
+def _touch(subject: keys.Subject, changes: Changes) -> None:
+    """Note that there is more, or less, doubt about a network or a host."""
+    if subject.network is not None:
+        changes.networks.add(subject.network)
+    if subject.host is not None:
+        changes.peers.add(subject.host)
 
 
 def _change(known: dict[str, T], name: str, value: T | None, *, named: str, most: int, what: str) -> None:

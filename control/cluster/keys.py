@@ -7,6 +7,7 @@ claims/   what one host only can have: an address or a MAC address of a network
 """
 
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 from fastpath.addresses import IPAddress
 from fastpath.control.model.objects import IPNetwork
@@ -67,6 +68,27 @@ def may_concern(key: str, host: str) -> bool:
     if key.startswith(HOSTS):
         return key.startswith(f"{HOSTS}{host}/")
     return key.startswith((NETWORKS, ENDPOINTS))
+
+
+class Subject(NamedTuple):
+    """What an object is about: a network, or a host; neither: all."""
+
+    network: str | None = None
+    host: str | None = None
+
+
+def subject_of(key: str) -> Subject:
+    """Return what the object of this key is about."""
+    if key.startswith(NETWORKS):
+        return Subject(network=key.removeprefix(NETWORKS))
+    if key.startswith(PEERS):
+        return Subject(host=key.removeprefix(PEERS))
+    if not key.startswith((ENDPOINTS, HOSTS)):
+        return Subject()
+    network_name = network_of(key)
+    return (
+        Subject(network_name) if network_name is not None else Subject(host=key.removeprefix(HOSTS).partition("/")[0])
+    )
 
 
 def network_of(key: str) -> str | None:

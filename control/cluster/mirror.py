@@ -67,10 +67,10 @@ class Mirror:
 
     @property
     def current(self) -> bool:
-        """Whether this is what the store says at present, but for what it says just now. A connection that broke
-        without a word is noticed within ten seconds."""
+        """Whether this is what the store says at present, but for what it says just now, and for what cannot be read
+        (`Contents.knows_all`). A connection that broke without a word is noticed within ten seconds."""
         connected = self._store is not None and self._store.following
-        return connected and self._following and self.answering and not self.unreadable
+        return connected and self._following and self.answering and self.contents.knows_all()
 
     @property
     def trouble(self) -> str | None:

@@ -25,12 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """The desired state of a network on this host: a snapshot that no other thread changes."""
+    """The desired state of a network on this host: a snapshot that no other thread changes. `complete`: every endpoint
+    of it that the store has could be read."""
 
     network: Network
     mtu: int
     endpoints: tuple[Endpoint, ...]
     peers: Mapping[str, Peer]
+    complete: bool = True
 
 
 @dataclass
@@ -166,7 +168,7 @@ class HostState:
         if here.sync is not None:
             entries = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
             outcome.repairs = here.sync.sync(entries)
-            self._close(here, plan.network)
+            self._close(here, plan)
             failed = here.sync.failed | failed
         self._secure(here)
         problems = self._driver(plan.network).problems(plan.network)
@@ -331,12 +333,13 @@ class HostState:
         ports = [(here.endpoints[i], here.ports[i]) for i in ids if i in here.ports and i in here.endpoints]
         secure(here.network, ports, self._driver(here.network).gateway_port(here.network))
 
-    def _close(self, here: _Here, network: Network) -> None:
+    def _close(self, here: _Here, plan: NetworkPlan) -> None:
         """Say whether the engine knows all addresses of the network. It does where only endpoints may send, from
         addresses that the store knows, and only peers. Routers' addresses may be anybody's."""
         if here.sync is None:
             return
-        if here.sync.failed or not network.port_security or not here.sync.segment.members_only:
+        network = plan.network
+        if here.sync.failed or not plan.complete or not network.port_security or not here.sync.segment.members_only:
             here.sync.close(None)
         else:
             routers = (*network.kept, *(subnet.gateway for subnet in network.subnets))

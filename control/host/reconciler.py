@@ -287,7 +287,7 @@ class Reconciler:
             return None
         mtu = network.mtu if network.mtu is not None else self._mtu()
         endpoints = tuple(self.intentions.applied(endpoint) for endpoint in members.values())
-        return NetworkPlan(network, mtu, endpoints, self._peers())
+        return NetworkPlan(network, mtu, endpoints, self._peers(), self._mirror.contents.knows_all(name))
 
     async def _handle(self, dirty: Dirty) -> None:
         """Reconcile only what changed."""

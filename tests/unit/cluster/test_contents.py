@@ -123,6 +123,37 @@ def test_a_value_that_is_too_large_is_not_read() -> None:
     assert found.ignored() == []
 
 
+@pytest.mark.parametrize(
+    ("key", "doubtful"),
+    [
+        (keys.network("web"), {"web"}),
+        (keys.endpoint("web", B), {"web"}),
+        (keys.host_endpoint("h9", "web", B), {"web"}),
+        (keys.peer("h2"), {"db"}),
+        (keys.HOSTS + "h2/web", {"db"}),
+        (keys.HOSTS + "h9", set()),
+        (keys.peer("h9"), set()),
+        (keys.LAYOUT, {"web", "db", None}),
+    ],
+)
+def test_what_cannot_be_read_leaves_doubt_about_its_network_or_host_only(key: str, doubtful: set[str | None]) -> None:
+    found = Contents()
+    found.take([event(keys.network("web"), NETWORK), event(keys.network("db"), NETWORK | {"name": "db", "vni": 301})])
+    found.take(endpoints("h1", A))
+    found.take([event(keys.host_endpoint("h2", "db", C), ENDPOINT | {"id": C, "host": "h2", "network": "db"})])
+
+    def doubts() -> set[str | None]:
+        return {name for name in ("web", "db", None) if not found.knows_all(name)}
+
+    assert doubts() == set()
+    for revision in (2, 3):  # it is noted once
+        found.take([Event(key, b"{%d" % revision, revision)])
+        assert doubts() == doubtful
+    changes = found.take([Event(key, None, 4)])
+    assert doubts() == set()
+    assert not doubtful or changes  # somebody has to look again
+
+
 def test_much_that_cannot_be_read_is_told_in_few_lines(caplog: pytest.LogCaptureFixture) -> None:
     found = Contents()
     found.take([Event(f"{keys.NETWORKS}\x1b[2J\n{n}{'x' * 1000}", b"{", 1) for n in range(100)])

@@ -84,6 +84,8 @@ def test_a_value_that_cannot_be_read_is_told_and_changes_nothing(file: Path) -> 
             assert hosts[1].mirror.networks == {"web": network}
             assert hosts[1].mirror.endpoints["web"] == {endpoint.id: endpoint}
             assert hosts[1].mirror.peers == {}
+            assert hosts[1].mirror.current
+            assert not hosts[1].mirror.contents.knows_all("web")
             await hosts[0].store.commit([], [Put(key, network.model_dump_json().encode()), Delete(keys.peer("h9"))])
             await until(lambda: len(hosts[1].mirror.unreadable) == 1)
 

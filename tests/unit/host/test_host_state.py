@@ -125,6 +125,10 @@ def test_what_nobody_has_is_known_where_only_endpoints_may_send(known_only: bool
         assert state.reconcile(replace(before, network=network)).failed == {}
         exceptions = (gateway, ip_address("10.0.0.77"), router)
         assert segment.complete == (((pool,), exceptions) if known_only else None)
+        assert state.reconcile(replace(before, network=network, complete=False)).failed == {}
+        assert segment.complete is None  # an endpoint of it cannot be read
+        assert state.reconcile(replace(before, network=network)).failed == {}
+        assert segment.complete == (((pool,), exceptions) if known_only else None)
         unchecked = network.model_copy(update={"port_security": False})
         assert state.reconcile(replace(before, network=unchecked)).failed == {}
         assert segment.complete is None
