@@ -36,6 +36,7 @@ class Holders:
     def __init__(self) -> None:
         self._by_address: dict[str | IPAddress, Claimant] = {}
         self._waiting: dict[str | IPAddress, dict[str, Claimant]] = {}
+        self._own: dict[str | IPAddress, dict[str, Claimant]] = {}  # this host's, which keep theirs, two of one, too
 
     def objection(self, network: Network | None, claimant: Claimant) -> str | None:
         """Return why the endpoint cannot have its addresses; None if it can."""
@@ -53,6 +54,8 @@ class Holders:
         """Give the endpoint its addresses; return those that lose one by that."""
         lost = {}
         for address in claimant.wants():
+            if claimant.here:
+                self._own.setdefault(address, {})[claimant.endpoint.id] = claimant
             holder = self._by_address.get(address)
             if holder is not None and holder.endpoint.id != claimant.endpoint.id and not holder.here:
                 lost[holder.endpoint.id] = holder
@@ -61,14 +64,22 @@ class Holders:
         return list(lost.values())
 
     def drop(self, endpoint: Endpoint) -> list[str | IPAddress]:
-        """Take an endpoint's addresses back; return those that it had."""
-        had = []
+        """Take an endpoint's addresses back; return those that nobody has then."""
+        free = []
         for address in _addresses(endpoint):
+            own = self._own.get(address, {})
+            own.pop(endpoint.id, None)
+            if not own:
+                self._own.pop(address, None)
             holder = self._by_address.get(address)
-            if holder is not None and holder.endpoint.id == endpoint.id:
+            if holder is None or holder.endpoint.id != endpoint.id:
+                continue
+            if own:
+                self._by_address[address] = min(own.values(), key=lambda each: each.rank)
+            else:
                 del self._by_address[address]
-                had.append(address)
-        return had
+                free.append(address)
+        return free
 
     def wait(self, claimant: Claimant) -> None:
         """Note that the endpoint wants its addresses, and cannot have them now."""

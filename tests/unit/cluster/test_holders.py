@@ -85,6 +85,18 @@ def test_this_hosts_own_endpoint_keeps_what_it_has(contents: Contents) -> None:
     assert [identity for identity, _ in contents.ignored()] == [A]
 
 
+@pytest.mark.parametrize("goes", [0, 1])
+def test_of_two_own_endpoints_with_one_address_the_one_that_stays_has_it(contents: Contents, goes: int) -> None:
+    own = [endpoint(B, "h1", 5), endpoint(C, "h1", 6, addresses=["10.0.0.5/24"])]
+    contents.take([put(own[0], 5), put(own[1], 6)])
+    assert believed(contents) == {B, C}
+    contents.take([gone(own[goes], 7), put(endpoint(A, "h2", 7, addresses=["10.0.0.5/24"]), 8)])
+    assert believed(contents) == {own[1 - goes]["id"]}
+    assert [identity for identity, _ in contents.ignored()] == [A]
+    contents.take([gone(own[1 - goes], 9)])
+    assert believed(contents) == {A}
+
+
 def test_the_next_one_has_it_when_the_first_goes(contents: Contents) -> None:
     contents.take([put(FIRST, 5), put(SAME["address"], 6)])
     changes = contents.take([gone(FIRST, 7)])
