@@ -65,9 +65,10 @@ class DataPlane:
         self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
         self._cache = Cache(state.cache, config.store_url)
         self.mirror = Mirror(self._cache, config.host, state.host_id)
+        self._loaded = False
         if self.guard is not None and not self.guard.stands():
             # What arrives before the rules would wait in the sockets, and be taken for a peer's.
-            self.mirror.load(config.host)
+            self._load()
             peers, _ = usable_peers(self.mirror.peers.values(), config.host, vtep, config.udp_port)
             self.guard.put_up(peer.vtep for peer in peers.values())
         self.engine = _engine(config, str(vtep))
@@ -111,7 +112,7 @@ class DataPlane:
 
         try:
             self.engine.on_port_gone(port_gone)
-            self.mirror.load(self._host)
+            self._load()
             self._assume_members()
             self.peering.update()
             self.engine.start()
@@ -132,6 +133,12 @@ class DataPlane:
         if self._carrier is None:
             return stats
         return with_kernel_path(stats, (Carried(*each) for each in self._carrier.carried()), self._carrier.verdicts())
+
+    def _load(self) -> None:
+        """Load what concerns this host: when it is needed first, since what arrives meanwhile may wait in sockets."""
+        if not self._loaded:
+            self.mirror.load(self._host)
+            self._loaded = True
 
     def _assume_members(self) -> None:
         """Let the guard's first rules admit what comes by the kernel path, which has gone on."""

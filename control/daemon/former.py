@@ -63,24 +63,24 @@ def read(file: Path) -> Lives:
     return Lives()
 
 
-def write(file: Path, lives: Lives) -> None:
-    """Keep it, if it is new. Raise OSError."""
-    if read(file) != lives:
-        durable.write(file, json.dumps(asdict(lives)).encode())
+def write(file: Path, before: Lives, now: Lives) -> None:
+    """Keep `now`, if it is not what the file has. Raise OSError."""
+    if now != before:
+        durable.write(file, json.dumps(asdict(now)).encode())
 
 
 def begin(file: Path, host: str, guards: Collection[str], *, gateway: bool) -> Lives:
     """Note a new life, after what it does not use any more was removed. Raise FastpathError, OSError."""
     before = read(file)
-    now = before.then(host, guards, gateway=gateway)
-    write(file, now)
-    for sentence in _remove_tables([table for table in now.guards if table not in guards]):
+    all_lives = before.then(host, guards, gateway=gateway)
+    write(file, before, all_lives)
+    for sentence in _remove_tables([table for table in all_lives.guards if table not in guards]):
         log.warning("%s", sentence)
     if before.gateway and not gateway:
-        for name in now.hosts:
+        for name in all_lives.hosts:
             _remove_gateway(name)
-    now = replace(now, guards=tuple(guards), gateway=gateway)
-    write(file, now)
+    now = replace(all_lives, guards=tuple(guards), gateway=gateway)
+    write(file, all_lives, now)
     return now
 
 
@@ -104,7 +104,7 @@ def clean_up(file: Path, hosts: tuple[str, ...] | None) -> Iterator[str]:
     left = tuple(name for name in lives.hosts if hosts is not None and name not in hosts)
     if not left:
         yield from _remove_tables(lives.guards)
-    write(file, Lives(left, lives.guards if left else (), lives.gateway and bool(left)))
+    write(file, lives, Lives(left, lives.guards if left else (), lives.gateway and bool(left)))
 
 
 def _remove_tables(tables: Iterable[str]) -> Iterator[str]:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """No packet reaches a socket of the engine before the guard's rules are in place."""
 
+import asyncio
 import ipaddress
 from pathlib import Path
 
 import pytest
 
-from fastpath.control.daemon import data_plane
+from fastpath.control.cluster.cache import Cache
+from fastpath.control.daemon import data_plane, former
 from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.host.guard.rules import table_of
 from fastpath.control.kernel import nftables
@@ -44,3 +46,39 @@ def test_the_rules_are_there_before_the_sockets(two: Lab, tmp_path: Path, monkey
     assert "not_a_peer" not in seen[1]
     two.hosts[0].inside(lambda: nftables.delete(TABLE))
     assert not two.hosts[0].inside(lambda: has_table(TABLE))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_the_first_start_reads_each_file_once(
+    two: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    """The copy of the store: once for what concerns this host, once for all else."""
+    config = DaemonConfig(
+        host="h1", vtep="192.0.2.1", state_dir=tmp_path / "state", dns=False, gateway_bridge=False, guard=guarded
+    )
+    read: list[str] = []
+
+    def note(owner: object, name: str) -> None:
+        real = getattr(owner, name)
+
+        def noted(*args: object) -> object:
+            read.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    note(Cache, "load")
+    note(former, "read")
+
+    async def start_and_stop(state: StateDir) -> None:
+        async with DataPlane(config, state):
+            pass
+
+    def run() -> None:
+        with StateDir(tmp_path / "state") as state:
+            asyncio.run(start_and_stop(state))
+        if guarded:
+            nftables.delete(TABLE)
+
+    two.hosts[0].inside(run)
+    assert sorted(read) == ["load", "load", "read"]
