@@ -27,6 +27,13 @@ def namespaces(more: Iterable[str] = ()) -> dict[int, str]:
     return found
 
 
+def _marked(more: Iterable[str] = ()) -> dict[int, str]:
+    """Return those of the namespaces that may have interfaces with our mark, of any host."""
+    found = namespaces(more)
+    marked = set(netns.that_mention(naming.MARK, found.values()))
+    return {inode: path for inode, path in found.items() if path in marked}
+
+
 def _paths() -> Iterator[str]:
     for directory in DIRECTORIES:
         with contextlib.suppress(OSError):
@@ -47,7 +54,7 @@ def remove_links(host: str, wanted: Iterable[Endpoint]) -> list[str]:
     sandboxes = {endpoint.id: endpoint.sandbox for endpoint in wanted}
     movable = {endpoint.id for endpoint in wanted if endpoint.manager}  # its manager may be about to move it
     removed = []
-    for inode, path in namespaces(place.path for place in sandboxes.values()).items():
+    for inode, path in _marked(place.path for place in sandboxes.values()).items():
 
         def is_stray(link: Link, is_network: bool, here: int = inode) -> bool:
             identity = naming.endpoint_id(host, link.alias)
@@ -133,7 +140,7 @@ def is_in_use(namespace: str) -> bool:
 def check_unused(host: str) -> None:
     """Raise ConflictError if a process has a TAP of this host open: its daemon runs, whatever its state directory."""
     open_taps = [f"{naming.VXLAN} in {name}" for name in network_namespaces(host) if is_in_use(name)]
-    for path in namespaces().values():
+    for path in _marked().values():
         with contextlib.suppress(FastpathError), Visit(path) as visit:  # one that has just gone
             there = [link for link in visit.links.marked(naming.MARK) if link.queues]
             open_taps += [f"{link.name} in {path}" for link in there if naming.endpoint_id(host, link.alias)]

@@ -5,14 +5,15 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from fastpath.control.kernel import syscalls as calls
+from fastpath.control.kernel.netlink import links_mention
 from fastpath.control.kernel.visit import OWN, NamespaceThread, Visit, open_namespace
 from fastpath.control.model.objects import Sandbox
-from fastpath.errors import UsageError
+from fastpath.errors import FastpathError, UsageError
 from fastpath.text import from_kernel
 
 T = TypeVar("T")
@@ -53,6 +54,24 @@ def inside(where: str | Sandbox, function: Callable[[], T]) -> T:
     function opens belong to the namespace. Raise ConflictError if a Sandbox was replaced."""
     with Visit(where) as visit:
         return visit.run(function)
+
+
+def that_mention(mark: str, paths: Iterable[str]) -> list[str]:
+    """Return those of the namespaces where an interface may have an alias with this mark. A host may have hundreds of
+    namespaces that have nothing to do with us: one thread looks into all of them, and parses nothing. Those that have
+    just gone are left out."""
+    found = []
+
+    def look() -> None:
+        for path in paths:
+            with contextlib.suppress(FastpathError, OSError), opened(path) as fd:
+                calls.enter_namespace(fd)
+                if links_mention(mark.encode()):
+                    found.append(path)
+
+    with NamespaceThread("all namespaces", lambda: None) as worker:
+        worker.run(look)
+    return found
 
 
 @contextlib.contextmanager

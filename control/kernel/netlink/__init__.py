@@ -9,7 +9,7 @@ from fastpath.control.kernel.netlink.fingerprint import fingerprint, link_finger
 from fastpath.control.kernel.netlink.link import Link
 from fastpath.control.kernel.netlink.links import Links, Route, move_link
 from fastpath.control.kernel.netlink.paths import path_mtu
-from fastpath.control.kernel.netlink.rtnetlink import SANDBOX_LIMITS, Rtnetlink
+from fastpath.control.kernel.netlink.rtnetlink import SANDBOX_LIMITS, Rtnetlink, links_mention
 from fastpath.control.kernel.netlink.stacked import StackedLinks
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "StackedLinks",
     "fingerprint",
     "link_fingerprint",
+    "links_mention",
     "move_link",
     "path_mtu",
 ]

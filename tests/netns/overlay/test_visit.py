@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastpath import ConflictError, UsageError
+from fastpath.control.drivers import cleanup
 from fastpath.control.host.host_state import HostState, NetworkPlan
 from fastpath.control.kernel import netns, visit
 from fastpath.control.kernel.netlink import Rtnetlink
@@ -93,3 +94,24 @@ def test_an_endpoint_takes_one_visit_to_each_namespace(two: Lab, layout: Layout,
         daemon.do(lambda: state.reconcile(NetworkPlan(net, MTU, tuple(ends), {})))
         assert opened == entered | {ends[0].sandbox.path: 1, "sockets": 2 + len(entered)}
         daemon.do(lambda: state.remove_network(net.name))
+
+
+def test_strays_are_looked_for_without_a_visit_to_each_namespace(two: Lab, opened: Counter[str]) -> None:
+    left, right = two.containers
+    alias = f"fastpath:{left.name}:0123456789abcdef"
+    left.ip("link add v0 type veth peer name v1")
+    left.ip(f"link set v0 alias {alias}")
+    right.ip("link add v0 type veth peer name v1")
+    said = cleanup.remove_links(left.name, ())
+    assert said == [f"removed v0 in /run/netns/{left.name}: nothing needs it"]
+    assert opened[f"/run/netns/{left.name}"] == 1
+    assert opened[f"/run/netns/{right.name}"] == 0
+    assert left.links() == {"lo"}
+    assert right.links() == {"lo", "v0", "v1"}
+
+
+def test_a_namespace_that_has_just_gone_is_passed_over(two: Lab) -> None:
+    left, right = (f"/run/netns/{container.name}" for container in two.containers)
+    two.containers[1].ip("link set lo alias fastpath:here:network:blue")
+    assert netns.that_mention("fastpath:", [left, "/run/netns/fpt-gone", "/dev/null", right]) == [right]
+    assert netns.that_mention("fastpath:", [left]) == []
