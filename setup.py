@@ -103,7 +103,7 @@ def extension(name: str, source: str, *more: str, libraries: Sequence[str] = ())
 
 extensions = [extension(f"fastpath.{module}", f"fastpath/{module.replace('.', '/')}.pyx") for module in MODULES]
 if not wanted("FASTPATH_SANITIZE"):  # nothing is measured there
-    native = ["bench/e2e/loops/native.pyx", "bench/e2e/loops/datagrams.c", "bench/e2e/loops/shuttle.c"]
+    native = [f"bench/e2e/loops/{name}" for name in ("native.pyx", "datagrams.c", "shuttle.c", "trains.c")]
     extensions.append(extension("fastpath.bench.micro.loops", "bench/micro/loops.pyx"))
     extensions.append(extension("fastpath.bench.e2e.loops.native", *native))
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastpath.bench.common import namespaces
@@ -18,15 +19,26 @@ from fastpath.control.drivers import naming
 from fastpath.errors import FastpathError, RefusedError
 
 PATIENCE_S = 120.0  # how long a daemon may take to become ready or to answer
+LOOK_S = 1.0  # how often to look whether one that says nothing has ended
 
 
 class Daemon:
     """A host's daemon, which may be killed and started again.
 
-    All settings are the defaults, except that metrics are on; `settings` are more, as lines of TOML.
+    All settings are the defaults, except that metrics are on; `settings` are more, as lines of TOML. `environment` is
+    what its environment has beside this process's.
     """
 
-    def __init__(self, label: str, host: Namespace, folder: Path, store: str, settings: str = "") -> None:
+    def __init__(
+        self,
+        label: str,
+        host: Namespace,
+        folder: Path,
+        store: str,
+        settings: str = "",
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = f"fpbench-{os.getpid()}-{label}"
         self.host = host
         self.client = DaemonClient(folder / f"{label}.sock")
@@ -39,7 +51,7 @@ class Daemon:
         )
         self._told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._told.bind(str(folder / f"{label}.notify"))
-        self._environ = os.environ | {"NOTIFY_SOCKET": str(folder / f"{label}.notify")}
+        self._environ = os.environ | dict(environment or {}) | {"NOTIFY_SOCKET": str(folder / f"{label}.notify")}
         self.process: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> float:
@@ -56,9 +68,13 @@ class Daemon:
     def ready(self) -> float:
         """Wait for READY=1, as systemd does. Return when it came."""
         end = time.monotonic() + PATIENCE_S
-        while select.select([self._told], [], [], max(0.0, end - time.monotonic()))[0]:
-            if b"READY=1" in self._told.recv(4096):
-                return time.monotonic()
+        while time.monotonic() < end:
+            if select.select([self._told], [], [], LOOK_S)[0]:
+                if b"READY=1" in self._told.recv(4096):
+                    return time.monotonic()
+            elif self.process is None or self.process.poll() is not None:
+                said = self.log.read_text().strip().splitlines()
+                raise RefusedError(f"the daemon ended: {said[-1] if said else 'without a word'}")
         raise RefusedError(f"the daemon did not become ready:\n{self.log.read_text()}")
 
     def answering(self) -> float:
@@ -95,3 +111,8 @@ def remove_named(host: str) -> None:
     for name in namespaces.namespaces():
         if name.startswith(f"fastpath-{host}-") or name == naming.pen_name(host):
             ip("netns", "delete", name)
+
+
+def remove_leftovers() -> None:
+    """Remove the namespaces that daemons of killed runs made."""
+    namespaces.remove_leftovers("fastpath-fpbench-")

@@ -11,6 +11,7 @@ from pathlib import Path
 from fastpath.bench.e2e.names import known
 
 SETTINGS = Path("/proc/sys/net/ipv4")
+DEFAULT = ("cubic", "bbr")  # what most hosts have, and what paces: overlays differ most between these
 
 
 def own() -> str:
@@ -24,7 +25,11 @@ def available() -> list[str]:
 
 
 def chosen(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the named ones, or the machine's own. Raise UsageError for a name that this kernel does not have."""
-    return tuple(known(name, available(), "congestion control of this kernel") for name in dict.fromkeys(names)) or (
-        own(),
-    )
+    """Return the named ones; without names those of DEFAULT that this kernel has, or its own if it has none of them.
+
+    Raise UsageError for a name that this kernel does not have.
+    """
+    there = available()
+    if names:
+        return tuple(known(name, there, "congestion control of this kernel") for name in dict.fromkeys(names))
+    return tuple(name for name in DEFAULT if name in there) or (own(),)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of contestants: `kernel-bridge`, `fastpath`, `fastpath:spin=0,workers=2`, `forwarder:acl.py`."""
+"""Names of contestants: `kernel-bridge`, `fastpath`, `fastpath-device:spin=0,workers=2`, `forwarder:acl.py`."""
 
 import difflib
 import re
@@ -8,16 +8,19 @@ from dataclasses import dataclass
 
 from fastpath.errors import UsageError
 
-SUBJECT = "fastpath"
+SUBJECT = "fastpath"  # a network of daemons, as a user makes it
+DEVICE_ALONE = "fastpath-device"  # `fastpath vxlan add`: an engine without a daemon
 FORWARDER = "forwarder"
-BASELINES = ("kernel-bridge", "kernel-direct", "ovs", "openvpn", "fastd", "null", SUBJECT, FORWARDER)
+BASELINES = ("kernel-bridge", "kernel-direct", "ovs", "openvpn", "fastd", "null", SUBJECT, DEVICE_ALONE, FORWARDER)
+OURS = (SUBJECT, DEVICE_ALONE, FORWARDER)
 UNDERLAYS = ("offload", "wire")
 FORMS = (*UNDERLAYS, "local", "fdb")  # local: both containers on one host; fdb: offload, with large tables
-DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "rr")
+DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "ndr64", "rr", "rr_loaded")
+DEFAULT_SUBJECTS = (SUBJECT,)
 DEFAULT_BASELINES = ("kernel-bridge",)
 TXQUEUELEN = "txqueuelen"
-BY_THE_BENCHMARK = ("commit", TXQUEUELEN)  # settings that are not options of `fastpath vxlan add`
-SETTINGS = {SUBJECT: None, "null": (TXQUEUELEN,)}  # contestants that have settings, and which; None: any
+BY_THE_BENCHMARK = ("commit", TXQUEUELEN)  # settings that are not settings of ours
+WITH_SETTINGS = (SUBJECT, DEVICE_ALONE, "null")
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,17 @@ class Contestant:
         return dict(self.settings).get(TXQUEUELEN)
 
     @property
+    def own(self) -> dict[str, str]:
+        """The settings that are the overlay's own, with underscores in their names."""
+        return {key.replace("-", "_"): value for key, value in self.settings if key not in BY_THE_BENCHMARK}
+
+    @property
     def options(self) -> list[str]:
         """The options of `fastpath vxlan add`: workers=2 → --workers 2, gso=off → --no-gso, gso=on → nothing."""
         found: list[str] = []
-        for key, value in self.settings:
+        for key, value in self.own.items():
             option = key.replace("_", "-")
-            if key in BY_THE_BENCHMARK or value == "on":
+            if value == "on":
                 continue
             found += [f"--no-{option}"] if value == "off" else [f"--{option}", value]
         return found
@@ -77,17 +85,19 @@ def contestant(text: str) -> Contestant:
         return Contestant(name)
     if name == FORWARDER:
         return Contestant(name, forwarder=rest)
-    if name not in SETTINGS:
-        raise UsageError(f'"{text}": only {SUBJECT} has settings, and {TXQUEUELEN} is one of null, too')
+    if name not in WITH_SETTINGS:
+        raise UsageError(f'"{text}": only {" ".join(WITH_SETTINGS)} have settings')
     settings: dict[str, str] = {}
     for part in rest.split(","):
         key, equals, value = part.partition("=")
         if not equals or not value or re.fullmatch(r"[a-z][a-z0-9_-]*", key) is None:
-            raise UsageError(f'invalid setting "{part}" in "{text}": write key=value, as in {SUBJECT}:workers=2')
+            raise UsageError(f'invalid setting "{part}" in "{text}": write key=value, as in {DEVICE_ALONE}:workers=2')
         if key in settings:
             raise UsageError(f'"{key}" stands twice in "{text}"')
-        if (allowed := SETTINGS[name]) is not None:
-            known(key, allowed, f"setting of {name}")
+        if name == "null":
+            known(key, (TXQUEUELEN,), "setting of null")
+        if name == SUBJECT and key == TXQUEUELEN:
+            raise UsageError(f"{TXQUEUELEN} is a setting of {DEVICE_ALONE} and null: networks choose it themselves")
         if key == TXQUEUELEN and re.fullmatch(r"[1-9]\d{0,6}", value) is None:
             raise UsageError(f'invalid {TXQUEUELEN} "{value}": write a number of packets from 1 to 9999999')
         settings[key] = value
@@ -95,12 +105,12 @@ def contestant(text: str) -> Contestant:
 
 
 def compared(
-    subject: str, forwarder: str | None, against: tuple[str, ...], *, full: bool
-) -> tuple[str, tuple[str, ...]]:
-    """Return subject and baselines, as typed or by default. Raise UsageError for two subjects."""
+    subjects: tuple[str, ...], forwarder: str | None, against: tuple[str, ...], *, full: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return subjects and baselines, as typed or by default. Raise UsageError for subjects of two kinds."""
     if forwarder is not None:
-        if subject != SUBJECT:
+        if subjects:
             raise UsageError("--forwarder is a --subject: give one of them")
-        return f"{FORWARDER}:{forwarder}", against or (SUBJECT,)
-    others = tuple(name for name in BASELINES if name not in (SUBJECT, FORWARDER))
-    return subject, against or (others if full else DEFAULT_BASELINES)
+        return (f"{FORWARDER}:{forwarder}",), against or (DEVICE_ALONE,)
+    others = tuple(name for name in BASELINES if name not in OURS)
+    return subjects or DEFAULT_SUBJECTS, against or (others if full else DEFAULT_BASELINES)

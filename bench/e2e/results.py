@@ -14,6 +14,7 @@ from fastpath.bench.e2e.scenarios import Better, Compared, Scenario
 class About(AboutRun):
     """Where, with what and how a run was made."""
 
+    command: str = ""  # that measures the same; older runs lack it
     pinning: str
     congestion: str  # the machine's own TCP congestion control
     counted: str
@@ -100,6 +101,17 @@ class Results(Kept):
         """Return the congestion controls that were measured, in one scenario or in all; [None] where none is known."""
         found = dict.fromkeys(one.congestion for one in self.measurements if scenario in (None, one.scenario))
         return [name for name in found if name is not None] or [None]
+
+    @property
+    def subjects(self) -> list[str]:
+        """The contestants that are compared with the others; the first one is the run's own."""
+        return [*dict.fromkeys(ratio.subject for ratio in self.ratios)] or [self.contestants[0].name]
+
+    @property
+    def baselines(self) -> list[str]:
+        """The contestants that they are compared with, as far as they were measured."""
+        measured = {one.contestant for one in self.measurements} - {*self.subjects}
+        return [contestant.name for contestant in self.contestants if contestant.name in measured]
 
     @property
     def tcp(self) -> str:

@@ -8,11 +8,11 @@ from typing import Literal
 
 from fastpath.bench.e2e.names import known
 from fastpath.bench.e2e.sites.site import Site
-from fastpath.bench.e2e.traffic import footprint, measure, stations, streams
+from fastpath.bench.e2e.traffic import footprint, measure, stations, streams, web
 from fastpath.bench.e2e.traffic.window import Figures
 
 Better = Literal["higher", "lower"]
-IPERF = ("iperf3",)
+IPERF, WEB = ("iperf3",), ("nginx", "wrk", "taskset")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Scenario:
     form: str | None = None  # None: each of the underlays that were asked for
     once: bool = False  # the first of them is enough
     tcp: bool = False  # measured with each congestion control that was asked for
-    prepare: Callable[[Site], None] | None = None  # once for each contestant, before the first round
+    prepare: Callable[[Site], None] | None = None  # once for each contestant, in each round
+    times: float = 1.0  # how many times the measuring time it takes, and how many seconds beside that: an estimate
+    beside_s: float = 0.9
+    preparing_s: float = 0.0
 
     def forms(self, underlays: Sequence[str]) -> tuple[str, ...]:
         """Return the forms of site on which it is measured."""
@@ -50,6 +53,10 @@ class Scenario:
         """Return the congestion controls with which it is measured; one None where it has no TCP."""
         return tuple(congestion) if self.tcp else (None,)
 
+    def takes(self, seconds: float) -> float:
+        """Return about how many seconds one measurement takes."""
+        return self.times * seconds + self.beside_s
+
     def figures(self, site: Site, seconds: float, congestion: str | None) -> Figures:
         """Measure it once."""
         if congestion is None:
@@ -57,6 +64,7 @@ class Scenario:
         return self.measure(site, seconds, congestion=congestion)
 
 
+STREAM_S = 2.0  # connecting, and the second that is left out
 _TCP = (Compared("gbit_per_s", "Gbit/s"), Compared("cpu_s_per_gb", "CPU s/GB", "lower"))
 _UDP = (
     Compared("received_kpps", "kpps", offered="offered_kpps"),
@@ -67,13 +75,27 @@ _FLOODED = (
     Compared("p99_us", "µs p99", "lower"),
     Compared("lost_percent", "% of requests lost", "lower", ratio=False),
     Compared("flood_kpps", "kpps of the flood", offered="flood_offered_kpps"),
+    Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"),
 )
+_UNPINNED = (*_UDP, Compared("lost_percent", "% lost", "lower", ratio=False))
+_TRAINS = (*_TCP, Compared("lost_percent", "% lost", "lower", ratio=False))
 _NDR = (Compared("ndr_kpps", "kpps"), Compared("cpu_us_per_datagram", "CPU µs/datagram", "lower"))
 _IDLE = (
     Compared("cpu_percent", "% of a core", "lower", ratio=False),
     Compared("wakeups_per_s", "wake-ups/s", "lower", ratio=False),
 )
 _MEMORY = (Compared("rss_mib", "MiB", "lower"),)
+_WEB = (
+    Compared("answers_per_s", "answers/s"),
+    Compared("p99_us", "µs p99", "lower"),
+    Compared("cpu_us_per_answer", "CPU µs/answer", "lower"),
+)
+_LOADED = (
+    Compared("p50_us", "µs p50", "lower"),
+    Compared("p99_us", "µs p99", "lower"),
+    Compared("stream_gbit_per_s", "Gbit/s of the stream"),
+    Compared("cpu_s_per_gb", "CPU s/GB of the stream", "lower"),
+)
 _RR = (
     Compared("p50_us", "µs p50", "lower"),
     Compared("p99_us", "µs p99", "lower"),
@@ -84,32 +106,84 @@ _RR = (
 def _table(name: str, entries: int) -> Scenario:
     what = f"64-byte datagrams to {entries:,} stations in turn, all of them in the table"
     measure = partial(stations.spread, entries=entries)
-    return Scenario(name, what, measure, _UDP, form="fdb", prepare=partial(stations.learn, entries=entries))
+    prepare, preparing_s = partial(stations.learn, entries=entries), stations.learning_s(entries)
+    return Scenario(name, what, measure, _UDP, form="fdb", prepare=prepare, preparing_s=preparing_s)
 
+
+def _unpinned(name: str, size: int, rate: int = 0) -> Scenario:
+    how = f"{rate:,} a second" if rate else "as fast as possible"
+    what = f"datagrams of {size:,} bytes, {how}, as iperf3 -u sends them: nothing pinned"
+    return Scenario(name, what, partial(measure.unpinned, size=size, rate=rate), _UNPINNED)
+
+
+_tcp = partial(Scenario, compared=_TCP, programs=IPERF, tcp=True, beside_s=STREAM_S)
 
 ALL = (
-    Scenario("tcp1", "1 TCP stream", streams.streams, _TCP, IPERF, tcp=True),
-    Scenario("tcp4", "4 TCP streams", partial(streams.streams, count=4), _TCP, IPERF, tcp=True),
+    _tcp("tcp1", "1 TCP stream", streams.streams),
+    _tcp("tcp4", "4 TCP streams", partial(streams.streams, count=4)),
+    _tcp("tcp_w64k", "1 TCP stream, buffers of 64 KB", partial(streams.streams, buffer="64K")),
+    Scenario(
+        "http100k",
+        "a web server's answers of 100 KB over one connection",
+        web.answers,
+        _WEB,
+        WEB,
+        tcp=True,
+        beside_s=1.5,
+    ),
     Scenario("udp64", "one flow of 64-byte datagrams", measure.datagrams, _UDP),
     Scenario("udp64x256", "256 flows of 64-byte datagrams in turn", partial(measure.datagrams, flows=256), _UDP),
-    Scenario("ndr64", "highest rate of 64-byte datagrams with 0.1 % loss at most", measure.no_drop_rate, _NDR),
+    Scenario(
+        "ndr64",
+        "highest rate of 64-byte datagrams with 0.1 % loss at most",
+        measure.no_drop_rate,
+        _NDR,
+        times=measure.NDR_TIMES,
+        beside_s=measure.NDR_BESIDE_S,
+    ),
+    _unpinned("flood64", 64),
+    _unpinned("flood1300", 1300),
+    _unpinned("paced64", 64, 100_000),
+    _unpinned("paced1300", 1300, 144_000),
+    Scenario("udp_gso", "a stream of 1,200-byte datagrams in trains, acknowledged, as QUIC", measure.trains, _TRAINS),
     Scenario("rr", "64-byte request/response, one outstanding, one-way time", measure.requests, _RR),
-    Scenario("rr_loaded", "rr beside one TCP stream", measure.requests_beside_a_stream, _RR, IPERF, tcp=True),
+    Scenario("tcp_rr", "rr over TCP", partial(measure.requests, tcp=True), _RR),
+    Scenario(
+        "rr_loaded",
+        "rr beside one TCP stream",
+        measure.requests_beside_a_stream,
+        _LOADED,
+        IPERF,
+        tcp=True,
+        beside_s=STREAM_S,
+    ),
     Scenario("rr_flooded", "rr beside udp64 from the same container", measure.requests_beside_a_flood, _FLOODED),
-    Scenario("local_tcp", "two containers on one host, 1 TCP stream", streams.streams, _TCP, IPERF, "local", tcp=True),
+    _tcp("local_tcp", "two containers on one host, 1 TCP stream", streams.streams, form="local"),
     Scenario("local_udp64", "two containers on one host, 64-byte datagrams", measure.datagrams, _UDP, form="local"),
     _table("fdb1k", 1 << 10),
     _table("fdb64k", 1 << 16),
     _table("fdb1m", 1 << 20),
-    Scenario("idle", "no traffic, one host's processes", footprint.idle, _IDLE, once=True),
-    Scenario("memory", "resident memory of one host's processes, one network", footprint.memory, _MEMORY, once=True),
+    Scenario("idle", "no traffic, one host's processes", footprint.idle, _IDLE, once=True, times=footprint.IDLE_FACTOR),
+    Scenario(
+        "memory",
+        "resident memory of one host's processes, one network",
+        footprint.memory,
+        _MEMORY,
+        once=True,
+        times=0,
+        beside_s=2,
+    ),
 )
 SCENARIOS = {scenario.name: scenario for scenario in ALL}
-FAMILIES = {"local": ("local_tcp", "local_udp64"), "fdb": ("fdb1k", "fdb64k", "fdb1m")}
+FAMILIES = {
+    "unpinned": ("flood64", "flood1300", "paced64", "paced1300"),
+    "local": ("local_tcp", "local_udp64"),
+    "fdb": ("fdb1k", "fdb64k", "fdb1m"),
+}
 
 
 def chosen(words: Sequence[str]) -> tuple[Scenario, ...]:
-    """Return the named scenarios; `local` and `fdb` are groups. Raise UsageError for an unknown name."""
+    """Return the named scenarios; those of FAMILIES are groups. Raise UsageError for an unknown name."""
     found: dict[str, Scenario] = {}
     for word in words:
         known(word, (*SCENARIOS, *FAMILIES), "scenario")

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastpath.bench.common import machine
-from fastpath.bench.common.command import check_root, missing
+from fastpath.bench.common.command import missing
 from fastpath.bench.common.progress import Tell
 from fastpath.bench.common.quiet import busy_cores
 from fastpath.bench.common.results import about_run
 from fastpath.bench.e2e import results
 from fastpath.bench.e2e.congestion import own as own_congestion
-from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS, Contestant
+from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS
+from fastpath.bench.e2e.plan import Plan
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
 from fastpath.bench.e2e.sites import overlays
@@ -41,19 +42,6 @@ PROGRAMS = {  # and the option that prints the version of each
 }
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to measure. The subject is the first contestant."""
-
-    scenarios: tuple[Scenario, ...]
-    underlays: tuple[str, ...]
-    subject: Contestant
-    baselines: tuple[Contestant, ...]
-    rounds: int
-    seconds: float
-    congestion: tuple[str, ...] = ()  # of scenarios with TCP
-
-
 @dataclass
 class Session:
     """A run of a plan."""
@@ -68,7 +56,6 @@ class Session:
 
     def run(self) -> Results:
         """Measure everything. Raise FastpathError where the subject itself cannot be set up."""
-        check_root("fastpath bench")
         parent = Path(tempfile.gettempdir())
         sites.remove_leftovers(parent)
         scratch = parent / f"{PREFIX}{os.getpid()}"
@@ -83,11 +70,7 @@ class Session:
     @property
     def total(self) -> int:
         """The number of measurements, as far as is known."""
-        places = sum(
-            len(scenario.forms(self.plan.underlays)) * len(scenario.under(self.plan.congestion))
-            for scenario in self.plan.scenarios
-        )
-        return max(self.done, places * (1 + len(self.plan.baselines)) * self.plan.rounds)
+        return max(self.done, self.plan.measurements)
 
     def _skip(self, what: str, reason: str) -> None:
         if (new := Skipped(what=what, reason=reason)) not in self.skipped:
@@ -95,14 +78,13 @@ class Session:
 
     def _possible(self, form: str) -> list[Scenario]:
         """Return the scenarios that can be measured in this form."""
-        found = []
         for scenario in self.plan.scenarios:
-            if form not in scenario.forms(self.plan.underlays):
-                continue
             if (reason := missing(scenario.programs)) is not None:
                 self._skip(scenario.name, reason)
-            else:
-                found.append(scenario)
+        found = self.plan.possible(form)
+        if found and not self.plan.takes_part(self.plan.subjects, form):
+            self._skip(f"form {form}", f"{' and '.join(map(str, self.plan.subjects))} cannot be set up in it")
+            return []
         return found
 
     @contextlib.contextmanager
@@ -110,7 +92,7 @@ class Session:
         """Set up all contestants that can be set up. Yield the site of each by name."""
         with contextlib.ExitStack() as stack:
             found: dict[str, Site] = {}
-            for number, contestant in enumerate((self.plan.subject, *self.plan.baselines)):
+            for number, contestant in enumerate(self.plan.contestants):
                 self.progress(f"setting up {contestant}, {form}", self.done, self.total)
                 if (reason := overlays.OVERLAYS[contestant.name].missing(form)) is not None:
                     self._skip(f"{contestant}, {form}", reason)
@@ -121,7 +103,7 @@ class Session:
                         overlays.lay(overlays.OVERLAYS[contestant.name], site, contestant)
                         stack.push(one.pop_all())
                 except FastpathError as error:
-                    if form in UNDERLAYS and contestant.name in (SUBJECT, self.plan.subject.name):
+                    if form in UNDERLAYS and (contestant.name == SUBJECT or contestant in self.plan.subjects):
                         raise  # a mistake in settings is no reason to measure for an hour without
                     self._skip(f"{contestant}, {form}", str(error))
                     continue
@@ -187,12 +169,13 @@ class Session:
                 scenario=scenario.name,
                 underlay=underlay,
                 congestion=congestion,
-                subject=str(self.plan.subject),
+                subject=str(subject),
                 baseline=str(baseline),
             )
             for scenario in self.plan.scenarios
             for underlay in scenario.forms(self.plan.underlays)
             for congestion in scenario.under(self.plan.congestion)
+            for subject in self.plan.subjects
             for baseline in self.plan.baselines
             for compared in scenario.compared
             if compared.ratio
@@ -207,6 +190,7 @@ class Session:
                 pinning=PINNING,
                 congestion=own_congestion(),
                 counted=machine.COUNTED,
+                command=plan.command,
                 order="A B and B A in turn; all are set up again in each round; ratios are formed within a round",
                 offloads=self.offloads,
                 programs={
@@ -220,7 +204,7 @@ class Session:
                     what=overlays.OVERLAYS[contestant.name].what,
                     commit=resolve(contestant.commit)[:12] if contestant.commit is not None else None,
                 )
-                for contestant in (plan.subject, *plan.baselines)
+                for contestant in plan.contestants
             ],
             scenarios=[results.describe(scenario, plan.underlays) for scenario in plan.scenarios],
             measurements=self.measurements,

@@ -20,36 +20,47 @@ from fastpath.bench.e2e.report.rows import OFFERED, Row, rows
 from fastpath.bench.e2e.results import Results
 
 RUN = re.compile(r"<!-- ((e2e[\w-]*\.json)( short)?): begin -->")
-BASELINE, CONGESTION = "kernel-bridge", "cubic"  # of the short table; cubic is the default of most distributions
+BASELINE = "kernel-bridge"  # of the short table
 SHORT = {  # scenario → its line in the short table
     "tcp1": "1 TCP stream",
     "tcp4": "4 TCP streams",
+    "tcp_w64k": "1 TCP stream, buffers of 64 KB",
+    "http100k": "a web server's answers of 100 KB",
     "udp64": "64-byte datagrams, as fast as possible",
     "ndr64": "64-byte datagrams, at most 0.1 % lost",
+    "udp_gso": "datagrams in trains, as QUIC",
     "rr": "round trip of 64 bytes, median ↓",
+    "tcp_rr": "round trip over TCP, median ↓",
     "rr_loaded": "round trip beside a TCP stream, median ↓",
+    "local_tcp": "1 TCP stream on one host",
+    "local_udp64": "64-byte datagrams on one host",
 }
-WITHOUT_CPU = ("rr_loaded",)  # the TCP stream uses all that is left, so CPU time per request says nothing
+SAYS_LITTLE = {("rr_loaded", "CPU µs/request")}  # of older runs: the stream takes all that is left
+ON_ONE_HOST = "local"
 
 
 def long_table(results: Results) -> str:
-    """Return the long table as Markdown: a line per scenario and underlay, a column per baseline.
+    """Return the long table as Markdown: a line per scenario, underlay and subject, a column per baseline.
 
-    It has each scenario's main figure, and for requests the 99th percentile; the range is shown for the first baseline.
+    It has each scenario's main figure, and for requests the 99th percentile; the range is shown for the first baseline,
+    and beside it the ratio of the CPU time.
     """
     about = results.about
-    _, first, *others = (contestant.name for contestant in results.contestants)
+    first, *others = results.baselines
     lines = [
         paragraph(
             f"{about.machine}, TCP with {results.tcp}; "
             f"{about.rounds} rounds of {about.seconds:g} s, median of the ratios ours / theirs (↓: lower is better):"
         ),
         "",
-        f"| {' | '.join(['scenario', 'underlay', 'ours', first, 'ratio', *others])} |",
-        f"| --- | --- | ---: | ---: | ---: |{' ---: |' * len(others)}",
+        f"| {' | '.join(['scenario', 'underlay', 'ours', first, 'ratio', 'CPU ↓', *others])} |",
+        f"| --- | --- | ---: | ---: | ---: | ---: |{' ---: |' * len(others)}",
     ]
     lines_of: dict[tuple[str, str, str], dict[str, Row]] = {}
+    cpu: dict[tuple[str, str], str] = {}
     for row in rows(results):
+        if _is_said_cpu(row) and row.baseline == first:
+            cpu.setdefault((row.title, row.form), row.median)
         if row.main or row.unit == "µs p99":
             lines_of.setdefault((row.title, row.form, row.unit), {})[row.baseline] = row
     for (title, form, unit), by_baseline in lines_of.items():
@@ -58,26 +69,27 @@ def long_table(results: Results) -> str:
         short = unit.removesuffix(OFFERED) + (" ↓" if row.lower_is_better else "")
         words = [f"`{title}`", form, f"{row.ours.split(' of ')[0]} {short}"]
         words += [reference.theirs.split(" of ")[0], f"**{reference.spread}**"] if reference else ["–", "–"]
+        words += [cpu.get((title, form), "–")]
         words += [by_baseline[name].median if name in by_baseline else "–" for name in others]
         lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines)
 
 
+def _is_said_cpu(row: Row) -> bool:
+    return row.is_cpu and (row.scenario, row.unit) not in SAYS_LITTLE
+
+
 def short_table(results: Results) -> str:
     """Return the short table as Markdown: the ratios to the kernel's overlay, and those of CPU time, by underlay.
 
-    Its TCP figures are those with CUBIC. A run without CUBIC is shown with the first congestion control that it has.
+    A scenario with TCP has a line for each congestion control of the run, and every scenario one for each subject. What
+    is measured on one host has its figures in the first columns.
     """
-    about, measured = results.about, results.congestions()
-    congestion = CONGESTION if CONGESTION in measured else measured[0]
-    found = {
-        (row.scenario, row.form, row.unit.startswith("CPU")): row
-        for row in reversed([*rows(results)])  # so that the first figure of each kind stays
-        if row.baseline == BASELINE and row.congestion in (None, congestion)
-    }
+    about = results.about
+    subject, *_ = results.subjects
     lines = [
         paragraph(
-            f"{about.machine}, TCP with {congestion or about.congestion}; {about.rounds} rounds of {about.seconds:g} "
+            f"{about.machine}, TCP with {results.tcp}; {about.rounds} rounds of {about.seconds:g} "
             "s. Ours / the kernel's vxlan and bridge: median (minimum–maximum) of the rounds; ↓: lower is better. "
             "CPU: time of the whole machine for the same amount of traffic:"
         ),
@@ -85,13 +97,22 @@ def short_table(results: Results) -> str:
         f"| | {' | '.join(f'{form} | CPU ↓' for form in UNDERLAYS)} |",
         f"| --- |{' ---: |' * 2 * len(UNDERLAYS)}",
     ]
+    found: dict[tuple[str, str | None, str | None], dict[tuple[str, bool], Row]] = {}
+    for row in rows(results):
+        if row.baseline == BASELINE and (row.main or _is_said_cpu(row)):
+            form = UNDERLAYS[0] if row.form == ON_ONE_HOST else row.form
+            place = found.setdefault((row.scenario, row.congestion, row.subject), {})
+            place.setdefault((form, row.is_cpu), row)
     for scenario, words in SHORT.items():
-        if any((scenario, form, False) in found for form in UNDERLAYS):
-            cells = [words]
+        for (name, congestion, own), cells_of in found.items():
+            if name != scenario:
+                continue
+            settings = own.partition(":")[2] if own is not None and own != subject else ""
+            cells = [", ".join(filter(None, (words, (congestion or "").upper(), settings)))]
             for form in UNDERLAYS:
-                main, cpu = found.get((scenario, form, False)), found.get((scenario, form, True))
+                main, cpu = cells_of.get((form, False)), cells_of.get((form, True))
                 cells.append(f"**{main.spread}**" if main is not None else "–")
-                cells.append(cpu.median if cpu is not None and scenario not in WITHOUT_CPU else "–")
+                cells.append(cpu.median if cpu is not None else "–")
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -29,24 +29,24 @@ static void batch_init(struct batch *batch, uint32_t size) {
     }
 }
 
-static void sleep_until(uint64_t when) {
+void fpb_sleep_until(uint64_t when) {
     struct timespec until = {.tv_sec = (time_t)(when / 1000000000u),
                              .tv_nsec = (long)(when % 1000000000u)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
     }
 }
 
-/* Errors after which a send is simply repeated. ECONNREFUSED: the receiver has not started. */
-static int is_passing(int error) {
+int fpb_is_passing(int error) {
+    /* ECONNREFUSED: the receiver has not started */
     return error == ENOBUFS || error == EAGAIN || error == EINTR || error == ECONNREFUSED;
 }
 
 /* How many datagrams to send now: a whole batch, or what the rate allows. */
-static uint32_t due(uint64_t now, double rate, const struct fpb_window *window,
+static uint32_t due(uint64_t now, const struct fpb_pace *pace, const struct fpb_window *window,
                     const struct fpb_tally *tally) {
-    double count = (double)(now - window->begin) * rate / 1e9 - (double)tally->total;
-    if (rate <= 0 || count >= FPB_BATCH)
-        return FPB_BATCH;
+    double count = (double)(now - window->begin) * pace->rate / 1e9 - (double)tally->total;
+    if (pace->rate <= 0 || count >= pace->batch)
+        return pace->batch;
     return count < 1 ? 0 : (uint32_t)count;
 }
 
@@ -55,7 +55,7 @@ static int note_sent(int sent, uint64_t now, const struct fpb_window *window,
                      struct fpb_tally *tally) {
     if (sent < 0) {
         tally->retries++;
-        return is_passing(errno) ? 0 : errno;
+        return fpb_is_passing(errno) ? 0 : errno;
     }
     tally->total += (uint64_t)sent;
     if (now >= window->count)
@@ -83,18 +83,21 @@ static int send_some(struct batch *batch, const int *sockets, uint32_t flows, ui
     return (int)wanted;
 }
 
-int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
+int fpb_send(const int *sockets, uint32_t flows, uint32_t size, const struct fpb_pace *pace,
              const struct fpb_window *window, struct fpb_tally *tally) {
     struct batch batch;
     batch_init(&batch, size);
-    sleep_until(window->begin);
+    fpb_sleep_until(window->begin);
     for (;;) {
         uint64_t now = fpb_now();
         if (now >= window->end)
             return 0;
-        uint32_t wanted = due(now, rate, window, tally);
-        if (wanted == 0)
-            continue; /* a sleep would come back late: this core is the sender's own */
+        uint32_t wanted = due(now, pace, window, tally);
+        if (wanted == 0) { /* a sleep would come back late where this core is the sender's own */
+            if (pace->tick > 0)
+                fpb_sleep_until(now + pace->tick);
+            continue;
+        }
         int sent = send_some(&batch, sockets, flows, size, tally->total, wanted);
         int error = note_sent(sent, now, window, tally);
         if (error != 0)
@@ -105,16 +108,17 @@ int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
 int fpb_frames(int socket, const uint8_t *frame, uint32_t size, uint32_t mac_at, uint32_t entries,
                uint64_t limit, double rate, const struct fpb_window *window,
                struct fpb_tally *tally) {
+    const struct fpb_pace pace = {.rate = rate, .batch = FPB_BATCH};
     struct batch batch;
     batch_init(&batch, size);
     for (uint32_t i = 0; i < FPB_BATCH; i++)
         memcpy(batch.buffers[i], frame, size);
-    sleep_until(window->begin);
+    fpb_sleep_until(window->begin);
     for (;;) {
         uint64_t now = fpb_now();
         if (now >= window->end || (limit > 0 && tally->total >= limit))
             return 0;
-        uint32_t wanted = due(now, rate, window, tally);
+        uint32_t wanted = due(now, &pace, window, tally);
         for (uint32_t i = 0; i < wanted; i++) {
             uint32_t number = (uint32_t)(tally->total + i) * 2654435761u & (entries - 1);
             uint8_t *mac = batch.buffers[i] + mac_at;
@@ -142,7 +146,7 @@ int fpb_receive(int socket, uint32_t size, uint32_t number_at, const struct fpb_
         if (now >= window->end)
             return 0;
         if (received < 0) {
-            if (!is_passing(error))
+            if (!fpb_is_passing(error))
                 return error;
             continue;
         }
@@ -168,14 +172,14 @@ int fpb_receive(int socket, uint32_t size, uint32_t number_at, const struct fpb_
 int fpb_request(int socket, uint32_t size, const struct fpb_window *window, uint32_t *rtt,
                 uint64_t room, struct fpb_tally *tally) {
     uint8_t request[FPB_MAX_SIZE + 1] = {0}, response[FPB_MAX_SIZE + 1];
-    sleep_until(window->begin);
+    fpb_sleep_until(window->begin);
     for (uint64_t number = 1;; number++) {
         uint64_t start = fpb_now(), answered = 0;
         if (start >= window->end)
             return 0;
         memcpy(request, &number, sizeof number);
         if (send(socket, request, size, 0) < 0) {
-            if (!is_passing(errno))
+            if (!fpb_is_passing(errno))
                 return errno;
             tally->retries++;
             continue;
@@ -208,10 +212,12 @@ int fpb_respond(int socket, const struct fpb_window *window, struct fpb_tally *t
         socklen_t from_length = sizeof from;
         ssize_t length =
             recvfrom(socket, buffer, sizeof buffer, 0, (struct sockaddr *)&from, &from_length);
-        if (length < 0 && !is_passing(errno))
+        if (length < 0 && !fpb_is_passing(errno))
             return errno;
         if (length < 0)
             continue;
+        if (length == 0)
+            return 0; /* over TCP: the other end has closed */
         if (sendto(socket, buffer, (size_t)length, 0, (struct sockaddr *)&from, from_length) < 0)
             tally->retries++;
         tally->total++;

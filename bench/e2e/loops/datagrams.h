@@ -33,11 +33,23 @@ struct fpb_tally {
     uint64_t lost; /* requests without a response within the socket's timeout */
 };
 
-uint64_t fpb_now(void);
+/* How datagrams are sent: `rate` a second (0: as fast as they are taken), `batch` at most in one
+ * call. Between two of them the sender spins, or, with a `tick`, sleeps for so many ns, as programs
+ * do that share their core with others; the next call then has more to send. */
+struct fpb_pace {
+    double rate;
+    uint32_t batch;
+    uint64_t tick;
+};
 
-/* Send datagrams of `size` bytes over `flows` connected sockets in turn, as fast as they are taken
- * (rate 0) or `rate` a second. Returns 0 or an errno. */
-int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
+uint64_t fpb_now(void);
+void fpb_sleep_until(uint64_t when);
+
+/* Return whether a send or receive that failed with this errno is simply repeated. */
+int fpb_is_passing(int error);
+
+/* Send datagrams of `size` bytes over `flows` connected sockets in turn. Returns 0 or an errno. */
+int fpb_send(const int *sockets, uint32_t flows, uint32_t size, const struct fpb_pace *pace,
              const struct fpb_window *window, struct fpb_tally *tally);
 
 /* Receive until window->end. Return 0 or an errno. `number_at` says where in a datagram its sequence
@@ -53,12 +65,12 @@ int fpb_frames(int socket, const uint8_t *frame, uint32_t size, uint32_t mac_at,
                uint64_t limit, double rate, const struct fpb_window *window,
                struct fpb_tally *tally);
 
-/* Send a request, wait for the response, again and again; the round-trip times in ns of those begun
+/* Over UDP or TCP: send a request, wait for the response, again and again; the round-trip times in ns of those begun
  * within the window go to `rtt`, `room` at most. tally->datagrams of them are valid. */
 int fpb_request(int socket, uint32_t size, const struct fpb_window *window, uint32_t *rtt,
                 uint64_t room, struct fpb_tally *tally);
 
-/* Return every datagram to its sender, until window->end. */
+/* Return every datagram to its sender, or what a TCP socket receives, until window->end. */
 int fpb_respond(int socket, const struct fpb_window *window, struct fpb_tally *tally);
 
 #endif

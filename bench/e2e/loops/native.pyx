@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C loops of the benchmark, without the GIL: the load (datagrams.c) and the null overlay (shuttle.c).
+"""The C loops of the benchmark, without the GIL: the load (datagrams.c, trains.c) and the null overlay
+(shuttle.c).
 
 The programs around them are `traffic/load.py` and `sites/null_overlay.py`.
 """
@@ -12,6 +13,7 @@ import os
 
 cdef extern from "datagrams.h" nogil:
     enum:
+        FPB_BATCH
         FPB_MIN_SIZE
         FPB_MAX_SIZE
         FPB_NO_NUMBER
@@ -26,7 +28,11 @@ cdef extern from "datagrams.h" nogil:
         uint64_t late
         uint64_t odd
         uint64_t lost
-    int fpb_send(const int *sockets, uint32_t flows, uint32_t size, double rate,
+    struct fpb_pace:
+        double rate
+        uint32_t batch
+        uint64_t tick
+    int fpb_send(const int *sockets, uint32_t flows, uint32_t size, const fpb_pace *pace,
                  const fpb_window *window, fpb_tally *tally)
     int fpb_receive(int socket, uint32_t size, uint32_t number_at, const fpb_window *window, fpb_tally *tally)
     int fpb_frames(int socket, const uint8_t *frame, uint32_t size, uint32_t mac_at, uint32_t entries,
@@ -35,11 +41,19 @@ cdef extern from "datagrams.h" nogil:
                     fpb_tally *tally)
     int fpb_respond(int socket, const fpb_window *window, fpb_tally *tally)
 
+cdef extern from "trains.h" nogil:
+    enum:
+        FPB_TRAIN_BYTES
+    int fpb_stream(int socket, uint32_t size, uint32_t train, uint32_t limit, const fpb_window *window,
+                   fpb_tally *tally)
+    int fpb_absorb(int socket, uint32_t size, const fpb_window *window, fpb_tally *tally)
+
 cdef extern from "shuttle.h" nogil:
     int fpb_shuttle(int tap, int udp, int segment)
 
 
 MAX_FLOWS = 1024
+BATCH = FPB_BATCH
 MIN_SIZE = FPB_MIN_SIZE
 MAX_SIZE = FPB_MAX_SIZE
 
@@ -62,8 +76,12 @@ cdef int _check_size(uint32_t size) except -1:
     return 0
 
 
-def send(list sockets, uint32_t size, double rate, tuple times):
-    """Send over connected sockets in turn, `rate` per second (0: as fast as they are taken)."""
+def send(list sockets, uint32_t size, double rate, tuple times, uint32_t batch=FPB_BATCH, uint64_t tick=0):
+    """Send over connected sockets in turn, `rate` per second (0: as fast as they are taken).
+
+    `batch` datagrams at most go in one call; `tick` is how many ns the sender sleeps where none is due, 0: it spins.
+    """
+    cdef fpb_pace pace = fpb_pace(rate, batch, tick)
     cdef fpb_window window = _window(times)
     cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
     cdef int descriptors[1024]
@@ -72,10 +90,12 @@ def send(list sockets, uint32_t size, double rate, tuple times):
     _check_size(size)
     if not 1 <= flows <= MAX_FLOWS:
         raise ValueError(f"{flows} flows: 1 to {MAX_FLOWS} are possible")
+    if not 1 <= batch <= FPB_BATCH:
+        raise ValueError(f"{batch} datagrams in one call: 1 to {FPB_BATCH} are possible")
     for i in range(flows):
         descriptors[i] = sockets[i]
     with nogil:
-        error = fpb_send(descriptors, flows, size, rate, &window, &tally)
+        error = fpb_send(descriptors, flows, size, &pace, &window, &tally)
     return _answer(error, &tally)
 
 
@@ -128,6 +148,30 @@ def respond(int socket, tuple times):
     cdef int error
     with nogil:
         error = fpb_respond(socket, &window, &tally)
+    return _answer(error, &tally)
+
+
+def stream(int socket, uint32_t size, uint32_t train, uint32_t limit, tuple times):
+    """Send trains of datagrams, `limit` datagrams at most being unacknowledged."""
+    cdef fpb_window window = _window(times)
+    cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
+    cdef int error
+    _check_size(size)
+    if not (1 <= train <= limit and train * size <= FPB_TRAIN_BYTES):
+        raise ValueError(f"trains of {train} datagrams: they fit {FPB_TRAIN_BYTES} bytes, and the limit of {limit}")
+    with nogil:
+        error = fpb_stream(socket, size, train, limit, &window, &tally)
+    return _answer(error, &tally)
+
+
+def absorb(int socket, uint32_t size, tuple times):
+    """Receive datagrams, alone or in trains, and acknowledge them."""
+    cdef fpb_window window = _window(times)
+    cdef fpb_tally tally = fpb_tally(0, 0, 0, 0, 0, 0)
+    cdef int error
+    _check_size(size)
+    with nogil:
+        error = fpb_absorb(socket, size, &window, &tally)
     return _answer(error, &tally)
 
 

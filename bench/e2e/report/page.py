@@ -35,7 +35,7 @@ def render(results: Results) -> str:
     """Return the page as HTML."""
     about = results.about
     idle = ", ".join(f"{form} {cores:.3f}" for form, cores in about.idle_cores.items())
-    title = f"{results.contestants[0].name} compared"
+    title = f"{' and '.join(results.subjects)} compared"
     parts = [
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title><style>{STYLE}</style>",
         f"<h1>{escape(title)}</h1>",

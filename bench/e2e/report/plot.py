@@ -5,6 +5,7 @@ One panel where higher is better, one where lower is better, one for CPU time. O
 better. It needs matplotlib, of the extra `bench`.
 """
 
+import textwrap
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -24,6 +25,8 @@ SLOT = 0.46  # inches for one figure, with the ratios to all baselines
 LEAST = 0.001  # a ratio of 0 has no place on a logarithmic axis
 WIDTH, LEFT, RIGHT = 11.0, 2.1, 1.6  # inches: the picture, the labels at its sides
 HEAD, FOOT, PANEL = 1.0, 0.65, 0.85  # inches: title and legend, the text below, title and axis of a panel
+LABEL_CHARACTERS = 34
+FOOT_LINE, FOOT_CHARACTERS = 0.19, 150  # one more line below, and what fits into it
 ENDINGS = (".png", ".svg")
 
 
@@ -54,7 +57,7 @@ def svg(results: Results) -> str:
 def _panels(results: Results) -> list[tuple[str, bool, list[Row]]]:
     """Return (title, lower is better, rows) of each panel that has rows."""
     drawn = [row for row in rows(results) if row.ratio is not None]
-    cpu = [row for row in drawn if row.unit.startswith("CPU")]
+    cpu = [row for row in drawn if row.is_cpu]
     others = [row for row in drawn if row not in cpu]
     panels = [
         ("throughput", False, [row for row in others if not row.lower_is_better]),
@@ -78,11 +81,12 @@ def draw(results: Results) -> "Figure":
 
     panels = _panels(results)
     heights = [SLOT * len(_places(found)) for _, _, found in panels]
-    height = HEAD + sum(heights) + PANEL * len(panels) + FOOT
+    command = textwrap.wrap(results.about.command, FOOT_CHARACTERS)
+    height = HEAD + sum(heights) + PANEL * len(panels) + FOOT + FOOT_LINE * len(command)
     figure = Figure(figsize=(WIDTH, height))
-    subject, *baselines = (contestant.name for contestant in results.contestants)
+    baselines = results.baselines
     colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(baselines)}
-    title = f"{subject} compared, side by side on one machine"
+    title = f"{' and '.join(results.subjects)} compared, side by side on one machine"
     figure.text(0.2 / WIDTH, 1 - 0.2 / height, title, fontsize=15, fontweight="bold", va="top")
     left = 0.2
     for name, colour in colours.items():
@@ -99,6 +103,7 @@ def draw(results: Results) -> "Figure":
         f"left: ours; right: the ratio to {baselines[0]}, and its figure; TCP with {results.tcp}\n"
         f"{about.cpu}, {about.cores} cores, Linux {about.kernel}, commit {about.commit or 'unknown'}, {about.date[:10]}"
     )
+    foot = "\n".join([foot, *command])
     figure.text(0.2 / WIDTH, 0.15 / height, foot, fontsize=9, color="#555555", va="bottom", linespacing=1.5)
     return figure
 
@@ -114,13 +119,13 @@ def _draw_panel(axis: "Axes", title: str, lower: bool, found: list[Row], colours
     axis.axvspan(left if lower else 1, 1 if lower else right, color=GOOD, alpha=0.07, lw=0)
     axis.axvline(1, color="#222222", lw=1)
     labels = []
-    for at, ((scenario, form, unit), group) in enumerate(_places(found).items()):
+    for at, group in enumerate(_places(found).values()):
         for n, row in enumerate(group):
             offset = 0.7 * ((n + 0.5) / len(group) - 0.5)
             _draw_row(axis, row, at + offset, colours[row.baseline], alone=len(group) == 1)
         _draw_label(axis, group[0], at, colours[group[0].baseline])
-        labels.append(f"{scenario} · {form}\n{_received(group[0].ours)} {unit.removesuffix(OFFERED)}")
-    axis.set_yticks(range(len(labels)), labels, fontsize=9)
+        labels.append(_label(group[0]))
+    axis.set_yticks(range(len(labels)), labels, fontsize=9 if found[0].subject is None else 8)
     axis.set_ylim(len(labels) - 0.4, -0.6)
     for boundary in range(1, len(labels)):
         axis.axhline(boundary - 0.5, color="#eeeeee", lw=0.8)
@@ -134,6 +139,13 @@ def _draw_panel(axis: "Axes", title: str, lower: bool, found: list[Row], colours
         axis.spines[side].set_visible(False)
     direction = "← lower is better" if lower else "higher is better →"
     axis.set_title(f"{title}   ({direction})", loc="left", fontsize=11, fontweight="bold")
+
+
+def _label(row: Row) -> str:
+    """Return what stands at the left of a figure: scenario, subject where the run has several, figure."""
+    figure = f"{_received(row.ours)} {row.unit.removesuffix(OFFERED)}"
+    subject = [row.subject[:LABEL_CHARACTERS]] if row.subject is not None else []
+    return "\n".join([f"{row.traffic} · {row.form}", *subject, figure])
 
 
 def _draw_row(axis: "Axes", row: Row, at: float, colour: str, *, alone: bool) -> None:

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from fastpath.bench.e2e.results import ComparedInfo, Ratio, Results, ScenarioInfo
 
@@ -16,6 +17,7 @@ class Row:
 
     scenario: str
     congestion: str | None  # None where it need not be told apart
+    subject: str | None  # the same
     form: str
     baseline: str
     ours: str
@@ -26,9 +28,19 @@ class Row:
     main: bool
 
     @property
-    def title(self) -> str:
+    def traffic(self) -> str:
         """The scenario, with TCP's congestion control where the run has several."""
         return self.scenario if self.congestion is None else f"{self.scenario} {self.congestion}"
+
+    @property
+    def title(self) -> str:
+        """The same, with the subject where the run has several."""
+        return self.traffic if self.subject is None else f"{self.traffic} {self.subject}"
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it is CPU time."""
+        return self.unit.startswith("CPU")
 
     @property
     def spread(self) -> str:
@@ -67,13 +79,12 @@ def _figure(results: Results, compared: ComparedInfo, **place: str | None) -> st
 
 def rows(results: Results) -> Iterator[Row]:
     """Yield all rows that have a figure, in the order of the plan. Absolute figures are medians over the rounds."""
-    subject, *baselines = (contestant.name for contestant in results.contestants)
     ratios = {
-        (ratio.scenario, ratio.congestion, ratio.underlay, ratio.baseline, ratio.figure): ratio
+        (ratio.scenario, ratio.congestion, ratio.underlay, ratio.subject, ratio.baseline, ratio.figure): ratio
         for ratio in results.ratios
     }
     several = len(results.congestions()) > 1
-    for scenario, congestion, form, baseline in _places(results, baselines):
+    for scenario, congestion, form, subject, baseline in _places(results):
         for compared in scenario.compared:
             place = {"scenario": scenario.name, "underlay": form, "congestion": congestion}
             ours, theirs = (_figure(results, compared, contestant=name, **place) for name in (subject, baseline))
@@ -81,33 +92,35 @@ def rows(results: Results) -> Iterator[Row]:
                 yield Row(
                     scenario=scenario.name,
                     congestion=congestion if several else None,
+                    subject=subject if len(results.subjects) > 1 else None,
                     form=form,
                     baseline=baseline,
                     ours=ours,
                     theirs=theirs,
                     unit=compared.unit + (OFFERED if compared.offered else ""),
-                    ratio=ratios.get((scenario.name, congestion, form, baseline, compared.figure)),
+                    ratio=ratios.get((scenario.name, congestion, form, subject, baseline, compared.figure)),
                     lower_is_better=compared.better == "lower",
                     main=compared is scenario.compared[0],
                 )
 
 
-def _places(results: Results, baselines: list[str]) -> Iterator[tuple[ScenarioInfo, str | None, str, str]]:
-    """Yield (scenario, congestion control, form, baseline) in the order of the plan."""
+def _places(results: Results) -> Iterator[tuple[ScenarioInfo, str | None, str, str, str]]:
+    """Yield (scenario, congestion control, form, subject, baseline) in the order of the plan."""
     for scenario in results.scenarios:
         for form in scenario.forms:
             for congestion in results.congestions(scenario.name):
-                for baseline in baselines:
-                    yield scenario, congestion, form, baseline
+                for subject, baseline in product(results.subjects, results.baselines):
+                    yield scenario, congestion, form, subject, baseline
 
 
 def notes(results: Results) -> list[str]:
     """Return what a reader must know about the figures."""
     about = results.about
     return [
-        f"{results.contestants[0].name}, commit {about.commit or 'unknown'}; {about.date}",
+        f"{' and '.join(results.subjects)}, commit {about.commit or 'unknown'}; {about.date}",
         f"{about.cpu}, {about.cores} cores, Linux {about.kernel}",
         f"{about.rounds} rounds of {about.seconds:g} s; {about.order}",
+        *([f"made by: {about.command}"] if about.command else []),
         about.pinning,
         f"TCP congestion control: {results.tcp} (this machine's own: {about.congestion})",
         f"CPU: {about.counted}",

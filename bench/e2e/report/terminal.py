@@ -15,12 +15,12 @@ LEGEND = "ratio: median of the rounds (minimum–maximum); ↓: lower is better;
 
 def table(results: Results) -> Table:
     """Return a table with one line per compared figure."""
-    subject, *baselines = (escape(contestant.name) for contestant in results.contestants)
+    subjects, baselines = ([escape(name) for name in names] for names in (results.subjects, results.baselines))
     several = len(baselines) > 1
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("", *(["against"] if several else [])):
         made.add_column(name, no_wrap=True)
-    for name in (subject, "theirs" if several else baselines[0]):
+    for name in ("ours" if len(subjects) > 1 else subjects[0], "theirs" if several else baselines[0]):
         made.add_column(name, justify="right")
     made.add_column("", no_wrap=True)
     made.add_column("ratio", justify="right", no_wrap=True)

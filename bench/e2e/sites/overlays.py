@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastpath.bench.common.command import missing
 from fastpath.bench.e2e.names import FORMS, UNDERLAYS, Contestant
-from fastpath.bench.e2e.sites import peers
+from fastpath.bench.e2e.sites import networks, peers
 from fastpath.bench.e2e.sites.commits import commit_tree
 from fastpath.bench.e2e.sites.peers import VNI
 from fastpath.bench.e2e.sites.site import DEVICE, OVERLAY_MTU, Site
@@ -22,6 +22,8 @@ class Overlay:
     programs: tuple[str, ...]
     lay: Callable[[Site, Contestant], None]
     forms: tuple[str, ...] = UNDERLAYS
+    addressed: bool = False  # it gives its devices addresses and MTU by itself
+    setup_s: float = 1.0  # how long it takes to lay, about
 
     def missing(self, form: str) -> str | None:
         """Return why it cannot run here or in this form, or None."""
@@ -34,7 +36,7 @@ def lay(overlay: Overlay, site: Site, contestant: Contestant) -> None:
     """Set the overlay up, and wait until frames pass. Raise FastpathError if they do not."""
     overlay.lay(site, contestant)
     site.overlay = contestant.name
-    for number, _, container in site.sides:
+    for number, _, container in site.sides if not overlay.addressed else ():
         container.ip(f"link set {DEVICE} mtu {OVERLAY_MTU}")
         if contestant.txqueuelen is not None:  # before the device is up, so before any traffic
             container.ip(f"link set {DEVICE} txqueuelen {contestant.txqueuelen}")
@@ -68,8 +70,8 @@ def kernel_direct(site: Site, _: Contestant) -> None:
         host.ip(f"link set {DEVICE} netns {container.name}")
 
 
-def fastpath(site: Site, contestant: Contestant) -> None:
-    """Lay one detached device on each host."""
+def device(site: Site, contestant: Contestant) -> None:
+    """Lay one detached device of ours on each host."""
     if site.underlay == "local":
         peers.fastpath_local(site, contestant)
         return
@@ -101,6 +103,14 @@ OVERLAYS: dict[str, Overlay] = {
     "openvpn": Overlay("openvpn, TAP, no cipher, --fast-io", ("openvpn",), peers.openvpn),
     "fastd": Overlay("fastd, TAP, method null", ("fastd",), peers.fastd),
     "null": Overlay("our own I/O loop without VXLAN: TAP to UDP as it is", (), peers.null),
-    "fastpath": Overlay("fastpath vxlan add, one process a host", (), fastpath, FORMS),
-    "forwarder": Overlay("fastpath vxlan add, then fastpath forwarder set", (), fastpath),
+    "fastpath": Overlay(
+        "a network of fastpath: daemons, a store, endpoints; what is not named is as it comes",
+        ("nft",),
+        networks.network,
+        (*UNDERLAYS, "local"),
+        addressed=True,
+        setup_s=5.0,
+    ),
+    "fastpath-device": Overlay("fastpath vxlan add, one process a host, no daemon", (), device, FORMS),
+    "forwarder": Overlay("fastpath vxlan add, then fastpath forwarder set", (), device),
 }

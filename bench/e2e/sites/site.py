@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastpath.bench.common import namespaces
+from fastpath.bench.common import daemon, namespaces
 from fastpath.bench.common.namespaces import Namespace
 
 PREFIX = "fpb-"
@@ -49,6 +49,7 @@ class Site:
     scratch: Path
     offloads: dict[str, str] = field(default_factory=dict)
     overlay: str = ""  # the name of the overlay that was laid
+    cleanup: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # what else goes with them
 
     @property
     def sides(self) -> tuple[tuple[int, Namespace, Namespace], ...]:
@@ -75,14 +76,16 @@ class Site:
 @contextlib.contextmanager
 def site(label: str, underlay: str, scratch: Path) -> Iterator[Site]:
     """Make the topology, without an overlay. At the end all is removed, with the processes in it."""
+    cleanup = contextlib.ExitStack()
     made = [Namespace.named(PREFIX, f"{label}-{end}") for end in ("h1", "h2", "c1", "c2")]
     try:
         h1, h2, c1, c2 = [namespace.add() for namespace in made]
-        found = Site(h1, h2, c1, c2, underlay, scratch / label)
+        found = Site(h1, h2, c1, c2, underlay, scratch / label, cleanup=cleanup)
         found.scratch.mkdir(parents=True)
         _join(found)
         yield found
     finally:
+        cleanup.close()
         for namespace in made:
             namespace.remove()
         shutil.rmtree(scratch / label, ignore_errors=True)
@@ -111,6 +114,7 @@ def unusable(underlay: str) -> str | None:
 
 def remove_leftovers(scratch_parent: Path) -> None:
     """Remove what killed runs left: namespaces, the processes in them, and directories."""
+    daemon.remove_leftovers()
     namespaces.remove_leftovers(PREFIX)
     for directory in scratch_parent.glob(f"{PREFIX}*"):
         if namespaces.is_left_over(directory.name, PREFIX):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from fastpath.bench.common.namespaces import Namespace
-from fastpath.bench.e2e.names import SUBJECT
+from fastpath.bench.e2e.names import DEVICE_ALONE
 from fastpath.bench.e2e.sites.site import Site
 from fastpath.bench.e2e.traffic.stations import resident_mib
 from fastpath.bench.e2e.traffic.window import Figures
@@ -40,8 +40,8 @@ def idle(site: Site, seconds: float) -> Figures:
 
 
 def memory(site: Site, _: float) -> Figures:
-    """Measure the resident memory of one host's processes with one network; of ours, also its growth (growth.py)."""
+    """Measure the resident memory of one host's processes with one network; of an engine alone, its growth, too."""
     figures: Figures = {"rss_mib": resident_mib(site.h1), "processes": len(site.h1.pids())}
-    if site.overlay == SUBJECT:
+    if site.overlay == DEVICE_ALONE:
         figures |= json.loads(site.h1.run(sys.executable, "-m", "fastpath.bench.e2e.traffic.growth").stdout)
     return figures

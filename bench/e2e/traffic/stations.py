@@ -17,12 +17,21 @@ def _mac(container: Namespace) -> str:
 
 def learn(site: Site, entries: int) -> None:
     """Make both hosts learn `entries` stations behind c2: it sends a frame from each of them to c1, twice."""
-    seconds = entries / LEARNING_RATE + 0.1
+    seconds = _pass_s(entries)
     for _ in range(LEARN_PASSES):
         sender = load(site.c2, "learn", cpu=SENDER_CPU, mac=_mac(site.c1), entries=entries, rate=LEARNING_RATE)
         _, _, (sent,) = together(sender, seconds=seconds)
         if sent["total"] < entries:
             raise RefusedError(f"only {sent['total']:.0f} of {entries} frames could be sent for learning")
+
+
+def _pass_s(entries: int) -> float:
+    return entries / LEARNING_RATE + 0.1
+
+
+def learning_s(entries: int) -> float:
+    """Return about how many seconds learning takes."""
+    return LEARN_PASSES * (_pass_s(entries) + 0.9)
 
 
 def spread(site: Site, seconds: float, *, entries: int) -> Figures:

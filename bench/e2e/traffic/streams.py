@@ -32,17 +32,26 @@ def _listens(where: Namespace) -> bool:
 
 @contextlib.contextmanager
 def iperf(
-    site: Site, *, streams: int, seconds: int, warm_up: int = WARM_UP_S, congestion: str | None = None
+    site: Site,
+    *,
+    streams: int,
+    seconds: int,
+    warm_up: int = WARM_UP_S,
+    congestion: str | None = None,
+    buffer: str | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run an iperf3 client in c1 with its server in c2: `warm_up` seconds, which iperf3 leaves out, then `seconds`.
 
-    `congestion` is set for each connection at both ends; None leaves the namespace's own.
+    `congestion` is set for each connection at both ends; None leaves the namespace's own. `buffer` is the size of the
+    sockets' buffers, as `iperf3 -w` takes it; None: they grow.
     """
     server = site.c2.spawn("iperf3", "-s", "-1", "-p", str(PORT))
     wait_for(lambda: _listens(site.c2), "iperf3 listens")
     command = f"iperf3 -J -i 0 -c {ADDRESS} -p {PORT} -P {streams} -O {warm_up} -t {seconds}"
-    pinned = ["-A", f"{SENDER_CPU},{RECEIVER_CPU}"]
-    client = site.c1.spawn(*command.split(), *pinned, *(["-C", congestion] if congestion is not None else []))
+    more = [f"-A{SENDER_CPU},{RECEIVER_CPU}"]
+    more += ["-C", congestion] if congestion is not None else []
+    more += ["-w", buffer] if buffer is not None else []
+    client = site.c1.spawn(*command.split(), *more)
     try:
         yield client
     finally:
@@ -51,10 +60,12 @@ def iperf(
             process.communicate()
 
 
-def streams(site: Site, seconds: float, *, count: int = 1, congestion: str | None = None) -> Figures:
+def streams(
+    site: Site, seconds: float, *, count: int = 1, congestion: str | None = None, buffer: str | None = None
+) -> Figures:
     """Send TCP streams from c1 to c2. The window is rounded up to whole seconds, as iperf3 needs it."""
     whole, warm_up = math.ceil(seconds), WARM_UP_S if seconds >= WARM_UP_S else 0
-    with iperf(site, streams=count, seconds=whole, warm_up=warm_up, congestion=congestion) as client:
+    with iperf(site, streams=count, seconds=whole, warm_up=warm_up, congestion=congestion, buffer=buffer) as client:
         begin = time.monotonic_ns() + 20_000_000  # until it is connected
         start = begin + warm_up * 10**9
         cpu = cpu_within(Window(begin, start, start + whole * 10**9))

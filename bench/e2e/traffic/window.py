@@ -14,7 +14,7 @@ from fastpath.errors import RefusedError
 SENDER_CPU, RECEIVER_CPU = 0, 1
 PINNING = (
     f"sender or client on core {SENDER_CPU}, receiver or server on core {RECEIVER_CPU}; "
-    "overlays, kernel threads and interrupts are not pinned"
+    "overlays, kernel threads, interrupts, and the datagrams of flood… and paced… are not pinned"
 )
 WARM_UP_S = 0.3
 ADDRESS = "10.9.0.2"
@@ -54,11 +54,11 @@ def cpu_within(window: Window) -> machine.CpuTime:
     return machine.cpu_time() - before
 
 
-def load(where: Namespace, role: str, *, cpu: int, **options: float | str) -> subprocess.Popen[str]:
-    """Start one end of the load (load.py), which then waits for its window."""
+def load(where: Namespace, role: str, *switches: str, **options: float | str) -> subprocess.Popen[str]:
+    """Start one end of the load (load.py) with its options, `cpu` among them; it then waits for its window."""
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     program = "fastpath.bench.e2e.traffic.load"
-    command = [sys.executable, "-m", program, role, "--address", ADDRESS, "--cpu", str(cpu), *words]
+    command = [sys.executable, "-m", program, role, "--address", ADDRESS, *words, *(f"--{name}" for name in switches)]
     return where.spawn(*command, stdin=subprocess.PIPE)
 
 
@@ -100,6 +100,11 @@ def flow(window: Window, cpu: machine.CpuTime, received: Figures, sent: Figures)
         "cpu_cores": cpu.busy / window.seconds,
         "stolen_s": cpu.stolen,
     }
+
+
+def lost_percent(received: Figures, sent: Figures) -> float:
+    """Return how much of all that was sent did not arrive, in per cent."""
+    return 100 * max(0.0, 1 - per(received["total"], sent["total"])) if sent["total"] else 0.0
 
 
 def per(cpu_s: float, count: float) -> float:

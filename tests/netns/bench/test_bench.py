@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from fastpath.bench.common.command import missing
 from fastpath.bench.e2e import congestion, names
 from fastpath.bench.e2e.results import Results
+from fastpath.bench.e2e.scenarios import SCENARIOS, WEB
 from fastpath.bench.e2e.sites import overlays, site
 from fastpath.bench.e2e.sites.site import PREFIX
 from tests.support.hosts.hosts import namespaces, wait_for
@@ -37,7 +39,8 @@ def start(*words: str, **more: Any) -> subprocess.Popen[str]:
 def left() -> set[str]:
     """What the runs of these tests left, namespaces and scratch directories; others may run at the same time."""
     names = {path.name for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*")} | namespaces()
-    return {name for name in names if name.startswith(PREFIX) and name.split("-")[1] in map(str, STARTED)}
+    ours = {f"{prefix}{pid}-" for prefix in (PREFIX, "fastpath-fpbench-") for pid in STARTED}
+    return {name for name in names if name.startswith(tuple(ours)) or name in {f"{PREFIX}{pid}" for pid in STARTED}}
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +75,9 @@ def test_ours_and_the_kernel_on_both_underlays(tmp_path: Path) -> None:
     file, picture, page = tmp_path / "e2e.json", tmp_path / "e2e.png", tmp_path / "e2e.html"
     scenarios = ("tcp1", "udp64", "rr") if shutil.which("iperf3") else ("udp64", "rr")
     words = [word for name in scenarios for word in ("--scenario", name)]
-    done = run(*words, "--json", str(file), "--plot", str(picture), "--html", str(page))
+    done = run(
+        *words, "--congestion", congestion.own(), "--json", str(file), "--plot", str(picture), "--html", str(page)
+    )
     assert "udp64" in done.stdout
     assert left() == before
     found = Results.read(file)
@@ -108,10 +113,11 @@ def test_every_baseline_carries_frames(name: str, baselines: Path) -> None:
 def test_the_other_scenarios(tmp_path: Path) -> None:
     before, file = left(), tmp_path / "e2e.json"
     scenarios = ("udp64x256", "ndr64", "local_udp64", "fdb1k", "rr_flooded", "idle", "memory")
-    run(*(word for name in scenarios for word in ("--scenario", name)), "--underlay", "offload", "--json", str(file))
+    words = [word for name in scenarios for word in ("--scenario", name)]
+    run(*words, "--underlay", "offload", "--subject", "fastpath-device", "--json", str(file))
     assert left() == before
     measured = figures(file)
-    for contestant in ("fastpath", "kernel-bridge"):
+    for contestant in ("fastpath-device", "kernel-bridge"):
         assert measured["udp64x256", "offload", contestant]["received_kpps"] > 0
         assert measured["local_udp64", "local", contestant]["received_kpps"] > 0
         assert measured["fdb1k", "fdb", contestant]["received_kpps"] > 0
@@ -122,8 +128,38 @@ def test_the_other_scenarios(tmp_path: Path) -> None:
         else:  # a busy machine may answer no request beside a flood, in half a second
             skipped = {one.what: one.reason for one in Results.read(file).skipped}
             assert skipped[f"rr_flooded offload {contestant} round 1"] == "no request was answered"
-    assert measured["memory", "offload", "fastpath"]["rss_mib"] > 1
-    assert measured["idle", "offload", "fastpath"]["cpu_percent"] >= 0
+    assert measured["memory", "offload", "fastpath-device"]["rss_mib"] > 1
+    assert measured["memory", "offload", "fastpath-device"]["bytes_per_entry"] > 1
+    assert measured["idle", "offload", "fastpath-device"]["cpu_percent"] >= 0
+
+
+def test_traffic_as_programs_make_it(tmp_path: Path) -> None:
+    """Each kind for a moment, on a network alone: the kernel's overlay takes part in other tests."""
+    before = left()
+    scenarios = ["tcp_rr", "flood64", "paced1300", "udp_gso", *(["http100k"] if missing(WEB) is None else [])]
+    with site.site("programs", "offload", tmp_path) as found:
+        wanted = names.contestant("fastpath")
+        overlays.lay(overlays.OVERLAYS[wanted.name], found, wanted)
+        figures = {name: SCENARIOS[name].figures(found, 0.3, None) for name in scenarios}
+        if "http100k" in figures:
+            assert SCENARIOS["http100k"].figures(found, 0.3, congestion.own())["answers_per_s"] > 0
+    assert left() == before
+    assert 0 < figures["tcp_rr"]["p50_us"] <= figures["tcp_rr"]["p99_us"]
+    assert figures["flood64"]["received_kpps"] > 0
+    assert 0 < figures["paced1300"]["offered_kpps"] < 200
+    assert figures["udp_gso"]["gbit_per_s"] > 0
+    for name, values in figures.items():
+        assert values["cpu_cores"] > 0, name
+
+
+def test_both_containers_of_a_network_may_be_on_one_host(tmp_path: Path) -> None:
+    before = left()
+    with site.site("one", "local", tmp_path) as found:
+        wanted = names.contestant("fastpath")
+        overlays.lay(overlays.OVERLAYS[wanted.name], found, wanted)
+        assert len([pid for pid in found.h1.pids() if b"daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()]) == 1
+        assert found.h2.pids() == []
+    assert left() == before
 
 
 def test_each_congestion_control_is_measured_and_named(tmp_path: Path) -> None:
@@ -154,12 +190,14 @@ def test_each_congestion_control_is_measured_and_named(tmp_path: Path) -> None:
 def test_two_settings_of_ours(tmp_path: Path) -> None:
     file = tmp_path / "e2e.json"
     common = ["--scenario", "rr", "--underlay", "offload", "--json", str(file)]
-    run(*common, "--subject", "fastpath:workers=2", "--against", "fastpath")
-    assert {ratio.subject for ratio in Results.read(file).ratios} == {"fastpath:workers=2"}
+    run(*common, "--subject", "fastpath-device:workers=2", "--subject", "fastpath:workers=2", "--against", "fastpath")
+    found = Results.read(file)
+    assert found.subjects == ["fastpath-device:workers=2", "fastpath:workers=2"]
+    assert found.baselines == ["fastpath"]
 
 
 @pytest.mark.parametrize(
-    "text", ["fastpath:txqueuelen=3456", "fastpath:txqueuelen=3456,workers=2", "null:txqueuelen=3456"]
+    "text", ["fastpath-device:txqueuelen=3456", "fastpath-device:txqueuelen=3456,workers=2", "null:txqueuelen=3456"]
 )
 def test_a_queue_length_is_set_on_both_devices(text: str, tmp_path: Path) -> None:
     before, wanted = left(), names.contestant(text)
@@ -173,7 +211,7 @@ def test_a_queue_length_is_set_on_both_devices(text: str, tmp_path: Path) -> Non
 def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
-    for program in ("ip", "ss", "sh", "env", "cat", "ethtool"):
+    for program in ("ip", "ss", "sh", "env", "cat", "ethtool", "nsenter", "nft"):
         if (path := shutil.which(program)) is not None:
             (programs / program).symlink_to(path)
     monkeypatch.setenv("PATH", str(programs))
@@ -185,12 +223,22 @@ def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pyt
     assert "skipped: openvpn, offload: openvpn not installed" in done.stdout
 
 
-def test_a_setting_that_ours_does_not_know_is_one_line() -> None:
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        ("fastpath-device:nonsense=1", "--nonsense"),
+        ("fastpath:nonsense=1", "--nonsense"),
+        ("fastpath:workers=many", "invalid workers"),
+    ],
+)
+def test_a_setting_that_ours_does_not_know_is_one_line(subject: str, message: str) -> None:
     before = left()
-    process = start("--subject", "fastpath:nonsense=1", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start("--subject", subject, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     _, errors = process.communicate()
-    assert (process.returncode, errors.count("\n")) == (2, 1)
-    assert "--nonsense" in errors
+    plan, error = errors.splitlines()
+    assert process.returncode == 2
+    assert re.fullmatch(r"\d+ measurements in 1 rounds, about \d+ min", plan)
+    assert message in error
     assert left() == before
 
 
@@ -203,7 +251,7 @@ def test_a_signal_ends_it_and_all_is_removed(number: int) -> None:
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert errors == ""
+    assert re.fullmatch(r"\d+ measurements in 1 rounds, about \d+ min\n", errors)
     assert left() == before
 
 

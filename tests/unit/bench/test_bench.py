@@ -5,6 +5,7 @@ import json
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -13,19 +14,22 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from fastpath.bench.common.namespaces import Namespace
+from fastpath.bench.common.progress import Lines
 from fastpath.bench.e2e import congestion, results
 from fastpath.bench.e2e import table as readme_table
 from fastpath.bench.e2e.command import bench
 from fastpath.bench.e2e.loops import native
-from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, compared, contestant
+from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, DEFAULT_SUBJECTS, Contestant, compared, contestant
+from fastpath.bench.e2e.plan import LOOKING_S, Plan
 from fastpath.bench.e2e.report import page, plot, terminal
 from fastpath.bench.e2e.report.rows import number, rows
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Results, Skipped
 from fastpath.bench.e2e.scenarios import SCENARIOS, Compared, Scenario, chosen
-from fastpath.bench.e2e.session import Plan, Session
+from fastpath.bench.e2e.session import Session
+from fastpath.bench.e2e.sites import networks
 from fastpath.bench.e2e.sites.overlays import OVERLAYS
 from fastpath.bench.e2e.sites.site import Site
-from fastpath.bench.e2e.traffic import streams
+from fastpath.bench.e2e.traffic import streams, web, window
 from fastpath.errors import RefusedError, UsageError
 
 FIGURES = {  # contestant -> (kpps received in each round, µs p50)
@@ -84,18 +88,25 @@ def found() -> Results:
 @pytest.mark.parametrize(
     ("text", "options"),
     [
-        ("fastpath", []),
-        ("fastpath:spin=0", ["--spin", "0"]),
-        ("fastpath:spin=0,workers=2", ["--spin", "0", "--workers", "2"]),
-        ("fastpath:gso=off,merge=on", ["--no-gso"]),
-        ("fastpath:source_ports=4", ["--source-ports", "4"]),
-        ("fastpath:commit=abc123,workers=2", ["--workers", "2"]),
-        ("fastpath:txqueuelen=10000,workers=2", ["--workers", "2"]),
+        ("fastpath-device", []),
+        ("fastpath-device:spin=0", ["--spin", "0"]),
+        ("fastpath-device:spin=0,workers=2", ["--spin", "0", "--workers", "2"]),
+        ("fastpath-device:gso=off,merge=on", ["--no-gso"]),
+        ("fastpath-device:source_ports=4", ["--source-ports", "4"]),
+        ("fastpath-device:commit=abc123,workers=2", ["--workers", "2"]),
+        ("fastpath-device:txqueuelen=10000,workers=2", ["--workers", "2"]),
     ],
 )
 def test_settings_become_options(text: str, options: list[str]) -> None:
     assert contestant(text).options == options
     assert str(contestant(text)) == text
+
+
+def test_settings_of_a_network_are_the_daemon_s_or_the_network_s() -> None:
+    own = contestant("fastpath:kernel-path=off,workers=2,commit=abc,guard=off,port_security=off").own
+    of_daemon, of_network = networks.split(own)
+    assert of_daemon == {"workers": "2", "guard": "off"}
+    assert of_network == {"kernel_path": "off", "port_security": "off"}
 
 
 def test_a_contestant_may_be_another_commit() -> None:
@@ -104,7 +115,7 @@ def test_a_contestant_may_be_another_commit() -> None:
 
 
 def test_a_contestant_may_have_another_queue_length() -> None:
-    assert contestant("fastpath:txqueuelen=10000,workers=2").txqueuelen == "10000"
+    assert contestant("fastpath-device:txqueuelen=10000,workers=2").txqueuelen == "10000"
     assert contestant("null:txqueuelen=500").txqueuelen == "500"
     assert Contestant("fastpath").txqueuelen is None
 
@@ -116,13 +127,13 @@ def test_a_contestant_may_have_another_forwarder() -> None:
 
 
 def test_who_is_compared_with_whom() -> None:
-    assert compared("fastpath", None, (), full=False) == ("fastpath", ("kernel-bridge",))
-    assert compared("fastpath", None, ("ovs",), full=True) == ("fastpath", ("ovs",))
-    assert compared("fastpath", "a.py", (), full=False) == ("forwarder:a.py", ("fastpath",))
-    assert compared("fastpath", "a.py", ("forwarder:hub",), full=False) == ("forwarder:a.py", ("forwarder:hub",))
-    assert {"fastpath", "forwarder"}.isdisjoint(compared("fastpath", None, (), full=True)[1])
+    assert compared((), None, (), full=False) == (DEFAULT_SUBJECTS, ("kernel-bridge",))
+    assert compared(("fastpath", "null"), None, ("ovs",), full=True) == (("fastpath", "null"), ("ovs",))
+    assert compared((), "a.py", (), full=False) == (("forwarder:a.py",), ("fastpath-device",))
+    assert compared((), "a.py", ("forwarder:hub",), full=False) == (("forwarder:a.py",), ("forwarder:hub",))
+    assert {"fastpath", "fastpath-device", "forwarder"}.isdisjoint(compared((), None, (), full=True)[1])
     with pytest.raises(UsageError, match="give one of them"):
-        compared("fastpath:spin=0", "a.py", (), full=False)
+        compared(("fastpath:spin=0",), "a.py", (), full=False)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +142,12 @@ def test_who_is_compared_with_whom() -> None:
         ("forwarder", "write forwarder:FILE.py"),
         ("kernel-brigde", 'did you mean "kernel-bridge"'),
         ("x", "known are kernel-bridge"),
-        ("ovs:workers=2", "only fastpath has settings"),
-        ("kernel-bridge:txqueuelen=9", "only fastpath has settings"),
+        ("ovs:workers=2", "only fastpath fastpath-device null have settings"),
+        ("kernel-bridge:txqueuelen=9", "only fastpath fastpath-device null have settings"),
+        ("fastpath:txqueuelen=9", "networks choose it themselves"),
         ("null:workers=2", "known are txqueuelen"),
-        ("fastpath:txqueuelen=0", "invalid txqueuelen"),
-        ("fastpath:txqueuelen=x", "invalid txqueuelen"),
+        ("fastpath-device:txqueuelen=0", "invalid txqueuelen"),
+        ("fastpath-device:txqueuelen=x", "invalid txqueuelen"),
         ("fastpath:", "invalid setting"),
         ("fastpath:workers", "invalid setting"),
         ("fastpath:workers=", "invalid setting"),
@@ -151,7 +163,10 @@ def test_what_names_nobody_is_refused(text: str, message: str) -> None:
 def test_every_name_has_an_overlay_and_a_scenario() -> None:
     assert set(BASELINES) == set(OVERLAYS)
     assert set(DEFAULT_SCENARIOS) <= set(SCENARIOS)
-    promised = "tcp1 tcp4 udp64 udp64x256 ndr64 rr rr_loaded rr_flooded local fdb idle memory"
+    promised = (
+        "tcp1 tcp4 tcp_w64k http100k udp64 udp64x256 ndr64 unpinned udp_gso rr tcp_rr rr_loaded rr_flooded local fdb "
+        "idle memory"
+    )
     assert {scenario.name for scenario in chosen(promised.split())} == set(SCENARIOS)
     with pytest.raises(UsageError, match='did you mean "udp64"'):
         chosen(["upd64"])
@@ -226,7 +241,7 @@ def test_every_report_tells_congestion_controls_apart(with_both: Results) -> Non
     for text in (texts[0], texts[1], texts[3]):
         assert "tcp1 bbr" in text
         assert "tcp1 cubic" in text
-    assert "| `tcp1 cubic` | wire | 10.0 Gbit/s | 40.0 | **0.25× (0.25–0.25)** |" in texts[3]
+    assert "| `tcp1 cubic` | wire | 10.0 Gbit/s | 40.0 | **0.25× (0.25–0.25)** | 1.00× |" in texts[3]
     assert "| `udp64` | wire | 300 kpps | 100 |" in texts[3]
 
 
@@ -236,19 +251,20 @@ def test_a_run_without_named_congestion_controls_was_made_with_the_machine_s_own
     assert {row.title for row in rows(found)} == {"udp64", "rr"}
 
 
-def test_the_short_table_has_ratios_and_cpu_under_cubic(with_both: Results) -> None:
+def test_the_short_table_has_ratios_and_cpu_under_each_congestion_control(with_both: Results) -> None:
     lines = readme_table.short_table(with_both).splitlines()
-    assert "TCP with cubic; 3 rounds of 2 s" in lines[0]
-    assert lines[-5:] == [
+    assert "TCP with bbr and cubic; 3 rounds of 2 s" in lines[0]
+    assert lines[-6:] == [
         "| | offload | CPU ↓ | wire | CPU ↓ |",
         "| --- | ---: | ---: | ---: | ---: |",
-        "| 1 TCP stream | – | – | **0.25× (0.25–0.25)** | 1.00× |",
+        "| 1 TCP stream, BBR | – | – | **0.75× (0.75–0.75)** | 1.00× |",
+        "| 1 TCP stream, CUBIC | – | – | **0.25× (0.25–0.25)** | 1.00× |",
         "| 64-byte datagrams, as fast as possible | – | – | **2.90× (2.00–3.00)** | 1.00× |",
         "| round trip of 64 bytes, median ↓ | – | – | **0.50× (0.50–0.50)** | – |",
     ]
 
 
-def test_the_short_table_of_a_run_without_cubic_says_what_it_has(with_both: Results) -> None:
+def test_the_short_table_of_a_run_with_one_congestion_control_says_which(with_both: Results) -> None:
     bbr = [one for one in with_both.measurements if one.congestion != "cubic"]
     text = readme_table.short_table(with_both.model_copy(update={"measurements": bbr}))
     assert "TCP with bbr" in text
@@ -277,7 +293,9 @@ def test_tcp_is_measured_with_each_congestion_control_and_the_rest_once(tmp_path
         return measure
 
     scenarios = (Scenario("tcp1", "", figures("tcp1"), (), tcp=True), Scenario("rr", "", figures("rr"), ()))
-    plan = Plan(scenarios, ("wire",), Contestant("fastpath"), (), rounds=2, seconds=1, congestion=("bbr", "cubic"))
+    plan = Plan(
+        scenarios, ("wire",), (Contestant("kernel-direct"),), (), rounds=2, seconds=1, congestion=("bbr", "cubic")
+    )
     session = Session(plan, lambda *_: None)
     assert session.total == 2 * 3
     namespace = Namespace("h1", "")
@@ -289,9 +307,14 @@ def test_tcp_is_measured_with_each_congestion_control_and_the_rest_once(tmp_path
     assert [one.congestion for one in session.measurements] == ["bbr", "cubic", None]
 
 
-def test_the_machine_s_own_congestion_control_is_the_default() -> None:
-    assert congestion.chosen(()) == (congestion.own(),)
+def test_cubic_and_bbr_are_the_default_as_far_as_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert congestion.chosen((congestion.own(), congestion.own())) == (congestion.own(),)
+    monkeypatch.setattr(congestion, "available", lambda: ["reno", "bbr", "cubic"])
+    assert congestion.chosen(()) == ("cubic", "bbr")
+    monkeypatch.setattr(congestion, "available", lambda: ["reno", "cubic"])
+    assert congestion.chosen(()) == ("cubic",)
+    monkeypatch.setattr(congestion, "available", lambda: ["reno"])
+    assert congestion.chosen(()) == (congestion.own(),)
 
 
 def test_iperf_must_have_used_the_congestion_control_that_was_asked_for() -> None:
@@ -303,6 +326,125 @@ def test_iperf_must_have_used_the_congestion_control_that_was_asked_for() -> Non
         streams.read_end('{"error": "no route"}', None)
     with pytest.raises(RefusedError, match="iperf3 said: nonsense"):
         streams.read_end("much\nnonsense", None)
+
+
+WRK = """Running 1s test @ http://10.9.0.2:8080/file
+  1 threads and 1 connections
+  Latency Distribution
+     50%  462.00us
+     75%  512.00us
+     90%  600.00us
+     99%    1.97ms
+  1777 requests in 1.00s, 173.9MB read
+Requests/sec:   1777.50
+Transfer/sec:    173.90MB
+"""
+
+
+def test_what_wrk_says_is_read() -> None:
+    assert web.read_report(WRK) == {"answers_per_s": 1777.5, "p50_us": 462.0, "p99_us": 1970.0}
+    assert web.read_report(WRK.replace("1.97ms", "1.50s"))["p99_us"] == 1.5e6
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("unable to connect to 10.9.0.2:8080 Connection refused", "wrk said: unable to connect"),
+        (WRK.replace("1777.50", "0.00"), "wrk said: Transfer/sec"),
+        (WRK.replace("     99%    1.97ms\n", ""), "wrk said: Transfer/sec"),
+        (WRK.replace("1.97ms", "1.97weeks"), "wrk said: 1.97weeks"),
+        (WRK + "  Socket errors: connect 0, read 3, write 0, timeout 0\n", "Socket errors: connect 0, read 3"),
+        (WRK + "  Non-2xx or 3xx responses: 12\n", "Non-2xx or 3xx responses: 12"),
+    ],
+)
+def test_what_wrk_says_of_a_failure_is_no_figure(output: str, message: str) -> None:
+    with pytest.raises(RefusedError, match=message):
+        web.read_report(output)
+
+
+def test_what_did_not_arrive_is_lost() -> None:
+    assert window.lost_percent({"total": 75.0}, {"total": 100.0}) == 25
+    assert window.lost_percent({"total": 100.0}, {"total": 100.0}) == 0
+    assert window.lost_percent({"total": 0.0}, {"total": 0.0}) == 0
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """Three scenarios, two of them on both underlays, one of these with two congestion controls."""
+    scenarios = (
+        Scenario("tcp1", "", lambda *_: {}, (), tcp=True, beside_s=2),
+        Scenario("rr", "", lambda *_: {}, (), times=3, beside_s=1),
+        Scenario("table", "", lambda *_: {}, (), form="fdb"),
+    )
+    contestants = (contestant("kernel-direct"),), (contestant("kernel-bridge"),)
+    return Plan(scenarios, ("offload", "wire"), *contestants, rounds=2, seconds=10, congestion=("cubic", "bbr"))
+
+
+def test_how_long_it_takes_is_told_before(plan: Plan) -> None:
+    """The kernel's device alone is not set up with large tables, so nothing is compared there."""
+    assert plan.measurements == 2 * 2 * 2 * 3
+    each = 2 * (10 + 2) + (3 * 10 + 1)
+    assert plan.estimate_s == 2 * 2 * (2 * each + LOOKING_S + 2 * OVERLAYS["kernel-bridge"].setup_s)
+    assert plan.in_words == "24 measurements in 2 rounds, about 8 min"
+
+
+def test_a_scenario_whose_program_is_missing_takes_no_time(plan: Plan) -> None:
+    more = (*plan.scenarios, Scenario("x", "", lambda *_: {}, (), programs=("no-such-program",)))
+    assert replace(plan, scenarios=more).estimate_s == plan.estimate_s
+
+
+def test_the_command_measures_the_same() -> None:
+    made = Plan(
+        chosen(["tcp1", "local"]),
+        ("wire",),
+        (contestant("fastpath"), contestant("fastpath:guard=off")),
+        (contestant("forwarder:acl.py rules=a.toml"),),
+        rounds=3,
+        seconds=0.5,
+        congestion=("cubic",),
+    )
+    assert made.command == (
+        "fastpath bench --scenario tcp1 --scenario local_tcp --scenario local_udp64 --underlay wire "
+        "--subject fastpath --subject fastpath:guard=off --against 'forwarder:acl.py rules=a.toml' "
+        "--congestion cubic --rounds 3 --seconds 0.5"
+    )
+
+
+def test_the_command_is_in_every_report(found: Results) -> None:
+    about = found.about.model_copy(update={"command": "fastpath bench --rounds 3"})
+    made = found.model_copy(update={"about": about})
+    output = StringIO()
+    terminal.print_report(Console(width=160, file=output), made)
+    foot = plot.draw(made).texts[-1].get_text()
+    for text in (output.getvalue(), page.render(made), foot):
+        assert "fastpath bench --rounds 3" in text
+
+
+def test_each_subject_has_lines_of_its_own(found: Results) -> None:
+    """The run's first baseline becomes a second subject."""
+    second = [
+        results.ratio(
+            found.measurements, compared, scenario=name, underlay="wire", subject="ovs", baseline="kernel-bridge"
+        )
+        for name in ("udp64", "rr")
+        for compared in SCENARIOS[name].compared
+    ]
+    ours = [ratio for ratio in found.ratios if ratio.baseline == "kernel-bridge"]
+    both = found.model_copy(update={"ratios": [*ours, *(ratio for ratio in second if ratio is not None)]})
+    assert (both.subjects, both.baselines) == (["fastpath", "ovs"], ["kernel-bridge"])
+    long, short = readme_table.long_table(both), readme_table.short_table(both)
+    assert "| `udp64 fastpath` | wire | 300 kpps | 100 | **2.90× (2.00–3.00)** | 1.00× |" in long
+    assert "| `udp64 ovs` | wire | 150 kpps | 100 | **1.50× (0.97–1.50)** | 1.00× |" in long
+    assert short.count("| 64-byte datagrams, as fast as possible |") == 2
+    assert "udp64 ovs" in page.render(both)
+
+
+def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    now = iter([0.0, 30.0, 60.0, 90.0, 120.0, 121.0])
+    tell = Lines(lambda: next(now))
+    for done in (0, 0, 5, 10, 10):
+        tell("rr", done, 40)
+    assert capsys.readouterr().err == "5 of 40, about 10 min left; rr\n"
 
 
 def test_the_order_alternates() -> None:
@@ -327,7 +469,7 @@ def test_a_file_of_another_kind_is_refused(text: str, tmp_path: Path) -> None:
 def test_a_figure_without_end_is_left_out(tmp_path: Path) -> None:
     """Nothing arrived, so there is no CPU time of one datagram."""
     nothing = Scenario("udp64", "", lambda *_: {"received_kpps": 0.0, "cpu_us_per_datagram": math.inf}, ())
-    plan = Plan((nothing,), ("wire",), Contestant("fastpath"), (), rounds=1, seconds=1)
+    plan = Plan((nothing,), ("wire",), (Contestant("fastpath"),), (), rounds=1, seconds=1)
     session = Session(plan, lambda *_: None)
     namespace = Namespace("h1", "")
     session.measure(0, nothing, "fastpath", Site(namespace, namespace, namespace, namespace, "wire", tmp_path))
@@ -396,6 +538,7 @@ def test_the_picture_and_the_page_are_whole(found: Results, tmp_path: Path) -> N
     [
         (["--scenario", "tpc1"], 'did you mean "tcp1"'),
         (["--against", "fastpath"], "compared with itself"),
+        (["--subject", "fastpath", "--subject", "null", "--against", "null"], "compared with itself"),
         (["--congestion", "cubik"], '"cubik" is no congestion control of this kernel'),
         (["--congestion", congestion.own(), "--congestion", "x"], f"known are {' '.join(congestion.available())}"),
         (["--plot", "/nowhere/at/all.png"], "there is no directory"),

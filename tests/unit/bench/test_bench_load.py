@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from fastpath.bench.e2e.loops import native
+from fastpath.bench.e2e.traffic import load
 from tests.support.ports import free_port
 
 MS = 1_000_000
@@ -62,6 +64,43 @@ def test_requests_are_answered_and_timed() -> None:
     assert answered["total"] >= asked["total"] >= asked["datagrams"] > 0
     assert 0 < asked["p50_us"] <= asked["p99_us"] <= asked["p999_us"] <= asked["max_us"]
     assert asked["lost"] == 0
+
+
+def test_requests_over_tcp_are_answered_and_timed() -> None:
+    answered, asked = run(("respond", "--tcp"), ("request", "--tcp"))
+    assert answered["total"] >= asked["total"] >= asked["datagrams"] > 0
+    assert (asked["lost"], asked["odd"]) == (0, 0)
+    assert 0 < asked["p50_us"] <= asked["max_us"]
+
+
+def test_plain_datagrams_keep_their_rate_in_bursts() -> None:
+    received, sent = run(
+        ("receive", "--plain", "--size", "1300"), ("send", "--plain", "--size", "1300", "--rate", "2000")
+    )
+    assert 0 < sent["datagrams"] <= sent["total"] <= 2000 * 0.25 + 1
+    assert 0 < received["total"] <= sent["total"]
+    assert received["odd"] == 0
+
+
+def test_a_stream_is_acknowledged_and_arrives_in_order() -> None:
+    received, sent = run(("absorb", "--size", "1200"), ("stream", "--size", "1200"))
+    assert sent["datagrams"] % load.TRAIN == 0
+    assert received["total"] == sent["total"] > 10 * load.UNDER_WAY, "it stopped when the first window was full"
+    assert (received["odd"], received["late"], sent["lost"]) == (0, 0, 0)
+
+
+def test_a_stream_that_nobody_acknowledges_goes_on_slowly() -> None:
+    received, sent = run(("receive", "--size", "1200"), ("stream", "--size", "1200"))
+    assert received["total"] == sent["total"]
+    assert sent["total"] > load.UNDER_WAY
+    assert sent["lost"] % load.UNDER_WAY == 0
+    assert sent["lost"] > 0
+
+
+@pytest.mark.parametrize(("train", "limit"), [(0, 10), (11, 10), (55, 400)])
+def test_trains_that_cannot_be_sent_are_refused(train: int, limit: int) -> None:
+    with pytest.raises(ValueError, match=f"trains of {train} datagrams"):
+        native.stream(-1, 1200, train, limit, (0, 0, 0))
 
 
 def test_requests_that_nobody_answers_are_lost_not_timed() -> None:
