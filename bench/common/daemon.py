@@ -87,6 +87,10 @@ class Daemon:
             time.sleep(0.01)
         raise RefusedError(f"the daemon does not answer:\n{self.log.read_text()}")
 
+    def problems(self) -> list[str]:
+        """Return what its status says is wrong."""
+        return list(self.client.status().problems)
+
     @property
     def pid(self) -> int:
         """Return the PID; nsenter becomes the daemon."""

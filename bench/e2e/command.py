@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fastpath.bench.common import other_load
 from fastpath.bench.common.command import FILE, check_root, ended_by_signals, json_option, rounds_option
 from fastpath.bench.common.progress import progress
 from fastpath.bench.e2e import congestion, names
@@ -26,7 +27,9 @@ def _list() -> None:
 
 
 @click.command()
-@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="What to measure; may be repeated.")
+@click.option(
+    "--scenario", "scenarios", multiple=True, metavar="NAME[:UNDERLAY]", help="What to measure; may be repeated."
+)
 @click.option(
     "--underlay",
     type=click.Choice([*names.UNDERLAYS, "both"]),
@@ -80,7 +83,8 @@ def bench(  # noqa: PLR0917  # click gives them by name
 
     \b
     Contestants with settings:
-      fastpath         a network with a daemon on each host: options of `fastpath network create`, keys of fastpath.toml
+      fastpath         a network with a daemon on each host: options of `fastpath network create`, keys of
+                       fastpath.toml; it has --kernel-path tcp unless named otherwise
       fastpath-device  an engine without a daemon: options of `fastpath vxlan add`; txqueuelen=N, the TAP's queue
       forwarder        the arguments of `fastpath forwarder set`
     The first two know commit=REV, too: another commit.
@@ -90,7 +94,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
       fastpath bench
       fastpath bench --scenario udp64 --underlay wire --against kernel-bridge --against null
       fastpath bench --scenario tcp1 --congestion cubic --congestion bbr
-      fastpath bench --subject fastpath --subject fastpath:workers=2 --scenario tcp4 --scenario local
+      fastpath bench --subject fastpath --subject fastpath:workers=2 --scenario tcp4:wire --scenario local
       fastpath bench --subject fastpath:port-security=off --against fastpath --scenario unpinned
       fastpath bench --subject fastpath-device:txqueuelen=10000 --against fastpath-device --scenario rr_flooded
       fastpath bench --forwarder learning_bridge.py --scenario udp64
@@ -128,6 +132,8 @@ def bench(  # noqa: PLR0917  # click gives them by name
     check_root("fastpath bench")
     console = Console(width=None if sys.stdout.isatty() else 140)
     click.echo(plan.in_words, err=True)
+    if (seen := other_load.look()).cores > other_load.BUSY_CORES:
+        click.echo(f"warning: the machine is busy: {seen.cores:.1f} cores with other things", err=True)
     with ended_by_signals(), progress() as tell:
         found = Session(plan, tell).run()
     if not found.measurements:

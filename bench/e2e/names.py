@@ -16,8 +16,8 @@ OURS = (SUBJECT, DEVICE_ALONE, FORWARDER)
 UNDERLAYS = ("offload", "wire")
 FORMS = (*UNDERLAYS, "local", "fdb")  # local: both containers on one host; fdb: offload, with large tables
 DEFAULT_SCENARIOS = ("tcp1", "tcp4", "udp64", "ndr64", "rr", "rr_loaded")
-DEFAULT_SUBJECTS = (SUBJECT,)
-DEFAULT_BASELINES = ("kernel-bridge",)
+DEFAULT_SUBJECTS = (SUBJECT, f"{SUBJECT}:kernel-path=off")
+DEFAULT_BASELINES = ("kernel-bridge", "kernel-direct")
 TXQUEUELEN = "txqueuelen"
 BY_THE_BENCHMARK = ("commit", TXQUEUELEN)  # settings that are not settings of ours
 WITH_SETTINGS = (SUBJECT, DEVICE_ALONE, "null")

@@ -86,7 +86,7 @@ class Plan:
         """The command that measures the same, with nothing left to defaults."""
         words = ["fastpath", "bench"]
         for scenario in self.scenarios:
-            words += ["--scenario", scenario.name]
+            words += ["--scenario", scenario.word]
         words += ["--underlay", self.underlays[0] if len(self.underlays) == 1 else "both"]
         for option, contestants in (("--subject", self.subjects), ("--against", self.baselines)):
             for contestant in contestants:

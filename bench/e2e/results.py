@@ -2,10 +2,13 @@
 """The JSON file of a run (docs/benchmarks/benchmarks.md), and the ratios that are formed in each round."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
 
+from pydantic import Field
+
+from fastpath.bench.common.other_load import BUSY_CORES, BUSY_PRESSURE
 from fastpath.bench.common.results import AboutRun, Frozen, Kept, by_round
 from fastpath.bench.common.spread import Spread, ratios
 from fastpath.bench.e2e.scenarios import Better, Compared, Scenario
@@ -22,6 +25,10 @@ class About(AboutRun):
     offloads: dict[str, dict[str, str]]  # underlay -> feature -> on/off
     programs: dict[str, str]  # program -> version
     idle_cores: dict[str, float]  # underlay -> cores busy with all overlays set up and no traffic
+    idle_pressure: dict[str, float] = Field(
+        default_factory=dict
+    )  # and the share of the time in which some process waited for a core
+    busy: str = ""  # what the machine did beside the benchmark, where that was too much; older runs do not know
 
 
 class ContestantInfo(Frozen):
@@ -59,6 +66,7 @@ class Measurement(Frozen):
     contestant: str
     congestion: str | None = None  # of its TCP connections; None: there are none, or an older run
     round: int
+    others_cores: float | None = None  # used by processes that are not the benchmark's; None: an older run
     figures: dict[str, float]
 
 
@@ -165,6 +173,19 @@ def ratio(
         minimum=spread.minimum,
         maximum=spread.maximum,
     )
+
+
+def busy_in_words(measurements: Sequence[Measurement], pressure: Mapping[str, float]) -> str:
+    """Return what the machine did beside the benchmark, or "" if that was next to nothing: cores that others used
+    during measurements, and the share of the time in which processes waited for a core while nothing was sent."""
+    used = [one.others_cores for one in measurements if one.others_cores is not None]
+    disturbed = [cores for cores in used if cores > BUSY_CORES]
+    said = []
+    if disturbed:
+        said.append(f"others used up to {max(disturbed):.1f} cores in {len(disturbed)} of {len(used)} measurements")
+    if (waited := max(pressure.values(), default=0.0)) > BUSY_PRESSURE:
+        said.append(f"processes waited for a core in {waited:.0%} of the time without traffic")
+    return "; ".join(said)
 
 
 def order(contestants: Sequence[str], number: int) -> list[str]:

@@ -2,14 +2,15 @@
 """The scenarios by name, and the figures of each that are compared."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from fastpath.bench.e2e.names import known
+from fastpath.bench.e2e.names import UNDERLAYS, known
 from fastpath.bench.e2e.sites.site import Site
 from fastpath.bench.e2e.traffic import footprint, measure, stations, streams, web
 from fastpath.bench.e2e.traffic.window import Figures
+from fastpath.errors import UsageError
 
 Better = Literal["higher", "lower"]
 IPERF, WEB = ("iperf3",), ("nginx", "wrk", "taskset")
@@ -42,6 +43,17 @@ class Scenario:
     times: float = 1.0  # how many times the measuring time it takes, and how many seconds beside that: an estimate
     beside_s: float = 0.9
     preparing_s: float = 0.0
+
+    def on(self, underlay: str) -> "Scenario":
+        """Return it as it is measured on one underlay only. Raise UsageError where it has a form of its own."""
+        if self.form is not None:
+            raise UsageError(f"{self.name} is measured in the form {self.form} only: leave :{underlay} out")
+        return replace(self, form=underlay)
+
+    @property
+    def word(self) -> str:
+        """What names it on the command line."""
+        return f"{self.name}:{self.form}" if self.form in UNDERLAYS else self.name
 
     def forms(self, underlays: Sequence[str]) -> tuple[str, ...]:
         """Return the forms of site on which it is measured."""
@@ -183,9 +195,12 @@ FAMILIES = {
 
 
 def chosen(words: Sequence[str]) -> tuple[Scenario, ...]:
-    """Return the named scenarios; those of FAMILIES are groups. Raise UsageError for an unknown name."""
+    """Return the scenarios that `NAME` or `NAME:UNDERLAY` name; those of FAMILIES are groups. Raise UsageError for an
+    unknown name, or an underlay for a scenario that has none."""
     found: dict[str, Scenario] = {}
     for word in words:
-        known(word, (*SCENARIOS, *FAMILIES), "scenario")
-        found |= {name: SCENARIOS[name] for name in FAMILIES.get(word, (word,))}
+        name, colon, underlay = word.partition(":")
+        known(name, (*SCENARIOS, *FAMILIES), "scenario")
+        for scenario in (SCENARIOS[member] for member in FAMILIES.get(name, (name,))):
+            found[scenario.name] = scenario.on(known(underlay, UNDERLAYS, "underlay")) if colon else scenario
     return tuple(found.values())

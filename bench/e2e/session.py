@@ -16,13 +16,13 @@ from pathlib import Path
 
 from fastpath.bench.common import machine
 from fastpath.bench.common.command import missing
+from fastpath.bench.common.other_load import OtherLoad, look
 from fastpath.bench.common.progress import Tell
-from fastpath.bench.common.quiet import busy_cores
 from fastpath.bench.common.results import about_run
 from fastpath.bench.e2e import results
 from fastpath.bench.e2e.congestion import own as own_congestion
 from fastpath.bench.e2e.names import FORMS, SUBJECT, UNDERLAYS
-from fastpath.bench.e2e.plan import Plan
+from fastpath.bench.e2e.plan import LOOKING_S, Plan
 from fastpath.bench.e2e.results import About, ContestantInfo, Measurement, Ratio, Results, Skipped
 from fastpath.bench.e2e.scenarios import Scenario
 from fastpath.bench.e2e.sites import overlays
@@ -32,7 +32,6 @@ from fastpath.bench.e2e.sites.site import PREFIX, Site
 from fastpath.bench.e2e.traffic.window import PINNING
 from fastpath.errors import FastpathError, RefusedError
 
-IDLE_S = 0.5
 PROGRAMS = {  # and the option that prints the version of each
     "iperf3": "--version",
     "ovs-vswitchd": "--version",
@@ -52,6 +51,8 @@ class Session:
     skipped: list[Skipped] = field(default_factory=list)
     offloads: dict[str, dict[str, str]] = field(default_factory=dict)
     idle: dict[str, float] = field(default_factory=dict)
+    pressure: dict[str, float] = field(default_factory=dict)
+    namespaces: list[str] = field(default_factory=list)  # in which contestants are set up
     done: int = 0
 
     def run(self) -> Results:
@@ -109,7 +110,10 @@ class Session:
                     continue
                 found[str(contestant)] = site
                 self.offloads[form] = site.offloads
-            self.idle[form] = max(self.idle.get(form, 0), busy_cores(IDLE_S))
+            self.namespaces = [name for site in found.values() for name in site.namespaces]
+            seen = look(LOOKING_S)
+            self.idle[form] = max(self.idle.get(form, 0), seen.cores)
+            self.pressure[form] = max(self.pressure.get(form, 0), seen.pressure)
             yield found
 
     def _round(self, number: int, form: str, scratch: Path) -> None:
@@ -134,6 +138,7 @@ class Session:
         what = " ".join(filter(None, (scenario.name, congestion, site.underlay, name)))
         self.progress(f"round {number + 1}: {what}", self.done, self.total)
         self.done += 1
+        others = OtherLoad(self.namespaces)
         try:
             figures = scenario.figures(site, self.plan.seconds, congestion)
         except (RefusedError, subprocess.TimeoutExpired) as error:
@@ -146,6 +151,7 @@ class Session:
                 contestant=name,
                 congestion=congestion,
                 round=number,
+                others_cores=others.cores(),
                 figures={key: value for key, value in figures.items() if math.isfinite(value)},  # JSON has no infinity
             )
         )
@@ -197,6 +203,8 @@ class Session:
                     name: version for name, option in PROGRAMS.items() if (version := machine.version_of(name, option))
                 },
                 idle_cores=self.idle,
+                idle_pressure=self.pressure,
+                busy=results.busy_in_words(self.measurements, self.pressure),
             ),
             contestants=[
                 ContestantInfo(

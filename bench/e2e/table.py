@@ -50,7 +50,8 @@ def long_table(results: Results) -> str:
     lines = [
         paragraph(
             f"{about.machine}, TCP with {results.tcp}; "
-            f"{about.rounds} rounds of {about.seconds:g} s, median of the ratios ours / theirs (↓: lower is better):"
+            f"{about.rounds} rounds of {about.seconds:g} s, median of the ratios ours / theirs (↓: lower is better)"
+            f"{_busy(results)}:"
         ),
         "",
         f"| {' | '.join(['scenario', 'underlay', 'ours', first, 'ratio', 'CPU ↓', *others])} |",
@@ -75,6 +76,10 @@ def long_table(results: Results) -> str:
     return "\n".join(lines)
 
 
+def _busy(results: Results) -> str:
+    return f"; the machine was busy with other things ({results.about.busy})" if results.about.busy else ""
+
+
 def _is_said_cpu(row: Row) -> bool:
     return row.is_cpu and (row.scenario, row.unit) not in SAYS_LITTLE
 
@@ -91,7 +96,7 @@ def short_table(results: Results) -> str:
         paragraph(
             f"{about.machine}, TCP with {results.tcp}; {about.rounds} rounds of {about.seconds:g} "
             "s. Ours / the kernel's vxlan and bridge: median (minimum–maximum) of the rounds; ↓: lower is better. "
-            "CPU: time of the whole machine for the same amount of traffic:"
+            f"CPU: time of the whole machine for the same amount of traffic{_busy(results)}:"
         ),
         "",
         f"| | {' | '.join(f'{form} | CPU ↓' for form in UNDERLAYS)} |",

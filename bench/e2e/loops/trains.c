@@ -11,7 +11,8 @@ static int await_ack(int socket, uint64_t *acked, struct fpb_tally *tally) {
     ssize_t length = recv(socket, &next, sizeof next, 0);
     if (length < 0 && !fpb_is_passing(errno))
         return errno;
-    if (length < 0 && (errno == EAGAIN || errno == ECONNREFUSED)) { /* nobody answers: go on without */
+    if (length < 0 &&
+        (errno == EAGAIN || errno == ECONNREFUSED)) { /* nobody answers: go on without */
         tally->lost += tally->total - *acked;
         *acked = tally->total;
     } else if (length == sizeof next && next > *acked && next <= tally->total) {

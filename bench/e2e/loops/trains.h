@@ -12,7 +12,8 @@
 
 enum {
     FPB_TRAIN_BYTES = 65507, /* the largest payload over IPv4 */
-    FPB_ACK_EVERY = 10,      /* datagrams; an acknowledgement has the number that comes next, in 8 bytes */
+    FPB_ACK_EVERY =
+        10,      /* datagrams; an acknowledgement has the number that comes next, in 8 bytes */
 };
 
 /* Send trains of `train` datagrams of `size` bytes over a connected socket, `limit` datagrams at most

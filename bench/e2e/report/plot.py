@@ -81,8 +81,9 @@ def draw(results: Results) -> "Figure":
 
     panels = _panels(results)
     heights = [SLOT * len(_places(found)) for _, _, found in panels]
-    command = textwrap.wrap(results.about.command, FOOT_CHARACTERS)
-    height = HEAD + sum(heights) + PANEL * len(panels) + FOOT + FOOT_LINE * len(command)
+    busy = results.about.busy and f"The machine was busy with other things: {results.about.busy}"
+    more = [line for text in (busy, results.about.command) for line in textwrap.wrap(text, FOOT_CHARACTERS)]
+    height = HEAD + sum(heights) + PANEL * len(panels) + FOOT + FOOT_LINE * len(more)
     figure = Figure(figsize=(WIDTH, height))
     baselines = results.baselines
     colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(baselines)}
@@ -103,7 +104,7 @@ def draw(results: Results) -> "Figure":
         f"left: ours; right: the ratio to {baselines[0]}, and its figure; TCP with {results.tcp}\n"
         f"{about.cpu}, {about.cores} cores, Linux {about.kernel}, commit {about.commit or 'unknown'}, {about.date[:10]}"
     )
-    foot = "\n".join([foot, *command])
+    foot = "\n".join([foot, *more])
     figure.text(0.2 / WIDTH, 0.15 / height, foot, fontsize=9, color="#555555", va="bottom", linespacing=1.5)
     return figure
 

@@ -124,5 +124,6 @@ def notes(results: Results) -> list[str]:
         about.pinning,
         f"TCP congestion control: {results.tcp} (this machine's own: {about.congestion})",
         f"CPU: {about.counted}",
+        *([f"the machine was busy with other things: {about.busy}"] if about.busy else []),
         *(f"skipped: {skipped.what}: {skipped.reason}" for skipped in results.skipped),
     ]

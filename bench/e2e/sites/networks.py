@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fastpath.bench.common.daemon import Daemon, remove_named
 from fastpath.bench.common.namespaces import Namespace
 from fastpath.bench.e2e.names import Contestant
+from fastpath.bench.e2e.sites import kernel_path
 from fastpath.bench.e2e.sites.commits import commit_tree
 from fastpath.bench.e2e.sites.site import DEVICE, Site
 from fastpath.control.runtime.config import DaemonConfig
@@ -14,12 +15,14 @@ from fastpath.errors import RefusedError
 
 NETWORK, SUBNET = "bench", "10.9.0.0/24"
 GATEWAY = "10.9.0.254"  # the containers have the first addresses
+KERNEL_PATH = {"kernel_path": "tcp"}
 
 
 def network(site: Site, contestant: Contestant) -> None:
-    """Lay it. All that is not named in the contestant's settings is as it comes."""
+    """Lay it, and wait until TCP takes the way that is to be measured. All that is not named in the contestant's
+    settings is as it comes, but for the kernel path, which it has. Raise RefusedError."""
     environment = {"PYTHONPATH": str(commit_tree(contestant.commit))} if contestant.commit is not None else {}
-    of_daemon, of_network = split(contestant.own)
+    of_daemon, of_network = split(KERNEL_PATH | contestant.own)
     daemons: dict[str, Daemon] = {}
     for _, host, _ in site.sides:
         if host.name not in daemons:  # both containers may be on one host
@@ -42,6 +45,10 @@ def network(site: Site, contestant: Contestant) -> None:
     for number, host, container in site.sides:
         where = ["--sandbox", container.name, "--name", DEVICE, "--ip", f"10.9.0.{number}"]
         command(host, "endpoint", "create", NETWORK, *where)
+    try:
+        kernel_path.check(site, wanted=of_network["kernel_path"] != "off")
+    except RefusedError as error:
+        raise RefusedError(f"{contestant}: {error}") from None
 
 
 def _daemon(site: Site, host: Namespace, settings: Mapping[str, str], environment: Mapping[str, str]) -> Daemon:
@@ -50,6 +57,7 @@ def _daemon(site: Site, host: Namespace, settings: Mapping[str, str], environmen
     daemon = Daemon(host.label, host, site.scratch, store, lines, environment=environment)
     site.cleanup.callback(remove_named, daemon.name)
     site.cleanup.callback(daemon.close)
+    site.daemons.append(daemon)
     return daemon
 
 

@@ -104,7 +104,7 @@ OVERLAYS: dict[str, Overlay] = {
     "fastd": Overlay("fastd, TAP, method null", ("fastd",), peers.fastd),
     "null": Overlay("our own I/O loop without VXLAN: TAP to UDP as it is", (), peers.null),
     "fastpath": Overlay(
-        "a network of fastpath: daemons, a store, endpoints; what is not named is as it comes",
+        "a network of daemons, made with --kernel-path tcp unless named otherwise",
         ("nft",),
         networks.network,
         (*UNDERLAYS, "local"),

@@ -49,6 +49,7 @@ class Site:
     scratch: Path
     offloads: dict[str, str] = field(default_factory=dict)
     overlay: str = ""  # the name of the overlay that was laid
+    daemons: list[daemon.Daemon] = field(default_factory=list)  # of an overlay that has some
     cleanup: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # what else goes with them
 
     @property
@@ -58,19 +59,24 @@ class Site:
             return (1, self.h1, self.c1), (2, self.h1, self.c2)
         return (1, self.h1, self.c1), (2, self.h2, self.c2)
 
-    def check_reachable(self) -> None:
-        """Wait until frames pass both ways: a closed TCP port answers. Raise RefusedError if they do not."""
-
-        def answers() -> bool:
-            try:
-                socket.create_connection(("10.9.0.2", 9), timeout=0.2).close()
-            except ConnectionRefusedError:
-                return True
-            except OSError:
-                return False
+    def is_answered(self) -> bool:
+        """Return whether a closed TCP port of c2 answers. Called inside c1."""
+        try:
+            socket.create_connection(("10.9.0.2", 9), timeout=0.2).close()
+        except ConnectionRefusedError:
             return True
+        except OSError:
+            return False
+        return True
 
-        namespaces.wait_for(lambda: self.c1.inside(answers), "the containers reach each other")
+    def check_reachable(self) -> None:
+        """Wait until frames pass both ways. Raise RefusedError if they do not."""
+        namespaces.wait_for(lambda: self.c1.inside(self.is_answered), "the containers reach each other")
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The names of all four."""
+        return tuple(namespace.name for namespace in (self.h1, self.h2, self.c1, self.c2))
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ SUBNET = "10.9.0.0/24"
 START_S = 0.3  # wrk connects, and the connection grows, before it is counted
 CONFIGURATION = """
 daemon off;
+user root;  # who may read the folder
 worker_processes 1;
 worker_cpu_affinity {mask:b};
 pid {folder}/nginx.pid;
@@ -53,8 +54,6 @@ def _server(site: Site) -> Iterator[None]:
     folder = site.scratch / "web"
     folder.mkdir(exist_ok=True)
     (folder / "file").write_bytes(bytes(SIZE))
-    for path in (site.scratch.parent, site.scratch, folder):
-        path.chmod(0o755)  # nginx's worker runs as nobody
     configuration = folder / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(folder=folder, address=ADDRESS, port=PORT, mask=1 << RECEIVER_CPU))
     process = site.c2.spawn("nginx", "-e", "stderr", "-p", str(folder), "-c", str(configuration))
@@ -83,11 +82,6 @@ def _congestion(where: Namespace, name: str | None) -> Iterator[None]:
     finally:
         if name is not None:
             where.ip(f"route replace {route}")
-
-
-def _used(where: Namespace) -> str:
-    """Return what `ss` says about the server's connections, the congestion control as a word of its own."""
-    return where.run("ss", "-Htin", f"sport = :{PORT}").stdout
 
 
 def answers(site: Site, seconds: float, *, congestion: str | None = None) -> Figures:

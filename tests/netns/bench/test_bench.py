@@ -17,15 +17,18 @@ from typing import Any
 import pytest
 
 from fastpath.bench.common.command import missing
+from fastpath.bench.common.other_load import BUSY_CORES
 from fastpath.bench.e2e import congestion, names
 from fastpath.bench.e2e.results import Results
 from fastpath.bench.e2e.scenarios import SCENARIOS, WEB
-from fastpath.bench.e2e.sites import overlays, site
+from fastpath.bench.e2e.sites import kernel_path, overlays, site
 from fastpath.bench.e2e.sites.site import PREFIX
+from fastpath.errors import RefusedError
 from tests.support.hosts.hosts import namespaces, wait_for
 
 BENCH = [sys.executable, "-m", "fastpath", "bench", "--rounds", "1", "--seconds", "0.5"]
-
+OF_TWO_HOSTS = ["--underlay", "offload", "--subject", "fastpath-device", "--against", "kernel-bridge"]
+LONG = ["--seconds", "30", "--scenario", "udp64", "--against", "kernel-bridge"]
 BASELINES = ["kernel-direct", "null", "ovs", "openvpn", "fastd"]
 STARTED = {os.getpid()}  # processes whose PIDs are in the names of what they make
 
@@ -64,7 +67,8 @@ def baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before, file = left(), tmp_path_factory.mktemp("baselines") / "e2e.json"
     installed = [name for name in BASELINES if overlays.OVERLAYS[name].missing("offload") is None]
     against = [word for name in installed for word in ("--against", name)]
-    run("--scenario", "udp64", "--scenario", "rr", "--underlay", "offload", *against, "--json", str(file))
+    words = ["--scenario", "udp64", "--scenario", "rr", "--underlay", "offload", "--subject", "fastpath-device"]
+    run(*words, *against, "--json", str(file))
     assert left() == before
     return file
 
@@ -75,6 +79,7 @@ def test_ours_and_the_kernel_on_both_underlays(tmp_path: Path) -> None:
     file, picture, page = tmp_path / "e2e.json", tmp_path / "e2e.png", tmp_path / "e2e.html"
     scenarios = ("tcp1", "udp64", "rr") if shutil.which("iperf3") else ("udp64", "rr")
     words = [word for name in scenarios for word in ("--scenario", name)]
+    words += ["--subject", "fastpath", "--against", "kernel-bridge"]
     done = run(
         *words, "--congestion", congestion.own(), "--json", str(file), "--plot", str(picture), "--html", str(page)
     )
@@ -114,7 +119,8 @@ def test_the_other_scenarios(tmp_path: Path) -> None:
     before, file = left(), tmp_path / "e2e.json"
     scenarios = ("udp64x256", "ndr64", "local_udp64", "fdb1k", "rr_flooded", "idle", "memory")
     words = [word for name in scenarios for word in ("--scenario", name)]
-    run(*words, "--underlay", "offload", "--subject", "fastpath-device", "--json", str(file))
+    words += ["--subject", "fastpath-device", "--against", "kernel-bridge"]
+    run(*words, "--underlay", "offload", "--json", str(file))
     assert left() == before
     measured = figures(file)
     for contestant in ("fastpath-device", "kernel-bridge"):
@@ -152,6 +158,19 @@ def test_traffic_as_programs_make_it(tmp_path: Path) -> None:
         assert values["cpu_cores"] > 0, name
 
 
+@pytest.mark.parametrize(("form", "text"), [("local", "fastpath"), ("offload", "fastpath:kernel-path=off")])
+def test_what_does_not_go_the_way_that_is_measured_is_refused(form: str, text: str, tmp_path: Path) -> None:
+    before = left()
+    with site.site("way", form, tmp_path) as found:
+        wanted = names.contestant(text)
+        overlays.lay(overlays.OVERLAYS[wanted.name], found, wanted)
+        by_kernel = text == "fastpath"
+        way = "the kernel path, not by the engine" if by_kernel else "the engine, not by the kernel path"
+        with pytest.raises(RefusedError, match=f"TCP goes by {way}"):
+            kernel_path.check(found, wanted=not by_kernel, patience=0)
+    assert left() == before
+
+
 def test_both_containers_of_a_network_may_be_on_one_host(tmp_path: Path) -> None:
     before = left()
     with site.site("one", "local", tmp_path) as found:
@@ -169,6 +188,7 @@ def test_each_congestion_control_is_measured_and_named(tmp_path: Path) -> None:
     own = congestion.own()
     words = [word for name in both for word in ("--congestion", name)]
     words += ["--scenario", "tcp1", "--scenario", "rr_loaded", "--scenario", "rr"]
+    words += ["--subject", "fastpath", "--against", "kernel-bridge"]
     run(*words, "--underlay", "offload", "--json", str(file), "--html", str(html))
     found = Results.read(file)
     measured = {(one.scenario, one.congestion, one.contestant) for one in found.measurements}
@@ -216,8 +236,8 @@ def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pyt
             (programs / program).symlink_to(path)
     monkeypatch.setenv("PATH", str(programs))
     file = tmp_path / "e2e.json"
-    done = run("--scenario", "rr", "--scenario", "tcp1", "--underlay", "offload", "--against", "kernel-bridge",
-               "--against", "openvpn", "--json", str(file))  # fmt: skip
+    words = ["--scenario", "rr", "--scenario", "tcp1", "--against", "openvpn"]
+    done = run(*OF_TWO_HOSTS, *words, "--json", str(file))
     skipped = {(one.what, one.reason) for one in Results.read(file).skipped}
     assert skipped == {("openvpn, offload", "openvpn not installed"), ("tcp1", "iperf3 not installed")}
     assert "skipped: openvpn, offload: openvpn not installed" in done.stdout
@@ -235,33 +255,52 @@ def test_a_setting_that_ours_does_not_know_is_one_line(subject: str, message: st
     before = left()
     process = start("--subject", subject, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     _, errors = process.communicate()
-    plan, error = errors.splitlines()
+    plan, *warning, error = errors.splitlines()
     assert process.returncode == 2
+    assert not warning or warning[0].startswith("warning: the machine is busy")
     assert re.fullmatch(r"\d+ measurements in 1 rounds, about \d+ min", plan)
     assert message in error
     assert left() == before
 
 
+def test_what_others_do_meanwhile_is_told(tmp_path: Path) -> None:
+    """Before the run, in the file, and below the table."""
+    file = tmp_path / "e2e.json"
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        words = ["--underlay", "offload", "--subject", "kernel-direct", "--against", "kernel-bridge"]
+        done = run(*words, "--scenario", "rr", "--json", str(file))
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
+    found = Results.read(file)
+    assert "warning: the machine is busy" in done.stderr
+    assert "the machine was busy with other things: others used up to" in done.stdout
+    assert "others used up to" in found.about.busy
+    assert [one for one in found.measurements if one.others_cores is not None and one.others_cores > BUSY_CORES]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_all_is_removed(number: int) -> None:
     before = left()
-    process = start("--seconds", "30", "--scenario", "udp64", stderr=subprocess.PIPE)
+    process = start(*LONG, "--subject", "fastpath", stderr=subprocess.PIPE)
     wait_for(lambda: f"{PREFIX}{process.pid}-offload-1-c2" in namespaces(), "the sites are made")
     time.sleep(1)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert re.fullmatch(r"\d+ measurements in 1 rounds, about \d+ min\n", errors)
+    assert re.fullmatch(r"\d+ measurements in 1 rounds, about \d+ min\n(warning: the machine is busy.*\n)?", errors)
     assert left() == before
 
 
 @pytest.mark.slow
 def test_what_a_killed_run_left_is_removed_by_the_next() -> None:
-    process = start("--seconds", "30", "--scenario", "udp64", stderr=subprocess.DEVNULL)
+    process = start(*LONG, "--subject", "fastpath", stderr=subprocess.DEVNULL)
     wait_for(lambda: f"{PREFIX}{process.pid}-offload-1-c2" in namespaces(), "the sites are made")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    run("--scenario", "idle", "--underlay", "offload")
+    run(*OF_TWO_HOSTS, "--scenario", "idle")
     assert not [name for name in left() if f"{PREFIX}{process.pid}" in name]
 
 

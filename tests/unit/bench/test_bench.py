@@ -14,12 +14,13 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from fastpath.bench.common.namespaces import Namespace
+from fastpath.bench.common.other_load import BUSY_CORES, BUSY_PRESSURE
 from fastpath.bench.common.progress import Lines
 from fastpath.bench.e2e import congestion, results
 from fastpath.bench.e2e import table as readme_table
 from fastpath.bench.e2e.command import bench
 from fastpath.bench.e2e.loops import native
-from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, DEFAULT_SUBJECTS, Contestant, compared, contestant
+from fastpath.bench.e2e.names import BASELINES, DEFAULT_SCENARIOS, Contestant, compared, contestant
 from fastpath.bench.e2e.plan import LOOKING_S, Plan
 from fastpath.bench.e2e.report import page, plot, terminal
 from fastpath.bench.e2e.report.rows import number, rows
@@ -127,7 +128,10 @@ def test_a_contestant_may_have_another_forwarder() -> None:
 
 
 def test_who_is_compared_with_whom() -> None:
-    assert compared((), None, (), full=False) == (DEFAULT_SUBJECTS, ("kernel-bridge",))
+    assert compared((), None, (), full=False) == (
+        ("fastpath", "fastpath:kernel-path=off"),
+        ("kernel-bridge", "kernel-direct"),
+    )
     assert compared(("fastpath", "null"), None, ("ovs",), full=True) == (("fastpath", "null"), ("ovs",))
     assert compared((), "a.py", (), full=False) == (("forwarder:a.py",), ("fastpath-device",))
     assert compared((), "a.py", ("forwarder:hub",), full=False) == (("forwarder:a.py",), ("forwarder:hub",))
@@ -170,6 +174,28 @@ def test_every_name_has_an_overlay_and_a_scenario() -> None:
     assert {scenario.name for scenario in chosen(promised.split())} == set(SCENARIOS)
     with pytest.raises(UsageError, match='did you mean "udp64"'):
         chosen(["upd64"])
+
+
+def test_a_scenario_may_be_measured_on_one_underlay() -> None:
+    found = {scenario.name: scenario for scenario in chosen(["unpinned:wire", "rr", "flood64:offload"])}
+    assert found["flood1300"].forms(("offload", "wire")) == ("wire",)
+    assert found["flood64"].forms(("wire",)) == ("offload",)
+    assert found["rr"].forms(("wire",)) == ("wire",)
+    assert (found["rr"].word, found["flood64"].word) == ("rr", "flood64:offload")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("rr:wired", 'did you mean "wire"'),
+        ("rr:", '"" is no underlay'),
+        ("rr:local", '"local" is no underlay'),
+        ("local:wire", "local_tcp is measured in the form local only: leave :wire out"),
+    ],
+)
+def test_a_scenario_on_no_underlay_is_refused(word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        chosen([word])
 
 
 def test_ratios_are_formed_within_a_round(found: Results) -> None:
@@ -395,7 +421,7 @@ def test_a_scenario_whose_program_is_missing_takes_no_time(plan: Plan) -> None:
 
 def test_the_command_measures_the_same() -> None:
     made = Plan(
-        chosen(["tcp1", "local"]),
+        chosen(["tcp1:offload", "local"]),
         ("wire",),
         (contestant("fastpath"), contestant("fastpath:guard=off")),
         (contestant("forwarder:acl.py rules=a.toml"),),
@@ -404,7 +430,7 @@ def test_the_command_measures_the_same() -> None:
         congestion=("cubic",),
     )
     assert made.command == (
-        "fastpath bench --scenario tcp1 --scenario local_tcp --scenario local_udp64 --underlay wire "
+        "fastpath bench --scenario tcp1:offload --scenario local_tcp --scenario local_udp64 --underlay wire "
         "--subject fastpath --subject fastpath:guard=off --against 'forwarder:acl.py rules=a.toml' "
         "--congestion cubic --rounds 3 --seconds 0.5"
     )
@@ -418,6 +444,34 @@ def test_the_command_is_in_every_report(found: Results) -> None:
     foot = plot.draw(made).texts[-1].get_text()
     for text in (output.getvalue(), page.render(made), foot):
         assert "fastpath bench --rounds 3" in text
+
+
+def test_a_busy_machine_is_named_in_every_report(found: Results) -> None:
+    """What others used during a measurement, or who waited for a core before."""
+    used = (0.0, BUSY_CORES, 0.5, 1.25)
+    disturbed = [
+        one.model_copy(update={"others_cores": cores}) for one, cores in zip(found.measurements, used, strict=False)
+    ]
+    assert results.busy_in_words(disturbed, {"wire": 0.8, "offload": 0.2}) == (
+        "others used up to 1.2 cores in 2 of 4 measurements; "
+        "processes waited for a core in 80% of the time without traffic"
+    )
+    made = found.model_copy(update={"about": found.about.model_copy(update={"busy": "others used up to 1.2 cores"})})
+    output = StringIO()
+    terminal.print_report(Console(width=160, file=output), made)
+    texts = [output.getvalue(), page.render(made), plot.draw(made).texts[-1].get_text()]
+    texts += [table(made).replace("\n", " ") for table in (readme_table.long_table, readme_table.short_table)]
+    for text in texts:
+        assert "machine was busy with other things" in text
+        assert "others used up to 1.2 cores" in text
+
+
+def test_a_quiet_machine_is_not_called_busy(found: Results) -> None:
+    """Nor an older run, which does not tell."""
+    quiet = [one.model_copy(update={"others_cores": BUSY_CORES}) for one in found.measurements]
+    assert results.busy_in_words(quiet, {"wire": BUSY_PRESSURE}) == ""
+    assert results.busy_in_words(found.measurements, {}) == ""
+    assert "busy" not in readme_table.long_table(found)
 
 
 def test_each_subject_has_lines_of_its_own(found: Results) -> None:
