@@ -41,7 +41,7 @@ class Scenario:
     tcp: bool = False  # measured with each congestion control that was asked for
     prepare: Callable[[Site], None] | None = None  # once for each contestant, in each round
     times: float = 1.0  # how many times the measuring time it takes, and how many seconds beside that: an estimate
-    beside_s: float = 0.9
+    beside_s: float = 0.5
     preparing_s: float = 0.0
 
     def on(self, underlay: str) -> "Scenario":
@@ -76,7 +76,7 @@ class Scenario:
         return self.measure(site, seconds, congestion=congestion)
 
 
-STREAM_S = 2.0  # connecting, and the second that is left out
+STREAM_S = 1.2  # connecting, and the second that is left out
 _TCP = (Compared("gbit_per_s", "Gbit/s"), Compared("cpu_s_per_gb", "CPU s/GB", "lower"))
 _UDP = (
     Compared("received_kpps", "kpps", offered="offered_kpps"),
@@ -141,7 +141,7 @@ ALL = (
         _WEB,
         WEB,
         tcp=True,
-        beside_s=1.5,
+        beside_s=1.1,
     ),
     Scenario("udp64", "one flow of 64-byte datagrams", measure.datagrams, _UDP),
     Scenario("udp64x256", "256 flows of 64-byte datagrams in turn", partial(measure.datagrams, flows=256), _UDP),
@@ -167,7 +167,7 @@ ALL = (
         _LOADED,
         IPERF,
         tcp=True,
-        beside_s=STREAM_S,
+        beside_s=1.5,
     ),
     Scenario("rr_flooded", "rr beside udp64 from the same container", measure.requests_beside_a_flood, _FLOODED),
     _tcp("local_tcp", "two containers on one host, 1 TCP stream", streams.streams, form="local"),

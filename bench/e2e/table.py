@@ -27,6 +27,9 @@ SHORT = {  # scenario → its line in the short table
     "tcp_w64k": "1 TCP stream, buffers of 64 KB",
     "http100k": "a web server's answers of 100 KB",
     "udp64": "64-byte datagrams, as fast as possible",
+    "udp64x256": "64-byte datagrams of 256 flows",
+    "flood64": "64-byte datagrams, nothing pinned",
+    "flood1300": "1,300-byte datagrams, nothing pinned",
     "ndr64": "64-byte datagrams, at most 0.1 % lost",
     "udp_gso": "datagrams in trains, as QUIC",
     "rr": "round trip of 64 bytes, median ↓",
@@ -85,13 +88,15 @@ def _is_said_cpu(row: Row) -> bool:
 
 
 def short_table(results: Results) -> str:
-    """Return the short table as Markdown: the ratios to the kernel's overlay, and those of CPU time, by underlay.
+    """Return the short table as Markdown: the ratios to the kernel's overlay, and those of CPU time.
 
-    A scenario with TCP has a line for each congestion control of the run, and every scenario one for each subject. What
-    is measured on one host has its figures in the first columns.
+    A scenario with TCP has a line for each congestion control of the run. The columns are the underlays; in a run with
+    several subjects they are these, and the lines name the underlay. What is measured on one host stands under the
+    first underlay.
     """
-    about = results.about
-    subject, *_ = results.subjects
+    about, subjects = results.about, results.subjects
+    several = len(subjects) > 1
+    columns = subjects if several else [*UNDERLAYS]
     lines = [
         paragraph(
             f"{about.machine}, TCP with {results.tcp}; {about.rounds} rounds of {about.seconds:g} "
@@ -99,26 +104,24 @@ def short_table(results: Results) -> str:
             f"CPU: time of the whole machine for the same amount of traffic{_busy(results)}:"
         ),
         "",
-        f"| | {' | '.join(f'{form} | CPU ↓' for form in UNDERLAYS)} |",
-        f"| --- |{' ---: |' * 2 * len(UNDERLAYS)}",
+        f"| | {' | '.join(f'{name} | CPU ↓' for name in columns)} |",
+        f"| --- |{' ---: |' * 2 * len(columns)}",
     ]
-    found: dict[tuple[str, str | None, str | None], dict[tuple[str, bool], Row]] = {}
+    found: dict[tuple[str, str], dict[tuple[str, bool], Row]] = {}
     for row in rows(results):
         if row.baseline == BASELINE and (row.main or _is_said_cpu(row)):
             form = UNDERLAYS[0] if row.form == ON_ONE_HOST else row.form
-            place = found.setdefault((row.scenario, row.congestion, row.subject), {})
-            place.setdefault((form, row.is_cpu), row)
+            named = [(row.congestion or "").upper(), row.form if several and row.form != ON_ONE_HOST else ""]
+            cells = found.setdefault((row.scenario, "".join(f", {word}" for word in named if word)), {})
+            cells.setdefault((row.subject or subjects[0] if several else form, row.is_cpu), row)
     for scenario, words in SHORT.items():
-        for (name, congestion, own), cells_of in found.items():
-            if name != scenario:
-                continue
-            settings = own.partition(":")[2] if own is not None and own != subject else ""
-            cells = [", ".join(filter(None, (words, (congestion or "").upper(), settings)))]
-            for form in UNDERLAYS:
-                main, cpu = cells_of.get((form, False)), cells_of.get((form, True))
-                cells.append(f"**{main.spread}**" if main is not None else "–")
-                cells.append(cpu.median if cpu is not None else "–")
-            lines.append(f"| {' | '.join(cells)} |")
+        for (name, more), cells in found.items():
+            if name == scenario:
+                line = [words + more]
+                for column in columns:
+                    main, cpu = cells.get((column, False)), cells.get((column, True))
+                    line += [f"**{main.spread}**" if main is not None else "–", cpu.median if cpu is not None else "–"]
+                lines.append(f"| {' | '.join(line)} |")
     return "\n".join(lines)
 
 

@@ -109,7 +109,7 @@ OVERLAYS: dict[str, Overlay] = {
         networks.network,
         (*UNDERLAYS, "local"),
         addressed=True,
-        setup_s=5.0,
+        setup_s=3.5,
     ),
     "fastpath-device": Overlay("fastpath vxlan add, one process a host, no daemon", (), device, FORMS),
     "forwarder": Overlay("fastpath vxlan add, then fastpath forwarder set", (), device),

@@ -20,7 +20,7 @@ from fastpath.bench.e2e.traffic.window import (
 from fastpath.errors import RefusedError
 
 LOSS, NDR_STEPS, DRAIN_S = 0.001, 8, 0.1
-NDR_TIMES, NDR_BESIDE_S = (1 + NDR_STEPS) / 2, (1 + NDR_STEPS) * 0.9  # what the search takes
+NDR_TIMES, NDR_BESIDE_S = (1 + NDR_STEPS) / 2, (1 + NDR_STEPS) * 0.6  # what the search takes
 STARTING_S = 10  # how much longer a stream beside requests runs than they do: they may start late on a busy machine
 FLOOD_PORT = 5002  # requests have the load's own
 

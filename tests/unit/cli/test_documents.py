@@ -55,9 +55,7 @@ def test_the_end_to_end_tables_are_the_measured_ones(name: str) -> None:
 
 
 def test_the_readme_has_the_short_table_and_the_long_one_is_beside_its_explanation() -> None:
-    assert [*e2e.RUN.findall((ROOT / "README.md").read_text())] == [
-        ("e2e-cubic.json short", "e2e-cubic.json", " short"),
-    ]
+    assert [short for _, _, short in e2e.RUN.findall((ROOT / "README.md").read_text())] == [" short"]
     assert [*e2e.RUN.findall((ROOT / "docs" / "benchmarks" / "benchmarks.md").read_text())] == [
         ("e2e.json", "e2e.json", ""),
         ("e2e-cubic.json", "e2e-cubic.json", ""),
