@@ -12,6 +12,7 @@ from fastpath.control.capture.open import endpoint_ports, open_capture
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.cluster.reaper import Reaper, another
+from fastpath.control.host.captured import CapturedNetworks
 from fastpath.control.host.guard.guard import Guard
 from fastpath.control.host.guard.rules import table_of
 from fastpath.control.host.kernel_probe import KernelProber
@@ -51,6 +52,7 @@ class Queries:
         probe_interval: float,
         engine: Engine,
         stats: Callable[[], EngineStats],
+        captured: CapturedNetworks,
         mirror: Mirror,
         reconciler: Reconciler,
         kernel: KernelThread,
@@ -65,6 +67,7 @@ class Queries:
         self._patience = PATIENCE * probe_interval
         self._engine = engine
         self._stats = stats
+        self._captured = captured
         self._mirror = mirror
         self._reconciler = reconciler
         self._kernel = kernel
@@ -157,6 +160,10 @@ class Queries:
                 lines += _lines(network.name, segment)
         return lines
 
+    def captured(self, name: str) -> contextlib.AbstractAsyncContextManager[str]:
+        """Return a context within which the engine sees the frames of a network: it says what may be missing."""
+        return self._captured.seen(name, self._host, self._mirror, self._reconciler)
+
     def open_capture(self, name: str) -> Callable[[CaptureRequest], Capture]:
         """Return a function that begins a capture of a network, in any thread. Raise NotFoundError."""
         network = self.network(name).network
@@ -164,11 +171,6 @@ class Queries:
         if segment is None:
             raise NotFoundError(
                 f"the network {name} has no overlay endpoints on this host, so there is nothing to capture"
-            )
-        if network.kernel_path != "off":
-            raise ConflictError(
-                f"a capture does not see what the kernel path of {name} carries: switch it off first, with "
-                f"`fastpath network set {name} --kernel-path off`"
             )
         here = [each for each in self._mirror.endpoints.get(name, {}).values() if each.host == self._host]
         own_ports = network.layout == "direct"  # or else one for all of them

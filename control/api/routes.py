@@ -138,7 +138,10 @@ class Routes:
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         """CaptureRequest -> pcapng, while it lasts"""
-        return await answer(request, self._capture(request.match_info["name"]))
+        name = request.match_info["name"]
+        begin = self._capture(name)
+        async with self._queries.captured(name) as incomplete:
+            return await answer(request, begin, incomplete)
 
     async def endpoints(self, request: web.Request) -> web.Response:
         """[Endpoint]"""

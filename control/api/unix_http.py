@@ -49,6 +49,10 @@ class Stream:
         self.broken = False
         """Whether it ended before it was complete."""
 
+    def header(self, name: str) -> str:
+        """Return a header of the answer; "" if it has none of that name."""
+        return self._response.getheader(name) or ""
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield pieces, until either side ends the stream."""
         while piece := self._next():

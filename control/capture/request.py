@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from fastpath.engine.captures.captured import SNAPLEN
 from fastpath.pcap.pcapng import Direction
 
+INCOMPLETE = "Fastpath-Incomplete"  # a header of the answer
+
 
 class CaptureRequest(BaseModel):
     """What to capture, as for Engine.capture, and when to end: after `count` frames, after `duration` seconds, or when

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from fastpath import DROP_SENTENCES, Capture
-from fastpath.control.capture.request import CaptureRequest
+from fastpath.control.capture.request import INCOMPLETE, CaptureRequest
 from fastpath.engine.captures.capture import INTERVAL_S
 from fastpath.engine.captures.captured import Captured
 from fastpath.pcap.pcapng import PcapngWriter
@@ -64,12 +64,16 @@ class Encoder:
         )
 
 
-async def answer(request: web.Request, begin: Callable[[CaptureRequest], Capture]) -> web.StreamResponse:
-    """Answer a request for a capture; `begin` begins it, in a thread. It ends when the caller closes the connection."""
+async def answer(
+    request: web.Request, begin: Callable[[CaptureRequest], Capture], incomplete: str = ""
+) -> web.StreamResponse:
+    """Answer a request for a capture; `begin` begins it, in a thread. It ends when the caller closes the connection.
+    The header INCOMPLETE has what it may lack."""
     wanted = CaptureRequest.model_validate_json(await request.read())
     capture = await asyncio.to_thread(begin, wanted)
     try:
-        response = web.StreamResponse(headers={"Content-Type": "application/x-pcapng"})
+        more = {INCOMPLETE: incomplete} if incomplete else {}
+        response = web.StreamResponse(headers={"Content-Type": "application/x-pcapng", **more})
         response.enable_chunked_encoding()
         await response.prepare(request)
         with contextlib.suppress(ConnectionError):  # the caller went away

@@ -14,7 +14,7 @@ import click
 from fastpath.control.api.client import DaemonClient
 from fastpath.control.api.unix_http import AbsentError, Stream
 from fastpath.control.capture.blocks import PACKET, STATISTICS, Block, blocks, dropped, packets
-from fastpath.control.capture.request import CaptureRequest
+from fastpath.control.capture.request import INCOMPLETE, CaptureRequest
 from fastpath.control.capture.text import line
 from fastpath.control.cli.common.click_ext import Words
 from fastpath.control.cli.common.errors import one_line_errors
@@ -26,6 +26,7 @@ from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
 from fastpath.engine.captures.captured import SNAPLEN
 from fastpath.errors import RefusedError, UsageError
+from fastpath.text import printable
 
 WORDS = {
     "port": Word(1, repeated=True, hint="port NAME"),
@@ -99,6 +100,8 @@ def capture(
     tally = _Tally()
     with _stream(name, wanted, socket) as stream, _ended_by_signals(stream) as stopped, _while_read():
         say(f"capturing {name} (Ctrl-C ends it)", err=True)
+        if incomplete := stream.header(INCOMPLETE):
+            say(printable(incomplete), err=True)
         if file is not None:
             _write(file, stream, tally)
         else:

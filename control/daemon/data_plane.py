@@ -20,6 +20,7 @@ from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.carrier import Carrier
 from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.captured import CapturedNetworks
 from fastpath.control.host.carried import Carried, with_kernel_path
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints
 from fastpath.control.host.guard.rules import MARK, Plan, copy_of, table_of
@@ -82,6 +83,7 @@ class DataPlane:
             given = _gateway_settings(config, state.host_id, vtep, underlay)
             gateway = GatewayBridge(config.host, given, visits, self.keeper)
         self.kernel_prober = KernelProber(self.prober, lambda: self.peering.peers, self._longest)
+        self.captured = CapturedNetworks()
         self._carrier = self._make_carrier(visits)
         overlay = Overlay(
             self.engine, config.host, gateway, self.resolver_sockets, visits=visits, carrier=self._carrier
@@ -167,6 +169,7 @@ class DataPlane:
             udp_port=self._config.kernel_port,
             asker=self.kernel_prober,
             mtu=lambda: self.underlay.mtu - self.underlay.overhead,
+            captured=self.captured,
             members=self.guard.set_members if self.guard is not None else (lambda _: None),
         )
 

@@ -66,6 +66,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             probe_interval=config.probe_interval,
             engine=plane.engine,
             stats=plane.stats,
+            captured=plane.captured,
             mirror=mirror,
             reconciler=reconciler,
             kernel=plane.kernel,

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from fastpath.addresses import IPAddress, parse_host
 from fastpath.control.docker.protocol import CreateNetwork, IpamData
-from fastpath.control.model.choices import Driver, Layout
+from fastpath.control.model.choices import Carried, Driver, Layout
 from fastpath.control.model.kinds import kind_of
 from fastpath.control.model.objects import (
     Model,
@@ -36,6 +36,7 @@ class Wanted(Model):
     vni: Vni | None = None
     mtu: Mtu | None = None
     layout: Layout | None = None
+    kernel_path: Carried | None = None
     internal: bool | None = False
     options: dict[str, str] = Field(default_factory=dict)
     kept: tuple[IPAddress, ...] = ()
@@ -58,6 +59,7 @@ class Wanted(Model):
             vni=self.vni,
             mtu=self.mtu,
             layout=self.layout or "direct",
+            kernel_path=self.kernel_path or "off",
             internal=bool(self.internal),
             options=self.options,
         )
@@ -81,6 +83,7 @@ class Wanted(Model):
                 ("VNI", self.vni, network.vni),
                 ("containers' MTU", self.mtu, network.mtu),
                 ("layout", self.layout, network.layout),
+                ("kernel path", self.kernel_path, network.kernel_path),
                 ("internal", self.internal, network.internal),
                 ("--aux-address", sorted(map(str, self.kept)), sorted(map(str, network.kept))),
                 *((f"-o {option}", self.options.get(option), network.options.get(option)) for option in options),

@@ -17,10 +17,10 @@ from fastpath.control.docker.wanted import (
 )
 from fastpath.errors import UsageError
 
-LAYOUT = "fastpath.layout"
+LAYOUT, KERNEL_PATH = "fastpath.layout", "fastpath.kernel_path"
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
-OPTIONS = {"name": NAME, "layout": LAYOUT, "mtu": MTU, "vni": VNIS}
+OPTIONS = {"name": NAME, "layout": LAYOUT, "kernel_path": KERNEL_PATH, "mtu": MTU, "vni": VNIS}
 COMMAND = "docker network create -d fastpath --ipam-driver fastpath --subnet 10.1.0.0/24 NAME"
 
 
@@ -46,6 +46,7 @@ def wanted(request: CreateNetwork, overhead: int) -> Wanted:
             vni=number(words, VNIS, "a VNI, 256 to 16777215"),
             mtu=underlay_mtu - overhead if underlay_mtu is not None else None,
             layout=words.get(LAYOUT),  # type: ignore[arg-type]  # it is checked now
+            kernel_path=words.get(KERNEL_PATH),  # type: ignore[arg-type]  # it is checked now
             internal=request.internal,
             kept=kept(request),
         )

@@ -3,7 +3,7 @@
 (docs/kernel-path.md). Without it, engines carry everything."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING
 
 from fastpath import Engine, Segment
@@ -32,7 +32,8 @@ SOURCE_PORTS = (49152, 65535)  # RFC 7348, 5: the dynamic ports
 class Carrier:
     """All methods are called within a pass. `udp_port` is that of the vxlan devices; `members` is called with
     everybody who may send to it, (VTEP, VNI), when that changes. `asker` proves the way to each; `mtu` returns the
-    longest packet of a container, in bytes, that leaves this host in one piece."""
+    longest packet of a container, in bytes, that leaves this host in one piece. The engine carries all frames of
+    networks that are `captured`."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Carrier:
         udp_port: int,
         asker: Asker,
         mtu: Callable[[], int],
+        captured: Container[str] = (),
         members: Callable[[frozenset[tuple[IPAddress, int]]], object] = lambda _: None,
     ) -> None:
         self.udp_port = udp_port
@@ -52,6 +54,7 @@ class Carrier:
         self._probes = ProbeDevice(host, self.pen, asker)
         self._host = host
         self._mtu = mtu
+        self._captured = captured
         self._vtep = vtep
         self._networks: dict[str, KernelNetwork] = {}
         self._members = members
@@ -118,7 +121,7 @@ class Carrier:
         tunnel = Tunnel(segment.vni, self._vtep, self.udp_port, SOURCE_PORTS)
         alias = naming.of_network(self._host, network.name)
         known.use_tunnel(self.pen.ensure_tunnel(alias, tunnel, mtu, self.path().from_tunnel))
-        known.switch(is_plain(segment))
+        known.switch(is_plain(segment) and network.name not in self._captured)
 
     def remove_network(self, network: Network, segment: Segment | None) -> None:
         """Remove the network's interfaces from the pen, and the pen with the last ones."""

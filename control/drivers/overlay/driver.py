@@ -191,7 +191,7 @@ class Overlay(HostDriver):
         penned = self._carrier.layout
         if penned.has(endpoint):
             return penned
-        if network.kernel_path == "off" or endpoint.manager or self._carrier.refusal or self._direct.has(endpoint):
+        if network.kernel_path == "off" or self._carrier.refusal or self._direct.has(endpoint):
             return layout
         return penned
 
