@@ -40,9 +40,9 @@ def _is_on(_: click.Context, __: click.Parameter, value: str | None) -> bool | N
     return value == "on" if value is not None else None
 
 
-def _kernel_path(**more: Any) -> Callable[[F], F]:
-    about = "What the kernel's own vxlan carries, past the engine: TCP, or nothing."
-    return click.option("--kernel-path", type=click.Choice(get_args(Carried)), help=about, **more)
+def _kernel_path(default: str) -> Callable[[F], F]:
+    about = f"What the kernel's own vxlan carries, past the engine: TCP, or nothing{default}."
+    return click.option("--kernel-path", type=click.Choice(get_args(Carried)), help=about)
 
 
 @click.group()
@@ -89,7 +89,7 @@ def network() -> None:
     show_default=True,
     help="Whether endpoints may send only from their own addresses.",
 )
-@_kernel_path(default="off", show_default=True)
+@_kernel_path(" (by default TCP, if all hosts can)")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver option.")
 @json_option
 @socket_option
@@ -132,7 +132,7 @@ def create(
 @click.option(
     "--port-security", type=SWITCH, callback=_is_on, help="Whether endpoints may send only from their own addresses."
 )
-@_kernel_path()
+@_kernel_path("")
 @json_option
 @socket_option
 @click.argument("name")

@@ -17,8 +17,9 @@ from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.reservations import Reservations
 from fastpath.control.cluster.stored import read_endpoint, read_network, read_peer, to_json
 from fastpath.control.cluster.transact import Planned, ReadView, transact
+from fastpath.control.model.choices import Carried
 from fastpath.control.model.hostnames import of_sandbox
-from fastpath.control.model.kinds import check_kernel_path, kind_of
+from fastpath.control.model.kinds import check_kernel_path, kind_of, may_have_kernel_path
 from fastpath.control.model.macvlan import check_parent_free, range_of
 from fastpath.control.model.objects import MIN_MTU_V6, Endpoint, IPInterface, IPNetwork, Network, Sandbox
 from fastpath.control.model.requests import EndpointCreate, EndpointSet, NetworkCreate, NetworkSet
@@ -51,6 +52,7 @@ class Registry:
             items = await view.list(keys.NETWORKS)
             others = [other for item in items if (other := read_network(item)) is not None]
             reserved = [] if request.subnets else await self.reserved_pools()
+            more["kernel_path"] = request.kernel_path or await self._kernel_path(request)
             network = self._plan_network(request, others, [*routed, *reserved]).model_copy(update=more)
             key = keys.network(network.name)
             if any(item.key == key for item in items):
@@ -63,6 +65,14 @@ class Registry:
             )
 
         return await transact(self._store, f"network {request.name}", plan)
+
+    async def _kernel_path(self, request: NetworkCreate) -> Carried:
+        """Return the default: to use the kernel path if such a network can, and all hosts have one at the same port."""
+        if not may_have_kernel_path(request.driver, request.layout):
+            return "off"
+        peers = [read_peer(item) for item in (await self._store.list(keys.PEERS)).items]
+        ports = {peer.kernel_port if peer is not None else 0 for peer in peers}
+        return "tcp" if len(ports) == 1 and 0 not in ports else "off"
 
     async def reserved_pools(self) -> list[tuple[IPNetwork, str]]:
         """Return the subnets that are reserved for networks that do not exist yet."""
@@ -102,7 +112,6 @@ class Registry:
             internal=request.internal,
             options=request.options,
             port_security=request.port_security,
-            kernel_path=request.kernel_path,
         )
 
     async def set_network(self, name: str, request: NetworkSet) -> tuple[Network, int]:

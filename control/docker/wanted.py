@@ -59,7 +59,7 @@ class Wanted(Model):
             vni=self.vni,
             mtu=self.mtu,
             layout=self.layout or "direct",
-            kernel_path=self.kernel_path or "off",
+            kernel_path=self.kernel_path,
             internal=bool(self.internal),
             options=self.options,
         )

@@ -34,6 +34,11 @@ def _checked_overlay(request: NetworkCreate) -> NetworkCreate:
     return request
 
 
+def may_have_kernel_path(driver: Driver, layout: Layout) -> bool:
+    """Return whether such networks can use the kernel path."""
+    return not kind_of(driver).in_lan and layout == "direct"
+
+
 def check_kernel_path(driver: Driver, layout: Layout, wanted: Carried | None) -> None:
     """Raise UsageError if such a network cannot use the kernel path."""
     if wanted in (None, "off"):

@@ -50,7 +50,8 @@ from fastpath.control.model.objects import (
 
 class NetworkCreate(Model):
     """A network to create. Without subnets, one is cut from the default pool; without a VNI, a free one is chosen. A
-    gateway belongs to the subnet that contains it; a subnet without a gateway uses its first address."""
+    gateway belongs to the subnet that contains it; a subnet without a gateway uses its first address. Without
+    `kernel_path`, the kernel path is used if all hosts have one."""
 
     name: Name
     driver: Driver = "overlay"
@@ -62,7 +63,7 @@ class NetworkCreate(Model):
     internal: bool = False
     options: dict[str, str] = Field(default_factory=dict)
     port_security: bool = True
-    kernel_path: Carried = "off"
+    kernel_path: Carried | None = None
 
 
 class NetworkSet(Model):

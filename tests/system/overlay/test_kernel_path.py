@@ -174,7 +174,7 @@ def test_a_forwarder_sees_all_frames(two: Site) -> None:
 
 
 def test_a_capture_sees_all_frames(two: Site) -> None:
-    h1, h2 = two.daemons
+    h2 = two.daemons[1]
     with flowing(two) as stream:
         wait_for(lambda: grows(h2, stream, "received"), "the kernel carries it")
         with h2.client.capture("web", CaptureRequest(filter="tcp port 5000", snaplen=128)) as capture:

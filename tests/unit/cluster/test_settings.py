@@ -4,12 +4,14 @@
 import asyncio
 import json
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fastpath.control.cluster import keys
-from fastpath.control.model.objects import Endpoint, Network
+from fastpath.control.model.objects import Endpoint, Network, Peer
 from fastpath.control.model.requests import EndpointSet, NetworkSet
 from fastpath.control.store.interface import Delete, Put
 from fastpath.errors import ConflictError, FastpathError, UsageError
@@ -85,6 +87,34 @@ def test_settings_that_cannot_be_change_nothing(file: Path) -> None:
         with pytest.raises(UsageError, match="a macvlan network has no kernel path: leave --kernel-path out"):
             await host.registry.set_network("lan", NetworkSet(kernel_path="tcp"))
         assert await host.store.list("/") == before
+
+    with_hosts(file, 1, play)
+
+
+@pytest.mark.parametrize(
+    ("ports", "more", "expected"),
+    [
+        ((14789, 14789), {}, "tcp"),
+        ((14789, 14789), {"kernel_path": "off"}, "off"),
+        ((14789, 14789), {"layout": "bridge"}, "off"),
+        ((14789, 14789), {"driver": "macvlan", "subnets": ["192.0.2.0/24"]}, "off"),
+        ((14789, 0), {}, "off"),
+        ((14789, 14790), {}, "off"),
+        ((0, 0), {}, "off"),
+        ((0, 0), {"kernel_path": "tcp"}, "tcp"),
+        ((), {}, "off"),
+    ],
+)
+def test_the_kernel_path_is_used_by_default_if_all_hosts_can(
+    file: Path, ports: tuple[int, ...], more: dict[str, Any], expected: str
+) -> None:
+    async def play(hosts: list[Host]) -> None:
+        for number, port in enumerate(ports):
+            where = {"vtep": ip_address(f"192.0.2.{number + 1}"), "mtu": 1500, "kernel_port": port}
+            peer = Peer.model_validate({"host": f"h{number}", "id": str(number), "version": "1", **where})
+            await hosts[0].store.commit([], [Put(keys.peer(peer.host), peer.model_dump_json().encode())])
+        network = await hosts[0].network("web", **more)
+        assert network.kernel_path == expected
 
     with_hosts(file, 1, play)
 

@@ -31,7 +31,7 @@ def read(words: dict[str, str], space: str = "LocalDefault", **changes: Any) -> 
 
 
 def made(want: Wanted, **more: Any) -> Network:
-    fields = want.request().model_dump(exclude={"subnets", "gateways"})
+    fields = want.request().model_dump(exclude={"subnets", "gateways", "kernel_path"})
     return Network.model_validate({**fields, "subnets": want.subnets, **more})
 
 

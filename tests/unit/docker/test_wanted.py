@@ -22,7 +22,7 @@ def read(words: dict[str, str] | None = None, **changes: Any) -> Wanted:
 
 def made(want: Wanted, **more: Any) -> Network:
     """The network that comes of it, or one that differs in some way."""
-    fields = want.request().model_dump(exclude={"subnets", "gateways"})
+    fields = want.request().model_dump(exclude={"subnets", "gateways", "kernel_path"})
     return Network.model_validate({**fields, "vni": 256, "subnets": want.subnets, **more})
 
 
