@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastpath.control.drivers.gateway.way import Way
 from fastpath.control.kernel import nftables
@@ -115,14 +116,8 @@ def _ensure(bridge: str, way: Way) -> tuple[list[Problem], bool]:
                     "fastpath lets containers' traffic pass: install iptables",
                 )
             )
-        if family.has_legacy() and not shutil.which(f"{family.program}-legacy"):
-            problems.append(
-                _problem(
-                    f"{family.program}-legacy",
-                    f"this host has rules of {family.program}-legacy, and that program is missing: if they drop what "
-                    "this host forwards, containers do not reach the outside",
-                )
-            )
+        if family.has_legacy():
+            problems += _of_legacy(f"{family.program}-legacy", bridge)
     families = {"inet": way.ipv4 + way.ipv6, "ip": way.ipv4, "ip6": way.ipv6}
     try:
         problems += _drops({key: policy for key, policy in chains.items() if families.get(key[0])}, bridge)
@@ -214,13 +209,48 @@ def _drops(chains: dict[tuple[str, str, str], str | None], bridge: str) -> list[
     return problems
 
 
+def _verb(statement: dict[str, Any]) -> str:
+    """Return what a statement does. A target of iptables-nft that nftables has no words for has its own name."""
+    (verb,) = statement
+    target = statement.get("xt", {})
+    return str(target["name"]).lower() if verb == "xt" and target.get("type") == "target" else str(verb)
+
+
+def _of_legacy(program: str, bridge: str) -> list[Problem]:
+    """Return a problem if iptables-legacy drops by default, without a chain of Docker's or a word of the bridge."""
+    found = shutil.which(program)
+    if found is None:
+        return [
+            _problem(
+                program,
+                f"this host has rules of {program}, and that program is missing: if they drop what this host forwards, "
+                "containers do not reach the outside",
+            )
+        ]
+    try:
+        rules = [shlex.split(line) for line in (_call(found, "-S") or "").splitlines()]
+    except PermissionError:
+        return []  # told already
+    if ["-N", DOCKERS] in rules or any(bridge in rule for rule in rules):
+        return []
+    last = [rule for rule in rules if rule[:2] == ["-A", "FORWARD"]][-1:]
+    if ["-P", "FORWARD", "DROP"] not in rules and not (last and last[0][2:4] in (["-j", "DROP"], ["-j", "REJECT"])):
+        return []
+    return [
+        _problem(
+            f"{program} drops",
+            f"the chain FORWARD of {program} drops what it does not know, so that containers may not reach the "
+            f"outside: let it accept what enters or leaves by {bridge}",
+        )
+    ]
+
+
 def _ends_with_a_drop(table: str, chain: str) -> bool:
     """Return whether the last rule of a chain drops or rejects whatever arrives there, as firewalld's does. Raise
     RefusedError."""
-    rules = [
-        each["rule"]["expr"] for each in nftables.objects(table) if "rule" in each and each["rule"]["chain"] == chain
-    ]
-    last = {word for statement in rules[-1] for word in statement} if rules else set()
+    rules = [each["rule"] for each in nftables.objects(table) if "rule" in each]
+    here = [rule["expr"] for rule in rules if rule["chain"] == chain]
+    last = {_verb(statement) for statement in here[-1]} if here else set()
     return bool(last & {"drop", "reject"}) and last <= {"drop", "reject", "counter", "log"}
 
 

@@ -19,15 +19,50 @@ from fastpath.control.drivers.gateway.config import BRIDGE
 from fastpath.control.drivers.gateway.forwarding import MARK
 from fastpath.control.drivers.gateway.others import Others
 from fastpath.control.kernel.keeper import Keeper
-from tests.attacks import router_advertisement
+from tests.attacks import access, router_advertisement
 from tests.netns.conftest import _lab
-from tests.support.hosts.hosts import Lab, Namespace, reaches, wait_for
+from tests.support.hosts.hosts import Lab, Namespace, reaches, server, wait_for
 from tests.support.hosts.overlay_lab import Daemon, daemons, endpoint, network
 
 OUTSIDE, OUTSIDE6 = "192.0.2.100", "2001:db8::100"
 BEYOND = "198.51.100.1"  # behind the outside
 DOCKERS = "172.17.0.2"
 PUBLISHED = "198.51.100.77"  # leads to DOCKERS
+
+# What Docker 29 makes with its nftables back end for the default bridge, with one port that is published.
+DOCKER_NFTABLES = f"""
+table ip docker-bridges {{
+    map into {{ type ifname : verdict; elements = {{ "docker0" : jump into-docker0 }} }}
+    map out {{ type ifname : verdict; elements = {{ "docker0" : jump out-docker0 }} }}
+    chain filter-FORWARD {{
+        type filter hook forward priority filter; policy accept;
+        oifname vmap @into
+        iifname vmap @out
+    }}
+    chain into-docker0 {{
+        ct state established,related counter accept
+        iifname "docker0" counter accept
+        ip daddr {DOCKERS} tcp dport 80 counter accept
+        counter drop
+    }}
+    chain out-docker0 {{
+        ct state established,related counter accept
+        counter accept
+    }}
+    chain nat-PREROUTING {{
+        type nat hook prerouting priority dstnat; policy accept;
+        ip daddr {PUBLISHED} tcp dport 8080 counter dnat to {DOCKERS}:80
+    }}
+    chain nat-POSTROUTING {{
+        type nat hook postrouting priority srcnat; policy accept;
+        oifname != "docker0" ip saddr 172.17.0.0/16 counter masquerade
+    }}
+    chain raw-PREROUTING {{
+        type filter hook prerouting priority raw; policy accept;
+        ip daddr {DOCKERS} iifname != "docker0" counter drop
+    }}
+}}
+"""
 
 
 @dataclass
@@ -188,6 +223,50 @@ def test_what_docker_isolates_stays_isolated_and_the_way_out_works(site: Site, p
         assert not reaches(site.left, DOCKERS, 1)
         site.ensure()
     site.ensure()
+
+
+def test_the_way_out_works_beside_docker_with_nftables(site: Site) -> None:
+    """Docker 29 with `"firewall-backend": "nftables"`: no chain for users, no drop by policy. It asks for a host that
+    forwards."""
+    site.host.run("nft", DOCKER_NFTABLES)
+    site.host.run("sysctl", "-w", "net.ipv4.ip_forward=1")
+    try:
+        site.ensure()
+        assert site.gateway.problems == []
+        assert reaches(site.left, BEYOND)
+        assert reaches(site.dockers, BEYOND)
+        with server(site.dockers, "python3", "-m", "http.server", "80", port=80):
+            assert site.left.inside(lambda: access.reach(PUBLISHED, 8080)) == access.OPEN
+        assert not reaches(site.left, DOCKERS, 1)
+        assert not reaches(site.dockers, address_of(site.left), 1)
+        site.host.run("nft", "delete", "table", "inet", "fastpath_gateway")  # even without our own table
+        assert not reaches(site.left, DOCKERS, 1)
+    finally:
+        site.host.run("sysctl", "-w", "net.ipv4.ip_forward=0")
+        site.host.run("nft", "delete", "table", "ip", "docker-bridges")
+    site.ensure()
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_a_forward_chain_that_drops_is_told_until_it_knows_the_bridge(site: Site, program: str) -> None:
+    """That of an administrator: there is no chain of Docker's."""
+    try:
+        for rule in ("-P FORWARD DROP", "-A FORWARD -j REJECT"):
+            site.host.run(program, *rule.split())
+            site.ensure()
+            (problem,) = site.gateway.problems
+            assert "drops what it does not know, so that containers may not reach the outside" in problem.text
+            assert not reaches(site.left, OUTSIDE, 1)
+            site.host.run(program, "-P", "FORWARD", "ACCEPT")
+        for way in ("-i", "-o"):
+            site.host.run(program, "-I", "FORWARD", way, BRIDGE, "-j", "ACCEPT")
+        site.ensure()
+        assert site.gateway.problems == []
+        assert reaches(site.left, OUTSIDE)
+    finally:
+        site.host.run(program, "-P", "FORWARD", "ACCEPT")
+        site.host.run(program, "-F")
+        site.host.run("nft", "delete", "table", "ip", "filter", check=False)
 
 
 def test_rules_of_docker_s_users_come_first_and_ours_are_replaced_and_removed(site: Site) -> None:
