@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterable
 
@@ -19,27 +20,53 @@ log = logging.getLogger("fastpath")
 # the like RTNLGRP_IPV4_NETCONF, …_IPV6_NETCONF
 GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 23 | 1 << 24
 QUIET_S, LATEST_S = 0.3, 3.0
+VRF = "vrf"  # the kind of such an interface
 
 
 def resolve_vtep(text: str | None) -> tuple[IPAddress, str]:
     """Return the VTEP's address and its interface. `text` is an address of this host or the name of an interface; None
     means the interface of the default route. IPv4 addresses of an interface have precedence. Raise FastpathError if
-    there is no such address."""
+    there is no such address, or it is in a VRF."""
     with Links() as links:
-        if text is None:
-            link = _default_link(links)
-            return _address(links, link), link.name
+        address, link = _find_vtep(links, text)
+        if link is not None:
+            _check_vrf(links, link)
+        return address, link.name if link is not None else ""
+
+
+def _find_vtep(links: Links, text: str | None) -> tuple[IPAddress, Link | None]:
+    """Return the address, and the interface that has it, unless that has just gone."""
+    if text is None:
+        named: Link | None = _default_link(links)
+    else:
         named = links.find(text) if 1 <= len(text) <= 15 else None
-        if named is not None:
-            return _address(links, named), named.name
-        try:
-            wanted = parse_ip(text)
-        except UsageError as error:
-            raise UsageError(f'"{text}" is neither an interface nor an address: see `ip address`') from error
-        for index, address in links.addresses():
-            if address.ip == wanted:
-                return wanted, next((link.name for link in links.all() if link.index == index), "")
+    if named is not None:
+        return _address(links, named), named
+    try:
+        wanted = parse_ip(text or "")
+    except UsageError as error:
+        raise UsageError(f'"{text}" is neither an interface nor an address: see `ip address`') from error
+    for index, address in links.addresses():
+        if address.ip == wanted:
+            return wanted, next((link for link in links.all() if link.index == index), None)
     raise RefusedError(f"this host does not have the address {wanted}: see `ip address` for those it has")
+
+
+def _check_vrf(links: Links, link: Link) -> None:
+    """Raise RefusedError if the interface is in a VRF, and sockets of this process are not: they get no packets of it
+    (udp_sk_bound_dev_eq in include/net/udp.h), and what they send asks another routing table."""
+    vrf = link if link.kind == VRF else links.by_index(link.master)
+    if vrf is not None and vrf.kind == VRF and _bound_to() != vrf.name:
+        raise RefusedError(
+            f"the interface {link.name} is in the VRF {vrf.name}, which the daemon's sockets are not: give an address "
+            "or an interface outside of VRFs (--vtep)"
+        )
+
+
+def _bound_to() -> str:
+    """Return the device that new sockets of this process are bound to, as by `ip vrf exec`; empty: none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return os.fsdecode(sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"))
 
 
 def underlay_mtu(vtep: IPAddress, remotes: Iterable[IPAddress] = ()) -> int:

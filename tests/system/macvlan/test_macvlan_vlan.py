@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VLAN sub-interfaces and dummies, for real, in a kernel that has them: tests/uml in user-mode Linux."""
+"""VLAN sub-interfaces, dummies and VRFs, for real, in a kernel that has them: tests/uml in user-mode Linux."""
 
 import importlib
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.servers import user_mode
 
-MODULES = ["ipv6", "8021q", "dummy", "macvlan", "veth", "bridge", "tun"]
+MODULES = ["ipv6", "8021q", "dummy", "macvlan", "veth", "bridge", "tun", "vrf"]
 
 
 @pytest.mark.slow
