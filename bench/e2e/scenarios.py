@@ -8,7 +8,7 @@ from typing import Literal
 
 from fastpath.bench.e2e.names import UNDERLAYS, known
 from fastpath.bench.e2e.sites.site import Site
-from fastpath.bench.e2e.traffic import footprint, measure, stations, streams, web
+from fastpath.bench.e2e.traffic import footprint, measure, restarts, stations, streams, web
 from fastpath.bench.e2e.traffic.window import Figures
 from fastpath.errors import UsageError
 
@@ -108,6 +108,11 @@ _LOADED = (
     Compared("stream_gbit_per_s", "Gbit/s of the stream"),
     Compared("cpu_s_per_gb", "CPU s/GB of the stream", "lower"),
 )
+_RESTARTS = (
+    Compared("longest_pause_ms", "ms without data", "lower", ratio=False),
+    Compared("pauses", "pauses of 20 ms", "lower", ratio=False),
+    Compared("gbit_per_s", "Gbit/s"),
+)
 _RR = (
     Compared("p50_us", "µs p50", "lower"),
     Compared("p99_us", "µs p99", "lower"),
@@ -175,6 +180,17 @@ ALL = (
     _table("fdb1k", 1 << 10),
     _table("fdb64k", 1 << 16),
     _table("fdb1m", 1 << 20),
+    Scenario(
+        "restarts",
+        f"1 TCP stream while daemons, if there are some, are killed and started {restarts.RESTARTS} times",
+        restarts.stream,
+        _RESTARTS,
+        IPERF,
+        once=True,
+        tcp=True,
+        times=0,
+        beside_s=restarts.ESTIMATE_S,
+    ),
     Scenario("idle", "no traffic, one host's processes", footprint.idle, _IDLE, once=True, times=footprint.IDLE_FACTOR),
     Scenario(
         "memory",

@@ -20,9 +20,10 @@ from fastpath.bench.common.command import missing
 from fastpath.bench.common.other_load import BUSY_CORES
 from fastpath.bench.e2e import congestion, names
 from fastpath.bench.e2e.results import Results
-from fastpath.bench.e2e.scenarios import SCENARIOS, WEB
+from fastpath.bench.e2e.scenarios import IPERF, SCENARIOS, WEB
 from fastpath.bench.e2e.sites import kernel_path, overlays, site
 from fastpath.bench.e2e.sites.site import PREFIX
+from fastpath.bench.e2e.traffic import restarts
 from fastpath.errors import RefusedError
 from tests.support.hosts.hosts import namespaces, wait_for
 
@@ -149,6 +150,10 @@ def test_traffic_as_programs_make_it(tmp_path: Path) -> None:
         figures = {name: SCENARIOS[name].figures(found, 0.3, None) for name in scenarios}
         if "http100k" in figures:
             assert SCENARIOS["http100k"].figures(found, 0.3, congestion.own())["answers_per_s"] > 0
+        if missing(IPERF) is None:
+            restarted = restarts.stream(found, 0, restarts=2, congestion=congestion.own())
+            assert restarted["restarts"] == 2
+            assert restarted["gbit_per_s"] > 0
     assert left() == before
     assert 0 < figures["tcp_rr"]["p50_us"] <= figures["tcp_rr"]["p99_us"]
     assert figures["flood64"]["received_kpps"] > 0

@@ -169,7 +169,7 @@ def test_every_name_has_an_overlay_and_a_scenario() -> None:
     assert set(DEFAULT_SCENARIOS) <= set(SCENARIOS)
     promised = (
         "tcp1 tcp4 tcp_w64k http100k udp64 udp64x256 ndr64 unpinned udp_gso rr tcp_rr rr_loaded rr_flooded local fdb "
-        "idle memory"
+        "restarts idle memory"
     )
     assert {scenario.name for scenario in chosen(promised.split())} == set(SCENARIOS)
     with pytest.raises(UsageError, match='did you mean "udp64"'):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from fastpath.bench.e2e.loops import native
-from fastpath.bench.e2e.traffic import load
+from fastpath.bench.e2e.traffic import load, pauses
 from tests.support.ports import free_port
 
 MS = 1_000_000
@@ -101,6 +101,26 @@ def test_a_stream_that_nobody_acknowledges_goes_on_slowly() -> None:
 def test_trains_that_cannot_be_sent_are_refused(train: int, limit: int) -> None:
     with pytest.raises(ValueError, match=f"trains of {train} datagrams"):
         native.stream(-1, 1200, train, limit, (0, 0, 0))
+
+
+def test_pauses_are_those_that_samples_prove() -> None:
+    """A late sample that sees new data, and bytes that are no data, change nothing."""
+    found = pauses.Pauses(total=500, since=0.0)
+    for now, total in (
+        (0.010, 9_000),  # data
+        (0.060, 90_000),  # a late sample: data came meanwhile
+        (0.070, 90_000),
+        (0.075, 90_060),  # a neighbour's question
+        (0.090, 90_060),  # 30 ms
+        (0.100, 95_000),
+        (0.110, 95_000),  # 10 ms
+        (0.115, 99_000),
+        (0.215, 99_000),  # 100 ms, until the end
+    ):
+        found.see(now, total)
+    found.end()
+    assert found.longest_s == pytest.approx(0.1)
+    assert found.number == 2
 
 
 def test_requests_that_nobody_answers_are_lost_not_timed() -> None:
