@@ -87,6 +87,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
                        fastpath.toml; it has --kernel-path tcp unless named otherwise
       fastpath-device  an engine without a daemon: options of `fastpath vxlan add`; txqueuelen=N, the TAP's queue
       forwarder        the arguments of `fastpath forwarder set`
+      script           a file that lays an overlay of your own (docs/benchmarks/benchmarks.md)
     The first two know commit=REV, too: another commit.
 
     \b
@@ -99,6 +100,7 @@ def bench(  # noqa: PLR0917  # click gives them by name
       fastpath bench --subject fastpath-device:txqueuelen=10000 --against fastpath-device --scenario rr_flooded
       fastpath bench --forwarder learning_bridge.py --scenario udp64
       fastpath bench --forwarder 'acl.py rules=a.toml | bridge' --against forwarder:bridge
+      fastpath bench --against script:./wireguard.sh --scenario tcp1
       fastpath bench --full --json e2e.json --plot e2e.png --html e2e.html
     """
     from fastpath.bench.e2e.plan import Plan  # noqa: PLC0415  # slow to load, and not for --help

@@ -2,6 +2,7 @@
 """Names of contestants: `kernel-bridge`, `fastpath`, `fastpath-device:spin=0,workers=2`, `forwarder:acl.py`."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,20 @@ from fastpath.errors import UsageError
 SUBJECT = "fastpath"  # a network of daemons, as a user makes it
 DEVICE_ALONE = "fastpath-device"  # `fastpath vxlan add`: an engine without a daemon
 FORWARDER = "forwarder"
-BASELINES = ("kernel-bridge", "kernel-direct", "ovs", "openvpn", "fastd", "null", SUBJECT, DEVICE_ALONE, FORWARDER)
+SCRIPT = "script"  # an overlay of one's own
+BASELINES = (
+    "kernel-bridge",
+    "kernel-direct",
+    "ovs",
+    "openvpn",
+    "fastd",
+    "null",
+    SCRIPT,
+    SUBJECT,
+    DEVICE_ALONE,
+    FORWARDER,
+)
+NAMED_BY_FILE = {FORWARDER: "FILE.py", SCRIPT: "FILE.sh"}
 OURS = (SUBJECT, DEVICE_ALONE, FORWARDER)
 UNDERLAYS = ("offload", "wire")
 FORMS = (*UNDERLAYS, "local", "fdb")  # local: both containers on one host; fdb: offload, with large tables
@@ -25,15 +39,15 @@ WITH_SETTINGS = (SUBJECT, DEVICE_ALONE, "null")
 
 @dataclass(frozen=True)
 class Contestant:
-    """A contestant by name, with its settings; `forwarder` is the argument of `fastpath forwarder set`."""
+    """A contestant by name, with its settings; `words` are the argument of `fastpath forwarder set`, or a script."""
 
     name: str
     settings: tuple[tuple[str, str], ...] = ()
-    forwarder: str | None = None
+    words: str | None = None
 
     def __str__(self) -> str:
-        if self.forwarder is not None:
-            return f"{self.name}:{self.forwarder}"
+        if self.words is not None:
+            return f"{self.name}:{self.words}"
         if not self.settings:
             return self.name
         return f"{self.name}:{','.join(f'{key}={value}' for key, value in self.settings)}"
@@ -79,12 +93,14 @@ def contestant(text: str) -> Contestant:
     """Return the contestant that `NAME[:key=value,…]` names. Raise UsageError for a mistake."""
     name, colon, rest = text.partition(":")
     known(name, BASELINES, "baseline")
-    if not colon and name == FORWARDER:
-        raise UsageError(f'"{text}" does not say which: write {FORWARDER}:FILE.py')
+    if not rest and name in NAMED_BY_FILE:
+        raise UsageError(f'"{text}" does not say which: write {name}:{NAMED_BY_FILE[name]}')
     if not colon:
         return Contestant(name)
-    if name == FORWARDER:
-        return Contestant(name, forwarder=rest)
+    if name == SCRIPT and not os.access(rest, os.X_OK):
+        raise UsageError(f'"{rest}" is no file that can be executed')
+    if name in NAMED_BY_FILE:
+        return Contestant(name, words=rest)
     if name not in WITH_SETTINGS:
         raise UsageError(f'"{text}": only {" ".join(WITH_SETTINGS)} have settings')
     settings: dict[str, str] = {}
@@ -112,5 +128,5 @@ def compared(
         if subjects:
             raise UsageError("--forwarder is a --subject: give one of them")
         return (f"{FORWARDER}:{forwarder}",), against or (DEVICE_ALONE,)
-    others = tuple(name for name in BASELINES if name not in OURS)
+    others = tuple(name for name in BASELINES if name not in (*OURS, SCRIPT))
     return subjects or DEFAULT_SUBJECTS, against or (others if full else DEFAULT_BASELINES)

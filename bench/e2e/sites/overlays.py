@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastpath.bench.common.command import missing
 from fastpath.bench.e2e.names import FORMS, UNDERLAYS, Contestant
-from fastpath.bench.e2e.sites import networks, peers
+from fastpath.bench.e2e.sites import networks, peers, script
 from fastpath.bench.e2e.sites.commits import commit_tree
 from fastpath.bench.e2e.sites.peers import VNI
 from fastpath.bench.e2e.sites.site import DEVICE, OVERLAY_MTU, Site
@@ -83,8 +83,8 @@ def device(site: Site, contestant: Contestant) -> None:
     for number, host, container in site.sides:
         words = f"id {VNI} local 192.0.2.{number} remote 192.0.2.{3 - number} netns {container.name}".split()
         commands = [["vxlan", "add", *contestant.options, DEVICE, *words, *large, "-d"]]
-        if contestant.forwarder is not None:
-            commands.append(["forwarder", "set", DEVICE, contestant.forwarder])
+        if contestant.words is not None:
+            commands.append(["forwarder", "set", DEVICE, contestant.words])
         for command in commands:
             done = host.run("env", *assignments, sys.executable, "-m", "fastpath", *command, check=False)
             if done.returncode != 0:
@@ -103,6 +103,7 @@ OVERLAYS: dict[str, Overlay] = {
     "openvpn": Overlay("openvpn, TAP, no cipher, --fast-io", ("openvpn",), peers.openvpn),
     "fastd": Overlay("fastd, TAP, method null", ("fastd",), peers.fastd),
     "null": Overlay("our own I/O loop without VXLAN: TAP to UDP as it is", (), peers.null),
+    "script": Overlay("what a script of yours lays: script:FILE", (), script.lay),
     "fastpath": Overlay(
         "a network of daemons, made with --kernel-path tcp unless named otherwise",
         ("nft",),

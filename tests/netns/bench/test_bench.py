@@ -233,6 +233,36 @@ def test_a_queue_length_is_set_on_both_devices(text: str, tmp_path: Path) -> Non
     assert left() == before
 
 
+def script(folder: Path, text: str) -> names.Contestant:
+    file = folder / "up.sh"
+    file.write_text(f"#!/bin/sh -e\n{text}\n")
+    file.chmod(0o755)
+    return names.contestant(f"script:{file}")
+
+
+def test_an_overlay_of_one_s_own_is_laid_by_the_script_in_the_documents(tmp_path: Path) -> None:
+    """And what it starts is gone with the host."""
+    before = left()
+    text = (Path(__file__).parents[3] / "docs" / "benchmarks" / "benchmarks.md").read_text()
+    documented = re.search(r"^#!/bin/sh -e\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert documented is not None
+    wanted = script(tmp_path, f"{documented[1]}sleep 3600 &")
+    with site.site("script", "offload", tmp_path) as found:
+        overlays.lay(overlays.OVERLAYS[wanted.name], found, wanted)
+        assert found.c1.run("cat", f"/sys/class/net/{site.DEVICE}/mtu").stdout == "1450\n"
+        assert [len(host.pids()) for host in (found.h1, found.h2)] == [1, 1]
+    assert left() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("echo no room; exit 3", "failed on host 1: no room"), (":", f"left no {site.DEVICE} in")]
+)
+def test_a_script_that_lays_nothing_is_one_line(text: str, message: str, tmp_path: Path) -> None:
+    wanted = script(tmp_path, text)
+    with site.site("script", "offload", tmp_path) as found, pytest.raises(RefusedError, match=message):
+        overlays.lay(overlays.OVERLAYS[wanted.name], found, wanted)
+
+
 def test_a_missing_program_is_named_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

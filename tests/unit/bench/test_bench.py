@@ -62,7 +62,7 @@ def test_a_contestant_may_have_another_queue_length() -> None:
 
 def test_a_contestant_may_have_another_forwarder() -> None:
     found = contestant("forwarder:acl.py rules=a.toml,b.toml | bridge")
-    assert (found.forwarder, found.options, found.commit) == ("acl.py rules=a.toml,b.toml | bridge", [], None)
+    assert (found.words, found.options, found.commit) == ("acl.py rules=a.toml,b.toml | bridge", [], None)
     assert str(found) == "forwarder:acl.py rules=a.toml,b.toml | bridge"
 
 
@@ -74,7 +74,7 @@ def test_who_is_compared_with_whom() -> None:
     assert compared(("fastpath", "null"), None, ("ovs",), full=True) == (("fastpath", "null"), ("ovs",))
     assert compared((), "a.py", (), full=False) == (("forwarder:a.py",), ("fastpath-device",))
     assert compared((), "a.py", ("forwarder:hub",), full=False) == (("forwarder:a.py",), ("forwarder:hub",))
-    assert {"fastpath", "fastpath-device", "forwarder"}.isdisjoint(compared((), None, (), full=True)[1])
+    assert {"fastpath", "fastpath-device", "forwarder", "script"}.isdisjoint(compared((), None, (), full=True)[1])
     with pytest.raises(UsageError, match="give one of them"):
         compared(("fastpath:spin=0",), "a.py", (), full=False)
 
@@ -83,6 +83,10 @@ def test_who_is_compared_with_whom() -> None:
     ("text", "message"),
     [
         ("forwarder", "write forwarder:FILE.py"),
+        ("forwarder:", "write forwarder:FILE.py"),
+        ("script", "write script:FILE.sh"),
+        ("script:/no/such/file", '"/no/such/file" is no file that can be executed'),
+        ("script:/etc/passwd", '"/etc/passwd" is no file that can be executed'),
         ("kernel-brigde", 'did you mean "kernel-bridge"'),
         ("x", "known are kernel-bridge"),
         ("ovs:workers=2", "only fastpath fastpath-device null have settings"),
