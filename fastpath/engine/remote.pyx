@@ -5,7 +5,7 @@ import socket
 import time
 
 from libc.stdint cimport uint32_t
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from fastpath.kernels.packet.dest cimport FP_DEST_REMOTE, fp_dest_make
 from fastpath.kernels.tables.fdb cimport fp_fdb_learned_from
@@ -15,6 +15,8 @@ from fastpath.kernels.tables.remote cimport (
     FP_REMOTE_NONE,
     fp_address,
     fp_remote,
+    fp_remote_path_mtu,
+    fp_remote_set_path_mtu,
     fp_remotes_add,
     fp_remotes_find,
     fp_remotes_get,
@@ -65,6 +67,8 @@ cdef class Remote:
         for _ in range(100):
             index = fp_remotes_add(self.tables.c.remotes, &address, FP_REMOTES_LIMIT)
             if index != FP_REMOTE_NONE:
+                if self.address in self.tables.path_mtus:
+                    fp_remote_set_path_mtu(fp_remotes_get(self.tables.c.remotes, index), self.tables.path_mtus[self.address])
                 return index
             time.sleep(0.001)  # a worker may be adding a remote at this very moment
         raise ConflictError(f"there are {FP_REMOTES_LIMIT} remotes already, which is the limit")
@@ -77,13 +81,19 @@ cdef class Remote:
             return Traffic()
         return sum_traffic(remote.traffic, self.tables.counters)
 
+    @property
+    def path_mtu(self):
+        """The longest IP packet of the underlay, in bytes, that fits the path to it; None if that is not known."""
+        cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, self.find())
+        return (fp_remote_path_mtu(remote) or None) if remote != NULL else None
+
     def stats(self):
         """Return the counters and properties of the remote, as a stats.RemoteStats."""
         cdef uint32_t index = self.find()
         cdef fp_remote *remote = fp_remotes_get(self.tables.c.remotes, index)
         learned = fp_fdb_learned_from(self.tables.c.fdb, fp_dest_make(FP_DEST_REMOTE, index))
         unlearned = sum_unlearned(remote.traffic, self.tables.counters) if remote != NULL else 0
-        return RemoteStats(str(self.address), self.udp_port, self.traffic, learned, unlearned)
+        return RemoteStats(str(self.address), self.udp_port, self.traffic, learned, unlearned, self.path_mtu)
 
     def __eq__(self, other):
         if not isinstance(other, Remote):
@@ -114,6 +124,21 @@ def remote_stats(Tables tables):
     found = [remote_at(tables, index) for index in indices(tables)]
     found.sort(key=lambda remote: (remote.address.packed, remote.udp_port))
     return [remote.stats() for remote in found]
+
+
+def set_path_mtu(Tables tables, address, mtu):
+    """Set the path MTU of all remotes with an address, those that will be added, too; None: it is not known."""
+    cdef uint32_t index
+    cdef fp_remote *remote
+    cdef bytes packed = to_wire(address)
+    if mtu is None:
+        tables.path_mtus.pop(address, None)
+    else:
+        tables.path_mtus[address] = mtu
+    for index in range(1, FP_REMOTES):
+        remote = fp_remotes_get(tables.c.remotes, index)
+        if remote != NULL and memcmp(remote.address.ip, <const char *>packed, 16) == 0:
+            fp_remote_set_path_mtu(remote, mtu or 0)
 
 
 def indices(Tables tables):

@@ -56,13 +56,15 @@ class PortStats:
 
 @dataclass(frozen=True)
 class RemoteStats:
-    """A remote VTEP, configured or learned. `learned` and `unlearned` are as for a port."""
+    """A remote VTEP, configured or learned. `learned` and `unlearned` are as for a port. `path_mtu` is the longest IP
+    packet of the underlay, in bytes, that fits the path to it; None: not known."""
 
     address: str
     udp_port: int
     traffic: Traffic
     learned: int = 0
     unlearned: int = 0
+    path_mtu: int | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ cdef class Tables:
     cdef public object uplink  # the deferred forwarders' Uplink
     cdef public bint running  # the workers, in threads
     cdef public object clock  # what forwarders take the time from: seconds, as a float
+    cdef readonly dict path_mtus  # of those that are known: bytes of the underlay's IP packet, by address
     cdef readonly object lock
     cdef readonly object segment_indices
     cdef readonly object port_indices

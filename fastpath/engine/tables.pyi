@@ -2,6 +2,7 @@
 import threading
 from typing import Self
 
+from fastpath.addresses import IPAddress
 from fastpath.engine.workers.uplink import Uplink
 
 DROP_SENTENCES: dict[str, str]
@@ -32,6 +33,8 @@ class Tables:
     def family(self) -> int: ...
     @property
     def workers(self) -> int: ...
+    @property
+    def path_mtus(self) -> dict[IPAddress, int]: ...
     @property
     def lock(self) -> threading.RLock: ...
     @property

@@ -109,6 +109,7 @@ cdef class Tables:
         self.workers = workers
         self.counters = workers + 1
         self.clock = Clock()
+        self.path_mtus = {}
         self.lock = threading.RLock()
         self.segment_indices = Indices(FP_FDB_SEGMENTS - 1, "segments")
         self.port_indices = Indices(FP_PORTS - 1, "ports", late=True)  # forwarders in Python keep the numbers of ports

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "io/route.h"
 #include "monitor/capture.h"
 #include "monitor/count.h"
 #include "packet/wire.h"
@@ -158,6 +159,13 @@ static enum fp_drop reason_of(int error) {
     }
 }
 
+// The kernel refused a packet. If that was for its size, senders are to be told the next time (too_big.h).
+static void refused(const struct fp_context *context, const struct fp_udp_out *out,
+                    struct fp_remote *remote, enum fp_drop reason) {
+    if (reason == FP_DROP_too_big && !fp_remote_knows_path_mtu(remote, context->now))
+        fp_remote_learn_path_mtu(remote, fp_route_mtu(out->fd, remote), context->now);
+}
+
 static void capture(const struct fp_context *context, const struct fp_udp_out *out,
                     const struct fp_train *train, const uint8_t *data, uint32_t length,
                     enum fp_drop reason) {
@@ -230,6 +238,7 @@ static void send_singly(const struct fp_context *context, struct fp_udp_out *out
             fp_count_sent(context, train->segment, 1, length - FP_VXLAN_SIZE, traffic);
         else
             fp_count_unsent(context, train->segment, 1, reason, traffic);
+        refused(context, out, train->remote, reason);
         accepted |= error == 0 && length == train->size;
         left -= length;
         part->iov_base = (uint8_t *)part->iov_base + length;
@@ -273,6 +282,7 @@ void fp_udp_flush(const struct fp_context *context, struct fp_udp_out *out) {
             capture_train(context, out, train, reason_of(error));
             fp_count_unsent(context, train->segment, train->packets, reason_of(error),
                             &train->remote->traffic[context->worker]);
+            refused(context, out, train->remote, reason_of(error));
         }
         done++;
     }

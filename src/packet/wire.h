@@ -40,10 +40,12 @@ enum {
     FP_IPV4_SOURCE = 12, // followed by the destination
 
     FP_IPV6_SIZE = 40, // RFC 8200 section 3
+    FP_IPV6_MIN_MTU = 1280, // RFC 8200 section 5
     FP_IPV6_LENGTH = 4,
     FP_IPV6_NEXT = 6,
     FP_IPV6_SOURCE = 8, // followed by the destination
 
+    FP_PROTOCOL_ICMP = 1,
     FP_PROTOCOL_TCP = 6,
     FP_PROTOCOL_UDP = 17,
     FP_PROTOCOL_ICMPV6 = 58,

@@ -7,6 +7,7 @@
 #include "packet/encap.h"
 #include "packet/split.h"
 #include "packet/wire.h"
+#include "path/too_big.h"
 
 void fp_uplink_flush(const struct fp_context *context, struct fp_uplink *uplink) {
     for (uint32_t i = 0; i < uplink->outlets; i++)
@@ -61,13 +62,29 @@ static void drop(const struct fp_context *context, const struct fp_frame *frame,
     fp_drop_out(context, frame, reason, &remote->traffic[context->worker]);
 }
 
+// The longest frame that this one becomes, in bytes.
+static uint32_t longest(const struct fp_frame *frame) {
+    const uint32_t segment = (uint32_t)frame->headers + frame->gso_size;
+    return frame->gso_size != 0 && segment < frame->length ? segment : frame->length;
+}
+
+// Whether the frame may fit after all: what was learned of the path is forgotten now.
+static bool may_fit_now(const struct fp_context *context, struct fp_remote *remote,
+                        uint32_t length) {
+    return fp_remote_forget_path_mtu(remote, context->now) &&
+           FP_VXLAN_SIZE + length <= FP_UDP4_PAYLOAD;
+}
+
 void fp_uplink_send(const struct fp_context *context, struct fp_uplink *uplink,
                     struct fp_frame *frame, struct fp_remote *remote) {
+    const uint32_t length = longest(frame);
+    if (__builtin_expect(FP_VXLAN_SIZE + length > fp_remote_payload(remote), 0) &&
+        !may_fit_now(context, remote, length)) {
+        const bool told = fp_too_big_tell(context, frame, remote, length);
+        drop(context, frame, remote, told ? FP_DROP_exceeds_path : FP_DROP_too_big);
+        return;
+    }
     if (frame->gso_size != 0) {
-        if (FP_VXLAN_SIZE + frame->headers + frame->gso_size > FP_UDP4_PAYLOAD) {
-            drop(context, frame, remote, FP_DROP_too_big);
-            return;
-        }
         fp_capture_to_remote(context, frame, remote, FP_DROP_NONE);
         fp_note(context, frame, FP_EVENT_split);
         send_split(context, uplink, frame, remote);

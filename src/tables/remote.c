@@ -5,9 +5,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "packet/frame.h"
+#include "packet/wire.h"
 #include "tables/hash.h"
 
-enum { PROBES = 64 };
+enum {
+    PROBES = 64,
+    LEARNED_S = 10, // the kernel keeps a path MTU for ten minutes, but may be told a larger one
+};
 
 struct fp_remotes {
     int family;
@@ -87,6 +92,7 @@ static void fill(struct fp_remotes *remotes, uint32_t index, const struct fp_add
     remote->address = *address;
     remote->traffic = &remotes->traffic[(size_t)index * remotes->counters];
     atomic_store_explicit(&remote->no_trains_until, 0, memory_order_relaxed);
+    atomic_store_explicit(&remote->path, FP_UDP4_PAYLOAD, memory_order_relaxed);
     memset(&remote->to, 0, sizeof remote->to);
     if (remotes->family == AF_INET) {
         struct sockaddr_in *to = (struct sockaddr_in *)&remote->to;
@@ -143,6 +149,44 @@ struct fp_remote *fp_remotes_get(const struct fp_remotes *remotes, uint32_t inde
         return NULL;
     struct fp_remote *remote = (struct fp_remote *)&remotes->remote[index];
     return state_of(remote) == FP_REMOTE_READY ? remote : NULL;
+}
+
+static uint32_t outer_headers(const struct fp_remote *remote) {
+    return (remote->to.ss_family == AF_INET ? FP_IPV4_SIZE : FP_IPV6_SIZE) + FP_UDP_SIZE;
+}
+
+static uint32_t payload_of(const struct fp_remote *remote, uint32_t mtu) {
+    const uint32_t headers = outer_headers(remote);
+    if (mtu == 0 || mtu >= headers + FP_UDP4_PAYLOAD)
+        return FP_UDP4_PAYLOAD;
+    return mtu > headers ? mtu - headers : 0;
+}
+
+void fp_remote_set_path_mtu(struct fp_remote *remote, uint32_t mtu) {
+    atomic_store(&remote->path, payload_of(remote, mtu));
+}
+
+bool fp_remote_forget_path_mtu(struct fp_remote *remote, uint32_t now) {
+    uint64_t path = atomic_load_explicit(&remote->path, memory_order_relaxed);
+    const uint32_t until = (uint32_t)(path >> 32);
+    return until != 0 && (int32_t)(until - now) <= 0 &&
+           atomic_compare_exchange_strong(&remote->path, &path, FP_UDP4_PAYLOAD);
+}
+
+bool fp_remote_knows_path_mtu(struct fp_remote *remote, uint32_t now) {
+    fp_remote_forget_path_mtu(remote, now);
+    return atomic_load_explicit(&remote->path, memory_order_relaxed) != FP_UDP4_PAYLOAD;
+}
+
+void fp_remote_learn_path_mtu(struct fp_remote *remote, uint32_t mtu, uint32_t now) {
+    uint64_t unknown = FP_UDP4_PAYLOAD; // or else control was quicker
+    const uint64_t until = now + LEARNED_S != 0 ? now + LEARNED_S : 1;
+    atomic_compare_exchange_strong(&remote->path, &unknown, until << 32 | payload_of(remote, mtu));
+}
+
+uint32_t fp_remote_path_mtu(const struct fp_remote *remote) {
+    const uint32_t payload = fp_remote_payload(remote);
+    return payload < FP_UDP4_PAYLOAD ? payload + outer_headers(remote) : 0;
 }
 
 void fp_remotes_retire(struct fp_remotes *remotes, uint32_t index) {

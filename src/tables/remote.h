@@ -42,6 +42,9 @@ struct fp_remote {
     struct fp_address address;
     struct sockaddr_storage to; // what sendmsg wants, in the engine's address family
     uint32_t to_size;
+    // Below: the longest UDP payload, in bytes, that fits the path; FP_UDP4_PAYLOAD where that is not known. Above:
+    // when what a worker learned is forgotten, on the engine's clock; 0: control set it.
+    _Atomic uint64_t path;
     // On the engine's clock: the kernel refused a train on the way there (udp.c).
     _Atomic uint32_t no_trains_until;
     struct fp_traffic *traffic; // one for each that counts
@@ -65,6 +68,23 @@ uint32_t fp_remotes_add(struct fp_remotes *remotes, const struct fp_address *add
 
 // Return the remote at an index, or NULL if there is none.
 struct fp_remote *fp_remotes_get(const struct fp_remotes *remotes, uint32_t index);
+
+// Path MTUs are the longest IP packets of the underlay, in bytes; 0: not known.
+
+// Set the path MTU to a remote. Workers learn none while one is set.
+void fp_remote_set_path_mtu(struct fp_remote *remote, uint32_t mtu);
+// Whether one is set or was learned, be it that the kernel has no answer.
+bool fp_remote_knows_path_mtu(struct fp_remote *remote, uint32_t now);
+// Learn what the kernel says, for a while, since it may change.
+void fp_remote_learn_path_mtu(struct fp_remote *remote, uint32_t mtu, uint32_t now);
+// Forget what was learned, if its time is over. Return whether it was.
+bool fp_remote_forget_path_mtu(struct fp_remote *remote, uint32_t now);
+uint32_t fp_remote_path_mtu(const struct fp_remote *remote);
+
+// The longest UDP payload that fits the path.
+static inline uint32_t fp_remote_payload(const struct fp_remote *remote) {
+    return (uint32_t)atomic_load_explicit(&remote->path, memory_order_relaxed);
+}
 
 // Owner only: take a remote out of service, and (later, see above) free its place.
 void fp_remotes_retire(struct fp_remotes *remotes, uint32_t index);

@@ -79,6 +79,7 @@ struct fp_port *fp_port_new(uint32_t index, struct fp_segment *segment, uint32_t
     port->index = index;
     port->segment = segment;
     port->mtu = mtu;
+    fp_storm_set(&port->told, FP_TOLD_EACH_S, 0);
     for (uint32_t i = 0; i < FP_COUNTERS; i++)
         port->fd[i] = -1;
     return port;

@@ -27,6 +27,7 @@ enum {
     FP_PORTS = 1 << 16, // indices 1 … 65535
     FP_GROUPS = 1 << 12,
     FP_ADMITTED = 1 << 18, // remotes, and members of segments
+    FP_TOLD_EACH_S = 100, // how often a port is told in a second that a packet is too big
     FP_WORKERS = 64,
     // What counts: each worker, and behind them all threads of deferred forwarders together (defer.h),
     // of which one at a time holds `threads_lock`.
@@ -77,6 +78,7 @@ struct fp_port {
     _Atomic bool refuses_tcp, refuses_udp; // super-frames: an old kernel (see downlink.c)
     _Atomic(const struct fp_allowed *) allowed; // NULL: its frames are not checked
     struct fp_storm storm;
+    struct fp_storm told; // how often it may still be told by ICMP, see too_big.h
     struct fp_budget *budget; // one for each worker
     struct fp_traffic *traffic; // one for each that counts
     int fd[FP_COUNTERS]; // each worker's own queue; deferred forwarders use the first worker's

@@ -22,6 +22,8 @@ cdef extern from "tables/remote.h" nogil:
     uint32_t fp_remotes_find(const fp_remotes *remotes, const fp_address *address)
     uint32_t fp_remotes_add(fp_remotes *remotes, const fp_address *address, uint32_t limit)
     fp_remote *fp_remotes_get(const fp_remotes *remotes, uint32_t index)
+    void fp_remote_set_path_mtu(fp_remote *remote, uint32_t mtu)
+    uint32_t fp_remote_path_mtu(const fp_remote *remote)
     void fp_remotes_retire(fp_remotes *remotes, uint32_t index)
     void fp_remotes_reclaim(fp_remotes *remotes, uint32_t index)
     void fp_address_from(fp_address *address, const sockaddr_storage *from_)

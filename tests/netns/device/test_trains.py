@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
+from scapy.layers.inet import ICMP, IP
 
 from fastpath import Engine, MemoryPort, Segment
 from fastpath.engine.offloads import Offloads
@@ -84,7 +85,30 @@ def test_a_path_with_a_smaller_mtu(two: Lab, underlay: tuple[str, int]) -> None:
         assert one.remote.traffic.tx_frames == 11
         vnet, frame = TCP4.super_frame(pattern(10 * fits), fits + 1)  # a byte too many
         one.send(vnet, frame, 10)
-        assert one.drops() == {"too_big": 19}
+        assert one.drops() == {"too_big": 10, "exceeds_path": 10}
+        assert one.events()["told_too_big"] == 1
+        assert one.remote.path_mtu == 1300  # which the kernel said
+        told = IP((one.port.receive() or b"")[14:])
+        assert told[ICMP].nexthopmtu == 1300 - outer - 14
+
+
+def test_a_path_that_grows_again(two: Lab, underlay: tuple[str, int]) -> None:
+    """What the kernel said of the path is asked again after ten seconds, and not before."""
+    net, outer = underlay
+    neighbours(two, net)
+    route = f"{net}2/{'32' if '.' in net else '128'} dev u0".split()
+    ip("-n", two.hosts[0].name, "route", "add", *route, "mtu", "lock", "1300")
+    with sender(two, net) as one:
+        vnet, frame = TCP4.super_frame(pattern(5000), 1500 - outer - TCP4.headers)
+        one.send(vnet, frame, 4)
+        ip("-n", two.hosts[0].name, "route", "change", *route)
+        one.send(vnet, frame, 4)
+        assert one.drops() == {"too_big": 3, "exceeds_path": 4}  # a short one passed
+        one.engine.advance_clock(10)
+        one.send(vnet, frame, 4)
+        assert one.drops() == {"too_big": 3, "exceeds_path": 4}
+        assert one.remote.traffic.tx_frames == 5
+        assert one.remote.path_mtu is None
 
 
 def test_an_underlay_without_checksum_offload(two: Lab, underlay: tuple[str, int]) -> None:

@@ -161,12 +161,12 @@ def test_from_port_to_port_it_stays_whole(lab: Lab, stream: Stream) -> None:
 
 def test_a_super_frame_whose_segments_no_packet_holds(here: Place) -> None:
     lab, segment, port, far = here
-    vnet, frame = TCP4.super_frame(pattern(1000), 65460)
-    lab.send(port, frame, vnet=vnet)
+    vnet, frame = TCP4.super_frame(pattern(65470), 65460)
+    lab.send(port, frame, vnet=vnet, segments=2)
     lab.poll()
     assert far.receive() == []
-    assert lab.drops() == {"too_big": 1}
-    assert far.remote(segment).traffic == Traffic(drops=1)
+    assert lab.drops() == {"exceeds_path": 2}
+    assert far.remote(segment).traffic == Traffic(drops=2)
     check_sums(lab.engine)
 
 
