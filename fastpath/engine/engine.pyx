@@ -32,7 +32,6 @@ from fastpath.forwarder.forwarder import LearningBridge
 from fastpath.engine.housekeeper import Housekeeper, Housekeeping, attempt
 from fastpath.engine.limits import DEFAULT_SPIN_US, MAX_SPIN_US
 from fastpath.engine.offloads import DEFAULT_OFFLOADS
-from fastpath.engine.ports.port import MIN_MTU
 from fastpath.engine.segment import DEFAULT_AGEING, end_service, named_remote_indices
 from fastpath.engine.stats import EngineStats
 from fastpath.engine.workers.sockets import open_sockets
@@ -46,7 +45,7 @@ DEFAULT_NEIGHBOUR_ENTRIES = 1 << 16
 RESERVE_PART = 16  # of the FDB: one in so many entries is never learned, so that there is room for one that is set
 FRUITLESS_TURNS = 16  # `poll` ends after so many in a row in which something was ready and nothing was read
 MAX_VOUCHED_S = 3600
-MAX_PATH_MTU = 65535
+MIN_PATH_MTU, MAX_PATH_MTU = 68, 65535  # RFC 791
 REMEMBERED_S = 600  # how long a forwarder in Python may name a remote by the number that frames from it had
 NOWHERE = {socket.AF_INET: bytes(10) + b"\xff\xff" + bytes(4), socket.AF_INET6: bytes(16)}  # as an outer address
 
@@ -254,8 +253,8 @@ cdef class Engine:
         The sender of a packet that does not fit is told by ICMP, if it is behind a port. Others are dropped.
         """
         mtu = index(mtu) if mtu is not None else None
-        if mtu is not None and not MIN_MTU <= mtu <= MAX_PATH_MTU:
-            raise UsageError(f"path MTU {mtu}: it must be between {MIN_MTU} and {MAX_PATH_MTU} bytes")
+        if mtu is not None and not MIN_PATH_MTU <= mtu <= MAX_PATH_MTU:
+            raise UsageError(f"path MTU {mtu}: it must be between {MIN_PATH_MTU} and {MAX_PATH_MTU} bytes")
         self._check_open()
         with self.tables.lock:
             remote_module.set_path_mtu(self.tables, parse_ip(address), mtu)

@@ -12,6 +12,7 @@ from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
     ICMPv6EchoRequest,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
@@ -138,6 +139,30 @@ def parse() -> dict[str, bytes]:
         "needs-checksum-outside": vnet(1, start=len(partial4) - 1) + b"\1" + partial4,
         "super-frame": vnet(1, 1, 1400, 34, 16) + b"\2" + bytes(frames()["big-tcp4"]),
         "short": vnet() + b"\0" + bytes(range(1, 15)),
+    }
+
+
+def too_big() -> dict[str, bytes]:
+    def question(packet: Packet, mtu: int = 68, options: int = 0) -> bytes:
+        return struct.pack(">HB", mtu, options) + bytes(packet)
+
+    data, less = Raw(bytes(300)), Raw(bytes(100))
+    four, six = ethernet() / IP(**FOUR, flags="DF"), ethernet() / IPv6(**SIX)
+    tags = ethernet() / Dot1AD(vlan=7) / Dot1Q(vlan=100)
+    return {
+        "udp4": question(four / UDP() / data, 200),
+        "tcp4-super": question(four / TCP() / data, 100, 1),
+        "vlan4": question(tags / IP(**FOUR, flags="DF") / UDP() / Raw(bytes(900)), 500),
+        "options4": question(ethernet() / IP(**FOUR, flags="DF", options=[b"\1\1\1\0"]) / ICMP(type=8) / less),
+        "no-df4": question(ethernet() / IP(**FOUR) / UDP() / less),
+        "error4": question(four / ICMP(type=3, code=1) / less),
+        "error4-missing": question(four / IP(proto=1)),
+        "udp6": question(six / UDP() / Raw(bytes(1400)), 1300),
+        "vlan6": question(tags / IPv6(**SIX) / ICMPv6EchoRequest() / Raw(bytes(1300)), 1280),
+        "error6": question(six / ICMPv6DestUnreach() / Raw(bytes(1300)), 1280),
+        "error6-options": question(six / IPv6ExtHdrDestOpt() / ICMPv6DestUnreach() / Raw(bytes(1300)), 1280),
+        "fragment6": question(six / IPv6ExtHdrFragment(m=1) / UDP() / Raw(bytes(1300)), 1280),
+        "group6": question(ethernet() / IPv6(src="fd00::1", dst="ff02::1") / UDP() / Raw(bytes(1300)), 1280),
     }
 
 
@@ -405,7 +430,7 @@ def outer() -> dict[str, bytes]:
 
 
 def main(seeds: Path) -> None:
-    for target in (decap, parse, allowed, respond, split, merge, udp, fdb, remote, directory, pcap, outer):
+    for target in (decap, parse, allowed, respond, too_big, split, merge, udp, fdb, remote, directory, pcap, outer):
         folder = seeds / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in target().items():
