@@ -46,6 +46,7 @@ class Engine:
         strict: bool = False,
         known_only: bool = False,
         kernel_peers: bool = True,
+        probed_paths: bool = False,
         spin: int = DEFAULT_SPIN_US,
         pin: bool = False,
         offloads: Offloads = DEFAULT_OFFLOADS,
@@ -90,6 +91,7 @@ class Engine:
         ageing: int = DEFAULT_AGEING,
         max_entries: int = 0,
         members_only: bool = False,
+        probes: bool = False,
         forwarder: Forwarder | None = None,
     ) -> Segment: ...
     def remove_segment(self, segment: Segment) -> None: ...

@@ -69,7 +69,8 @@ cdef class Engine:
     `strict` drops packets whose VXLAN header has reserved bits set (RFC 7348 says to ignore them).
     `known_only` drops packets from all VTEPs but those that `admit` was called for. `kernel_peers` takes a packet with
     a super-frame for one, as the kernel's vxlan sends it over a veth. Without it a frame that lies about its length
-    costs no other one.
+    costs no other one. `probed_paths`: what ICMP says of the MTU of a path, which anybody can forge, does not count; the
+    caller probes paths and calls `set_path_mtu`.
     `spin` is the time in microseconds that a worker polls for work before it sleeps (0: not at all). `pin` keeps
     each worker on its own core. `offloads` selects the work that is left to the kernel (offloads.Offloads).
 
@@ -79,7 +80,7 @@ cdef class Engine:
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0, mark=0,
                  fdb_entries=DEFAULT_FDB_ENTRIES, fdb_reserve=None, neighbour_entries=DEFAULT_NEIGHBOUR_ENTRIES,
-                 bint strict=False, bint known_only=False, bint kernel_peers=True, spin=DEFAULT_SPIN_US, bint pin=False,
+                 bint strict=False, bint known_only=False, bint kernel_peers=True, bint probed_paths=False, spin=DEFAULT_SPIN_US, bint pin=False,
                  offloads=DEFAULT_OFFLOADS):
         udp_port, ttl, mark = index(udp_port), index(ttl), index(mark)
         fdb_entries, neighbour_entries = index(fdb_entries), index(neighbour_entries)
@@ -109,9 +110,11 @@ cdef class Engine:
         self.sockets = open_sockets(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
             pool_size=max(1, source_port_count), ttl=ttl, mark=mark, gro=offloads.gro,
+            probed_paths=probed_paths,
         )
         self.tables.uplink = Uplink(
             [s.fileno() for s in self.sockets.send[0]], family=family, gso=offloads.gso,
+            fragments=self.sockets.fragments[0].fileno(),
         )
         self.workers = []
         self.threads = []
@@ -128,7 +131,8 @@ cdef class Engine:
             for i in range(workers):
                 self.workers.append(Worker(
                     self.tables, i, receive=self.sockets.receive[i].fileno(),
-                    send=[s.fileno() for s in self.sockets.send[i]], family=family, strict=strict,
+                    send=[s.fileno() for s in self.sockets.send[i]],
+                    fragments=self.sockets.fragments[i].fileno(), family=family, strict=strict,
                     known_only=known_only, learned_udp_port=udp_port, attention=self.attention, spin_us=spin, gso=offloads.gso,
                     merge=offloads.merge, kernel_peers=kernel_peers,
                 ))
@@ -156,13 +160,14 @@ cdef class Engine:
         return bool(self.threads)
 
     def add_segment(self, vni, *, bint learning=True, ageing=DEFAULT_AGEING, max_entries=0, bint members_only=False,
-                    forwarder=None):
+                    bint probes=False, forwarder=None):
         """Add a segment for a VNI (0 … 2^24 - 1).
 
         `ageing` is in seconds (0: never), `max_entries` the segment's share of the FDB. With 0 the share is fair: the
         segment learns addresses while it has learned fewer than could still be learned, and from one port or remote
         while fewer came from there than the segment could still learn. `members_only` drops packets from VTEPs that
-        `Segment.admit` was not called for. `forwarder` is a LearningBridge by default.
+        `Segment.admit` was not called for. `probes`: its frames
+        may be longer than the path MTU to a remote. `forwarder` is a LearningBridge by default.
         """
         if members_only and not self.known_only:
             raise UsageError("members_only needs an engine that is known_only")
@@ -172,7 +177,7 @@ cdef class Engine:
                 raise ConflictError(f"there is a segment with VNI {vni} already")
             segment = Segment(
                 self.tables, self.workers, self.offloads, self.local, self.udp_port, vni, learning=learning, ageing=ageing,
-                max_entries=max_entries, members_only=members_only,
+                max_entries=max_entries, members_only=members_only, probes=probes,
                 forwarder=forwarder if forwarder is not None else LearningBridge(),
             )
             self._segments[vni] = segment

@@ -37,6 +37,7 @@ class Segment:
         ageing: int,
         max_entries: int,
         members_only: bool,
+        probes: bool,
         forwarder: Forwarder,
     ) -> None: ...
     @property

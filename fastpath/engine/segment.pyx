@@ -59,7 +59,7 @@ cdef class Segment:
     """A segment, created by Engine.add_segment. All of it may be changed while frames flow."""
 
     def __init__(self, Tables tables not None, list workers, offloads, local, int default_udp_port, vni, *,
-                 bint learning, ageing, max_entries, bint members_only, Forwarder forwarder not None):
+                 bint learning, ageing, max_entries, bint members_only, bint probes, Forwarder forwarder not None):
         vni, ageing, max_entries = index(vni), index(ageing), index(max_entries)
         forwarder.usable()
         if not 0 <= vni <= MAX_VNI:
@@ -83,6 +83,7 @@ cdef class Segment:
         self._remotes = []
         self._members = set()
         self.c.members_only = members_only
+        self.c.probes = probes
         self.fdb = Fdb(tables, place, self._ports)
         self.neighbours = neighbours_of(tables, self.c)
         cdef fp_fdb_share *share = fp_fdb_share_of(tables.c.fdb, place)

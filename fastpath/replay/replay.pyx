@@ -176,7 +176,7 @@ cdef class Replayer:
             raise ConflictError(f"there is a segment with VNI {vni} already")
         segment = Segment(
             self.tables, [self.worker], DEFAULT_OFFLOADS, None, self.udp_port, vni, learning=True,
-            ageing=DEFAULT_AGEING, max_entries=FDB_ENTRIES, members_only=False, forwarder=forwarder,
+            ageing=DEFAULT_AGEING, max_entries=FDB_ENTRIES, members_only=False, probes=False, forwarder=forwarder,
         )
         self.segments[vni] = segment
         if segment.forwarder_thread is not None:

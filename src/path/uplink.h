@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uplink: a worker's way to the remotes. Frames are encapsulated, super-frames split first, and queued on
-// the sending socket of their flow.
+// the sending socket of their flow. Of what does not fit the path, the sender is
+// told (too_big.h).
 #ifndef FP_UPLINK_H
 #define FP_UPLINK_H
 
@@ -13,6 +14,9 @@ enum { FP_UPLINK_MEMORY = 512 << 10 };
 struct fp_uplink {
     struct fp_udp_out *outlet; // the worker's sending sockets
     uint32_t outlets;
+    // A socket whose packets the kernel may fragment, for what does not fit the path where nobody can be told; NULL:
+    // such packets are dropped.
+    struct fp_udp_out *fragments;
     uint8_t *memory; // FP_UPLINK_MEMORY bytes, for what a split writes
     uint32_t used;
 };

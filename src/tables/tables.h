@@ -58,6 +58,7 @@ struct fp_forwarder {
 struct fp_segment {
     uint32_t index; // in FDB keys
     uint32_t vni;
+    bool probes; // its frames may be longer than the path MTU to a remote; never changes, either
     bool members_only; // accept packets from its members only; never changes after it was published
     _Atomic bool learning;
     _Atomic uint32_t neighbours; // how many it has in the directory of that name

@@ -16,7 +16,8 @@ from fastpath.addresses import IPAddress
 from fastpath.errors import ConflictError, RefusedError, UsageError
 
 # Numbers from <linux/in.h>, <linux/in6.h> and <asm-generic/socket.h> that the socket module lacks.
-_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
+_PMTUDISC_DONT, _PMTUDISC_DO, _PMTUDISC_PROBE, _PMTUDISC_INTERFACE = 0, 2, 3, 4
 _IP_RECVTOS, _IPV6_RECVTCLASS = 13, 66
 _UDP_GRO = 104
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_MARK, _SO_MEMINFO = 33, 32, 36, 55
@@ -28,15 +29,17 @@ SEND_BUFFER = 4 << 20
 
 @dataclass
 class EngineSockets:
-    """The UDP sockets of an engine, by worker. The engine closes them."""
+    """The UDP sockets of an engine, by worker. The engine closes them. `fragments` are those whose packets the kernel
+    may fragment."""
 
     family: socket.AddressFamily
     receive: list[socket.socket] = field(default_factory=list)
     send: list[list[socket.socket]] = field(default_factory=list)
+    fragments: list[socket.socket] = field(default_factory=list)
 
     def close(self) -> None:
         """Close every socket."""
-        for sock in [*self.receive, *(s for pool in self.send for s in pool)]:
+        for sock in [*self.receive, *self.fragments, *(s for pool in self.send for s in pool)]:
             sock.close()
 
     def overflows(self) -> int:
@@ -56,12 +59,14 @@ def open_sockets(
     ttl: int,
     mark: int,
     gro: bool,
+    probed_paths: bool = False,
 ) -> EngineSockets:
     """Open and bind all sockets, or raise and leave none open.
 
     `local` None listens on all addresses of `family`. `source_ports` is an inclusive range, `pool_size`
     the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit, `mark` is the
-    SO_MARK of what they send (0: none), `gro` means that packets may arrive in trains.
+    SO_MARK of what they send (0: none), `gro` means that packets may arrive in trains. `probed_paths`: what ICMP says
+    of a path's MTU does not count.
     """
     sockets = EngineSockets(family)
     everything = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  # `local` None asks for it
@@ -69,10 +74,18 @@ def open_sockets(
     try:
         for _ in range(workers):
             sockets.receive.append(_receiver(family, address, udp_port, sockets.receive, gro))
+            if probed_paths:
+                _discover(sockets.receive[-1], _PMTUDISC_INTERFACE)
         ports = _candidates(source_ports, exclude=udp_port)
+        discover = _PMTUDISC_PROBE if probed_paths else _PMTUDISC_DO  # VTEPs must not fragment (RFC 7348 section 4.3)
         for left in range(workers, 0, -1):
             fair = max(1, len(ports) // left)  # leave some for the other workers
-            sockets.send.append(_pool(family, address, ports, min(pool_size, fair), ttl=ttl, mark=mark))
+            size = min(pool_size, fair)
+            sockets.send.append(_pool(family, address, ports, size, ttl=ttl, mark=mark, discover=discover))
+        for _ in range(workers):
+            fragments = _sender(family, ttl, mark, _PMTUDISC_DONT)
+            sockets.fragments.append(fragments)
+            fragments.bind((address, 0))
     except BaseException:
         sockets.close()
         raise
@@ -159,13 +172,13 @@ def _take(ports: list[int]) -> int:
 
 
 def _pool(
-    family: socket.AddressFamily, address: str, ports: list[int], size: int, *, ttl: int, mark: int
+    family: socket.AddressFamily, address: str, ports: list[int], size: int, *, ttl: int, mark: int, discover: int
 ) -> list[socket.socket]:
     """Return at least one and up to `size` sending sockets, on ports taken from `ports`."""
     pool: list[socket.socket] = []
     try:
         while ports and len(pool) < size:
-            sock = _sender(family, ttl, mark)
+            sock = _sender(family, ttl, mark, discover)
             try:
                 sock.bind((address, _take(ports)))
             except OSError as error:
@@ -183,7 +196,7 @@ def _pool(
     return pool
 
 
-def _sender(family: socket.AddressFamily, ttl: int, mark: int) -> socket.socket:
+def _sender(family: socket.AddressFamily, ttl: int, mark: int, discover: int) -> socket.socket:
     sock = _socket(family)
     if mark:
         try:
@@ -193,13 +206,17 @@ def _sender(family: socket.AddressFamily, ttl: int, mark: int) -> socket.socket:
             raise RefusedError("cannot mark packets: no permission (CAP_NET_ADMIN), run as root") from None
     _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # no answers are expected here; keep nothing
-    # VTEPs must not fragment (RFC 7348 section 4.3).
-    if family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DO)
-        if ttl:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
-    else:
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_DO)
-        if ttl:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
+    _discover(sock, discover)
+    if ttl and family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+    elif ttl:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
     return sock
+
+
+def _discover(sock: socket.socket, how: int) -> None:
+    """Set how the path MTU limits packets of a socket, and whether they may be fragmented: see ip(7)."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, how)

@@ -11,6 +11,7 @@ class Worker:
         *,
         receive: int,
         send: list[int],
+        fragments: int = -1,
         family: int,
         strict: bool,
         known_only: bool,

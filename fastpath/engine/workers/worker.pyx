@@ -113,14 +113,14 @@ cdef class Worker:
     packets from all but the admitted remotes. `kernel_peers`: a packet may hold a super-frame, see fp_train_unit.
     """
 
-    def __cinit__(self, Tables tables not None, int index, *, int receive, list send, int family,
+    def __cinit__(self, Tables tables not None, int index, *, int receive, list send, int fragments=-1, int family,
                   bint strict, bint known_only, int learned_udp_port, int attention, int spin_us, bint gso,
                   bint merge, bint kernel_peers):
         self.epoll = self.wake = -1
         self.tables = tables
         self.context.tables = tables.c
         self.context.worker = index
-        self.uplink = Uplink(send, family=family, gso=gso)
+        self.uplink = Uplink(send, family=family, gso=gso, fragments=fragments)
         self.context.uplink = &self.uplink.c
         self.strict = strict
         self.merge = merge

@@ -78,6 +78,7 @@ cdef extern from "tables/tables.h" nogil:
     struct fp_segment:
         uint32_t index
         uint32_t vni
+        c_bool probes
         c_bool members_only
         const fp_forwarder *forwarder
         c_bool learning
@@ -159,6 +160,7 @@ cdef extern from "path/uplink.h" nogil:
     struct fp_uplink:
         fp_udp_out *outlet
         uint32_t outlets
+        fp_udp_out *fragments
         uint8_t *memory
     void fp_uplink_flush(const fp_context *context, fp_uplink *uplink)
 

@@ -108,7 +108,7 @@ def test_a_path_that_grows_again(two: Lab, underlay: tuple[str, int]) -> None:
         one.send(vnet, frame, 4)
         assert one.drops() == {"too_big": 3, "exceeds_path": 4}
         assert one.remote.traffic.tx_frames == 5
-        assert one.remote.path_mtu is None
+        assert one.remote.path_mtu == 1500
 
 
 def test_an_underlay_without_checksum_offload(two: Lab, underlay: tuple[str, int]) -> None:

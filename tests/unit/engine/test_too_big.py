@@ -181,8 +181,27 @@ def test_a_short_super_frame_is_no_longer_than_it_is(way: Way) -> None:
     }.items(),
     ids=lambda case: case[0],
 )
-def test_nobody_is_told(way: Way, frame: tuple[str, Packet]) -> None:
-    assert way.send(frame[1]) == ([], 0)
+def test_what_nobody_can_be_told_of_leaves_in_fragments(way: Way, frame: tuple[str, Packet]) -> None:
+    way.lab.send(way.one, bytes(frame[1]))
+    way.lab.poll()
+    assert drain(way.one) == []
+    (packet,) = way.far.receive()  # its kernel put it together
+    assert (packet.vni, packet.frame) == (42, bytes(frame[1]))
+    assert way.lab.events()["fragmented"] == 1
+    assert way.lab.drops() == {}
+
+
+def test_a_super_frame_without_df(way: Way) -> None:
+    stream = Stream(4, UDP_NUMBER, fragment=0)
+    vnet, frame = stream.super_frame(pattern(5000), 1400)
+    assert way.send(to_the_remote(frame), vnet=vnet, segments=4) == ([], 4)
+    assert way.lab.events()["fragmented"] == 1
+    assert "trains" not in way.lab.events()
+    assert way.far.remote(way.segment).traffic.tx_frames == 4
+
+
+def test_no_packet_is_larger_than_udp_takes(way: Way) -> None:
+    assert way.send(Ether(src=HERE, dst=THERE, type=0x88B5) / Raw(bytes(65500))) == ([], 0)
     assert way.lab.drops() == {"too_big": 1}
 
 
@@ -208,8 +227,8 @@ def test_they_are_told(way: Way, frame: tuple[str, Packet]) -> None:
 def test_to_a_group_address(way: Way) -> None:
     way.segment.add_remote(way.far.address)
     data = filled(BROADCAST, (), IP(**FOUR, flags="DF"), UDP(), LEFT + 1)
-    assert way.send(data) == ([], 0)
-    assert way.lab.drops() == {"too_big": 1}
+    assert way.send(data) == ([], 1)
+    assert way.lab.events()["fragmented"] == 1
 
 
 def test_what_came_from_elsewhere_is_not_answered(way: Way) -> None:
@@ -226,16 +245,16 @@ def test_ipv6_takes_1280_bytes_everywhere(way: Way) -> None:
     way.lab.engine.set_path_mtu(way.far.address, 1000)
     (answer,), _ = way.send(six(1281))
     assert whole(answer)[ICMPv6PacketTooBig].mtu == 1280
-    assert way.send(six(1280)) == ([], 0)  # to send less, the sender would not obey
+    assert way.send(six(1280)) == ([], 1)  # to send less, the sender would not obey
     (answer,), _ = way.send(four(951))
     assert whole(answer)[ICMP].nexthopmtu == 950
-    assert way.lab.drops() == {"exceeds_path": 2, "too_big": 1}
+    assert way.lab.drops() == {"exceeds_path": 2}
 
 
 def test_a_path_that_has_room_for_no_packet(way: Way) -> None:
     way.lab.engine.set_path_mtu(way.far.address, 68)
-    assert way.send(four(100)) == ([], 0)
-    assert way.lab.drops() == {"too_big": 1}
+    assert way.send(four(100)) == ([], 1)
+    assert way.lab.events()["fragmented"] == 1
 
 
 def test_a_port_is_not_told_without_end(way: Way) -> None:
