@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.reconciler import Reconciler
 
-PATIENCE_S = 1.0  # until a capture begins although the store does not know of it
+PATIENCE_S = 2.0  # until a capture begins although the store does not know of it
 LOOK_S = 0.02
 
 
@@ -33,9 +33,8 @@ class CapturedNetworks:
         self._counts[name] += 1
         reconciler.network_changed(name)
         try:
-            told = await _told(name, host, mirror)
-            when = "at first" if told else "as long as the store does not answer"
-            yield f"the kernel path of {name} is left; {when}, frames that other hosts send may be missing"
+            when = "at first" if await _told(name, host, mirror) else "until other hosts hear of it by the store"
+            yield f"the kernel path of {name} is left: {when}, frames that other hosts send may be missing"
         finally:
             self._counts[name] -= 1
             reconciler.network_changed(name)

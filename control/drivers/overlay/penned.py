@@ -104,7 +104,9 @@ class PennedLayout:
             self.ports[endpoint.id] = port
         link = visit.links.get(naming.tap_name(endpoint))
         ensure_program(visit, link, self._path().from_engine)  # before it is up
-        link = visit.links.ensure(link, alias=naming.of_endpoint(self._host, endpoint.id), mtu=mtu)
+        # The engine knows a TAP's own address as one behind it.
+        alias = naming.of_endpoint(self._host, endpoint.id)
+        link = visit.links.ensure(link, alias=alias, mac=endpoint.mac, mtu=mtu)
         visit.links.limit_super_frames(link, mtu)
         visit.links.ensure(link, up=True)
         if port.mtu != mtu:

@@ -62,7 +62,8 @@ def flowing(made: Site) -> Iterator[Stream]:
     """A stream between two such containers, which goes on to the end; all is well then."""
     c1, c2 = connect(made)
     stream = Stream(c1, c2, "10.9.0.3")
-    stream.flows()
+    for daemon in made.daemons:
+        wait_for(lambda daemon=daemon: grows(daemon, stream), "the kernel carries it")  # type: ignore[misc]
     yield stream
     stream.end()
     made.settle()
