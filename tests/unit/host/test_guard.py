@@ -5,16 +5,20 @@ import asyncio
 import dataclasses
 import ipaddress
 import socket
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastpath.control.device import guard as device_guard
+from fastpath.control.device.config import VxlanConfig
 from fastpath.control.host.guard import guard as guard_module
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints, follow_store
 from fastpath.control.host.guard.rules import SENTENCES, Plan, copy_of, counts, table_of
 from fastpath.control.kernel import nftables
 from fastpath.control.kernel.keeper import Keeper
+from fastpath.errors import RefusedError
 
 V4, V6 = ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1")
 PEERS = frozenset({ipaddress.ip_address("192.0.2.2"), ipaddress.ip_address("192.0.2.3")})
@@ -160,3 +164,38 @@ def test_a_host_that_cannot_have_a_guard_does_nothing() -> None:
     assert not keeper.restored
     assert guard.state == "not in place"
     keeper.close()
+
+
+class Refusing:
+    """A keeper whose nft does not remove the first table."""
+
+    def __init__(self) -> None:
+        self.released: list[str] = []
+        self.closed = False
+
+    def keep_soon(self, *_: object, **__: object) -> Future[None]:
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def release_soon(self, table: str) -> Future[None]:
+        self.released.append(table)
+        done: Future[None] = Future()
+        if len(self.released) == 1:
+            done.set_exception(RefusedError("no permission"))
+        else:
+            done.set_result(None)
+        return done
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_device_removes_each_table_though_nft_refuses_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Refusing()
+    monkeypatch.setattr(device_guard, "Keeper", lambda: keeper)
+    guard = device_guard.DeviceGuard(VxlanConfig(name="vx0", id=1, local=V4))
+    with pytest.raises(RefusedError, match="no permission"):
+        guard.close()
+    assert keeper.released == [table_of(V4, 4789), copy_of(table_of(V4, 4789))]
+    assert keeper.closed
