@@ -124,6 +124,8 @@ def test_a_scenario_may_be_measured_on_one_underlay() -> None:
     assert found["flood1300"].forms(("offload", "wire")) == ("wire",)
     assert found["flood64"].forms(("wire",)) == ("offload",)
     assert found["rr"].forms(("wire",)) == ("wire",)
+    overview = {scenario.name: scenario.forms(("offload", "wire")) for scenario in chosen(["overview"])}
+    assert (overview["tcp1"], overview["rr"], overview["local_tcp"]) == (("offload", "wire"), ("offload",), ("local",))
     assert (found["rr"].word, found["flood64"].word) == ("rr", "flood64:offload")
 
 
