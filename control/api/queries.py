@@ -243,7 +243,8 @@ class Queries:
                 why = f"peer {peer.host} ({peer.peer.vtep}) does not answer over the overlay's UDP port"
                 found.append(Problem("peer", peer.host, "silent", why))
         for host in self._kernel_prober.silent(time.monotonic()):
-            why = f"the kernel path to {host} does not answer: the engine carries all frames (docs/kernel-path.md)"
+            port = self._underlay.kernel_port
+            why = f"the kernel path to {host} does not answer: the engine carries all frames; is UDP port {port} open?"
             found.append(Problem("peer", host, "kernel-path", why))
         for peer in peers:
             if peer.state == "gone" and peer.forgotten_in is not None:

@@ -84,7 +84,18 @@ class DataPlane:
             gateway = GatewayBridge(config.host, given, visits, self.keeper)
         self.kernel_prober = KernelProber(self.prober, lambda: self.peering.peers, self._longest)
         self.captured = CapturedNetworks()
-        self._carrier = self._make_carrier(visits)
+        self._carrier = Carrier(
+            self.engine,
+            config.host,
+            visits,
+            vtep=vtep,
+            udp_port=config.kernel_port,
+            asker=self.kernel_prober,
+            mtu=lambda: self.underlay.mtu - self.underlay.overhead,
+            captured=self.captured,
+            unguarded=self._unguarded,
+            members=self.guard.set_members if self.guard is not None else (lambda _: None),
+        )
         overlay = Overlay(
             self.engine, config.host, gateway, self.resolver_sockets, visits=visits, carrier=self._carrier
         )
@@ -132,8 +143,6 @@ class DataPlane:
     def stats(self) -> EngineStats:
         """Return the counters of both paths. For any thread."""
         stats = self.engine.stats()
-        if self._carrier is None:
-            return stats
         return with_kernel_path(stats, (Carried(*each) for each in self._carrier.carried()), self._carrier.verdicts())
 
     def _load(self) -> None:
@@ -144,7 +153,7 @@ class DataPlane:
 
     def _assume_members(self) -> None:
         """Let the guard's first rules admit what comes by the kernel path, which has gone on."""
-        if self._carrier is None or self.guard is None:
+        if self.guard is None:
             return
         vteps = {peer.host: peer.vtep for peer in self.mirror.peers.values() if peer.host != self._host}
         members = frozenset(
@@ -158,20 +167,11 @@ class DataPlane:
         self._carrier.assume(members)
         self.guard.assume_members(members)
 
-    def _make_carrier(self, visits: Visits) -> Carrier | None:
-        if not self._config.kernel_port:
-            return None
-        return Carrier(
-            self.engine,
-            self._host,
-            visits,
-            vtep=self.underlay.vtep,
-            udp_port=self._config.kernel_port,
-            asker=self.kernel_prober,
-            mtu=lambda: self.underlay.mtu - self.underlay.overhead,
-            captured=self.captured,
-            members=self.guard.set_members if self.guard is not None else (lambda _: None),
-        )
+    def _unguarded(self) -> str:
+        """Return why nobody checks who sends to the kernel path's port; "" if the guard does."""
+        if self.guard is None:
+            return "the guard is off, which checks who sends to the kernel path"
+        return "" if self.guard.state == "in place" else "the guard is not in place, which checks who sends to it"
 
     def _kernel_mtu(self, host: str, used_before: Callable[[], bool]) -> int:
         """Return the longest IP packet, in bytes, that may be sent to a peer by the kernel path: 0 until that is known
@@ -183,15 +183,14 @@ class DataPlane:
         """Return the longest IP packet, in bytes, that fits the way to a peer by the kernel path; 0 if either host has
         none, or at another port."""
         peer = self.peering.peers.get(host)
-        if self._carrier is None or peer is None or peer.kernel_port != self._carrier.udp_port:
+        if peer is None or not peer.kernel_port or peer.kernel_port != self._carrier.udp_port:
             return 0
         return min(self.underlay.mtu, peer.mtu) - self.underlay.overhead
 
     def _begin(self) -> list[Problem]:
         """Find out whether this host has a kernel path: networks load it. Remove what earlier lives left under other
         settings; return what stays."""
-        if self._carrier is not None:
-            self.underlay.kernel_port = 0 if unavailable() else self._carrier.udp_port
+        self.underlay.kernel_port = 0 if unavailable() or self.guard is None else self._carrier.udp_port
         guards = self.guard.tables if self.guard is not None else ()
         try:
             return former.begin(self._lives, self._host, guards, gateway=self._config.gateway_bridge).problems
@@ -202,8 +201,7 @@ class DataPlane:
 
     def _close(self) -> None:
         self.kernel.close()
-        if self._carrier is not None:
-            self._carrier.close()
+        self._carrier.close()
         if self.resolver_sockets is not None:
             self.resolver_sockets.close()
         self.engine.close()

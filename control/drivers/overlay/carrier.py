@@ -30,7 +30,9 @@ SOURCE_PORTS = (49152, 65535)  # RFC 7348, 5: the dynamic ports
 
 
 class Carrier:
-    """All methods are called within a pass. `udp_port` is that of the vxlan devices; `members` is called with
+    """All methods are called within a pass. `udp_port` is that of the vxlan devices; 0: networks have none here, and
+    the engine carries all frames, also of ports that are in the pen already. So it does while `unguarded` says why
+    nobody checks who sends to the vxlan devices. `members` is called with
     everybody who may send to it, (VTEP, VNI), when that changes. `asker` proves the way to each; `mtu` returns the
     longest packet of a container, in bytes, that leaves this host in one piece. The engine carries all frames of
     networks that are `captured`."""
@@ -46,6 +48,7 @@ class Carrier:
         asker: Asker,
         mtu: Callable[[], int],
         captured: Container[str] = (),
+        unguarded: Callable[[], str] = lambda: "",
         members: Callable[[frozenset[tuple[IPAddress, int]]], object] = lambda _: None,
     ) -> None:
         self.udp_port = udp_port
@@ -55,6 +58,7 @@ class Carrier:
         self._host = host
         self._mtu = mtu
         self._captured = captured
+        self._unguarded = unguarded
         self._vtep = vtep
         self._networks: dict[str, KernelNetwork] = {}
         self._members = members
@@ -86,7 +90,7 @@ class Carrier:
             self.path()
         except RefusedError as error:
             return str(error)
-        return ""
+        return self._unguarded() if self.udp_port else "kernel_port is 0"
 
     def network(self, network: Network) -> KernelNetwork | None:
         """Return the kernel path's part in a network, if it has one."""
@@ -101,7 +105,9 @@ class Carrier:
         if network.layout != "direct" or network.vni is None or self.pen.find() is None:
             return
         try:
-            self._network(network, network.vni).use_tunnel(self.pen.tunnel(network.vni))
+            known = self._network(network, network.vni)
+            if self.udp_port and not self._unguarded():
+                known.use_tunnel(self.pen.tunnel(network.vni))
         except FastpathError as error:
             log.debug("the kernel path of %s is not taken over", network.name, exc_info=error)
 
@@ -110,18 +116,25 @@ class Carrier:
         RefusedError."""
         if network.layout != "direct":
             return
-        if network.kernel_path == "off":
-            if (known := self._networks.get(network.name)) is not None:
-                known.switch(False)
-                known.use_tunnel(None)
-                self.pen.remove_tunnel(segment.vni)
+        if network.kernel_path == "off" or not self.udp_port:
+            self._leave(network, segment)
             return
+        if why := self._unguarded():
+            self._leave(network, segment)
+            raise RefusedError(why)
         known = self._network(network, segment.vni)
         self._probes.ensure(Tunnel(naming.PROBE_VNI, self._vtep, self.udp_port, SOURCE_PORTS, whole=True), self._mtu())
         tunnel = Tunnel(segment.vni, self._vtep, self.udp_port, SOURCE_PORTS)
         alias = naming.of_network(self._host, network.name)
         known.use_tunnel(self.pen.ensure_tunnel(alias, tunnel, mtu, self.path().from_tunnel))
         known.switch(is_plain(segment) and network.name not in self._captured)
+
+    def _leave(self, network: Network, segment: Segment) -> None:
+        """Let the engine carry all frames of a network."""
+        if (known := self._networks.get(network.name)) is not None:
+            known.switch(False)
+            known.use_tunnel(None)
+            self.pen.remove_tunnel(segment.vni)
 
     def remove_network(self, network: Network, segment: Segment | None) -> None:
         """Remove the network's interfaces from the pen, and the pen with the last ones."""

@@ -39,15 +39,16 @@ class ProbeDevice:
         self._alias = naming.of_probes(host)
         self._pen = pen
         self._asker = asker
-        self._ifindex: int | None = None
+        self._used: tuple[int, int] | None = None  # the cookie of the pen, and the device's ifindex there
         self._vteps: frozenset[IPAddress] = frozenset()
 
     def ensure(self, tunnel: Tunnel, mtu: int) -> None:
         """Create or repair the device, and have it used. Its packets are never fragmented on the way."""
-        ifindex = self._pen.ensure_tunnel(self._alias, tunnel, mtu, None)
-        if ifindex != self._ifindex:
-            self._asker.use(self._pen.enter().run(lambda: _packet_socket(ifindex)))
-            self._ifindex = ifindex
+        ifindex, visit = self._pen.ensure_tunnel(self._alias, tunnel, mtu, None), self._pen.enter()
+        used = (visit.sandbox.cookie, ifindex)
+        if used != self._used:
+            self._asker.use(visit.run(lambda: _packet_socket(ifindex)))
+            self._used = used
             self.sync()
 
     def set_vteps(self, vteps: Set[IPAddress]) -> None:
@@ -67,9 +68,9 @@ class ProbeDevice:
 
     def close(self) -> None:
         """Ask nobody any more: the device goes with the pen."""
-        if self._ifindex is not None:
+        if self._used is not None:
             self._asker.use(None)
-            self._ifindex = None
+            self._used = None
 
 
 def _mac(vtep: IPAddress) -> str:

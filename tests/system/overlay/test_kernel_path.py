@@ -160,6 +160,28 @@ def test_a_blocked_port_is_left_within_a_second_one_way(two: Site) -> None:
         wait_for(lambda: grows(h1, stream), "the kernel carries it again")
 
 
+@pytest.mark.parametrize(
+    ("setting", "problem"), [("kernel_port = 0", ""), ("guard = false", "the guard is off, which checks who sends")]
+)
+def test_a_host_without_it_carries_all_by_its_engine(two: Site, setting: str, problem: str) -> None:
+    """Also what comes and goes at ports that were made with it."""
+    h1, h2 = two.daemons
+    with flowing(two) as stream:
+        assert h1.stop() == 0
+        before = h1.config.read_text()
+        h1.config.write_text(f"{before}{setting}\n")
+        h1.start()
+        h1.wait(lambda status: any(problem in why for why in status.problems) or not problem, "it is told")
+        wait_for(lambda: naming.tunnel_name(256) not in pen_links(h1), "nobody can send to it")
+        wait_for(lambda: flags(h2) == {True, False}, "h2 hears of it")
+        wait_for(lambda: not grows(h2, stream), "h2's engine carries it")
+        stream.flows()
+        assert h1.stop() == 0
+        h1.config.write_text(before)
+        h1.start()
+        wait_for(lambda: grows(h1, stream), "the kernel carries it again")
+
+
 def test_a_forwarder_sees_all_frames(two: Site) -> None:
     h1, h2 = two.daemons
     hub = ForwarderSet(elements=(ForwarderElement(spec="hub", directory="/"),))
