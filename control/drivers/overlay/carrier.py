@@ -123,7 +123,7 @@ class Carrier:
             self._leave(network, segment)
             raise RefusedError(why)
         known = self._network(network, segment.vni)
-        self._probes.ensure(Tunnel(naming.PROBE_VNI, self._vtep, self.udp_port, SOURCE_PORTS, whole=True), self._mtu())
+        self._probes.ensure(Tunnel(naming.PROBE_VNI, self._vtep, self.udp_port, SOURCE_PORTS), self._mtu())
         tunnel = Tunnel(segment.vni, self._vtep, self.udp_port, SOURCE_PORTS)
         alias = naming.of_network(self._host, network.name)
         known.use_tunnel(self.pen.ensure_tunnel(alias, tunnel, mtu, self.path().from_tunnel))

@@ -16,20 +16,19 @@ from fastpath.control.kernel.netlink.link import Link
 from fastpath.control.kernel.netlink.links import Links
 from fastpath.control.kernel.netlink.rtnetlink import build
 
-VXLAN_DF_UNSET, VXLAN_DF_SET = 0, 1  # linux/if_link.h
+VXLAN_DF_SET = 1  # linux/if_link.h
 
 
 @dataclass(frozen=True)
 class Tunnel:
     """What a vxlan device is made with: its UDP socket has this address and port, in the namespace where it is made,
-    and sends from one of `source_ports` (the first and the last) for each flow. If `whole`, routers must not fragment
-    its IPv4 packets."""
+    and sends from one of `source_ports` (the first and the last) for each flow. Its IPv4
+    packets have DF, as the engine's."""
 
     vni: int
     local: IPAddress
     udp_port: int
     source_ports: tuple[int, int]
-    whole: bool = False
 
 
 class TunnelLinks(Links):
@@ -48,7 +47,7 @@ class TunnelLinks(Links):
             ("IFLA_VXLAN_PORT_RANGE", {"low": low, "high": high}),
             ("IFLA_VXLAN_LEARNING", 0),
             ("IFLA_VXLAN_UDP_CSUM", 1),
-            ("IFLA_VXLAN_DF", VXLAN_DF_SET if tunnel.whole else VXLAN_DF_UNSET),
+            ("IFLA_VXLAN_DF", VXLAN_DF_SET),
         )
         with explained(f"make the vxlan device {name} (UDP port {tunnel.udp_port})"):
             self._create(name, "vxlan", ("IFLA_MTU", mtu), ("IFLA_NET_NS_FD", namespace), data=settings)
@@ -60,8 +59,7 @@ class TunnelLinks(Links):
         data = answer.get(("linkinfo", "data"))
         ports, vni, udp_port = (data.get(key) for key in ("vxlan_port_range", "vxlan_id", "vxlan_port"))
         local = data.get("vxlan_local") or data.get("vxlan_local6")
-        whole = data.get("vxlan_df") == VXLAN_DF_SET
-        return Tunnel(vni, parse_ip(local), udp_port, (ports["low"], ports["high"]), whole)
+        return Tunnel(vni, parse_ip(local), udp_port, (ports["low"], ports["high"]))
 
     def tunnel_entries(self, link: Link) -> dict[str, IPAddress]:
         """Return where a vxlan device sends the frames for each MAC address."""

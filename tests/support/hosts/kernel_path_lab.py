@@ -160,10 +160,10 @@ class Host:
 
         self._tunnel = self.do(make)
 
-    def sync(self) -> int:
-        """Program the maps."""
+    def sync(self, on: bool = True) -> int:
+        """Program the maps. If it is not `on`, the engine carries all that containers send."""
         places = {number: self.layout.places[endpoint.id] for number, endpoint in self.endpoints.items()}
-        ports = {place.veth: (VNI, place.tap, True) for place in places.values()}
+        ports = {place.veth: (VNI, place.tap, on) for place in places.values()}
         scopes = {n: place.veth for n, place in places.items()} | dict.fromkeys(self._remotes, self._tunnel)
         senders = {(scope, mac(n)): frozenset(map(ipaddress.ip_address, addresses(n))) for n, scope in scopes.items()}
         destinations = {(VNI, mac(n)): Destination(place.veth) for n, place in places.items()}
