@@ -17,6 +17,7 @@ from fastpath.control.host.guard.guard import Guard
 from fastpath.control.host.guard.rules import table_of
 from fastpath.control.host.kernel_probe import KernelProber
 from fastpath.control.host.kernel_thread import KernelThread
+from fastpath.control.host.path_mtu import PathProber
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
@@ -58,6 +59,7 @@ class Queries:
         kernel: KernelThread,
         prober: Prober,
         kernel_prober: KernelProber,
+        paths: PathProber,
         reaper: Reaper,
         guard: Guard | None,
         more: Callable[[], list[Problem]],
@@ -73,6 +75,7 @@ class Queries:
         self._kernel = kernel
         self._prober = prober
         self._kernel_prober = kernel_prober
+        self._paths = paths
         self._reaper = reaper
         self._guard = guard
         self._more = more
@@ -133,6 +136,7 @@ class Queries:
             last_seen=now - pulse.answered if pulse is not None and pulse.answered is not None else None,
             round_trip=pulse.round_trip if pulse is not None else None,
             kernel_path=self._kernel_prober.state(host),
+            path_mtu=self._paths.smaller(host),
             forgotten_in=self._reaper.forgotten_in(host) if peer is None else None,
         )
 
@@ -213,6 +217,7 @@ class Queries:
             local_endpoints=sum(endpoint.host == self._host for endpoint in endpoints),
             peers=len(peers),
             peers_up=sum(peer.state == "up" for peer in peers),
+            smaller_paths={peer.host: peer.path_mtu for peer in peers if peer.path_mtu is not None},
             rx_frames=stats.kernel_path.traffic.rx_frames + sum(tally.traffic.rx_frames for tally in stats.tallies),
             tx_frames=stats.kernel_path.traffic.tx_frames + sum(tally.traffic.tx_frames for tally in stats.tallies),
             dropped=stats.kernel_path.drops + sum(sum(tally.drops.values()) for tally in stats.tallies),

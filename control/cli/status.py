@@ -12,6 +12,8 @@ from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import json_option, socket_option
 from fastpath.control.cli.common.render import print_json, print_list, say, understood
 
+SHOWN_PATHS = 5  # on the screen of `status`; `peers` has all
+
 
 @click.command()
 @json_option
@@ -49,6 +51,7 @@ def _screen(status: dict[str, Any]) -> str:
         f"guard      {status['guard']}",
         f"store      {status['store']}: {reachable}, revision {status['revision']}",
         f"peers      {status['peers_up']} of {status['peers']} up",
+        *_paths(status.get("smaller_paths", {})),
         f"networks   {status['networks']}",
         f"endpoints  {status['endpoints']}, {status['local_endpoints']} on this host",
         f"frames     {status['rx_frames']:,} in, {status['tx_frames']:,} out, {status['dropped']:,} dropped "
@@ -85,6 +88,9 @@ def peers(as_json: bool, socket: Path) -> None:
     The kernel path is up, or silent: then the engine carries all frames. off: no network has endpoints there and here
     that use it.
 
+    The path MTU is shown where it is less than that of both hosts' interfaces: the longest packet of the underlay, in
+    bytes.
+
     \b
     Example:
       fastpath peers
@@ -95,8 +101,15 @@ def peers(as_json: bool, socket: Path) -> None:
         return
     with understood():
         rows = [_row(peer) for peer in found]
-    titles = ("host", "vtep", "state", "last seen", "round trip", "kernel path", "endpoints", "version", "forgotten in")
-    print_list(titles, rows)
+    link = ("last seen", "round trip", "kernel path", "path mtu")
+    print_list(("host", "vtep", "state", *link, "endpoints", "version", "forgotten in"), rows)
+
+
+def _paths(smaller: dict[str, int]) -> list[str]:
+    """Return the line about paths that take less than both hosts' interfaces, if there are any."""
+    found = [f"{mtu} bytes to {host}" for host, mtu in sorted(smaller.items())]
+    shown = found if len(found) <= SHOWN_PATHS else [*found[:SHOWN_PATHS], f"and {len(found) - SHOWN_PATHS} more"]
+    return [f"path MTU   {', '.join(shown)}"] if found else []
 
 
 def _row(info: dict[str, Any]) -> tuple[str, ...]:
@@ -110,6 +123,7 @@ def _row(info: dict[str, Any]) -> tuple[str, ...]:
         f"{duration(last_seen)} ago" if last_seen is not None else "never",
         f"{round_trip * 1000:.2f} ms" if round_trip is not None else "–",
         info.get("kernel_path", "off"),
+        str(info.get("path_mtu") or "–"),
         str(info["endpoints"]),
         peer["version"] if peer is not None else "–",
         duration(forgotten_in) if forgotten_in is not None else "–",

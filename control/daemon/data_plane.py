@@ -28,6 +28,7 @@ from fastpath.control.host.host_state import HostState
 from fastpath.control.host.kernel_probe import KernelProber
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.network_sync import usable_peers
+from fastpath.control.host.path_mtu import PathProber
 from fastpath.control.host.peering import Peering
 from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
@@ -75,6 +76,7 @@ class DataPlane:
         self.engine = _engine(config, str(vtep))
         self.prober = Prober(self.engine, config.host)
         self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober, self.guard)
+        self.paths = PathProber(self.engine, self.prober, self.underlay, lambda: self.peering.peers)
         self.resolver_sockets = Sockets() if config.dns else None
         self.kernel = KernelThread()
         visits = Visits()
@@ -112,6 +114,7 @@ class DataPlane:
         self.voucher = Voucher(self.engine, self.mirror, lambda: self.reconciler.settled)
         self.underlay.subscribe(self.reconciler.look_at_everything)
         self.kernel_prober.subscribe(self.reconciler.kernel_paths_changed)
+        self.paths.subscribe(self.reconciler.kernel_paths_changed)
         self.mirror.subscribe(self.voucher.changed)
         self.mirror.subscribe(self.reconciler.changed)
         self.mirror.subscribe(self.peering.changed)
@@ -185,7 +188,7 @@ class DataPlane:
         peer = self.peering.peers.get(host)
         if peer is None or not peer.kernel_port or peer.kernel_port != self._carrier.udp_port:
             return 0
-        return min(self.underlay.mtu, peer.mtu) - self.underlay.overhead
+        return self.paths.mtu(host, min(self.underlay.mtu, peer.mtu)) - self.underlay.overhead
 
     def _begin(self) -> list[Problem]:
         """Find out whether this host has a kernel path: networks load it. Remove what earlier lives left under other
@@ -257,6 +260,7 @@ def _engine(config: DaemonConfig, vtep: str) -> Engine:
         neighbour_entries=ENTRIES,
         known_only=config.known_peers_only,
         kernel_peers=not config.known_peers_only,
+        probed_paths=True,
         mark=MARK if config.guard and may_mark() else 0,
         spin=config.spin,
         pin=config.pin,

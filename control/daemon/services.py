@@ -72,6 +72,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             kernel=plane.kernel,
             prober=plane.prober,
             kernel_prober=plane.kernel_prober,
+            paths=plane.paths,
             reaper=reaper,
             guard=plane.guard,
             more=lambda: [
@@ -89,6 +90,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         # Frames flow, and the host follows the store, without these.
         tasks.restarted("prober", lambda: plane.prober.run(config.probe_interval))
         tasks.restarted("kernel prober", plane.kernel_prober.run)
+        tasks.restarted("path prober", lambda: plane.paths.run(config.probe_interval))
         tasks.restarted("voucher", plane.voucher.run)
         tasks.restarted("reaper", reaper.run)
         tasks.restarted("own records", records.run)

@@ -95,13 +95,15 @@ class Reader:
 
 class Prober:
     """Probes every peer at intervals, and answers their probes. It belongs to the event loop's thread. Answers to
-    questions that went by the kernel path are for `on_kernel_answer`."""
+    questions that went by the kernel path are for `on_kernel_answer`, those to questions that others sent for
+    `on_sized_answer`."""
 
     def __init__(self, engine: Engine, host: str) -> None:
         self.pulses: dict[str, Pulse] = {}
         self.mac = probe_mac(host)
         self.on_kernel_answer: Callable[[bytes], object] = lambda _: None
-        self._segment = engine.add_segment(PROBE_VNI, learning=False)
+        self.on_sized_answer: Callable[[bytes], object] = lambda _: None
+        self._segment = engine.add_segment(PROBE_VNI, learning=False, probes=True)
         self._port = self._segment.add_memory_port("probe")
         self._segment.fdb.set(format_mac(int.from_bytes(self.mac)), self._port)
 
@@ -168,11 +170,14 @@ class Prober:
                 pulse.answered = time.monotonic()
                 pulse.round_trip = pulse.answered - pulse.asked
                 pulse.nonce = secrets.token_bytes(NONCE_SIZE)  # each question takes one answer
+                return
+        self.on_sized_answer(nonce)
 
-    def send(self, to: bytes, body: bytes) -> None:
-        """Send a probe to the daemon behind a MAC address of the probe segment: its kind, and eight bytes."""
+    def send(self, to: bytes, body: bytes, *, length: int = 0) -> None:
+        """Send a probe to the daemon behind a MAC address of the probe segment: its kind, and eight bytes. The frame is
+        filled up to `length` bytes."""
         try:
-            self._port.send(to + self.mac + ETHERTYPE + MAGIC + body)
+            self._port.send((to + self.mac + ETHERTYPE + MAGIC + body).ljust(length, b"\0"))
         except OSError:
             return  # the engine is behind, or there is no memory; the next probe tells
 

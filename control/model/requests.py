@@ -155,6 +155,9 @@ class PeerInfo(Model):
     kernel_path: Literal["up", "silent", "off"] = Field(
         default="off", description="whether the kernel path carries packets to it; off: no network needs that"
     )
+    path_mtu: int | None = Field(
+        default=None, description="of the underlay, in bytes, if the path takes less than both hosts' interfaces"
+    )
     forgotten_in: float | None = None
 
 
@@ -214,6 +217,9 @@ class Status(Model):
     local_endpoints: int
     peers: int
     peers_up: int
+    smaller_paths: dict[Name, int] = Field(
+        default_factory=dict, description="the path MTUs to peers, where they are less than those of both hosts"
+    )
     rx_frames: int
     tx_frames: int
     dropped: int

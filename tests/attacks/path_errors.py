@@ -13,10 +13,10 @@ MTU = {4: 600, 6: 1300}  # the kernel takes no less than 552 and 1280
 VXLAN_PORT = 4789
 
 
-def tell(host: str, peer: str) -> None:
-    """Send one message to `host`, about a packet from the port that its VTEP receives on."""
+def tell(host: str, peer: str, port: int = VXLAN_PORT) -> None:
+    """Send one message to `host`, about a packet from a port of its VTEP's: the one that it receives on, or another."""
     source, target = ipaddress.ip_address(host), ipaddress.ip_address(peer)
-    udp = struct.pack("!HHHH", VXLAN_PORT, VXLAN_PORT, 1400, 0)
+    udp = struct.pack("!HHHH", port, VXLAN_PORT, 1400, 0)
     addresses = source.packed + target.packed
     if source.version == 4:
         quoted = struct.pack("!BBHHHBBH", 0x45, 0, 1420, 1, 0x4000, 64, socket.IPPROTO_UDP, 0)

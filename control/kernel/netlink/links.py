@@ -40,6 +40,7 @@ SKIP_STATS = ("IFLA_EXT_MASK", 8)  # RTEXT_FILTER_SKIP_STATS: IPv6 statistics wo
 TCP_HEADERS = 72  # IPv6 and TCP with timestamps
 MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
 MAIN_TABLE = 254
+RTM_F_FIB_MATCH = 0x2000  # <linux/rtnetlink.h>
 MARKED = 64  # interfaces of one sandbox with our mark: a container may give it to others of its own
 _RTMSG = struct.Struct("=BBBB")  # the beginning of struct rtmsg: family, length of the destination, of the source, TOS
 NEW = NLM_F_CREATE | NLM_F_EXCL
@@ -273,9 +274,16 @@ class Links:
             if (answer.get("table"), answer["family"]) == (MAIN_TABLE, family):
                 yield _route(answer)
 
-    def route_to(self, address: IPAddress) -> Route:
-        """Return the route of a packet to this address. Raise RefusedError if there is none."""
-        asked = build(rtmsg, ("RTA_DST", str(address)), family=family_of(address), dst_len=address.max_prefixlen)
+    def route_to(self, address: IPAddress, *, configured: bool = False) -> Route:
+        """Return the route of a packet to this address. `configured`: as it is in the table, without the MTU that an
+        ICMP message told the kernel; without interface if it has several. Raise RefusedError if there is none."""
+        asked = build(
+            rtmsg,
+            ("RTA_DST", str(address)),
+            family=family_of(address),
+            dst_len=address.max_prefixlen,
+            flags=RTM_F_FIB_MATCH if configured else 0,
+        )
         with explained(f"find a route to {address}"):
             return _route(self._netlink.get(RTM_GETROUTE, asked))
 

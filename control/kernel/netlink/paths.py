@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Path MTUs from the routing table."""
 
+from dataclasses import replace
+
 from fastpath.addresses import IPAddress
 from fastpath.control.kernel.netlink.links import Links
 from fastpath.errors import FastpathError
@@ -9,8 +11,8 @@ ETHERNET_MTU = 1500
 
 
 def path_mtu(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> int:
-    """Return the smallest MTU, in bytes, of the paths to the remotes, as far as the routing table knows; if it knows
-    none, the MTU of the interface that has `local`, or else 1500."""
+    """Return the smallest MTU, in bytes, of the paths to the remotes, as the routing table has it; if it has none, the
+    MTU of the interface that has `local`, or else 1500. What ICMP messages say is left out: anybody can forge them."""
     with Links() as links:
         found = [mtu for remote in remotes if (mtu := _route_mtu(links, remote)) is not None]
         if not found and local is not None and (mtu := _address_mtu(links, local)) is not None:
@@ -20,7 +22,9 @@ def path_mtu(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> int:
 
 def _route_mtu(links: Links, remote: IPAddress) -> int | None:
     try:
-        route = links.route_to(remote)
+        route = links.route_to(remote, configured=True)
+        if route.oif is None and not route.mtu:
+            route = replace(links.route_to(remote), mtu=0)
     except FastpathError:
         return None  # unreachable at present
     if route.mtu:

@@ -75,6 +75,7 @@ PEERS = (
         last_seen=0.4,
         round_trip=0.000214,
         kernel_path="up",
+        path_mtu=1400,
     ),
     PeerInfo(peer=None, host="h3", state="gone", endpoints=4, forgotten_in=130.0),
 )
@@ -103,6 +104,7 @@ STATUS = Status(
     local_endpoints=1,
     peers=2,
     peers_up=1,
+    smaller_paths={"h2": 1400},
     rx_frames=1234567,
     tx_frames=7654321,
     dropped=3,

@@ -317,8 +317,8 @@ class TestStore:
 class TestPeersAndStatus:
     def test_peers(self, run: Type, daemon: FakeDaemon) -> None:
         up, gone = rows(typed(run, "peers").stdout)
-        assert up == "h2 192.0.2.2 port 4789 up 0.4 s ago 0.21 ms up 1 0.1.0 –".split()
-        assert gone == "h3 – gone never – off 4 – 2 min 10 s".split()
+        assert up == "h2 192.0.2.2 port 4789 up 0.4 s ago 0.21 ms up 1400 1 0.1.0 –".split()
+        assert gone == "h3 – gone never – off – 4 – 2 min 10 s".split()
         assert json.loads(typed(run, "peers --json").stdout) == [p.model_dump(mode="json") for p in fake.PEERS]
 
     def test_status_of_a_healthy_daemon(self, run: Type, daemon: FakeDaemon) -> None:
@@ -330,6 +330,7 @@ class TestPeersAndStatus:
             "guard      in place",
             "store      etcd://192.0.2.10:2379: reachable, revision 1234",
             "peers      1 of 2 up",
+            "path MTU   1400 bytes to h2",
             "networks   2",
             "endpoints  6, 1 on this host",
             "frames     1,234,567 in, 7,654,321 out, 3 dropped (see `fastpath stats`)",
