@@ -327,7 +327,11 @@ class HostState:
         self._secure(here, endpoint)
 
     def _secure(self, here: _Here, endpoint: Endpoint | None = None) -> None:
-        """Set what the ports may send: all of them, or the one of an endpoint."""
+        """Set what the ports may send: all of them, or the one of an endpoint. Other hosts send what their ports may,
+        but version 0.1 checks nothing, and only members are known to be ours."""
+        if here.sync is not None:
+            segment = here.sync.segment
+            segment.hosts_only = here.network.port_security and segment.members_only
         alone = endpoint is not None and here.network.layout == "direct"
         ids = [endpoint.id] if endpoint is not None and alone else list(here.ports)
         ports = [(here.endpoints[i], here.ports[i]) for i in ids if i in here.ports and i in here.endpoints]

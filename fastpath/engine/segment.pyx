@@ -29,6 +29,7 @@ from fastpath.kernels.tables.tables cimport (
     fp_segment_publish,
     fp_segment_set_complete,
     fp_segment_set_forwarder,
+    fp_segment_set_hosts_only,
     fp_segment_set_learning,
     fp_segment_set_ports,
     fp_segment_set_remotes,
@@ -237,6 +238,20 @@ cdef class Segment:
     def learning(self, bint value):
         self.check()
         fp_segment_set_learning(self.c, value)
+
+    @property
+    def hosts_only(self):
+        """Whether router advertisements and ICMPv6 redirects of remotes are dropped, as `rogue_router`.
+
+        So is, as `hidden_headers`, IPv6 of theirs whose headers cannot be read. Ports are checked by `Port.allowed`.
+        """
+        self.check()
+        return bool(self.c.hosts_only)
+
+    @hosts_only.setter
+    def hosts_only(self, bint value):
+        self.check()
+        fp_segment_set_hosts_only(self.c, value)
 
     @property
     def forwarder(self):

@@ -160,6 +160,10 @@ void fp_segment_set_learning(struct fp_segment *segment, bool learning) {
     atomic_store(&segment->learning, learning);
 }
 
+void fp_segment_set_hosts_only(struct fp_segment *segment, bool hosts_only) {
+    atomic_store(&segment->hosts_only, hosts_only);
+}
+
 uint32_t fp_now(const struct fp_tables *tables) {
     struct timespec now;
     if (atomic_load_explicit(&tables->clock_stands, memory_order_relaxed))

@@ -61,6 +61,7 @@ struct fp_segment {
     bool probes; // its frames may be longer than the path MTU to a remote; never changes, either
     bool members_only; // accept packets from its members only; never changes after it was published
     _Atomic bool learning;
+    _Atomic bool hosts_only; // no remote is a router (path/routers.h)
     _Atomic uint32_t neighbours; // how many it has in the directory of that name
     _Atomic(const struct fp_complete *) complete; // NULL: any address may be somebody's
     _Atomic(const struct fp_forwarder *) forwarder;
@@ -155,6 +156,7 @@ const struct fp_complete *fp_segment_set_complete(struct fp_segment *segment,
 
 void fp_segment_set_forwarder(struct fp_segment *segment, const struct fp_forwarder *forwarder);
 void fp_segment_set_learning(struct fp_segment *segment, bool learning);
+void fp_segment_set_hosts_only(struct fp_segment *segment, bool hosts_only);
 
 static inline struct fp_port *fp_port_get(const struct fp_tables *tables, uint32_t index) {
     if (index >= FP_PORTS)

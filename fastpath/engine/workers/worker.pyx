@@ -14,7 +14,14 @@ from libc.errno cimport EAGAIN, EBADFD, EINTR, ENODEV, ENOENT, ENXIO, EPIPE, err
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastpath.kernels.path.arrival cimport fp_decap, fp_source_begin, fp_source_look, fp_source_mark, fp_train_unit
+from fastpath.kernels.path.arrival cimport (
+    fp_decap,
+    fp_routers_check,
+    fp_source_begin,
+    fp_source_look,
+    fp_source_mark,
+    fp_train_unit,
+)
 from fastpath.kernels.monitor.capture cimport fp_capture_arrival
 from fastpath.kernels.packet.dest cimport FP_BURST, FP_DEST_NONE, FP_DEST_PORT, FP_FRAME_SIZE, FP_HEADROOM, fp_dest_make
 from fastpath.kernels.forward.forward cimport fp_deliver, fp_forward
@@ -271,10 +278,15 @@ cdef class Worker:
                    const uint8_t *room_end) noexcept nogil:
         """Check a packet, strip it, and merge its frame into the one before, or keep it as the next."""
         cdef fp_frame *frame = &self.burst.frame[self.burst.count]
+        cdef uint32_t reason
         if not self.strip(packet, length, super_size, tos):
             return
         if not fp_source_mark(&self.context, &self.source, frame):
             self.reject(packet, length, tos, FP_DROP_not_member)
+            return
+        reason = fp_routers_check(frame)
+        if reason != FP_DROP_NONE:
+            self.reject(packet, length, tos, reason)
             return
         if self.merge:
             fp_burst_take(self.burst, room_end)

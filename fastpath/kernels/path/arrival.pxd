@@ -21,3 +21,7 @@ cdef extern from "path/decap.h" nogil:
     uint32_t fp_train_unit(const fp_tables *tables, const uint8_t *data, uint32_t length, uint32_t size,
                            c_bool kernel_peers)
     uint32_t fp_decap(const fp_context *context, fp_frame *frame, c_bool strict)
+
+
+cdef extern from "path/routers.h" nogil:
+    uint32_t fp_routers_check(const fp_frame *frame)

@@ -82,6 +82,7 @@ cdef extern from "tables/tables.h" nogil:
         c_bool members_only
         const fp_forwarder *forwarder
         c_bool learning
+        c_bool hosts_only
         uint32_t neighbours
         const fp_complete *complete
         const fp_list *remotes
@@ -123,6 +124,7 @@ cdef extern from "tables/tables.h" nogil:
     c_bool fp_segment_publish(fp_tables *tables, uint32_t vni, fp_segment *segment)
     void fp_segment_set_forwarder(fp_segment *segment, const fp_forwarder *forwarder)
     void fp_segment_set_learning(fp_segment *segment, c_bool learning)
+    void fp_segment_set_hosts_only(fp_segment *segment, c_bool hosts_only)
     const fp_list *fp_segment_set_remotes(fp_segment *segment, const fp_list *remotes)
     const fp_list *fp_segment_set_ports(fp_segment *segment, const fp_list *ports)
     const fp_complete *fp_segment_set_complete(fp_segment *segment, const fp_complete *complete)

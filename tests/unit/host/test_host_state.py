@@ -125,6 +125,7 @@ def test_what_nobody_has_is_known_where_only_endpoints_may_send(known_only: bool
         assert state.reconcile(replace(before, network=network)).failed == {}
         exceptions = (gateway, ip_address("10.0.0.77"), router)
         assert segment.complete == (((pool,), exceptions) if known_only else None)
+        assert segment.hosts_only == known_only
         assert state.reconcile(replace(before, network=network, complete=False)).failed == {}
         assert segment.complete is None  # an endpoint of it cannot be read
         assert state.reconcile(replace(before, network=network)).failed == {}
@@ -132,6 +133,7 @@ def test_what_nobody_has_is_known_where_only_endpoints_may_send(known_only: bool
         unchecked = network.model_copy(update={"port_security": False})
         assert state.reconcile(replace(before, network=unchecked)).failed == {}
         assert segment.complete is None
+        assert not segment.hosts_only
 
 
 def test_one_endpoint_that_fails_is_not_in_the_way_of_the_others(state: HostState, driver: MemoryDriver) -> None:
