@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Give each test to the next process that is free, and a group to one."""
+    config.option.loadscopereorder = False  # else large groups begin before what takes long
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # not where xdist is switched off
 
     class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # it has no types

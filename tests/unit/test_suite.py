@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import GROUPS, group
 from tests.suite import lanes
 from tests.suite.phase import Phase
+from tests.suite.record import Record
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +58,15 @@ def test_computes():
     child = "import time\\nwhile time.process_time() < {CPU_S}: pass"
     subprocess.run([sys.executable, "-c", child], check=True)
 """
+
+SHARED_OUT = """
+from tests import conftest
+from tests.conftest import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+
+conftest.GROUPS["test_group.py"] = "group"
+"""
+GROUP = "".join(f"def test_{number}():\n    pass\n" for number in range(3))
+SLOW = "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n"
 
 
 @pytest.fixture
@@ -182,3 +192,15 @@ def test_fixtures_of_a_module_are_made_in_one_process() -> None:
     assert len(sharing) > 5
     assert [file for file in sharing if group(file) is None] == []
     assert group("tests/unit/kernels/test_ring.py") is None
+
+
+def test_what_takes_long_begins_before_larger_groups(tmp_path: Path) -> None:
+    files = {"conftest.py": SHARED_OUT, "test_group.py": GROUP, "test_it.py": SLOW}
+    files["pytest.ini"] = "[pytest]\nmarkers = slow\n"
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    passed, _ = run(tmp_path, phase(tmp_path, "-n", "1", "--dist", "loadscope"))
+    assert passed
+    record = Record.read(tmp_path / "logs" / "some.json")
+    assert record is not None
+    assert record.passed == ["test_it.py::test_slow", *(f"test_group.py::test_{number}" for number in range(3))]
