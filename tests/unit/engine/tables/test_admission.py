@@ -367,6 +367,7 @@ def test_admitted_and_dismissed_while_frames_flow(closed: Lab) -> None:
     port = segment.add_memory_port("one")
     friend, stranger, other = closed.far(2), closed.far(3), closed.far(4)
     closed.engine.admit(friend.address)
+    segment.add_remote(other.address)  # else it is forgotten while it is not admitted, and what it sent with it
     target = (str(closed.engine.local), closed.engine.udp_port)
     stop = threading.Event()
     received: list[bytes] = []
