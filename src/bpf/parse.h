@@ -16,8 +16,13 @@
 #include "bpf/entries.h"
 
 enum {
-    FP_READ =
-        86, // the most bytes that are looked at: Ethernet, IPv6, neighbour discovery with an option
+    // The bytes that are looked at: Ethernet and IPv4 or IPv6 with TCP, or with neighbour discovery and an
+    // option. They are the fewest that will do: a sender's headers lie in front of its payload, which lies
+    // elsewhere, and to take some of that to the headers makes the kernel copy the packet's front.
+    FP_READ_IPV4 = 54,
+    FP_READ_IPV6 = 74,
+    FP_READ_DISCOVERY = 86,
+    FP_NEXT_HEADER = ETH_HLEN + 6, // of IPv6
     FP_MORE_OR_OFFSET = 0x3fff, // IPv4: more fragments, or not the first one
     FP_OFFSET = 0x1fff,
     FP_ND_SIZE =
@@ -168,11 +173,28 @@ static __always_inline enum fp_kind fp_parse_ipv6(const void *at, const void *en
     }
 }
 
+// Make so many bytes readable, or all that there are. Return 0, or another number if that failed.
+static __always_inline int fp_read(struct __sk_buff *skb, __u32 bytes) {
+    // Constant offsets only: others the verifier allows to those alone who may see the kernel's pointers.
+    if ((void *)(long)skb->data + bytes <= (void *)(long)skb->data_end)
+        return 0;
+    return (int)bpf_skb_pull_data(skb, skb->len < bytes ? skb->len : bytes);
+}
+
+static __always_inline int fp_read_ipv6(struct __sk_buff *skb) {
+    const __u8 *at = (void *)(long)skb->data;
+    if ((void *)(long)skb->data + FP_READ_IPV4 > (void *)(long)skb->data_end)
+        return 0; // that is all of it
+    if (at[FP_NEXT_HEADER] == IPPROTO_ICMPV6)
+        return fp_read(skb, FP_READ_DISCOVERY);
+    return fp_read(skb, FP_READ_IPV6);
+}
+
 // Parse a frame. Packet pointers that were loaded before are invalid afterwards.
 static __always_inline enum fp_kind fp_parse(struct __sk_buff *skb, struct fp_packet *packet) {
-    // Constant offsets only: others the verifier allows to those alone who may see the kernel's pointers.
-    if ((void *)(long)skb->data + FP_READ > (void *)(long)skb->data_end &&
-        bpf_skb_pull_data(skb, skb->len < FP_READ ? skb->len : FP_READ) != 0)
+    if (fp_read(skb, FP_READ_IPV4) != 0)
+        return FP_KIND_ENGINE;
+    if (skb->protocol == bpf_htons(ETH_P_IPV6) && fp_read_ipv6(skb) != 0)
         return FP_KIND_ENGINE;
     const void *at = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
     const struct ethhdr *ethernet = at;
