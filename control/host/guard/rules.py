@@ -8,7 +8,9 @@ docs/operators/security.md explains them.
     a process ───── output ──────────────►                        to a VTEP only with the engine's packet mark
           └──────── output ──► prerouting      by loopback        to the VTEP only with that mark
 
-A copy of the table has the same chains, each right behind the one that it copies.
+A copy of the table has the same chains, each right behind the one that it copies. What one table found to be from a
+peer, or from a kernel path to a peer, has a mark from then on, and neither table looks at it again: each rule costs as
+much as a packet's way through a tunnel does in some places. Only packets that were seen whole get it.
 
 A rule's comment begins with its name, which metrics use, and says what the rule does. Facts of the kernel on which the
 rules rely:
@@ -38,6 +40,7 @@ from fastpath.addresses import IPAddress
 from fastpath.control.model.requests import GuardRule
 
 MARK = 0x46500000  # SO_MARK of packets that an engine sends; of the bits that others use for masks it has none
+ARRIVED, SENT = MARK | 0x01000000, MARK | 0x08000000  # of packets that were looked at in prerouting; in output
 PREFIX, COPY = "fastpath-guard-", "-copy"
 RAW, BEFORE_FILTER = -300, -10  # priorities: netfilter's own, and before the firewalls of others
 REJECT = "reject with tcp reset"
@@ -57,6 +60,7 @@ SENTENCES = {
     "not_the_kernel": "from a process of this host to a peer's kernel path",
     "translated": "translated to this VTEP's port, not from a peer",
     "to_peer": "from the engine to a peer: sent, past conntrack",
+    "by_kernel": "from a kernel path to a peer: sent, past conntrack",
     "not_the_engine": "from a process of this host to a peer's VTEP, without the engine's packet mark",
     "forged_transit": "from a peer's address to another's VTEP, by another interface than the route to the first uses",
     "peer_transit": "from one peer to another: forwarded",
@@ -69,7 +73,7 @@ SENTENCES = {
 }
 """What each rule catches, by its name. At most 128 bytes with the name: nft refuses longer comments."""
 
-PASSING = frozenset({"from_peer", "from_member", "to_peer", "peer_transit", "store_transit"})
+PASSING = frozenset({"from_peer", "from_member", "to_peer", "by_kernel", "peer_transit", "store_transit"})
 """The rules that let packets pass. All others drop or reject."""
 
 
@@ -160,31 +164,61 @@ class Plan:
         return f"udp dport {self._ports} {self._ip} daddr @peers"
 
     @property
+    def _to_here(self) -> str:
+        return f"{self._ip} daddr {_text(self.vtep)}"
+
+    @property
     def _here(self) -> str:
-        return f"udp dport {self.udp_port} {self._ip} daddr {_text(self.vtep)}"
+        return f"udp dport {self.udp_port} {self._to_here}"
 
     @property
     def _here_kernel(self) -> str:
-        return f"udp dport {self.kernel_port} {self._ip} daddr {_text(self.vtep)}"
+        return f"udp dport {self.kernel_port} {self._to_here}"
+
+    def _by_port(self, chain: str) -> str:
+        """Return a rule that jumps to `chain`, or to `chain`_kernel."""
+        if not self.kernel_port:
+            return f"udp dport {self.udp_port} jump {chain}"
+        return f"udp dport vmap {{ {self.udp_port} : jump {chain}, {self.kernel_port} : jump {chain}_kernel }}"
+
+    @property
+    def _odd_header(self) -> str:
+        """Return a rule that looks for a source route where there can be one."""
+        odd = "ip hdrlength > 5" if self.vtep.version == 4 else "ip6 nexthdr != udp"
+        return f"{odd} jump any_vtep"
 
     @property
     def _not_bridge(self) -> str:
         return f'iifname != "{self.bridge}" ' if self.bridge else ""
 
     def _chains(self) -> list["_Chain"]:
-        any_vtep = f"udp dport {self._ports} jump any_vtep"
-        forged = _rule("forged_transit", f"{self._to_peers} {self._from_peer} fib saddr . iif oif 0", "drop")
-        kernel = [f"{self._here_kernel} jump kernel_arriving"] if self.kernel_port else []
-        here = [f"{self._here} jump arriving", *kernel, forged, *self._to_store_here()]
+        by_kernel = bool(self.kernel_port)
+        seen = [f"meta mark {SENT:#x} accept"] if by_kernel else []
         return [
             *self._verdicts(),
-            _Chain("arriving", list(self._arriving())),
-            *([_Chain("kernel_arriving", list(self._kernel_arriving()))] if self.kernel_port else []),
-            _Chain("prerouting", [any_vtep, *here], RAW),
+            _Chain("passing_by", [_rule("forged_transit", f"{self._forged} fib saddr . iif oif 0", "drop")]),
+            _Chain("here", list(self._arriving())),
+            _Chain("arriving", [self._odd_header, f"{self._to_here} goto here", "goto passing_by"]),
+            *([_Chain("here_kernel", list(self._kernel_arriving()))] if by_kernel else []),
+            *([_Chain("arriving_kernel", list(self._kernel_or_not()))] if by_kernel else []),
+            _Chain(
+                "prerouting", [f"meta mark {ARRIVED:#x} accept", self._by_port("arriving"), *self._to_store_here()], RAW
+            ),
             _Chain("input", list(self._input()), BEFORE_FILTER),
             _Chain("forward", list(self._forward()), BEFORE_FILTER),
-            _Chain("output", [any_vtep, f"{self._to_peers} jump leaving"], RAW),
+            _Chain("leaving", list(self._leaving())),
+            *([_Chain("leaving_kernel", list(self._kernel_leaving()))] if by_kernel else []),
+            _Chain("output", [*seen, self._by_port("leaving")], RAW),
         ]
+
+    @property
+    def _forged(self) -> str:
+        return f"{self._ip} daddr @peers {self._from_peer}"
+
+    def _kernel_or_not(self) -> Iterator[str]:
+        yield self._odd_header
+        yield f"{self._to_here} goto here_kernel"
+        yield "goto passing_by"
 
     def _verdicts(self) -> Iterator["_Chain"]:
         headers = ("ip option lsrr", "ip option ssrr") if self.vtep.version == 4 else ("exthdr rt",)
@@ -194,30 +228,49 @@ class Plan:
         yield _Chain("to_vtep", [transit, _rule("forwarded_to_vtep", "", "drop")])
         transit = _rule("store_transit", self._not_bridge + self._from_peer, "accept")
         yield _Chain("to_store", [transit, _rule("forwarded_to_store", "", REJECT)])
-        sent = [_rule("not_the_engine", f"udp dport {self.udp_port} meta mark != {MARK:#x}", "drop")]
-        if self.kernel_port:
-            any_process = f"udp dport {self.kernel_port} meta skuid 0-4294967295"
-            sent.append(_rule("not_the_kernel", any_process, "drop"))
-        yield _Chain("leaving", [*sent, _rule("to_peer", "", "notrack")])
         if self.store:
             # Others may use the store by a bridge that has its address, as a bridge of machines does.
             own = f"{self._not_bridge}fib daddr . iif type local return"
             yield _Chain("to_store_here", [f"{self._from_peer} return", own, _rule("store_here", "", REJECT)])
         if self.bridge:
             yield _Chain("path_error", [_rule("path_error", "", "drop")])
+            yield _Chain("from_bridge", list(self._from_bridge()))
+
+    def _leaving(self) -> Iterator[str]:
+        yield self._odd_header
+        yield f"{self._ip} daddr != @peers return"
+        yield _rule("not_the_engine", f"meta mark != {MARK:#x}", "drop")
+        yield _rule("to_peer", "", "notrack")
+
+    def _kernel_leaving(self) -> Iterator[str]:
+        yield self._odd_header
+        yield f"{self._ip} daddr != @peers return"
+        yield _rule("not_the_kernel", "meta skuid 0-4294967295", "drop")
+        yield _rule("by_kernel", "", f"notrack meta mark set {SENT:#x} accept")
 
     def _arriving(self) -> Iterator[str]:
+        known = [f"{self._ip} saddr @peers"] if self.only_peers else []
+        yield _rule("from_peer", self._passes(*known), f"notrack meta mark set {ARRIVED:#x} accept")
         yield _rule("looped", f'iif "lo" meta mark != {MARK:#x}', "drop")
         if self.only_peers:
             yield _rule("not_a_peer", f"{self._ip} saddr != @peers", "drop")
         yield from self._by_another_way("wrong_interface")
-        yield _rule("from_peer", "", "notrack")
+        yield "notrack"  # of this host's own engines
 
     def _kernel_arriving(self) -> Iterator[str]:
+        known = f"{self._member} @members"
+        yield _rule("from_member", self._passes(known), f"notrack meta mark set {ARRIVED:#x} accept")
         yield _rule("kernel_looped", 'iif "lo"', "drop")
         yield from self._by_another_way("kernel_interface")
         yield _rule("not_a_member", f"{self._member} != @members", "drop")
-        yield _rule("from_member", "", "notrack")
+        yield "notrack"  # a first fragment that ends before the VNI
+
+    def _passes(self, *known: str) -> str:
+        """Return what tells the packets that pass, but for those of loopback and first fragments."""
+        way = ["fib saddr . iif oif != 0"] if self.strict else []
+        if not self.strict and self.bridge:
+            way = [f'iifname != "{self.bridge}"']
+        return " ".join(['iif != "lo"', *known, *way])
 
     def _by_another_way(self, name: str) -> Iterator[str]:
         if self.strict:
@@ -230,16 +283,19 @@ class Plan:
             yield 'meta iifkind "bridge" tcp dport @store_ports fib daddr type local jump to_store_here'
 
     def _input(self) -> Iterator[str]:
+        yield f"meta mark {ARRIVED:#x} accept"
         if self.only_peers:
             yield _rule("translated", f"{self._here} {self._ip} saddr != @peers", "drop")
         if self.kernel_port:
             yield _rule("kernel_whole", f"{self._here_kernel} {self._member} != @members", "drop")
         if self.bridge:
-            by_bridge = f'iifname "{self.bridge}"'
-            yield _rule("host_port", f"{by_bridge} tcp dport @ports", REJECT)
-            # No path of this host leads through a container there, and the kernel believes whatever quotes its packets.
-            yield f"{by_bridge} icmp type destination-unreachable icmp code 4 jump path_error"
-            yield f"{by_bridge} icmpv6 type packet-too-big jump path_error"
+            yield f'iifname "{self.bridge}" jump from_bridge'
+
+    def _from_bridge(self) -> Iterator[str]:
+        yield _rule("host_port", "tcp dport @ports", REJECT)
+        # No path of this host leads through a container there, and the kernel believes whatever quotes its packets.
+        yield "icmp type destination-unreachable icmp code 4 jump path_error"
+        yield "icmpv6 type packet-too-big jump path_error"
 
     def _forward(self) -> Iterator[str]:
         yield f"{self._to_peers} jump to_vtep"

@@ -36,7 +36,7 @@ def test_the_rules_are_there_before_the_sockets(two: Lab, tmp_path: Path, monkey
             DataPlane(config, state)._close()
 
     two.hosts[0].inside(start_and_stop)
-    assert "udp dport 4789 ip daddr 192.0.2.1 jump arriving" in seen[0]
+    assert "ip daddr 192.0.2.1 goto here" in seen[0]
     assert "not_a_peer" in seen[0]
     assert two.hosts[0].inside(lambda: has_table(TABLE))  # it stays, as the interfaces do
     # The next life need not wait for its own: these protect it until then.
