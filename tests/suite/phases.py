@@ -44,7 +44,7 @@ def everything() -> Lanes:
     ]
     return [
         # Two, since tests of the second fork, which the threads of gRPC that those of the first load do not survive.
-        [Phase("system", tests=("tests/system",), workers=2 * WORKERS)],
+        [Phase("system", tests=("tests/system", "tests/chaos"), workers=2 * WORKERS)],
         [Phase("netns", tests=("tests/netns",), workers=WORKERS + 1)],
         [replace(phase, niceness=COMPUTES) for phase in computing],
     ]

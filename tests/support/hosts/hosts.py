@@ -110,17 +110,18 @@ class Lab:
         self.run_dir = Path(f"/tmp/{PREFIX}{os.getpid()}-run")  # noqa: S108  # removed with the lab
         os.environ["FASTPATH_RUN_DIR"] = str(self.run_dir)
         try:
-            self.switch = self._add("sw")
+            self.switch = self.add("sw")
             ip("-n", self.switch.name, "link", "add", "br0", "address", SWITCH_MAC, "type", "bridge")
             ip("-n", self.switch.name, "link", "set", "br0", "up")
             self.hosts = [self._add_host(n) for n in range(1, hosts + 1)]
-            self.containers = [self._add(f"c{n}") for n in range(1, hosts + 1)]
+            self.containers = [self.add(f"c{n}") for n in range(1, hosts + 1)]
             wait_for(self._is_forwarding, "the switch forwards")
         except BaseException:
             self.close()
             raise
 
-    def _add(self, label: str) -> Namespace:
+    def add(self, label: str) -> Namespace:
+        """A further namespace, which is removed with the others."""
         namespace = Namespace.named(PREFIX, label)
         self._names.append(namespace)
         namespace.add()
@@ -132,7 +133,7 @@ class Lab:
         return {port["state"] for port in ports} <= {"forwarding"}
 
     def _add_host(self, number: int) -> Namespace:
-        host = self._add(f"h{number}")
+        host = self.add(f"h{number}")
         ip(
             "-n",
             host.name,

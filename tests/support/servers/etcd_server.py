@@ -197,10 +197,19 @@ class Etcd:
         found = self.ask("/v3/kv/range", {"key": _b64(key)}).get("kvs", ())
         return int(found[0]["mod_revision"]) if found else 0
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and neither stopped nor killed."""
+        return self._process is not None
+
     def count(self, prefix: str) -> int:
         """How many keys begin so."""
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        return int(self.ask("/v3/kv/range", {"key": _b64(prefix), "range_end": _b64(end)}).get("count", 0))
+        return int(self.ask("/v3/kv/range", {"key": _b64(prefix), "range_end": _after(prefix)}).get("count", 0))
+
+    def items(self, prefix: str) -> dict[str, bytes]:
+        """The keys that begin so, with their values."""
+        found = self.ask("/v3/kv/range", {"key": _b64(prefix), "range_end": _after(prefix)}).get("kvs", ())
+        return {base64.b64decode(each["key"]).decode(): base64.b64decode(each.get("value", "")) for each in found}
 
     def compact(self) -> int:
         """Forget all revisions before the present one, which is returned."""
@@ -229,13 +238,13 @@ class Etcd:
         for *prefix, kind, key in grants:
             span: dict[str, object] = {"key": _b64(key)}
             if prefix:
-                span["range_end"] = _b64(key[:-1] + chr(ord(key[-1]) + 1))
+                span["range_end"] = _after(key)
             self.ask("/v3/auth/role/grant", {"name": name, "perm": {"permType": kind.upper(), **span}}, token)
         self.ask("/v3/auth/user/grant", {"user": name, "role": name}, token)
 
     def permit(self, role: str, prefix: str, token: str | None, *, allowed: bool = True) -> None:
         """Give the role the right to read and write what begins with `prefix`, or take it away."""
-        span: dict[str, object] = {"key": _b64(prefix), "range_end": _b64(prefix[:-1] + chr(ord(prefix[-1]) + 1))}
+        span: dict[str, object] = {"key": _b64(prefix), "range_end": _after(prefix)}
         if allowed:
             self.ask("/v3/auth/role/grant", {"name": role, "perm": {"permType": "READWRITE", **span}}, token)
         else:
@@ -293,3 +302,8 @@ def cluster(folder: Path, count: int) -> Iterator[list[Etcd]]:
 
 def _b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def _after(prefix: str) -> str:
+    """The first key that does not begin so, and comes after those that do."""
+    return _b64(prefix[:-1] + chr(ord(prefix[-1]) + 1))
