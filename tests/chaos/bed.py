@@ -2,7 +2,7 @@
 """The bed: hosts with daemons, an etcd of three members on the underlay, and containers that talk all the time.
 
 m1 m2 m3      members, at addresses of the switch
-h1 h2 h3      hosts; each has two containers that stay, and a sandbox for endpoints that come and go
+h1 h2 h3      hosts; each has two containers that stay, and sandboxes for endpoints that come and go
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fastpath.control.cluster import keys
 from fastpath.control.model.objects import Endpoint, Network
@@ -24,6 +23,7 @@ from tests.support.servers.site import HostDaemon, Site
 MEMBERS = ("192.0.2.101", "192.0.2.102", "192.0.2.103")
 QUOTA = 16 << 20  # bytes
 STAY = 2  # containers of each host that stay
+SPARE = 17  # sandboxes of each host for endpoints that come and go
 NETWORK = "web"
 LEASE_S, GRACE_S = 6, 6.0
 FORGOTTEN_S = LEASE_S + GRACE_S
@@ -73,7 +73,7 @@ class Bed:
         self.disturbances: list[Disturbance] = []
         self.acknowledged: dict[str, Endpoint] = {}
         self.removed: set[str] = set()
-        self.spares = [self.lab.add(f"x{number}") for number in range(1, hosts + 1)]
+        self.spares = [[self.lab.add(f"x{number}-{each}") for each in range(SPARE)] for number in range(1, hosts + 1)]
         self._stay = [self.lab.containers] + [
             [self.lab.add(f"c{number}-{more}") for number in range(1, hosts + 1)] for more in range(2, STAY + 1)
         ]
@@ -101,12 +101,17 @@ class Bed:
         return frozenset(pair for pair in self.everybody if host in pair and len(pair) > 1)
 
     def prepare(self) -> None:
-        """Start the store and the daemons, until they hear each other."""
+        """Start the store and the daemons, until they hear each other. Each has had an endpoint then: the gateway
+        bridge stays for a minute after the last one, and some descriptors for good."""
         for member in self.members:
             member.launch()
         for member in self.members:
             member.wait()
         self.site.start()
+        self.daemons[0].network(NETWORK, subnets=["10.9.0.0/16"])
+        for host, sandboxes in enumerate(self.spares):
+            self.leave(self.join(host, sandboxes[0]))
+        self.daemons[0].client.remove_network(NETWORK)
 
     def populate(self) -> None:
         """Make the network and the containers that stay, and let them talk."""
@@ -118,9 +123,9 @@ class Bed:
                 station = Station(endpoint.id, host, str(endpoint.addresses[0].ip), container)
                 self.talk.add(station, connect=True)
 
-    def join(self, host: int, sandbox: Namespace, ifname: str = "eth0", **more: Any) -> Endpoint:
+    def join(self, host: int, sandbox: Namespace) -> Endpoint:
         """Make an endpoint, and remember that it was made. Raise FastpathError."""
-        made = self.daemons[host].join(sandbox, NETWORK, name=ifname, **more)
+        made = self.daemons[host].join(sandbox, NETWORK)
         with self._lock:
             self.acknowledged[made.id] = made
         return made

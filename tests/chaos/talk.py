@@ -34,6 +34,11 @@ class Station:
     datagrams: socket.socket = field(init=False)
     listener: socket.socket | None = field(init=False, default=None)
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.address} (h{self.host + 1})"
+
     def open(self, listen: bool) -> None:
         """Make its sockets."""
         self.datagrams = self.where.inside(lambda: self._bound(socket.SOCK_DGRAM))
@@ -70,7 +75,8 @@ class Station:
 
 @dataclass(frozen=True)
 class Silence:
-    """A pair of which one has not heard the other for so long, in seconds; `kind` is udp or tcp."""
+    """A pair of which one has not heard the other for so long, in seconds; `kind` is udp or tcp. Both are named by
+    their address and host."""
 
     kind: str
     frm: str
@@ -124,6 +130,8 @@ class Talk:
         with self._lock:
             for key in list(self._stations):
                 self.remove(key)
+            for echo in self._echoes:
+                echo.sock.close()
             self._selector.close()
 
     def add(self, station: Station, *, connect: bool = False) -> None:
@@ -173,7 +181,8 @@ class Talk:
             for kind, frm, to, heard in pairs:
                 begin = since(kind, self._stations[frm], self._stations[to])
                 if begin is not None:
-                    found.append(Silence(kind, frm, to, now - max(heard, begin, self._reset)))
+                    names = (self._stations[each].name for each in (frm, to))
+                    found.append(Silence(kind, *names, now - max(heard, begin, self._reset)))
             return found
 
     # Within the thread.
@@ -279,7 +288,7 @@ class Talk:
 
     def _broke(self, connection: Connection, why: str) -> None:
         """Note it, and begin a new one."""
-        self.broken.append(f"the connection from {connection.frm.key} to {connection.to.key} broke: {why}")
+        self.broken.append(f"the connection from {connection.frm.name} to {connection.to.name} broke: {why}")
         self._selector.unregister(connection.sock)
         connection.sock.close()
         self._connect(connection.frm, connection.to)

@@ -2,6 +2,7 @@
 """The bed finds what is planted: each check fails when what it stands for does not hold."""
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -142,11 +143,19 @@ def test_a_connection_that_breaks(bed: Bed) -> None:
 
 
 def test_an_interface_that_is_left(bed: Bed) -> None:
-    name = bed.spares[0].name
-    ip("-n", name, "link", "add", "b99", "type", "dummy")
-    found(checks.interfaces, bed, f"b99 is left in {name}")
-    ip("-n", name, "link", "del", "b99")
+    name = bed.spares[0][0].name
+    ip("-n", name, "link", "add", "left", "type", "bridge")
+    found(checks.interfaces, bed, f"{name} has no endpoint, and there is left")
+    ip("-n", name, "link", "del", "left")
     clean(checks.interfaces, bed)
+
+
+def test_an_interface_that_is_missing(bed: Bed) -> None:
+    planted = one(bed).model_dump(mode="json") | {"id": OTHER_ID, "host": "elsewhere", "mac": OTHER_MAC}
+    planted |= {"addresses": [OTHER_ADDRESS]}
+    planted["sandbox"]["path"] = f"/run/netns/{bed.spares[0][1].name}"
+    with put(bed, keys.endpoint(NETWORK, OTHER_ID), json.dumps(planted).encode()):
+        found(checks.interfaces, bed, f"{bed.spares[0][1].name} has an endpoint and no eth0")
 
 
 def test_traces(bed: Bed) -> None:
@@ -154,7 +163,7 @@ def test_traces(bed: Bed) -> None:
     before = checks.traces(daemon)
     assert checks.left(before, before) == []
     name = f"fastpath-{daemon.name}-left"
-    ip("-n", daemon.host.name, "link", "add", "left", "type", "dummy")
+    ip("-n", daemon.host.name, "link", "add", "left", "type", "bridge")
     daemon.host.run("nft", "add", "table", "inet", "left")
     ip("netns", "add", name)
     try:
