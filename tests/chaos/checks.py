@@ -43,15 +43,10 @@ def silent(bed: Bed, seconds: float = SILENT_S) -> list[Silence]:
 def unique(bed: Bed) -> list[str]:
     """No address, MAC address or VNI is there twice."""
     ends = bed.stored_endpoints()
-    taken = [(end.network, str(address.ip)) for end in ends for address in (*end.addresses, *end.allowed)]
-    taken += [(end.network, end.mac) for end in ends]
-    vnis = [network.vni for network in bed.stored_networks() if network.vni is not None]
-    said = [f"{what} of {network} is there {count} times" for (network, what), count in _twice(taken)]
-    return said + [f"the VNI {vni} is there {count} times" for vni, count in _twice(vnis)]
-
-
-def _twice(things: list[tuple[str, str]] | list[int]) -> list[tuple[object, int]]:  # type: ignore[type-arg]
-    return [(each, count) for each, count in Counter(things).items() if count > 1]
+    taken = [f"{address.ip} of {end.network}" for end in ends for address in (*end.addresses, *end.allowed)]
+    taken += [f"{end.mac} of {end.network}" for end in ends]
+    taken += [f"the VNI {network.vni}" for network in bed.stored_networks() if network.vni is not None]
+    return [f"{what} is there {count} times" for what, count in Counter(taken).items() if count > 1]
 
 
 def claimed(bed: Bed) -> list[str]:

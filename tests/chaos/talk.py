@@ -181,8 +181,8 @@ class Talk:
             for kind, frm, to, heard in pairs:
                 begin = since(kind, self._stations[frm], self._stations[to])
                 if begin is not None:
-                    names = (self._stations[each].name for each in (frm, to))
-                    found.append(Silence(kind, *names, now - max(heard, begin, self._reset)))
+                    seconds = now - max(heard, begin, self._reset)
+                    found.append(Silence(kind, self._stations[frm].name, self._stations[to].name, seconds))
             return found
 
     # Within the thread.

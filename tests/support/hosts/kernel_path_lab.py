@@ -183,7 +183,7 @@ class KernelPathLab(Lab):
         self.sides: list[Host] = []
         super().__init__(2)
         try:
-            self.containers.append(self._add("c3"))
+            self.containers.append(self.add("c3"))
             for number, namespace in enumerate(self.hosts, 1):
                 self.sides.append(Host(number, namespace))
             one, two = self.sides
