@@ -11,7 +11,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from fastpath import DROP_SENTENCES, EVENT_SENTENCES
 from fastpath.control.host.reconciler import Reconciles
 from fastpath.control.host.worker_watch import WorkerState
-from fastpath.control.model.requests import GuardInfo, NetworkInfo, PeerInfo, Status
+from fastpath.control.model.requests import GuardInfo, NetworkInfo, PeerInfo, PeerState, Status
 from fastpath.engine.stats import EngineStats, Traffic, total
 
 SERIES_LIMIT = 1000
@@ -263,7 +263,7 @@ def _remotes(stats: EngineStats, omitted: dict[str, int]) -> Iterator[Metric]:
 
 
 def _peers(infos: Sequence[PeerInfo], omitted: dict[str, int]) -> Iterator[Metric]:
-    states = {state: sum(info.state == state for info in infos) for state in ("up", "silent", "gone")}
+    states = {state: sum(info.state == state for info in infos) for state in get_args(PeerState)}
     yield _labelled(GaugeMetricFamily("fastpath_peers", "other hosts, by state", labels=["state"]), states)
     few = _few(infos, "peer", omitted)
     for name, what, values in (

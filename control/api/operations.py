@@ -144,9 +144,18 @@ class Operations:
             raise ConflictError(
                 f"endpoint {endpoint.id} belongs to a Docker container: use `docker network disconnect`"
             )
-        await self._registry.set_state(endpoint, "leaving")  # the reconciler must not create its interface again
+        try:
+            await self._registry.set_state(endpoint, "leaving")  # the reconciler must not create its interface again
+        except UnavailableError:
+            self._reconciler.intentions.abandon_for_good(endpoint.id)
         await self._reconciler.remove_endpoint(endpoint)
-        await self._delete(endpoint)
+        try:
+            await self._delete(endpoint)  # a store that is full takes that
+        except UnavailableError as error:
+            self._reconciler.intentions.abandon_for_good(endpoint.id)
+            self._reconciler.look_at_everything()  # which deletes it once the store is back
+            log.warning("endpoint %s removed; the store hears of it later: %s", endpoint.id, error)
+            return
         log.info("endpoint %s removed", endpoint.id)
 
     async def set_endpoint(self, beginning: str, request: EndpointSet) -> Endpoint:

@@ -30,6 +30,7 @@ from fastpath.control.model.requests import (
     NetworkInfo,
     OverlayFdbLine,
     PeerInfo,
+    PeerState,
     Status,
 )
 from fastpath.control.model.versions import PER_HOST_SINCE, older_than
@@ -122,8 +123,9 @@ class Queries:
         for members in self._mirror.endpoints.values():
             for endpoint in members.values():
                 counts[endpoint.host] = counts.get(endpoint.host, 0) + 1
-        hosts = (self._mirror.peers.keys() | counts.keys()) - {self._host}
-        return [self._peer(host, self._mirror.peers.get(host), counts.get(host, 0), now) for host in sorted(hosts)]
+        known = self._mirror.known_peers
+        hosts = (known.keys() | counts.keys()) - {self._host}
+        return [self._peer(host, known.get(host), counts.get(host, 0), now) for host in sorted(hosts)]
 
     def _peer(self, host: str, peer: Peer | None, endpoints: int, now: float) -> PeerInfo:
         pulse = self._prober.pulses.get(host)
@@ -131,7 +133,7 @@ class Queries:
         return PeerInfo(
             peer=peer,
             host=host,
-            state="gone" if peer is None else "up" if up else "silent",
+            state=self._state_of(host, peer, up=up),
             endpoints=endpoints,
             last_seen=now - pulse.answered if pulse is not None and pulse.answered is not None else None,
             round_trip=pulse.round_trip if pulse is not None else None,
@@ -139,6 +141,13 @@ class Queries:
             path_mtu=self._paths.smaller(host),
             forgotten_in=self._reaper.forgotten_in(host) if peer is None else None,
         )
+
+    def _state_of(self, host: str, peer: Peer | None, *, up: bool) -> PeerState:
+        if peer is None:
+            return "gone"
+        if host in self._mirror.contents.lost:
+            return "unregistered"
+        return "up" if up else "silent"
 
     def segment(self, name: str) -> Segment:
         """Return the segment of a network on this host. Raise NotFoundError, UsageError."""
@@ -247,6 +256,8 @@ class Queries:
             if peer.state == "silent" and peer.peer is not None and self._overdue(peer.host):
                 why = f"peer {peer.host} ({peer.peer.vtep}) does not answer over the overlay's UDP port"
                 found.append(Problem("peer", peer.host, "silent", why))
+            if peer.state == "unregistered":
+                found.append(Problem("peer", peer.host, "unregistered", _unregistered(peer)))
         for host in self._kernel_prober.silent(time.monotonic()):
             port = self._underlay.kernel_port
             why = f"the kernel path to {host} does not answer: the engine carries all frames; is UDP port {port} open?"
@@ -279,6 +290,11 @@ class Queries:
     def _overdue(self, host: str) -> bool:
         pulse = self._prober.pulses.get(host)
         return pulse is not None and pulse.silent(time.monotonic(), self._patience)
+
+
+def _unregistered(peer: PeerInfo) -> str:
+    seen = f"it answered {peer.last_seen:.0f} s ago" if peer.last_seen is not None else "it does not answer"
+    return f"peer {peer.host} is not registered in the store any more; {seen}: see `fastpath status` there"
 
 
 def _lines(network: str, segment: Segment) -> list[OverlayFdbLine]:

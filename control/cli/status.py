@@ -83,7 +83,8 @@ def duration(seconds: float) -> str:
 def peers(as_json: bool, socket: Path) -> None:
     """List the other hosts, with the state of the path to each.
 
-    up: it answers probes. silent: its daemon is registered, but its data path does not answer. gone: its lease expired.
+    up: it answers probes. silent: its daemon is registered, but its data path does not answer. unregistered: its lease
+    expired; it stays a peer as long as it answers probes, and for the grace time after that. gone: it is none any more.
 
     The kernel path is up, or silent: then the engine carries all frames. off: no network has endpoints there and here
     that use it.

@@ -41,7 +41,7 @@ async def set_allowed(store: Store, endpoint: Endpoint, request: EndpointSet) ->
         if changed == there:
             return Planned(there, revision=place.item.revision)
         before = {address.ip for address in there.allowed}
-        claims = [await _claimed(view, there, ip) for ip in left.keys() - before]
+        claims = [await claimed(view, there, ip) for ip in left.keys() - before]
         claims += await released(view, there, before - left.keys())
         return Planned(changed, [*place.put(changed), *claims])
 
@@ -71,7 +71,8 @@ def _checked(network: Network, endpoint: Endpoint, ip: IPAddress) -> IPInterface
     return ipaddress.ip_interface(ip)
 
 
-async def _claimed(view: ReadView, endpoint: Endpoint, ip: IPAddress) -> Put | Delete:
+async def claimed(view: ReadView, endpoint: Endpoint, ip: IPAddress) -> Put | Delete:
+    """Return the change by which the endpoint may use an address. Raise ConflictError."""
     key = keys.address(endpoint.network, ip)
     claim = await view.get(key)
     if claim is not None and len(claim.value) > MAX_VALUE - 64:  # and it is read no further

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fastpath.control.cluster import keys
 from fastpath.control.model.store_url import same_store
 from fastpath.control.store.interface import Event, Item, Listing
 
@@ -21,14 +22,15 @@ CREATE TABLE IF NOT EXISTS item (key TEXT PRIMARY KEY, value BLOB NOT NULL, revi
 CREATE TABLE IF NOT EXISTS since (key TEXT PRIMARY KEY, created INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+_LOST = "CREATE TABLE IF NOT EXISTS lost (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
 _PUT = "REPLACE INTO item (key, value, revision) VALUES (?, ?, ?)"
 _FIRST_SEEN = "INSERT OR IGNORE INTO since VALUES (?, ?)"
 
 
 class Cache:
     """A copy of one store, whose URL is `source`; a copy of another store is emptied. It keeps when this host first saw
-    each key, where the store does not tell when that was created: in a table of its own, which version 0.1 does not
-    know, and lets be, if a host goes back to it."""
+    each key, where the store does not tell when that was created, and the hosts whose keys are gone: in tables of their
+    own, which version 0.1 does not know, and lets be, if a host goes back to it."""
 
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
@@ -58,10 +60,11 @@ class Cache:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
-            db.executescript(_SCHEMA + "CREATE TABLE IF NOT EXISTS source (url TEXT NOT NULL);")
+            db.executescript(_SCHEMA + _LOST + "CREATE TABLE IF NOT EXISTS source (url TEXT NOT NULL);")
             kept = db.execute("SELECT url FROM source").fetchone()
             if kept is None or not same_store(kept[0], self._source):
-                db.executescript("DELETE FROM item; DELETE FROM since; DELETE FROM state; DELETE FROM source;")
+                db.executescript("DELETE FROM item; DELETE FROM since; DELETE FROM lost; DELETE FROM state;")
+                db.execute("DELETE FROM source")
                 db.execute("INSERT INTO source VALUES (?)", (self._source,))
         except BaseException:
             db.close()
@@ -89,6 +92,7 @@ class Cache:
         """Replace the copy by this listing."""
         with self._transaction(listing.revision):
             known = dict(self._db.execute("SELECT key, created FROM since"))
+            self._lost_but({item.key for item in listing.items})
             self._db.execute("DELETE FROM item")
             self._db.execute("DELETE FROM since")
             self._db.executemany(_PUT, ((item.key, item.value, item.revision) for item in listing.items))
@@ -101,12 +105,39 @@ class Cache:
         """Apply what happened up to `revision`."""
         with self._transaction(revision):
             for event in events:
+                if event.key.startswith(keys.PEERS):
+                    self._note_peer(event)
                 if event.value is None:
                     self._db.execute("DELETE FROM item WHERE key = ?", (event.key,))
                     self._db.execute("DELETE FROM since WHERE key = ?", (event.key,))
                 else:
                     self._db.execute(_PUT, (event.key, event.value, event.revision))
                     self._db.execute(_FIRST_SEEN, (event.key, event.created or event.revision))
+
+    def _lost_but(self, there: set[str]) -> None:
+        """Note that all hosts' keys are gone but those that are `there`."""
+        rows = self._db.execute("SELECT key, value FROM item WHERE key GLOB ?", (keys.PEERS + "*",)).fetchall()
+        self._db.executemany("REPLACE INTO lost VALUES (?, ?)", [row for row in rows if row[0] not in there])
+        self._db.executemany("DELETE FROM lost WHERE key = ?", ((key,) for key in there))
+
+    def _note_peer(self, event: Event) -> None:
+        """Note that a host's key is gone, or there."""
+        if event.value is None:
+            row = self._db.execute("SELECT key, value FROM item WHERE key = ?", (event.key,)).fetchone()
+            self._db.executemany("REPLACE INTO lost VALUES (?, ?)", [row] if row else [])
+        else:
+            self._db.execute("DELETE FROM lost WHERE key = ?", (event.key,))
+
+    def lost(self) -> tuple[Item, ...]:
+        """Return the hosts whose keys are gone, as they were last."""
+        with contextlib.suppress(sqlite3.DatabaseError):  # `load` has told of it
+            return tuple(Item(key, value, 0) for key, value in self._db.execute("SELECT key, value FROM lost"))
+        return ()
+
+    def forget(self, key: str) -> None:
+        """Forget a host whose key is gone. An error costs a look at it after the next start."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("DELETE FROM lost WHERE key = ?", (key,))
 
     def close(self) -> None:
         """Close the file."""

@@ -5,7 +5,7 @@ ignored and told, and changes nothing else."""
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -45,7 +45,9 @@ class TooManyError(ValueError):
 
 
 class Contents:
-    """`strangers` are endpoints of another machine that had this host's name: none of this host's, until they go like
+    """`lost` are hosts whose key is gone: as they were last, until `forget`, or another host has their VTEP. `orphans`
+    are this host's endpoints that somebody else deleted: they stay until they are written again, or `given_up`.
+    `strangers` are endpoints of another machine that had this host's name: none of this host's, until they go like
     those of any dead host. `disputed` are those that cannot have the addresses that they claim (holders.py), each with
     the reason: they are ignored. `unreadable` and `excess` say, by key, why an object is; `per_host`, whether each host
     keeps its endpoints under a prefix of its own."""
@@ -54,6 +56,8 @@ class Contents:
         self.networks: dict[str, Network] = {}
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
         self.peers: dict[str, Peer] = {}
+        self.lost: dict[str, Peer] = {}
+        self.orphans: set[tuple[str, str]] = set()
         self.strangers: dict[tuple[str, str], Endpoint] = {}
         self.disputed: dict[str, dict[str, tuple[Endpoint, str]]] = {}
         self.per_host = False
@@ -62,15 +66,20 @@ class Contents:
         self.excess: dict[str, str] = {}
         # By key; the value's hash too, since a store that took the place of another one has the same numbers.
         self.seen: dict[str, tuple[int, int]] = {}
+        # Whether an endpoint of this host is to go, by its id: then it is no orphan.
+        self.is_unwanted: Callable[[str], bool] = lambda _: False
         self._host, self._host_id = host, host_id
+        self._by_others = False
         self._at: dict[tuple[str, str], tuple[str, str]] = {}  # each endpoint's key and host
         self._of_host: Counter[str] = Counter()
         self._since: dict[tuple[str, str], int] = {}  # the revision at which each endpoint was first seen, or created
         self._holders: dict[str, Holders] = {}
 
-    def take(self, events: Iterable[Event]) -> Changes:
-        """Apply what happened, in order; return what changed."""
+    def take(self, events: Iterable[Event], *, by_others: bool = False) -> Changes:
+        """Apply what happened, in order; return what changed. `by_others`: this host did not do it, so endpoints of
+        its own that it deletes become orphans."""
         changes = Changes()
+        self._by_others = by_others
         for event in events:
             seen = (event.revision, hash(event.value))
             if event.value is None:
@@ -171,7 +180,31 @@ class Contents:
         changes.peers.add(name)
         peer = parse(Peer, value) if value is not None else None
         named = peer.host if peer is not None else name
+        before = self.peers.get(name)
         _change(self.peers, name, peer, named=named, most=MAX_PEERS, what="hosts")
+        if peer is not None:
+            for other in [o for o in self.lost.values() if o.host == name or o.vtep == peer.vtep]:
+                del self.lost[other.host]
+                changes.peers.add(other.host)
+        elif before is not None and self._may_be_back(before):
+            self.lost[name] = before
+
+    def _may_be_back(self, peer: Peer) -> bool:
+        """Return whether a host whose key is gone is worth being remembered."""
+        taken = any(other.vtep == peer.vtep for other in self.peers.values())
+        return peer.host != self._host and not taken and len(self.lost) < MAX_PEERS
+
+    def forget(self, host: str) -> Changes:
+        """Forget a host that is lost. No error if it is not."""
+        return Changes(peers={host} if self.lost.pop(host, None) is not None else set())
+
+    def given_up(self, endpoint: Endpoint) -> Changes:
+        """Forget an endpoint of this host that was deleted, and cannot be restored. No error if it is none."""
+        changes, place = Changes(), (endpoint.network, endpoint.id)
+        self._by_others = False
+        if place in self.orphans:
+            self._delete_endpoint(self._at[place][0], changes)
+        return changes
 
     def _change_endpoint(self, event: Event, changes: Changes) -> None:
         key = event.key
@@ -209,9 +242,19 @@ class Contents:
             _, name, identity = keys.parts(key)
             if self._at.get((name, identity), ("", ""))[0] == key:  # else it has moved, or is another host's
                 changes.endpoints.add((name, identity))
+                if self._by_others and self._is_ours(name, identity):
+                    self.orphans.add((name, identity))
+                    return
                 gone = self._forget(name, identity)
                 if gone is not None:
                     self._leave(gone, changes)
+
+    def _is_ours(self, name: str, identity: str) -> bool:
+        """Return whether an endpoint is this host's, and is not about to be removed."""
+        endpoint = self.endpoints.get(name, {}).get(identity)
+        if endpoint is None or endpoint.host != self._host:
+            return False
+        return endpoint.state != "leaving" and not self.is_unwanted(identity)
 
     def _find(self, name: str, identity: str) -> Endpoint | None:
         """Return an endpoint as it is known, a disputed one too."""
@@ -288,6 +331,7 @@ class Contents:
 
     def _forget(self, name: str, identity: str) -> Endpoint | None:
         """Forget an endpoint, and return it unless it is another machine's."""
+        self.orphans.discard((name, identity))
         _, host = self._at.pop((name, identity))
         del self._since[name, identity]
         self._of_host[host] -= 1

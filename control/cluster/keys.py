@@ -24,6 +24,8 @@ CLAIMS = ROOT + "claims/"
 # Put by every commit that creates a network: of two at once, the second sees the first.
 NETWORKS_GUARD = CLAIMS + "networks"
 POOLS = CLAIMS + "pools/"
+HEARD = CLAIMS + "heard/"
+REAPER = CLAIMS + "reaper"  # put by every commit that takes an endpoint of a dead host back
 CLAIMS_MACS = CLAIMS + "macs/"
 
 
@@ -61,6 +63,16 @@ def parts(key: str) -> tuple[str | None, str, str]:
 def peer(host: str) -> str:
     """Return the key of a Peer, in JSON; with the host's lease."""
     return PEERS + host
+
+
+def heard(host: str) -> str:
+    """Return the prefix of those that hear a host which is not registered."""
+    return f"{HEARD}{host}/"
+
+
+def heard_by(host: str, witness: str) -> str:
+    """Return the key of one of them; with the lease of that one."""
+    return heard(host) + witness
 
 
 def may_concern(key: str, host: str) -> bool:

@@ -41,6 +41,11 @@ class Membership:
         return [self.problem] if self.problem is not None else []
 
     @property
+    def lease(self) -> int:
+        """Return the lease of this host's key; 0: there is none at present."""
+        return self._lease
+
+    @property
     def owns_name(self) -> bool:
         """Whether no other host has this name, as far as is known: only then are its endpoints this host's."""
         return self.registered.is_set() and self.problem is None
@@ -74,14 +79,28 @@ class Membership:
 
     async def _plan(self, view: ReadView) -> Planned[None]:
         self._written = None
-        if not self._lease:
-            self._lease = await self._store.grant(self._ttl)
         peer = self._describe()
         key = keys.peer(peer.host)
-        self._check_own(peer, await view.get(key))
+        item = await view.get(key)
+        self._check_own(peer, item)
         await self._check_vtep(peer)
+        if not self._lease:
+            self._lease = await self._find_lease(item)
         self._written = (peer, self._lease)  # before the answer: what is seen meanwhile may undo it
+        if item is not None and item.lease == self._lease and read_peer(item) == peer:
+            return Planned(None, revision=item.revision)
         return Planned(None, [Put(key, peer.model_dump_json().encode(), self._lease)])
+
+    async def _find_lease(self, item: Item | None) -> int:
+        """Return a new lease; that of the key if the store, which may be full, gives no other."""
+        # First of all, since a store that is full takes its time to say so.
+        old = item.lease if item is not None and item.lease and await self._store.keep_alive(item.lease) else 0
+        try:
+            return await self._store.grant(self._ttl)
+        except UnavailableError:
+            if not old:
+                raise
+            return old
 
     def _lease_gone(self) -> None:
         self._lease = 0

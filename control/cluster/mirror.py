@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.cache import Cache
 from fastpath.control.cluster.contents import Changes, Contents
-from fastpath.control.model.objects import Endpoint
+from fastpath.control.cluster.stored import read_peer
+from fastpath.control.model.objects import Endpoint, Peer
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.runtime.failures import Failures
 from fastpath.control.store.interface import (
@@ -61,6 +62,11 @@ class Mirror:
         self._moved = asyncio.Condition()
 
     @property
+    def known_peers(self) -> dict[str, Peer]:
+        """Return the hosts that are registered, and those that were and are not forgotten."""
+        return {**self.contents.lost, **self.peers}
+
+    @property
     def answering(self) -> bool:
         """Whether the store answers at present."""
         return self._store is not None and self._store.problem is None
@@ -90,8 +96,22 @@ class Mirror:
             return
         listing = self._cache.load()
         self.contents.take(_by_age(listing.items if host is None else _about(host, listing.items)))
+        for item in self._cache.lost():
+            peer = read_peer(item)
+            if peer is not None and peer.host not in self.peers:
+                self.contents.lost[peer.host] = peer
         if host is None:
             self.revision = self._heard = listing.revision
+
+    def forget_peer(self, host: str) -> None:
+        """Forget a host that is not registered any more. No error if there is none."""
+        self._tell(self.contents.forget(host))
+        if self._cache is not None:
+            self._cache.forget(keys.peer(host))
+
+    def give_up(self, endpoint: Endpoint) -> None:
+        """Forget an endpoint of this host that somebody deleted, and that cannot be restored."""
+        self._tell(self.contents.given_up(endpoint))
 
     def local_endpoints(self, host: str) -> list[Endpoint]:
         """Return the endpoints of one host."""
@@ -145,6 +165,7 @@ class Mirror:
                 await asyncio.sleep(10 * RETRY_S)
 
     async def _list(self, store: Store) -> None:
+        heard = self.revision
         before = dict(self._own)  # a listing has all that was committed before it began
         listing = await store.list(keys.OBJECTS)
         none = not any(item.key.startswith(keys.NETWORKS) for item in listing.items)
@@ -162,7 +183,9 @@ class Mirror:
         self._own = {key: own for key, own in self._own.items() if before.get(key) != own}
         gone = [Event(key, None, listing.revision) for key in self.contents.seen if key not in found]
         self._hear(listing.revision)
-        changes = self.contents.take(event for event in (*gone, *_by_age(listing.items)) if event.key not in self._own)
+        # A store that was restored from a backup has what was written last: what is not there is not to be.
+        events = [event for event in (*gone, *_by_age(listing.items)) if event.key not in self._own]
+        changes = self.contents.take(events, by_others=listing.revision > heard)
         if self._cache is not None:
             await self._keep(self._cache.replace, listing)
         self._tell(changes)
@@ -175,7 +198,8 @@ class Mirror:
         stream = store.watch(keys.OBJECTS, self.revision)
         async with contextlib.aclosing(stream):
             async for batch in stream:
-                changes = self.contents.take(e for e in batch.events if e.revision > self._own.get(e.key, 0))
+                events = [event for event in batch.events if event.revision > self._own.get(event.key, 0)]
+                changes = self.contents.take(events, by_others=True)
                 self._hear(batch.revision)
                 self._tell(changes)  # first: a disk may take long
                 if self._cache is not None and batch.events:

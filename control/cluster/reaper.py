@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remove the endpoints of a dead host, with their addresses, once its lease has been over for the grace time. Every
-daemon tries; the store lets one succeed, and none while the host is registered."""
+"""Remove the endpoints of a dead host, with their addresses, once its lease has been over, and its data path silent,
+for the grace time. Every daemon tries; the store lets one succeed, and none while the host is registered, or any host
+hears it (witness.py)."""
 
 import asyncio
 import logging
@@ -58,7 +59,7 @@ class Reaper:
                 away.setdefault(another(endpoint), []).append(endpoint)
         self.since = {who: self.since.get(who, time.monotonic()) for who in away}
         for who, endpoints in away.items():
-            if self.forgotten_in(who) == 0.0:
+            if self.forgotten_in(who) == 0.0 and who not in self._mirror.contents.lost:
                 await self._remove(who, endpoints)
 
     async def _remove(self, who: str, endpoints: list[Endpoint]) -> None:

@@ -284,19 +284,58 @@ class Registry:
         changed, revision = await transact(self._store, f"endpoint {endpoint.id}", plan)
         return (changed, revision) if changed is not None else None
 
+    async def restore_endpoint(self, endpoint: Endpoint) -> None:
+        """Claim again what an endpoint of this host had, and write it, after others deleted it: this host was away.
+        Raise NotFoundError if its network is gone, ConflictError if somebody has one of its addresses."""
+
+        async def plan(view: ReadView) -> Planned[None]:
+            _, network = await self._network(view, endpoint.network)
+            place = await places.find(view, self._host, endpoint.network, endpoint.id)
+            if place.item is not None:
+                return Planned(None)
+            for address in endpoint.addresses:
+                if not any(address.ip in subnet.pool for subnet in network.subnets):
+                    raise ConflictError(f"{address.ip} is in no subnet of the network {network.name} any more")
+            for claim in await asyncio.gather(*map(view.get, _claims(endpoint))):
+                if claim is not None and claim.value not in (endpoint.id.encode(), self.reservations.owner):
+                    what = claim.key.rpartition("/")[2]
+                    raise ConflictError(f"{what} is {await self._holder(view, network.name, claim)} now")
+            claims: list[Put | Delete] = [Put(key, endpoint.id.encode()) for key in _claims(endpoint)]
+            claims += [await allowed.claimed(view, endpoint, each.ip) for each in endpoint.allowed]
+            written = endpoint.model_copy(update={"host_id": self.host_id})
+            return Planned(None, [*claims, *place.put(written)])
+
+        await transact(self._store, f"endpoint {endpoint.id}", plan)
+
+    async def _holder(self, view: ReadView, network: str, claim: Item) -> str:
+        """Return whose a claim is, for people."""
+        identity = claim.value.decode(errors="replace")
+        for item in await self.members(view, network):
+            end = read_endpoint(item)
+            if end is not None and end.id == identity:
+                return f"that of endpoint {end.id} of {end.host}"
+        return "somebody else's"
+
     async def set_allowed(self, endpoint: Endpoint, request: EndpointSet) -> tuple[Endpoint, int]:
         """Change the addresses that an endpoint of this host may use; see allowed.py."""
         return await allowed.set_allowed(self._store, endpoint, request)
 
     async def delete_endpoint(self, endpoint: Endpoint, *, only_without_peer: bool = False) -> int | None:
         """Delete the endpoint and what it claimed; return the revision, None if it was gone already or, with
-        `only_without_peer`, if its host is registered (again)."""
+        `only_without_peer`, if its host is registered (again), or any host hears it."""
 
         async def plan(view: ReadView) -> Planned[bool]:
             place = await places.find(view, endpoint.host, endpoint.network, endpoint.id)
             if place.item is None or (only_without_peer and await _is_registered(view, place.endpoint or endpoint)):
                 return Planned(False)
             changes: list[Put | Delete] = [*place.removal()]
+            unheard = []
+            if only_without_peer:
+                if await view.list(keys.heard(endpoint.host)):
+                    return Planned(False)
+                unheard.append(Compare(keys.heard(endpoint.host), prefix=True))
+                # A store that is full takes deletions, but nobody's word that a host is heard: nor this.
+                changes.append(Put(keys.REAPER, endpoint.host.encode()))
             for claim in await asyncio.gather(*map(view.get, _claims(endpoint))):
                 if claim is None or claim.value != endpoint.id.encode():
                     continue  # it is another endpoint's, whatever became of ours
@@ -307,7 +346,7 @@ class Registry:
                     changes.append(Delete(claim.key))
             there = place.endpoint
             changes += await allowed.released(view, endpoint, [each.ip for each in there.allowed] if there else ())
-            return Planned(True, changes)
+            return Planned(True, changes, unheard)
 
         what = f"endpoint {endpoint.id}"
         deleted, revision = await transact(self._store, what, plan, lease_gone=self.reservations.lease_gone)

@@ -34,6 +34,7 @@ from fastpath.control.host.probe import Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.host.underlay_watch import resolve_vtep, underlay_mtu
+from fastpath.control.host.unregistered import Unregistered
 from fastpath.control.host.vouching import Voucher
 from fastpath.control.kernel.keeper import Keeper
 from fastpath.control.kernel.visit import Visits
@@ -71,10 +72,11 @@ class DataPlane:
         if self.guard is not None and not self.guard.stands():
             # What arrives before the rules would wait in the sockets, and be taken for a peer's.
             self._load()
-            peers, _ = usable_peers(self.mirror.peers.values(), config.host, vtep, config.udp_port)
+            peers, _ = usable_peers(self.mirror.known_peers.values(), config.host, vtep, config.udp_port)
             self.guard.put_up(peer.vtep for peer in peers.values())
         self.engine = _engine(config, str(vtep))
         self.prober = Prober(self.engine, config.host)
+        self.unregistered = Unregistered(self.mirror, self.prober, config.grace)
         self.peering = Peering(self.underlay, self.mirror, self.engine, self.prober, self.guard)
         self.paths = PathProber(self.engine, self.prober, self.underlay, lambda: self.peering.peers)
         self.resolver_sockets = Sockets() if config.dns else None
@@ -110,6 +112,7 @@ class DataPlane:
             self.kernel,
             peers=lambda: self.peering.peers,
             mtu=self.underlay.container_mtu,
+            removals=state.removals,
         )
         self.voucher = Voucher(self.engine, self.mirror, lambda: self.reconciler.settled)
         self.underlay.subscribe(self.reconciler.look_at_everything)
@@ -118,6 +121,7 @@ class DataPlane:
         self.mirror.subscribe(self.voucher.changed)
         self.mirror.subscribe(self.reconciler.changed)
         self.mirror.subscribe(self.peering.changed)
+        self.mirror.subscribe(self.unregistered.changed)
 
     async def __aenter__(self) -> Self:
         """Make this host what it was when the last daemon ended."""
@@ -158,7 +162,7 @@ class DataPlane:
         """Let the guard's first rules admit what comes by the kernel path, which has gone on."""
         if self.guard is None:
             return
-        vteps = {peer.host: peer.vtep for peer in self.mirror.peers.values() if peer.host != self._host}
+        vteps = {peer.host: peer.vtep for peer in self.mirror.known_peers.values() if peer.host != self._host}
         members = frozenset(
             (vteps[endpoint.host], vni)
             for name, endpoints in self.mirror.endpoints.items()

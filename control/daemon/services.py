@@ -14,6 +14,7 @@ from fastpath.control.cluster.membership import Membership
 from fastpath.control.cluster.mirrored_store import MirroredStore
 from fastpath.control.cluster.reaper import Reaper
 from fastpath.control.cluster.registry import Registry
+from fastpath.control.cluster.witness import Witness
 from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.dns.counts import Counts
 from fastpath.control.docker.plugin_server import serving_docker
@@ -59,6 +60,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         )
         mirror.subscribe(follower.changed)
         reaper = Reaper(host, mirror, registry, config.grace)
+        witness = Witness(own_writes, host, lambda: membership.lease, plane.unregistered.heard)
         operations = Operations(host, mirror, registry, reconciler, kernel=plane.kernel, routed=routed_subnets)
         queries = Queries(
             underlay=underlay,
@@ -88,13 +90,18 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         tasks.essential("mirror", mirror.run(store))
         tasks.essential("reconciler", reconciler.run(config.reconcile_interval))
         # Frames flow, and the host follows the store, without these.
-        tasks.restarted("prober", lambda: plane.prober.run(config.probe_interval))
-        tasks.restarted("kernel prober", plane.kernel_prober.run)
-        tasks.restarted("path prober", lambda: plane.paths.run(config.probe_interval))
-        tasks.restarted("voucher", plane.voucher.run)
-        tasks.restarted("reaper", reaper.run)
-        tasks.restarted("own records", records.run)
-        tasks.restarted("underlay", follower.run)
+        for name, job in {
+            "prober": lambda: plane.prober.run(config.probe_interval),
+            "kernel prober": plane.kernel_prober.run,
+            "path prober": lambda: plane.paths.run(config.probe_interval),
+            "voucher": plane.voucher.run,
+            "unregistered": plane.unregistered.run,
+            "witness": witness.run,
+            "reaper": reaper.run,
+            "own records": records.run,
+            "underlay": follower.run,
+        }.items():
+            tasks.restarted(name, job)
         if plane.guard is not None:
             guard, members = plane.guard, parse_store_url(config.store_url).members
             tasks.restarted("guard", lambda: follow_store(guard, members))

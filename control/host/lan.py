@@ -10,4 +10,4 @@ from fastpath.control.host.underlay_watch import own_addresses
 async def hosts_addresses(kernel: KernelThread, mirror: Mirror) -> set[IPAddress]:
     """Return the known addresses of hosts: all of this host, and every VTEP. No endpoint may get one of them."""
     own = await kernel.run(own_addresses)
-    return own | {peer.vtep for peer in mirror.peers.values()}
+    return own | {peer.vtep for peer in mirror.known_peers.values()}

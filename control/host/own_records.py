@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """This host's endpoints in the store, as this version writes them: with the host's id, and where the store's layout
-wants them. Endpoints of another machine that had this host's name are left alone, unless their interfaces are here:
-then this machine lost its state directory, and with it its id."""
+wants them. Those that others deleted while this host was away are written again, as they were. Endpoints of another
+machine that had this host's name are left alone, unless their interfaces are here: then this machine lost its state
+directory, and with it its id."""
 
 import asyncio
 import logging
@@ -13,7 +14,7 @@ from fastpath.control.cluster.registry import Registry
 from fastpath.control.drivers import managed
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.model.objects import Endpoint
-from fastpath.errors import FastpathError
+from fastpath.errors import ConflictError, FastpathError, NotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class OwnRecords:
         self._due = asyncio.Event()
 
     def changed(self, changes: Changes) -> None:
-        """Look again after a change of the layout, or of this host's registration."""
-        if changes.layout or self._host in changes.peers:
+        """Look again after a change of the layout, of this host's registration, or of what others deleted."""
+        if changes.layout or self._host in changes.peers or self._mirror.contents.orphans:
             self._due.set()
 
     async def run(self) -> None:
@@ -60,6 +61,24 @@ class OwnRecords:
                 await self._write(endpoint)
         for endpoint in self._mirror.contents.unsettled(self._host):
             await self._write(endpoint)
+        for name, identity in sorted(self._mirror.contents.orphans):
+            await self._restore(self._mirror.endpoints[name][identity])
+
+    async def _restore(self, endpoint: Endpoint) -> None:
+        """Write an endpoint that others deleted once more, or let it go."""
+        address = endpoint.addresses[0].ip
+        if await self._kernel.run(managed.look_for, self._host, endpoint) is None:
+            self._mirror.give_up(endpoint)
+            return
+        try:
+            await self._registry.restore_endpoint(endpoint)
+            told = "endpoint %s (%s) was deleted while this host was away, and is written again"
+            log.warning(told, endpoint.id, address)
+        except (ConflictError, NotFoundError) as error:
+            # Two containers with one address would harm the other one, too.
+            told = "endpoint %s (%s) was deleted while this host was away, and its interface goes: %s; create it again"
+            log.error(told, endpoint.id, address, error)
+            self._mirror.give_up(endpoint)
 
     async def _write(self, endpoint: Endpoint) -> None:
         await self._registry.change_endpoint(endpoint, lambda there: there)

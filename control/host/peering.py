@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Peering:
-    """`peers` are the usable peers by host."""
+    """`peers` are the usable peers by host, those that are not registered any more, but not forgotten, too."""
 
     def __init__(
         self, underlay: HostUnderlay, mirror: Mirror, engine: Engine, prober: Prober, guard: Guard | None = None
@@ -58,7 +58,7 @@ class Peering:
     def update(self) -> None:
         """Use the peers that the mirror has now."""
         self.peers, self._unusable = usable_peers(
-            self._mirror.peers.values(), self._underlay.host, self._underlay.vtep, self._engine.udp_port
+            self._mirror.known_peers.values(), self._underlay.host, self._underlay.vtep, self._engine.udp_port
         )
         if self._guard is not None:
             self._guard.set_peers(peer.vtep for peer in self.peers.values())

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Set
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fastpath.control.cluster import keys
@@ -73,12 +74,14 @@ class Reconciler:
         *,
         peers: Callable[[], dict[str, Peer]],
         mtu: Callable[[], int],
+        removals: Path | None = None,
     ) -> None:
         # Failures of the last pass, by (network, endpoint's id or ""); the next pass that succeeds clears them.
         self.problems: dict[tuple[str, str], Problem] = {}
         self.gateway_problems: list[Problem] = []  # which are others' to mend
         self._failures = Failures(log, "sandboxes")
-        self.intentions = Intentions(mirror)
+        self.intentions = Intentions(mirror, removals)
+        mirror.contents.is_unwanted = self.intentions.__contains__
         self._registry: Registry | None = None  # None until the store is open
         # Whether the endpoints under this host's name are ours, not those of another host of the same name.
         self._may_write: Callable[[], bool] = lambda: True

@@ -40,7 +40,7 @@ class Voucher:
 
     def look(self) -> None:
         """Vouch, or do not."""
-        peers = self._mirror.peers.values()
+        peers = self._mirror.known_peers.values()
         good = self._mirror.current and self._settled() and not older_than(peers, PORT_SECURITY_SINCE)
         self._good = self._good + 1 if good else 0
         self._engine.vouch(VOUCHED_S if self._good >= LOOKS else 0)

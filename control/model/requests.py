@@ -142,13 +142,17 @@ class StoreLayout(Model):
     outside: dict[str, int]
 
 
+PeerState = Literal["up", "silent", "unregistered", "gone"]
+
+
 class PeerInfo(Model):
     """Another host. up: it answers probes · silent: it is registered, but its data path does not answer ·
-    gone: its lease ended; its endpoints are kept for another `forgotten_in` seconds."""
+    unregistered: its lease ended, and it stays a peer until it has been silent, too, for the grace time · gone: it is
+    no peer any more; its endpoints are kept for another `forgotten_in` seconds."""
 
     peer: Peer | None
     host: Name
-    state: Literal["up", "silent", "gone"]
+    state: PeerState
     endpoints: int
     last_seen: float | None = Field(default=None, description="seconds since the last answer to a probe")
     round_trip: float | None = Field(default=None, description="of the last probe, in seconds")

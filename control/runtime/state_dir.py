@@ -53,6 +53,11 @@ class StateDir:
         """Return the file of what earlier lives used."""
         return self.path / "lives.json"
 
+    @property
+    def removals(self) -> Path:
+        """Return the file of endpoints that were removed while the store was not to be written."""
+        return self.path / "removals.json"
+
     def _read_host_id(self) -> str:
         """Return the id of this installation, which is created once and distinguishes two hosts of one name."""
         file = self.path / "host-id"

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overlay on a real etcd that is stopped, killed, compacted and damaged while traffic runs."""
 
+import contextlib
 import signal
 import subprocess
 import time
+import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +31,11 @@ class Cluster:
     etcd: Etcd
 
 
-def clusters(hosts: int, folder: Path, settings: str = SETTINGS) -> Iterator[Cluster]:
+def clusters(hosts: int, folder: Path, settings: str = SETTINGS, *arguments: str) -> Iterator[Cluster]:
     with site(hosts, folder, f"etcd://{ADDRESS}:2379", settings) as made:
         made.lab.switch.ip(f"address add {ADDRESS}/24 dev br0")
         place = Place("one", 2379, 2380)
-        with Etcd(folder, host=ADDRESS, place=place, within=made.lab.switch) as etcd:
+        with Etcd(folder, host=ADDRESS, place=place, within=made.lab.switch, arguments=arguments) as etcd:
             made.start()
             yield Cluster(made, etcd)
 
@@ -46,6 +48,12 @@ def two(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[Cluster]:
     yield from clusters(3, tmp_path, MORTAL)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Cluster]:
+    """Two hosts, with little space in the store."""
+    yield from clusters(2, tmp_path, MORTAL, "--quota-backend-bytes=1000000")
 
 
 def connect(cluster: Cluster) -> None:
@@ -142,11 +150,15 @@ def test_a_host_that_dies_is_forgotten(three: Cluster) -> None:
     c1 = three.site.containers[0]
     assert pinged(c1, "10.9.0.4") == 3
     h3.kill()
-    wait_for(lambda: all(line.dst != h3.vtep for line in h1.client.fdb("web")), "nothing is sent to it any more")
-    gone = next(peer for peer in h1.client.peers() if peer.host == h3.name)
-    assert gone.state == "gone"
+
+    def state() -> str:
+        return next((peer.state for peer in h1.client.peers() if peer.host == h3.name), "forgotten")
+
+    wait_for(lambda: state() == "unregistered", "its lease ends")
     with pytest.raises(FastpathError, match=r"10\.9\.0\.4 is taken"):  # until the grace time is over
         h2.join(three.site.lab.switch, "web", name="x0", addresses=["10.9.0.4"])
+    wait_for(lambda: all(line.dst != h3.vtep for line in h1.client.fdb("web")), "nothing is sent to it any more")
+    assert state() in ("gone", "forgotten")
     wait_for(lambda: len(h1.client.endpoints("web")) == 2, "its endpoint is taken back")
     assert pinged(c1, "10.9.0.3") == 3
     again = h2.join(three.site.lab.switch, "web", name="x0", addresses=["10.9.0.4"])
@@ -194,3 +206,23 @@ def test_an_etcd_that_lost_its_data_takes_nothing(two: Cluster) -> None:
         h1.network("new")
     assert pinged(c1, "10.9.0.3") == 3
     assert len(h1.client.endpoints("web")) == 2
+
+
+def test_a_store_that_is_full(small: Cluster) -> None:
+    """A daemon that restarts goes on with its lease, and an endpoint can be removed."""
+    connect(small)
+    h1, h2 = small.site.daemons
+    c1, c2 = small.site.containers
+    with contextlib.suppress(urllib.error.HTTPError):
+        for number in range(100):
+            small.etcd.put(f"/junk/{number}", bytes(100_000))
+    h2.kill()
+    h2.start()
+    time.sleep(15)  # longer than the lease and the grace time
+    assert pinged(c1, "10.9.0.3") == 3
+    assert {peer.state for peer in h1.client.peers()} == {"up"}
+    h2.client.remove_endpoint(next(end.id for end in h2.client.endpoints() if end.host == h2.name))
+    assert "eth0" not in c2.links()
+    wait_for(lambda: len(h1.client.endpoints("web")) == 1, "the other host hears of it")
+    with pytest.raises(FastpathError, match="no space left: compact it"):
+        h2.join(c2, "web")

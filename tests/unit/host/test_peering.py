@@ -46,7 +46,7 @@ def test_a_peer_with_a_new_endpoint_is_admitted_at_once(changes: dict[str, objec
             name: Network.model_validate({"name": name, "vni": vni, "subnets": []})
             for n, (name, vni) in enumerate((("web", 256), ("elsewhere", 257)))
         }
-        mirror: Any = SimpleNamespace(networks=networks, endpoints={new.network: {ID: new}}, peers={"h2": peer})
+        mirror: Any = SimpleNamespace(networks=networks, endpoints={new.network: {ID: new}}, known_peers={"h2": peer})
         peering = Peering(HostUnderlay("h1", "1", HERE, 1500), mirror, engine, Prober(engine, "h1"))
         segment = engine.add_segment(256, members_only=True)
         peering.changed(Changes(peers={"h2"}))
@@ -62,7 +62,7 @@ def test_a_peer_cannot_make_the_containers_mtu_next_to_nothing() -> None:
             Peer.model_validate({"host": host, "id": host, "vtep": vtep, "udp_port": port, "mtu": mtu, "version": "0"})
             for host, vtep, mtu in (("h2", "127.0.0.2", 1400), ("h3", "127.0.0.3", 68))
         ]
-        mirror: Any = SimpleNamespace(networks={}, endpoints={}, peers={peer.host: peer for peer in found})
+        mirror: Any = SimpleNamespace(networks={}, endpoints={}, known_peers={peer.host: peer for peer in found})
         underlay = HostUnderlay("h1", "1", HERE, 1500)
         peering = Peering(underlay, mirror, engine, Prober(engine, "h1"))
         peering.update()

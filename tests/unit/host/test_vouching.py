@@ -21,7 +21,7 @@ class World:
         self.segments = {256: None}
         self.current = self.settled = True
         self.networks = {"here": _Network(256), "elsewhere": _Network(257), "macvlan": _Network(None)}
-        self.peers: dict[str, Peer] = {}
+        self.known_peers: dict[str, Peer] = {}
         both = cast(Any, self)
         self.voucher = Voucher(cast(Engine, both), cast(Mirror, both), lambda: self.settled)
 
@@ -60,7 +60,7 @@ def test_a_host_without_port_security_may_have_any_address(world: World) -> None
         return Peer(host="h2", id="2", vtep=ip_address("192.0.2.2"), mtu=1500, version=version)
 
     for version, vouched in (("0.1.0", 0), ("0.2.0", VOUCHED_S), ("nonsense", 0), ("1.0", VOUCHED_S)):
-        world.peers["h2"] = peer(version)
+        world.known_peers["h2"] = peer(version)
         assert world.look(LOOKS) == vouched
 
 
