@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a question's bytes to the answer's. dnspython reads and writes the messages.
 
-Names of the network's containers, with or without the network's name behind them, and addresses of its subnets are
-answered here, with authority; all else is the host's resolvers' business.
+Names of the network's containers, with or without the network's name behind them, other names without a dot, and
+addresses of its subnets are answered here, with authority; all else is the host's resolvers' business.
 """
 
 import ipaddress
@@ -46,6 +46,7 @@ class Pending:
 
     query: dns.message.Message
     limit: int
+    hurry: bool  # it is a name of ours with another domain behind it, as if from a search list
 
 
 class Answers:
@@ -76,7 +77,8 @@ class Answers:
         if refusal is None and (found := self._own(network, query)) is not None:
             return _wire(found, limit)
         if refusal is None and not network.internal:
-            return Pending(query, limit)
+            first = query.question[0].name.labels[0].decode("ascii", "replace").lower()
+            return Pending(query, limit, first in self._names.index(network).addresses)
         self._counts.add("refused")
         return _wire(_response(query, dns.rcode.REFUSED if refusal is None else refusal), limit)
 
@@ -84,7 +86,7 @@ class Answers:
         """Forward a question and return the answer."""
         query = pending.query
         try:
-            theirs = await self._forwarder.ask(network.name, asker, query)
+            theirs = await self._forwarder.ask(network.name, asker, query, hurry=pending.hurry)
         except BusyError:
             self._counts.add("busy")
             return _wire(_response(query, dns.rcode.SERVFAIL), pending.limit)
@@ -110,7 +112,7 @@ class Answers:
             return self._say(query, {dns.rdatatype.PTR: targets} if targets else None)
         found, ours = _look_up(index, network, question.name)
         if found is None:
-            return self._say(query, None) if ours else None
+            return self._say(query, None) if ours or _is_short(question) else None
         return self._say(
             query,
             {
@@ -146,6 +148,13 @@ def _look_up(index: Index, network: Network, name: dns.name.Name) -> tuple[list[
     if found is None and stem != text:
         found = index.addresses.get(stem)
     return found, stem != text
+
+
+def _is_short(question: dns.rrset.RRset) -> bool:
+    """Return whether a question is about the addresses of a name without a dot. No other server is asked for those:
+    top-level domains have none, and most such names are typing errors, or have a search domain in the next question."""
+    kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
+    return question.rdtype in kinds and len(question.name.labels) == 2  # the second is the root
 
 
 def _address(name: dns.name.Name) -> IPAddress | None:

@@ -157,5 +157,5 @@ def left(before: Traces, after: Traces) -> list[str]:
 def left_in_store(bed: Bed) -> list[str]:
     """What the store has of endpoints and networks that were removed."""
     found = [key for key in bed.stored(keys.OBJECTS) if not key.startswith(keys.PEERS) and key != keys.LAYOUT]
-    found += [key for key in bed.stored(keys.CLAIMS) if key != keys.NETWORKS_GUARD]
+    found += [key for key in bed.stored(keys.CLAIMS) if key not in (keys.NETWORKS_GUARD, keys.REAPER)]
     return [f"the store still has {key}" for key in found]

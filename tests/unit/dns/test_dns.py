@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from fastpath.control.cluster import keys
 from fastpath.control.cluster.contents import Changes
 from fastpath.control.cluster.stored import read_endpoint
-from fastpath.control.dns.forward import PER_NETWORK, BusyError, Forwarder, host_servers
+from fastpath.control.dns import forward
+from fastpath.control.dns.answer import TTL_S
+from fastpath.control.dns.forward import PER_NETWORK, SICK, BusyError, Forwarder, host_servers
 from fastpath.control.model.hostnames import MAX_NAMES, hostname, of_sandbox, usable
 from fastpath.control.store.interface import Item
 from tests.support.control.dns_lab import BLUE, INTERNAL, Resolver, endpoint, served, texts
@@ -58,7 +60,7 @@ def test_who_is_unknown_in_the_network_does_not_exist() -> None:
 
 
 def test_names_of_other_networks_are_not_told() -> None:
-    assert Resolver(endpoint(3, "db", network="red")).ask("db").rcode() == dns.rcode.SERVFAIL
+    assert Resolver(endpoint(3, "db", network="red")).ask("db").rcode() == dns.rcode.NXDOMAIN
 
 
 def test_addresses_have_names() -> None:
@@ -177,7 +179,7 @@ def test_what_is_not_ours_is_asked_of_the_hosts_resolver() -> None:
         silent, there = ("127.0.0.1", 1), ("127.0.0.1", port)
         servers = [silent, there]
         resolver = Resolver(WEB, servers=servers)
-        for name, expected in (("far", ["10.1.0.9"]), ("web", ["10.1.0.2"]), ("all", 198)):
+        for name, expected in (("far.example", ["10.1.0.9"]), ("web", ["10.1.0.2"]), ("all.example", 198)):
             query = dns.message.make_query(name, "A", id=77)
             wire = await resolver.answers.answer(BLUE, query.to_wire(), tcp=True)
             assert wire is not None
@@ -191,8 +193,111 @@ def test_what_is_not_ours_is_asked_of_the_hosts_resolver() -> None:
         assert dns.message.from_wire(wire).rcode() == dns.rcode.SERVFAIL
         assert resolver.counted() == {"forwarded": 3, "answered": 1}
 
-    upstream = Resolver(endpoint(9, "far"), *(endpoint(number, "all") for number in range(100, 298)))
-    served(upstream, client)
+    many = (endpoint(number, "all.example") for number in range(100, 298))
+    served(Resolver(endpoint(9, "far.example"), *many), client)
+
+
+class Upstreams:
+    """Servers by number, each of which says the same to every question; None: it says nothing."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *says: dns.rcode.Rcode | None) -> None:
+        self.says = list(says)
+        self.asked: list[int] = []
+        self.servers = [("192.0.2.53", port) for port in range(len(says))]
+        monkeypatch.setattr(dns.asyncquery, "udp_with_fallback", self._ask)
+
+    async def _ask(
+        self, query: dns.message.Message, _: str, *, port: int, **__: object
+    ) -> tuple[dns.message.Message, bool]:
+        self.asked.append(port)
+        await asyncio.sleep(0)
+        says = self.says[port]
+        if says is None:
+            raise dns.exception.Timeout
+        answer = dns.message.make_response(query)
+        answer.set_rcode(says)
+        return answer, False
+
+    def ask(self, forwarder: Forwarder, count: int = 1) -> list[dns.rcode.Rcode | None]:
+        """Ask so many questions at once; return what each was answered."""
+        query = dns.message.make_query("www.example.com", "A")
+
+        async def run() -> list[dns.message.Message | None]:
+            return await asyncio.gather(*(forwarder.ask("n", str(n), query) for n in range(count)))
+
+        return [answer.rcode() if answer is not None else None for answer in asyncio.run(run())]
+
+
+@pytest.mark.parametrize("first", [dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP, dns.rcode.FORMERR, None])
+def test_the_next_server_is_asked(monkeypatch: pytest.MonkeyPatch, first: dns.rcode.Rcode | None) -> None:
+    servers = Upstreams(monkeypatch, first, dns.rcode.NOERROR)
+    assert servers.ask(Forwarder(lambda: servers.servers)) == [dns.rcode.NOERROR]
+    assert servers.asked == [0, 1]
+
+
+@pytest.mark.parametrize("says", [dns.rcode.NOERROR, dns.rcode.NXDOMAIN])
+def test_what_the_first_one_knows_the_next_one_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, says: dns.rcode.Rcode
+) -> None:
+    servers = Upstreams(monkeypatch, says, dns.rcode.NOERROR)
+    assert servers.ask(Forwarder(lambda: servers.servers)) == [says]
+    assert servers.asked == [0]
+
+
+def test_where_nobody_is_willing_the_first_ones_words_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = Upstreams(monkeypatch, None, dns.rcode.REFUSED, dns.rcode.SERVFAIL)
+    assert servers.ask(Forwarder(lambda: servers.servers)) == [dns.rcode.REFUSED]
+
+
+def test_a_server_that_does_not_answer_is_asked_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = Upstreams(monkeypatch, None, dns.rcode.NOERROR)
+    forwarder = Forwarder(lambda: servers.servers)
+    for _ in range(3):
+        assert servers.ask(forwarder) == [dns.rcode.NOERROR]
+    assert servers.asked == [0, 1, 1, 1]
+    servers.says = [dns.rcode.NOERROR, None]
+    assert servers.ask(forwarder) == [dns.rcode.NOERROR]  # the other one is asked again where this one fails
+    assert servers.asked[4:] == [1, 0]
+    assert servers.ask(forwarder) == [dns.rcode.NOERROR]
+    assert servers.asked[6:] == [0]
+
+
+def test_dead_servers_keep_one_question_waiting_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = Upstreams(monkeypatch, None, None)
+    forwarder = Forwarder(lambda: servers.servers)
+    for _ in range(SICK):
+        assert servers.ask(forwarder) == [None]
+    servers.asked.clear()
+    assert servers.ask(forwarder, 20) == [None] * 20
+    assert len(servers.asked) < 10  # nearly all were told at once that there is no answer
+    servers.says = [None, dns.rcode.NOERROR]
+    assert dns.rcode.NOERROR in servers.ask(forwarder, 2)
+    assert servers.ask(forwarder, 20) == [dns.rcode.NOERROR] * 20
+
+
+def test_short_names_are_answered_at_once() -> None:
+    """There are no servers that could be asked: what is asked of them fails."""
+    resolver = Resolver(WEB)
+    for kind in ("A", "AAAA"):
+        answer = resolver.ask("nosuch", kind)
+        assert answer.rcode() == dns.rcode.NXDOMAIN
+        (soa,) = answer.authority
+        assert soa.ttl == soa[0].minimum == TTL_S
+    for name, kind in (("com", "DS"), (".", "NS"), ("nosuch", "MX"), ("nosuch.example", "A")):
+        assert resolver.ask(name, kind).rcode() == dns.rcode.SERVFAIL
+
+
+def test_a_search_domain_behind_a_name_of_ours_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[bool] = []
+
+    async def ask(*_: object, hurry: bool) -> None:
+        waited.append(hurry)
+
+    resolver = Resolver(WEB)
+    monkeypatch.setattr(resolver.answers._forwarder, "ask", ask)
+    for name in ("web.corp.example", "WEB.example", "other.corp.example"):
+        resolver.ask(name)
+    assert waited == [True, True, False]
 
 
 def test_without_resolvers_the_rest_fails() -> None:
@@ -201,27 +306,48 @@ def test_without_resolvers_the_rest_fails() -> None:
     assert resolver.counted() == {"failed": 1}
 
 
-def test_only_so_many_wait_for_the_hosts_resolvers() -> None:
+def test_only_so_many_wait_for_the_hosts_resolvers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "QUEUE_S", 0.05)
+
     async def run() -> None:
-        gate = asyncio.Event()
+        gate, asked = asyncio.Event(), 0
         forwarder = Forwarder(list)
 
-        async def waits(_: dns.message.Message) -> None:
+        async def waits(*_: object) -> None:
+            nonlocal asked
+            asked += 1
             await gate.wait()
 
-        forwarder._ask = waits  # type: ignore[method-assign,assignment]
+        monkeypatch.setattr(forwarder, "_ask", waits)
         query = dns.message.make_query("example.com", "A")
         tasks = [asyncio.create_task(forwarder.ask("n0", "10.1.0.2", query)) for _ in range(PER_NETWORK)]
-        await asyncio.sleep(0)
-        assert sum(task.done() for task in tasks) == PER_NETWORK // 2  # BusyError: half is left for others
+        await asyncio.wait(tasks, timeout=10, return_when=asyncio.FIRST_EXCEPTION)
+        assert asked == PER_NETWORK // 2  # half is left for others
         tasks += [asyncio.create_task(forwarder.ask("n0", asker, query)) for asker in ("10.1.0.3", "10.1.0.4")]
         tasks += [asyncio.create_task(forwarder.ask("n1", "10.1.0.2", query))]
         await asyncio.sleep(0)
-        assert sum(task.done() for task in tasks) == PER_NETWORK // 2
+        assert asked == PER_NETWORK // 2 + 3
         gate.set()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert sum(isinstance(each, BusyError) for each in done) == PER_NETWORK // 2
         assert await forwarder.ask("n0", "10.1.0.2", query) is None
+
+    asyncio.run(run())
+
+
+def test_what_finds_no_place_waits_for_one() -> None:
+    async def run() -> None:
+        forwarder = Forwarder(list)
+
+        async def waits(*_: object) -> None:
+            await asyncio.sleep(0.001)
+
+        forwarder._ask = waits  # type: ignore[method-assign,assignment]
+        query = dns.message.make_query("example.com", "A")
+        done = await asyncio.gather(
+            *(forwarder.ask("n0", "10.1.0.2", query) for _ in range(2 * PER_NETWORK)), return_exceptions=True
+        )
+        assert not any(isinstance(each, BusyError) for each in done)
 
     asyncio.run(run())
 
