@@ -242,6 +242,8 @@ class Queries:
             found.append(Problem("store", "", "not-reached", why))
         if (trouble := self._mirror.trouble) is not None:
             found.append(Problem("store", "", "trouble", trouble))
+        if (warning := self._mirror.warning) is not None and warning not in (self._mirror.trouble or ""):
+            found.append(Problem("store", "", "credentials", warning))
         if (overdue := self._kernel.overdue()) is not None:
             found.append(Problem("host", "kernel", "overdue", overdue))
         if (trouble := self._engine.housekeeping.trouble) is not None:

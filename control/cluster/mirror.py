@@ -79,6 +79,11 @@ class Mirror:
         return connected and self._following and self.answering and self.contents.knows_all()
 
     @property
+    def warning(self) -> str | None:
+        """What will keep the store from answering, in one line, or None."""
+        return self._store.warning if self._store is not None else None
+
+    @property
     def trouble(self) -> str | None:
         """What is wrong with the store, in one line, or None."""
         if self._problem is not None:

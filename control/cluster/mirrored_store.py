@@ -23,6 +23,11 @@ class MirroredStore:
         return self._store.problem
 
     @property
+    def warning(self) -> str | None:
+        """See Store."""
+        return self._store.warning
+
+    @property
     def following(self) -> bool:
         """See Store."""
         return self._store.following

@@ -114,6 +114,10 @@ class Store(Protocol):
         """The reason why the store does not answer at present, in one line, or None."""
 
     @property
+    def warning(self) -> str | None:
+        """What will keep the store from answering, in one line, or None: it may still answer at present."""
+
+    @property
     def following(self) -> bool:
         """Whether every watch is connected at present. One that was not brings what happened meanwhile, soon after."""
 

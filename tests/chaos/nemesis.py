@@ -88,7 +88,8 @@ class Nemesis:
             for each in chosen:
                 said = stack.enter_context(each.happen(self._bed, choose))
                 self._history.note("fault", said, fault=each.name, step=step)
-            self._watch(max(choose.uniform(each.shortest, each.longest) for each in chosen))
+            lasts = max(choose.uniform(each.shortest, each.longest) for each in chosen)
+            self._watch(min(lasts, *(each.longest for each in chosen)))
         self._history.note("healed", "healed", step=step)
         took = self._agree()
         self._watch(QUIET_S)

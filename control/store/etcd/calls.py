@@ -11,6 +11,7 @@ import grpc.aio
 from aetcd import rpc
 
 from fastpath.control.store.etcd.channel import Cluster, Member
+from fastpath.control.store.etcd.credentials import Credentials
 from fastpath.control.store.etcd.errors import denied, explained, stale, unsent
 from fastpath.control.store.interface import DeniedError, StoreOptions, UnavailableError
 from fastpath.errors import FastpathError, UsageError
@@ -19,6 +20,7 @@ CALL_SECONDS = 5.0  # for an answer from any member
 ATTEMPT_SECONDS = 3.0  # for an answer from a member that we are connected to
 CONNECT_SECONDS = 0.5  # for a connection; after that, a call shows why there is none, and we try again
 PAUSE_SECONDS = 0.05
+REPLACED = "the connection to etcd was replaced, with renewed certificates"
 
 Metadata = tuple[tuple[str, str], ...]
 Code = grpc.StatusCode
@@ -28,7 +30,8 @@ class Calls:
     """Calls to any member that answers, with the token that etcd gives for the password."""
 
     def __init__(self, addresses: Sequence[str], options: StoreOptions):
-        self.cluster = Cluster(addresses, options)
+        self.credentials = Credentials(options)
+        self.cluster = Cluster(addresses, self.credentials)
         self.problem: str | None = None
         self._options = options
         self._token: str | None = None
@@ -50,16 +53,22 @@ class Calls:
                 self.problem = str(error)
             raise
         except asyncio.CancelledError:
-            if self.ended():
-                raise UnavailableError("the store is closed") from None
-            raise
+            if not self.ended():
+                raise
+            self.check_open()
+            raise UnavailableError(REPLACED) from None
         self.problem = None
         return answer
 
     def ended(self) -> bool:
-        """Return whether a CancelledError means that the store was closed, not that this task was cancelled."""
+        """Return whether a CancelledError means that the connection was closed, not that this task was cancelled."""
         task = asyncio.current_task()
-        return self.cluster.closed and task is not None and not task.cancelling()
+        return task is not None and not task.cancelling()
+
+    def check_open(self) -> None:
+        """Raise UnavailableError if the store was closed."""
+        if self.cluster.closed:
+            raise UnavailableError("the store is closed")
 
     async def metadata(self, member: Member, end: float) -> Metadata:
         """Return the metadata of a call, which identify us."""
@@ -84,7 +93,11 @@ class Calls:
 
     def explained(self, error: grpc.aio.AioRpcError, member: Member) -> FastpathError:
         """Return the error for the caller."""
-        return explained(error, member.address, self._options.user)
+        found = explained(error, member.address, self._options.user)
+        expired = self.credentials.expired
+        if expired is None or error.code() is not Code.UNAVAILABLE:
+            return found
+        return type(found)(f"{found}; {expired}")  # which is why, if the member asks for it
 
     def denied(self) -> FastpathError:
         """Return the error for a user whose role lacks a permission."""

@@ -2,23 +2,23 @@
 """Connections to the members of an etcd cluster: one gRPC channel each, and the choice of one that is connected.
 
 Each member has its own channel, since gRPC has no single target for IPv4, IPv6 and names together, and checks a
-certificate against the member's own name only that way.
+certificate against the member's own name only that way. A channel keeps its credentials: when the files were renewed,
+one that is not connected, or failed, is replaced.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 from aetcd import rpc
 
-from fastpath.control.store.interface import StoreOptions, UnavailableError
-from fastpath.errors import UsageError
+from fastpath.control.store.etcd.credentials import Credentials
+from fastpath.control.store.interface import UnavailableError
 
+LAST_SECONDS = 5.0  # that calls have to end on a channel which is replaced
 LOOK_SECONDS = 0.03  # between two looks at connections that are being made; the first ones follow each other faster
 
 OPTIONS = [
@@ -47,6 +47,8 @@ class Member:
 
     def __init__(self, address: str, credentials: Any):
         self.address = address
+        self.credentials = credentials
+        self.failed = False
         target = f"dns:///{address}"  # addresses are understood as such
         if credentials is None:
             self.channel: Any = grpc.aio.insecure_channel(target, options=OPTIONS)
@@ -65,10 +67,11 @@ class Member:
 class Cluster:
     """The members, the preferred one first. The event loop that uses the channels creates them at the first use."""
 
-    def __init__(self, addresses: Sequence[str], options: StoreOptions):
+    def __init__(self, addresses: Sequence[str], credentials: Credentials):
         self._addresses = addresses
-        self._credentials = _credentials(options)
+        self._credentials = credentials
         self._members: list[Member] = []
+        self._closing: set[asyncio.Task[None]] = set()
         self.closed = False
 
     async def connected(self, end: float) -> Member:
@@ -77,8 +80,10 @@ class Cluster:
         while True:
             if self.closed:
                 raise UnavailableError("the store is closed")
+            self._credentials.look()
             if not self._members:
-                self._members = [Member(address, self._credentials) for address in self._addresses]
+                self._members = [Member(address, self._credentials.current) for address in self._addresses]
+            self._members = [self._renewed(member) for member in self._members]
             # All begin to connect, so that a dead one costs no time.
             for member in [member for member in self._members if member.connected()]:
                 return member
@@ -89,6 +94,7 @@ class Cluster:
 
     def avoid(self, member: Member) -> None:
         """Prefer all other members from now on."""
+        member.failed = True
         self._members.sort(key=lambda other: other is member)
 
     async def close(self) -> None:
@@ -96,34 +102,15 @@ class Cluster:
         self.closed = True
         while self._members:
             await self._members.pop().channel.close()
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
-
-def _credentials(options: StoreOptions) -> Any:
-    if not (options.ca or options.cert or options.key):
-        return None
-    if not options.ca:
-        raise UsageError("TLS to etcd needs the CA's certificate, too: `ca`")
-    if bool(options.cert) != bool(options.key):
-        raise UsageError("a client certificate for etcd needs both `cert` and `key`")
-    ca = _read(options.ca)
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(options.ca)
-    except ssl.SSLError as error:
-        raise UsageError(f"{options.ca} is not a PEM file with certificates") from error
-    if not (options.cert and options.key):
-        return grpc.ssl_channel_credentials(ca)
-    cert, key = _read(options.cert), _read(options.key)
-    try:
-        context.load_cert_chain(options.cert, options.key, password="")
-    except (ssl.SSLError, ValueError) as error:  # gRPC itself would fail without a message
-        message = f"{options.cert} and {options.key} are not a certificate and its key, in PEM and without a passphrase"
-        raise UsageError(message) from error
-    return grpc.ssl_channel_credentials(ca, key, cert)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+    def _renewed(self, member: Member) -> Member:
+        """Return the member, with the present credentials if it has no good connection."""
+        if member.credentials is self._credentials.current or (member.connected() and not member.failed):
+            return member
+        task = asyncio.ensure_future(member.channel.close(LAST_SECONDS))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return Member(member.address, self._credentials.current)

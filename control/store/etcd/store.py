@@ -48,6 +48,12 @@ class EtcdStore:
         return self._calls.problem
 
     @property
+    def warning(self) -> str | None:
+        """See Store."""
+        self._calls.credentials.look()
+        return self._calls.credentials.problem
+
+    @property
     def following(self) -> bool:
         """See Store."""
         return all(follower.connected for follower in self._followers)

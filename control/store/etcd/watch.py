@@ -11,7 +11,7 @@ import grpc.aio
 from aetcd import rpc
 
 from fastpath.control.store.checks import prefix_end
-from fastpath.control.store.etcd.calls import ATTEMPT_SECONDS, CONNECT_SECONDS, Calls, Metadata
+from fastpath.control.store.etcd.calls import ATTEMPT_SECONDS, CONNECT_SECONDS, REPLACED, Calls, Metadata
 from fastpath.control.store.etcd.channel import Member
 from fastpath.control.store.etcd.errors import stale
 from fastpath.control.store.interface import CompactedError, Event, Events, UnavailableError
@@ -57,9 +57,10 @@ class Follower:
         except grpc.aio.AioRpcError as error:
             raise self._broken(error, member, metadata) from error
         except asyncio.CancelledError:
-            if self._calls.ended():
-                return
-            raise
+            if not self._calls.ended():
+                raise
+            if not self._calls.cluster.closed:
+                raise UnavailableError(REPLACED) from None
         finally:
             self.connected = False
             if stream is not None:

@@ -50,6 +50,11 @@ class SqliteStore:
         return self._problem
 
     @property
+    def warning(self) -> str | None:
+        """See Store: there is nothing."""
+        return None
+
+    @property
     def following(self) -> bool:
         """See Store."""
         return True  # the file is here

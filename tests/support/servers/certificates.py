@@ -9,12 +9,12 @@ from pathlib import Path
 class Certificates:
     """PEM files in a folder. The server's certificate names 127.0.0.1, ::1 and localhost."""
 
-    def __init__(self, folder: Path, client: str = "fastpath"):
+    def __init__(self, folder: Path, client: str = "fastpath", days: int = 30):
         folder.mkdir()
         self._folder = folder
         self.ca, self._ca_key = folder / "ca.pem", folder / "ca.key"
         _openssl(
-            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"),
+            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days)),
             *("-keyout", self._ca_key, "-out", self.ca, "-subj", "/CN=test CA"),
         )
         self.server_cert, self.server_key = self.issue("localhost", "DNS:localhost,IP:127.0.0.1,IP:::1")

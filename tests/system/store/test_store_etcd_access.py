@@ -88,6 +88,49 @@ def test_tls_with_a_client_certificate(secure: Etcd, certificates: Certificates)
     use(f"etcd://localhost:{secure.place.client_port}", with_tls(certificates))
 
 
+def test_renewed_files_are_used_at_the_next_connection(tmp_path: Path, certificates: Certificates) -> None:
+    """etcd, too, gets other certificates, and trusts no old ones. What is half renewed meanwhile changes nothing."""
+    renewed = Certificates(tmp_path / "renewed")
+    names = ("ca", "client_cert", "client_key")
+
+    def copy(source: Certificates, *which: str) -> None:
+        for name in which:
+            (tmp_path / "new").write_bytes(getattr(source, name).read_bytes())
+            (tmp_path / "new").rename(tmp_path / name)
+
+    async def scenario(etcd: Etcd) -> None:
+        ca, cert, key = (tmp_path / name for name in names)
+        store = open_store(etcd.url, StoreOptions(ca=ca, cert=cert, key=key))
+
+        async def told() -> bool:
+            return "client_key are not a certificate and its key" in (store.warning or "")
+
+        try:
+            revision = await put(store, ROOT + "a", b"1")
+            async with watching(store, ROOT, revision) as watch:
+                waiting = asyncio.create_task(take(watch, 2))
+                copy(renewed, "client_cert")
+                await eventually(told)
+                await put(store, ROOT + "b", b"")
+                copy(renewed, "client_key", "ca")
+                etcd.kill()
+                etcd.tls = renewed
+                etcd.start()
+                async with asyncio.timeout(LONG):
+                    while True:
+                        with contextlib.suppress(FastpathError):
+                            await put(store, ROOT + "c", b"")
+                            break
+                    assert len(await waiting) == 2
+            assert store.warning is None
+        finally:
+            await store.close()
+
+    copy(certificates, *names)
+    with Etcd(tmp_path, tls=certificates) as etcd:
+        asyncio.run(scenario(etcd))
+
+
 def test_a_server_of_another_ca_is_refused(secure: Etcd, certificates: Certificates, tmp_path: Path) -> None:
     other = Certificates(tmp_path / "other")
     options = StoreOptions(ca=other.ca, cert=certificates.client_cert, key=certificates.client_key)
