@@ -18,7 +18,7 @@ from fastpath.control.cli.common.errors import one_line_errors
 from fastpath.control.cli.common.options import PATH, json_option
 from fastpath.control.cli.syntax.forwarder import parse, split
 from fastpath.control.replay.bench import Bench, bench
-from fastpath.control.replay.files import STANDARD_INPUT, open_capture, open_output, size_of
+from fastpath.control.replay.files import STANDARD_INPUT, STANDARD_OUTPUT, open_capture, open_output, size_of
 from fastpath.control.replay.ports import PortMap
 from fastpath.control.replay.session import Plan, Result, Session, check_remotes, forwarder_factory
 from fastpath.errors import UsageError
@@ -107,6 +107,8 @@ def replay(
     result, measured = _run(plan, name, output, measure=measure)
     from fastpath.control.cli.reports import replay as replay_report  # noqa: PLC0415  # rich: 40 ms to load
 
+    if output is not None and str(output) == STANDARD_OUTPUT:
+        return  # it has the frames: there is no place for words
     if as_json:
         click.echo(json.dumps(replay_report.as_dict(result, measured)))
     elif measured is not None:
@@ -128,7 +130,7 @@ def _split(words: tuple[str, ...]) -> tuple[str, list[str]]:
 
 
 def _run(plan: Plan, name: str, output: Path | None, *, measure: bool) -> tuple[Result, Bench | None]:
-    with open_capture(name) as capture, open_output(output) as out, _progress(size_of(capture)) as progress:
+    with open_capture(name) as capture, open_output(output, capture) as out, _progress(size_of(capture)) as progress:
         reader = CaptureReader(capture, "standard input" if name == STANDARD_INPUT else name)
         session = Session(plan, reader, None if out is None else Recording(out, plan.local))
         try:

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 from fastpath.errors import UsageError
 
-STANDARD_INPUT = "-"
+STANDARD_INPUT = STANDARD_OUTPUT = "-"
 
 
 @contextlib.contextmanager
@@ -35,15 +36,23 @@ def size_of(file: BinaryIO) -> int | None:
 
 
 @contextlib.contextmanager
-def open_output(path: Path | None) -> Iterator[BinaryIO | None]:
+def open_output(path: Path | None, capture: BinaryIO) -> Iterator[BinaryIO | None]:
     """Write a temporary file, and rename it when all went well: an existing file stays otherwise. A pipe or a device is
-    written directly."""
+    written directly; `-` is standard output. Raise UsageError if the output is the capture itself."""
     if path is None:
         yield None
+    elif str(path) == STANDARD_OUTPUT:
+        if sys.stdout is None or sys.stdout.isatty():
+            raise UsageError("standard output is a terminal: pipe it into a file or a program")
+        _check_differs(os.fstat(sys.stdout.fileno()), capture, "standard output")
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as file:
+            yield file
     elif path.exists() and not path.is_file():
         with path.open("wb", buffering=0) as file:
             yield file
     else:
+        if path.exists():
+            _check_differs(path.stat(), capture, str(path))
         target = path.resolve()
         descriptor, part = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
         try:
@@ -54,6 +63,12 @@ def open_output(path: Path | None) -> Iterator[BinaryIO | None]:
         except BaseException:
             os.unlink(part)
             raise
+
+
+def _check_differs(output: os.stat_result, capture: BinaryIO, name: str) -> None:
+    given = os.fstat(capture.fileno())
+    if stat.S_ISREG(given.st_mode) and os.path.samestat(output, given):
+        raise UsageError(f"-o: {name} is the capture itself: name another file")
 
 
 def _umask() -> int:

@@ -23,12 +23,18 @@ VNI = 1  # of the one segment that frames are in
 MOST_SEGMENTS = 1024  # made on demand
 
 SKIPPED = {
-    "cut_off": "records that the capture cut off (its snaplen)",
+    "odd": "blocks of the file that make no sense, such as packets of an interface that was not described",
+    "cut_off": "records that the capture cut off, of packets longer than any frame",
     "outbound": "records of frames that an interface had sent, not received",
     "other_link": "records of interfaces of another link type",
     "too_long": "records longer than any frame",
     "not_vxlan": "records of other packets than to the VXLAN port",
     "no_port": "frames from source addresses that enter at no port (--ports)",
+}
+
+MENDED = {
+    "filled": "records of which the capture has the front only (its snaplen): the rest was taken for zeros",
+    "open_checksums": "frames whose checksum was left to the sender's card: it was computed",
 }
 
 
@@ -49,11 +55,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """`skipped` counts records that were not replayed, by the names in SKIPPED; `cut`: the file ends within a record.
-    Everything but `seconds` is the same in every run."""
+    """`skipped` counts records that were not replayed, by the names in SKIPPED, and `mended` those that were, by the
+    names in MENDED; `cut`: the file ends within a record. Everything but `seconds` is the same in every run."""
 
     records: int
     skipped: dict[str, int]
+    mended: dict[str, int]
     cut: bool
     stats: EngineStats
     seconds: float = field(compare=False)
@@ -92,8 +99,9 @@ class Session:
             self._begin()
         counted = self.replayer.counted
         records = counted.pop("records")
-        skipped = {name: count for name, count in counted.items() if count}
-        return Result(records, skipped, self._reader.cut, self.replayer.stats(), self._clock() - since)
+        skipped = {name: counted[name] for name in SKIPPED if counted[name]}
+        mended = {name: counted[name] for name in MENDED if counted[name]}
+        return Result(records, skipped, mended, self._reader.cut, self.replayer.stats(), self._clock() - since)
 
     def close(self) -> None:
         """Stop the forwarders."""

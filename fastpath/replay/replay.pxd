@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastpath.kernels.tables.fdb cimport fp_fdb
 from fastpath.kernels.pcap.pcap cimport FP_PCAP_INTERFACES, fp_pcap_record
@@ -20,6 +20,9 @@ cdef struct Counts:
     uint64_t too_long
     uint64_t not_vxlan
     uint64_t no_port
+    uint64_t odd
+    uint64_t filled
+    uint64_t open_checksums
 
 
 cdef class Replayer:
@@ -50,6 +53,7 @@ cdef class Replayer:
     cdef Counts counts
     cdef fp_pcap_record record
     cdef bint pending
+    cdef uint8_t *room  # for frames of which the capture has the front only, one for each of a burst
     cdef fp_frame *store
     cdef readonly uint32_t stored
     cdef uint32_t store_size
@@ -58,6 +62,8 @@ cdef class Replayer:
     cdef int run(self) noexcept nogil
     cdef int admit(self) noexcept nogil
     cdef int admit_frame(self) noexcept nogil
+    cdef bint fill_up(self) noexcept nogil
+    cdef void look_at(self, fp_frame *frame) noexcept nogil
     cdef int admit_packet(self) noexcept nogil
     cdef int keep(self) noexcept nogil
     cdef fp_port *place(self, const fp_frame *frame, const fp_segment *segment) noexcept nogil

@@ -11,12 +11,13 @@ the capture determines where bursts end.
 
 import socket
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy, memset
 
 from fastpath.forwarder.forwarder cimport Forwarder
 from fastpath.kernels.path.arrival cimport fp_source_look, fp_source_mark
+from fastpath.kernels.packet.checksum cimport fp_checksum_fold, fp_checksum_pseudo
 from fastpath.kernels.packet.dest cimport (
     FP_BURST,
     FP_DEST_PORT,
@@ -44,6 +45,7 @@ from fastpath.kernels.pcap.pcap cimport (
     FP_PCAP_DESCRIPTION,
     FP_PCAP_END,
     FP_PCAP_ETHERNET,
+    FP_PCAP_FRONT,
     FP_PCAP_INTERFACES,
     FP_PCAP_MORE,
     FP_PCAP_NG,
@@ -55,6 +57,7 @@ from fastpath.kernels.system cimport AF_INET
 from fastpath.kernels.tables.tables cimport (
     fp_clock_set,
     fp_frame,
+    fp_offload_complete,
     fp_packet,
     fp_port,
     fp_port_get,
@@ -65,9 +68,14 @@ from fastpath.kernels.tables.tables cimport (
 from fastpath.kernels.io.udp cimport fp_outer, fp_outer_knows, fp_outer_parse
 from fastpath.kernels.packet.wire cimport (
     FP_ETHERNET_SIZE,
+    FP_PROTOCOL_TCP,
+    FP_PROTOCOL_UDP,
+    FP_TCP_CHECKSUM,
+    FP_UDP_CHECKSUM,
     FP_VXLAN_FLAG_I,
     FP_VXLAN_SIZE,
     fp_flow_parse,
+    fp_flow_parse_captured,
     fp_load_mac,
     fp_vxlan_flags,
     fp_vxlan_vni,
@@ -93,6 +101,7 @@ cdef enum:
     PLACES = 1 << 16
     ANYBODY = 0xffffffffffff
     SECOND_NS = 1000000000
+    ROOM = FP_FRAME_SIZE + 64  # bytes of a frame, and in front of it
 
 # What `step` ended for.
 MORE, DESCRIPTION, BEGIN, SEGMENT, WAIT, STORED, END = range(7)
@@ -162,6 +171,7 @@ cdef class Replayer:
 
     def __dealloc__(self):
         fp_fdb_free(self.places)
+        free(self.room)
         free(self.store)
 
     def _now(self):
@@ -268,7 +278,9 @@ cdef class Replayer:
     @property
     def counted(self):
         """The number of records, and of those that became no frame, by reason."""
-        cdef dict counted = self.counts
+        cdef dict counted
+        self.counts.odd = self.reader.c.odd
+        counted = self.counts
         return counted
 
     def stats(self):
@@ -324,6 +336,51 @@ cdef class Replayer:
         self.end_burst()
         return WANT_POLL if self.polled and self.store == NULL else FP_PCAP_RECORD
 
+    cdef bint fill_up(self) noexcept nogil:
+        """Give a record that the capture cut off the length that the packet had, with zeros for what is not known.
+        Return False if that cannot be."""
+        cdef uint8_t *to
+        if self.store != NULL or self.record.original > FP_FRAME_SIZE:
+            return False
+        if self.room == NULL:
+            self.room = <uint8_t *>malloc(FP_BURST * ROOM)
+            if self.room == NULL:
+                return False
+        to = self.room + self.worker.burst.count * ROOM + FP_PCAP_FRONT
+        memcpy(to, self.record.data, self.record.length)
+        memset(to + self.record.length, 0, self.record.original - self.record.length)
+        self.record.data = to
+        self.record.length = self.record.original
+        self.counts.filled += 1
+        return True
+
+    cdef void look_at(self, fp_frame *frame) noexcept nogil:
+        """Find out what a frame from a capture is: with fields that senders leave to their cards."""
+        cdef uint16_t found, pseudo
+        cdef uint32_t offset, end
+        fp_flow_parse_captured(frame.data, frame.length, &frame.flow)
+        frame.needs_checksum = False
+        if frame.flow.transport == 0 or frame.flow.fragment:
+            return
+        if frame.flow.protocol == FP_PROTOCOL_TCP:
+            offset = FP_TCP_CHECKSUM
+        elif frame.flow.protocol == FP_PROTOCOL_UDP:
+            offset = FP_UDP_CHECKSUM
+        else:
+            return
+        end = frame.flow.end - frame.flow.transport
+        if offset + sizeof(found) > end:
+            return
+        memcpy(&found, frame.data + frame.flow.transport + offset, sizeof(found))
+        pseudo = fp_checksum_fold(
+            fp_checksum_pseudo(frame.data + frame.flow.network, frame.flow.version, frame.flow.protocol, end)
+        )
+        if found == pseudo and found != 0:
+            frame.checksum_start = frame.flow.transport
+            frame.checksum_offset = <uint16_t>offset
+            fp_offload_complete(frame)
+            self.counts.open_checksums += 1
+
     cdef int admit_frame(self) noexcept nogil:
         cdef fp_frame *frame = &self.worker.burst.frame[self.worker.burst.count]
         cdef uint32_t index = self.interface[self.record.interface]
@@ -339,8 +396,7 @@ cdef class Replayer:
         frame.time_ns = self.record.time_ns
         frame.gso_type = 0
         frame.gso_size = 0
-        frame.needs_checksum = False
-        fp_flow_parse(frame.data, frame.length, &frame.flow)
+        self.look_at(frame)
         if index == 0:
             index = self.entry
         port = fp_port_get(self.tables.c, index) if index != 0 else self.place(frame, self.segment)
@@ -376,6 +432,7 @@ cdef class Replayer:
         if not self.worker.strip(outer.payload, outer.length, 0, outer.tos):
             return FP_PCAP_RECORD
         frame.time_ns = self.record.time_ns
+        self.look_at(frame)
         if self.is_local(&outer):
             port = self.place(frame, frame.segment)
             if port == NULL:
@@ -399,7 +456,7 @@ cdef class Replayer:
         if self.record.outbound and not self.has_local:
             self.counts.outbound += 1
             return FP_PCAP_RECORD
-        if self.record.length < self.record.original:
+        if self.record.length < self.record.original and not self.fill_up():
             self.counts.cut_off += 1
             return FP_PCAP_RECORD
         if self.timed and self.record.time_ns > self.until_ns:

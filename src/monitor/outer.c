@@ -10,6 +10,8 @@
 
 enum {
     COOKED_SIZE = 16,
+    COOKED_2_SIZE = 20,
+    FAMILY_SIZE = 4,
     TTL = 64,
     DONT_FRAGMENT = 0x4000,
     IPV4_TTL = 8,
@@ -18,23 +20,57 @@ enum {
     V4_PREFIX = 12,
 };
 
+bool fp_outer_knows(uint16_t link) {
+    switch (link) {
+    case FP_LINK_NULL:
+    case FP_LINK_ETHERNET:
+    case FP_LINK_RAW_12:
+    case FP_LINK_RAW_14:
+    case FP_LINK_RAW:
+    case FP_LINK_LOOP:
+    case FP_LINK_COOKED:
+    case FP_LINK_IPV4:
+    case FP_LINK_IPV6:
+    case FP_LINK_COOKED_2:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// The size of the header in front of the IP packet, and the EtherType that it has; 0: the packet tells.
+static uint32_t link_header(const uint8_t *data, uint32_t length, uint16_t link, uint16_t *type) {
+    *type = 0;
+    switch (link) {
+    case FP_LINK_COOKED:
+        *type = length >= COOKED_SIZE ? fp_load_be16(data + COOKED_SIZE - sizeof *type) : 0;
+        return COOKED_SIZE;
+    case FP_LINK_COOKED_2:
+        *type = length >= COOKED_2_SIZE ? fp_load_be16(data) : 0;
+        return COOKED_2_SIZE;
+    case FP_LINK_NULL: // the number of IPv6's family differs among systems
+    case FP_LINK_LOOP:
+        return FAMILY_SIZE;
+    default:
+        return 0;
+    }
+}
+
 // Make the packet look as if it had an Ethernet header: only its EtherType is looked at. NULL: too short.
 static uint8_t *as_ethernet(uint8_t *data, uint32_t *length, uint16_t link) {
+    uint16_t type;
     if (link == FP_LINK_ETHERNET)
         return data;
-    if (link == FP_LINK_COOKED) { // its last two bytes are an EtherType
-        if (*length < COOKED_SIZE)
-            return NULL;
-        *length -= COOKED_SIZE - FP_ETHERNET_SIZE;
-        return data + COOKED_SIZE - FP_ETHERNET_SIZE;
-    }
-    if (*length == 0)
+    const uint32_t header = link_header(data, *length, link, &type);
+    if (*length <= header)
         return NULL;
-    const uint16_t type = data[0] >> 4 == 6 ? FP_ETHERTYPE_IPV6 : FP_ETHERTYPE_IPV4;
-    memset(data - FP_ETHERNET_SIZE, 0, FP_ETHERNET_SIZE);
-    fp_store_be16(data - sizeof type, type);
-    *length += FP_ETHERNET_SIZE;
-    return data - FP_ETHERNET_SIZE;
+    uint8_t *ip = data + header;
+    if (type == 0)
+        type = ip[0] >> 4 == 6 ? FP_ETHERTYPE_IPV6 : FP_ETHERTYPE_IPV4;
+    memset(ip - FP_ETHERNET_SIZE, 0, FP_ETHERNET_SIZE);
+    fp_store_be16(ip - sizeof type, type);
+    *length += FP_ETHERNET_SIZE - header;
+    return ip - FP_ETHERNET_SIZE;
 }
 
 static void read_sender(struct sockaddr_storage *from, const uint8_t *ip, uint8_t version,
@@ -58,12 +94,14 @@ bool fp_outer_parse(uint8_t *data, uint32_t length, uint16_t link, struct fp_out
     uint8_t *frame = as_ethernet(data, &length, link);
     if (frame == NULL)
         return false;
-    fp_flow_parse(frame, length, &flow);
+    fp_flow_parse_captured(frame, length, &flow);
     if (flow.transport == 0 || flow.protocol != FP_PROTOCOL_UDP ||
         flow.end - flow.transport < FP_UDP_SIZE)
         return false;
     uint8_t *udp = frame + flow.transport;
-    const uint32_t size = fp_load_be16(udp + FP_UDP_LENGTH);
+    uint32_t size = fp_load_be16(udp + FP_UDP_LENGTH);
+    if (size == 0) // what does not fit, as in IPv6 (RFC 2675) and in what a card has yet to cut
+        size = flow.end - flow.transport;
     if (size < FP_UDP_SIZE || size > flow.end - flow.transport)
         return false;
     read_sender(&outer->from, frame + flow.network, flow.version, udp);

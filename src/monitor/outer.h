@@ -10,7 +10,19 @@
 #include "tables/remote.h"
 
 // Link types of captures, by <https://www.tcpdump.org/linktypes.html>.
-enum { FP_LINK_ETHERNET = 1, FP_LINK_RAW = 101, FP_LINK_COOKED = 113 };
+enum {
+    FP_LINK_NULL =
+        0, // BSD's loopback: the address family, in the byte order of the host that captured
+    FP_LINK_ETHERNET = 1,
+    FP_LINK_RAW_12 = 12, // as FP_LINK_RAW: numbers that some systems wrote
+    FP_LINK_RAW_14 = 14,
+    FP_LINK_RAW = 101,
+    FP_LINK_LOOP = 108, // OpenBSD's loopback: the address family, in network byte order
+    FP_LINK_COOKED = 113, // Linux "any"
+    FP_LINK_IPV4 = 228,
+    FP_LINK_IPV6 = 229,
+    FP_LINK_COOKED_2 = 276, // Linux "any", since libpcap 1.10
+};
 
 enum { FP_OUTER_SIZE = 48 }; // IPv6 and UDP headers
 
@@ -23,9 +35,7 @@ struct fp_outer {
 };
 
 // Whether packets of this link type can be looked into.
-static inline bool fp_outer_knows(uint16_t link) {
-    return link == FP_LINK_ETHERNET || link == FP_LINK_RAW || link == FP_LINK_COOKED;
-}
+bool fp_outer_knows(uint16_t link);
 
 // Look into a captured packet of any content. False: it is not a whole UDP datagram in one IP packet. The 14
 // bytes in front of one without an Ethernet header are written to.

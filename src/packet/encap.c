@@ -13,8 +13,6 @@ uint8_t fp_encap_tos(uint8_t inner) {
 
 enum fp_drop fp_encap(struct fp_frame *frame, uint32_t vni, struct fp_packet *packet,
                       uint32_t *completed) {
-    if (frame->length + FP_VXLAN_SIZE > FP_UDP4_PAYLOAD)
-        return FP_DROP_too_big;
     if (frame->needs_checksum) {
         if (!fp_offload_complete(frame))
             return FP_DROP_bad_checksum_start;

@@ -20,7 +20,7 @@ struct fp_packet {
 // The ECN bits of the packet around a frame with this TOS or traffic class (RFC 6040 section 4.1).
 uint8_t fp_encap_tos(uint8_t inner);
 
-// Put a VXLAN header in front of a frame that is not a super-frame. Return FP_DROP_NONE, or the reason why the
+// Put a VXLAN header in front of a frame that is not a super-frame, and fits the path. Return FP_DROP_NONE, or the reason why the
 // frame cannot be sent. An unfinished checksum is finished (`*completed` = 1); nothing else in the frame changes.
 enum fp_drop fp_encap(struct fp_frame *frame, uint32_t vni, struct fp_packet *packet,
                       uint32_t *completed);

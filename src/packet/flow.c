@@ -38,12 +38,15 @@ static uint64_t hash_ports(uint64_t hash, const uint8_t *frame, const struct fp_
     return mix(hash, flow->protocol);
 }
 
-static bool parse_ipv4(const uint8_t *frame, uint32_t at, uint32_t length, struct fp_flow *flow) {
+static bool parse_ipv4(const uint8_t *frame, uint32_t at, uint32_t length, bool captured,
+                       struct fp_flow *flow) {
     if (length - at < FP_IPV4_SIZE)
         return false;
     const uint8_t *ip = frame + at;
     const uint32_t header = (uint32_t)(ip[0] & 0x0f) * 4;
-    const uint32_t total = fp_load_be16(ip + FP_IPV4_LENGTH);
+    uint32_t total = fp_load_be16(ip + FP_IPV4_LENGTH);
+    if (captured && (total == 0 || total > length - at))
+        total = length - at;
     if ((ip[0] >> 4) != 4 || header < FP_IPV4_SIZE || total < header || total > length - at)
         return false;
     flow->network = (uint16_t)at;
@@ -78,11 +81,14 @@ static inline uint32_t extension_size(const uint8_t *header, uint8_t kind) {
     return kind == AUTHENTICATION ? 4 * (2 + (uint32_t)header[1]) : 8 * (1 + (uint32_t)header[1]);
 }
 
-static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, struct fp_flow *flow) {
+static bool parse_ipv6(const uint8_t *frame, uint32_t at, uint32_t length, bool captured,
+                       struct fp_flow *flow) {
     if (length - at < FP_IPV6_SIZE)
         return false;
     const uint8_t *ip = frame + at;
-    const uint32_t payload = fp_load_be16(ip + FP_IPV6_LENGTH);
+    uint32_t payload = fp_load_be16(ip + FP_IPV6_LENGTH);
+    if (captured && (payload == 0 || payload > length - at - FP_IPV6_SIZE))
+        payload = length - at - FP_IPV6_SIZE;
     if ((ip[0] >> 4) != 6 || payload > length - at - FP_IPV6_SIZE)
         return false;
     flow->network = (uint16_t)at;
@@ -147,22 +153,31 @@ enum fp_upper_kind fp_flow_upper(const uint8_t *frame, const struct fp_flow *flo
     return offset < flow->end ? FP_UPPER_READ : FP_UPPER_HIDDEN;
 }
 
-void fp_flow_parse(const uint8_t *frame, uint32_t length, struct fp_flow *flow) {
+static void parse(const uint8_t *frame, uint32_t length, int most_tags, bool captured,
+                  struct fp_flow *flow) {
     memset(flow, 0, sizeof *flow);
     flow->end = length;
     if (length < FP_ETHERNET_SIZE)
         return;
     uint32_t at = FP_ETHERNET_SIZE;
     uint16_t type = fp_load_be16(frame + at - 2);
-    for (int tags = 0; tags < FP_FLOW_VLAN_TAGS; tags++) {
+    for (int tags = 0; tags < most_tags; tags++) {
         if ((type != FP_ETHERTYPE_VLAN && type != FP_ETHERTYPE_QINQ) || length - at < FP_VLAN_SIZE)
             break;
         at += FP_VLAN_SIZE;
         type = fp_load_be16(frame + at - 2);
     }
-    if (type == FP_ETHERTYPE_IPV4 && parse_ipv4(frame, at, length, flow))
+    if (type == FP_ETHERTYPE_IPV4 && parse_ipv4(frame, at, length, captured, flow))
         return;
-    if (type == FP_ETHERTYPE_IPV6 && parse_ipv6(frame, at, length, flow))
+    if (type == FP_ETHERTYPE_IPV6 && parse_ipv6(frame, at, length, captured, flow))
         return;
     flow->hash = (uint32_t)mix(mix(0, load64(frame)), load32(frame + 8) ^ type);
+}
+
+void fp_flow_parse(const uint8_t *frame, uint32_t length, struct fp_flow *flow) {
+    parse(frame, length, FP_FLOW_VLAN_TAGS, false, flow);
+}
+
+void fp_flow_parse_captured(const uint8_t *frame, uint32_t length, struct fp_flow *flow) {
+    parse(frame, length, FP_FLOW_CAPTURED_TAGS, true, flow);
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { FP_FLOW_VLAN_TAGS = 2 }; // as many are looked behind
+enum { FP_FLOW_VLAN_TAGS = 2, FP_FLOW_CAPTURED_TAGS = 16 }; // as many are looked behind
 
 struct fp_flow {
     uint16_t network; // offset of the IP header from the Ethernet header; 0: not an IP packet
@@ -23,6 +23,11 @@ struct fp_flow {
 // Parse `length` bytes that begin with an Ethernet header. Any input is fine: what can't be parsed
 // yields offsets of 0 and a hash over the Ethernet header. Reads never pass `length`.
 void fp_flow_parse(const uint8_t *frame, uint32_t length, struct fp_flow *flow);
+
+// The same for a frame from a capture file, with what captures have: a length of 0, since the sender's card filled it
+// in, or one that is greater than what is there, since the packet was cut; and more tags. What such a frame would do to a
+// network nobody knows, but an access list has to see it.
+void fp_flow_parse_captured(const uint8_t *frame, uint32_t length, struct fp_flow *flow);
 
 // What an IPv6 packet without `transport` carries.
 enum fp_upper_kind {

@@ -108,6 +108,7 @@ void fp_uplink_send(const struct fp_context *context, struct fp_uplink *uplink,
     const uint32_t length = longest(frame);
     struct fp_udp_out *out = outlet_of(uplink, frame);
     if (__builtin_expect(FP_VXLAN_SIZE + length > fp_remote_payload(remote), 0) &&
+        context->tables->sink == NULL && // a file takes packets of any length
         !fits_now(context, out, frame, remote, length)) {
         out = exceeding(context, uplink, frame, remote, length);
         if (out == NULL)

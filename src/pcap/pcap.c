@@ -43,6 +43,7 @@ static enum fp_pcap_status begin(struct fp_pcap *pcap) {
         return fp_pcap_damaged(pcap, "it is a pcap file of an unknown version");
     const uint32_t link = fp_pcap_load32(pcap, header + 20);
     struct fp_pcap_interface *interface = &pcap->interface[0];
+    memset(interface, 0, sizeof *interface);
     interface->linktype = (uint16_t)link;
     if (link & (1U << 26)) // the P bit: the four highest bits count the words of the FCS
         interface->fcs = (uint8_t)((link >> 28) * 2);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 void fp_pcap_init(struct fp_pcap *pcap, uint8_t *memory, uint32_t size) {
-    memset(pcap, 0, sizeof *pcap);
+    memset(pcap, 0, offsetof(struct fp_pcap, interface));
     pcap->memory = memory + FP_PCAP_FRONT; // what is first in it has that much in front of it, too
     pcap->size = size - FP_PCAP_FRONT;
 }

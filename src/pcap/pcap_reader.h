@@ -11,7 +11,7 @@ enum {
     FP_PCAP_LONGEST = 1 << 18, // bytes of a packet; libpcap's MAXIMUM_SNAPLEN
     FP_PCAP_LONGEST_BLOCK = FP_PCAP_LONGEST + (1 << 17), // the same with comments and such
     FP_PCAP_MEMORY = 1 << 20, // bytes of a reader's memory, at least
-    FP_PCAP_INTERFACES = 256, // of one section
+    FP_PCAP_INTERFACES = 1 << 16, // of one section; packets of further ones are odd
     FP_PCAP_FRONT = 16, // bytes in front of a record, at least, that are free
     FP_PCAP_NAME = 64, // bytes of an interface's name that are kept
     FP_PCAP_ETHERNET = 1, // LINKTYPE_ETHERNET
@@ -59,13 +59,15 @@ struct fp_pcap {
     bool swapped; // the other byte order
     bool ended; // no more bytes come
     bool cut; // the file ended within a record
+    uint64_t
+        odd; // blocks that were passed over: too short for what they are, or of an unknown interface
     const char *problem;
     uint64_t last_ns; // of the last record, for those that have no time stamp
     uint32_t interfaces;
     struct fp_pcap_interface interface[FP_PCAP_INTERFACES];
 };
 
-// Begin with `size` (at least FP_PCAP_MEMORY) bytes of memory.
+// Begin with `size` (at least FP_PCAP_MEMORY) bytes of memory. The interfaces are left as they are: they are many.
 void fp_pcap_init(struct fp_pcap *pcap, uint8_t *memory, uint32_t size);
 
 // Return where to put more bytes; *size is how many fit (never 0 after FP_PCAP_MORE). The rest of the bytes moves, so

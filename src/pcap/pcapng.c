@@ -12,6 +12,7 @@ enum block_type {
 };
 
 enum { FRAME = 12, SECTION_SIZE = 28, INTERFACE_SIZE = 20, SIMPLE_SIZE = 16, PACKET_SIZE = 32 };
+enum { UNKNOWN_LINK = 0xffff };
 enum { OPTION_NAME = 2, OPTION_RESOLUTION = 9, OPTION_FCS = 13, OPTION_SHIFT = 14 }; // section 4.2
 enum { OPTION_FLAGS = 2, DIRECTION = 3, OUTBOUND = 2 }; // section 4.3.1
 
@@ -82,20 +83,30 @@ static uint64_t nanoseconds(const struct fp_pcap_interface *interface, uint64_t 
     return result + interface->shift_ns;
 }
 
+// Pass over a block whose length is right and whose content is not.
+static enum fp_pcap_status pass_over(struct fp_pcap *pcap, uint32_t total) {
+    pcap->odd++;
+    pcap->skip = total;
+    return FP_PCAP_MORE;
+}
+
 static enum fp_pcap_status describe(struct fp_pcap *pcap, const uint8_t *block, uint32_t total) {
     const uint8_t *options = block + 16, *end = block + total - 4;
     uint16_t size;
-    if (total < INTERFACE_SIZE)
-        return fp_pcap_damaged(pcap, "the description of an interface is too short");
     if (pcap->interfaces == FP_PCAP_INTERFACES)
-        return fp_pcap_damaged(pcap, "a section has more than 256 interfaces");
+        return pass_over(pcap, total);
     struct fp_pcap_interface *interface = &pcap->interface[pcap->interfaces];
     memset(interface, 0, sizeof *interface);
-    interface->linktype = fp_pcap_load16(pcap, block + 8);
+    interface->linktype = UNKNOWN_LINK; // whatever follows, it has its number
+    interface->multiply = interface->divide = 1;
+    pcap->interfaces++;
+    if (total < INTERFACE_SIZE)
+        return FP_PCAP_DESCRIPTION;
     interface->snaplen = fp_pcap_load32(pcap, block + 12);
     const uint8_t *value = option(pcap, options, end, OPTION_RESOLUTION, &size);
     if (!set_resolution(interface, value != NULL && size == 1 ? *value : 6))
-        return fp_pcap_damaged(pcap, "an interface has time stamps of an unknown resolution");
+        return FP_PCAP_DESCRIPTION;
+    interface->linktype = fp_pcap_load16(pcap, block + 8);
     value = option(pcap, options, end, OPTION_FCS, &size);
     if (value != NULL && size == 1)
         interface->fcs = *value <= 8 ? *value : *value / 8; // some writers count bits
@@ -111,16 +122,13 @@ static enum fp_pcap_status describe(struct fp_pcap *pcap, const uint8_t *block, 
         interface->name_length = size < FP_PCAP_NAME ? size : FP_PCAP_NAME;
         memcpy(interface->name, value, interface->name_length);
     }
-    pcap->interfaces++;
     return FP_PCAP_DESCRIPTION;
 }
 
-static enum fp_pcap_status take(struct fp_pcap *pcap, struct fp_pcap_record *record,
-                                uint8_t *data) {
-    if (record->interface >= pcap->interfaces)
-        return fp_pcap_damaged(pcap, "a packet is of an interface that was not described");
-    if (record->length > FP_PCAP_LONGEST)
-        return fp_pcap_damaged(pcap, "a record claims to be longer than any packet is");
+static enum fp_pcap_status take(struct fp_pcap *pcap, struct fp_pcap_record *record, uint8_t *data,
+                                uint32_t total) {
+    if (record->interface >= pcap->interfaces || record->length > FP_PCAP_LONGEST)
+        return pass_over(pcap, total);
     record->data = data;
     if (pcap->interface[record->interface].fcs != 0)
         fp_pcap_strip(pcap, record);
@@ -130,8 +138,8 @@ static enum fp_pcap_status take(struct fp_pcap *pcap, struct fp_pcap_record *rec
 
 static enum fp_pcap_status simple(struct fp_pcap *pcap, uint8_t *block, uint32_t total,
                                   struct fp_pcap_record *record) {
-    if (total < SIMPLE_SIZE)
-        return fp_pcap_damaged(pcap, "a packet's block is too short");
+    if (total < SIMPLE_SIZE || pcap->interfaces == 0)
+        return pass_over(pcap, total);
     const uint32_t snaplen = pcap->interface[0].snaplen;
     record->original = fp_pcap_load32(pcap, block + 8);
     record->length = record->original;
@@ -142,13 +150,13 @@ static enum fp_pcap_status simple(struct fp_pcap *pcap, uint8_t *block, uint32_t
     record->interface = 0;
     record->outbound = false;
     record->time_ns = pcap->last_ns;
-    return take(pcap, record, block + 12);
+    return take(pcap, record, block + 12, total);
 }
 
 static enum fp_pcap_status packet(struct fp_pcap *pcap, uint8_t *block, uint32_t total, bool old,
                                   struct fp_pcap_record *record) {
     if (total < PACKET_SIZE || fp_pcap_load32(pcap, block + 20) > total - PACKET_SIZE)
-        return fp_pcap_damaged(pcap, "a packet is longer than its block");
+        return pass_over(pcap, total);
     record->interface = old ? fp_pcap_load16(pcap, block + 8) : fp_pcap_load32(pcap, block + 8);
     record->length = fp_pcap_load32(pcap, block + 20);
     record->original = fp_pcap_load32(pcap, block + 24);
@@ -162,7 +170,7 @@ static enum fp_pcap_status packet(struct fp_pcap *pcap, uint8_t *block, uint32_t
         (uint64_t)fp_pcap_load32(pcap, block + 12) << 32 | fp_pcap_load32(pcap, block + 16);
     if (record->interface < pcap->interfaces)
         record->time_ns = nanoseconds(&pcap->interface[record->interface], ticks);
-    return take(pcap, record, block + 28);
+    return take(pcap, record, block + 28, total);
 }
 
 enum fp_pcap_status fp_pcapng_next(struct fp_pcap *pcap, struct fp_pcap_record *record) {
@@ -195,7 +203,7 @@ enum fp_pcap_status fp_pcapng_next(struct fp_pcap *pcap, struct fp_pcap_record *
         status = simple(pcap, block, total, record);
     else
         status = packet(pcap, block, total, type == OLD_PACKET, record);
-    if (status != FP_PCAP_DAMAGED)
+    if (status == FP_PCAP_RECORD || status == FP_PCAP_DESCRIPTION)
         fp_pcap_advance(pcap, total);
     return status;
 }

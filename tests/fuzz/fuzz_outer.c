@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A captured packet of any content: what is found lies in it, and what is written is found again.
 //
-// Input: link type (0: Ethernet, 1: without a header, 2: cooked, other: itself), then the packet.
+// Input: the number of a link type below, or a link type, then the packet.
 #include <string.h>
 
 #include "bed.h"
@@ -49,13 +49,15 @@ static void check_round_trip(struct input input) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const uint16_t links[] = {FP_LINK_ETHERNET, FP_LINK_RAW, FP_LINK_COOKED};
+    static const uint16_t links[] = {FP_LINK_NULL, FP_LINK_ETHERNET, FP_LINK_RAW_12, FP_LINK_RAW_14,
+                                     FP_LINK_RAW,  FP_LINK_LOOP,     FP_LINK_COOKED, FP_LINK_IPV4,
+                                     FP_LINK_IPV6, FP_LINK_COOKED_2};
     struct input input = {data, size};
     const uint8_t link = take8(&input);
     if (link < sizeof links / sizeof links[0])
         check_parse(input, links[link]);
     else
-        CHECK(fp_outer_knows(link) == (link == FP_LINK_RAW || link == FP_LINK_COOKED));
+        check_parse(input, link); // of an unknown one: as of a packet without a header
     if (input.left < UINT16_MAX - 100)
         check_round_trip(input);
     return 0;

@@ -35,6 +35,8 @@ static uint32_t fragment_payload(const uint8_t *frame, const struct fp_flow *flo
 
 // What doesn't name the flow doesn't change it: payload, padding, the rest of a fragmented packet.
 static void check_parse(const uint8_t *frame, uint32_t length, struct fp_flow *flow) {
+    fp_flow_parse_captured(frame, length, flow);
+    check_flow(flow, length);
     fp_flow_parse(frame, length, flow);
     check_flow(flow, length);
     uint32_t rest = flow->end;

@@ -67,7 +67,7 @@ static void feed(struct fp_pcap *pcap, struct input *input, size_t size) {
 
 static struct outcome read_all(uint8_t *memory, struct input input, size_t piece) {
     struct outcome outcome = {0};
-    struct fp_pcap pcap;
+    static struct fp_pcap pcap; // with thousands of interfaces
     struct fp_pcap_record record;
     fp_pcap_init(&pcap, memory, FP_PCAP_MEMORY);
     for (;;) {

@@ -7,13 +7,14 @@ from typing import Any
 from fastpath.control.cli.common.render import print_list
 from fastpath.control.cli.reports.stats import print_counts, print_stats
 from fastpath.control.replay.bench import Bench
-from fastpath.control.replay.session import SKIPPED, Result
+from fastpath.control.replay.session import MENDED, SKIPPED, Result
 
 
 def as_dict(result: Result, measured: Bench | None = None) -> dict[str, Any]:
     """Return results for JSON. Only `seconds` and what was measured differ from run to run. A measurement has no
     counters: it forwards every frame many times."""
-    capture = {"records": result.records, "skipped": result.skipped, "cut": result.cut}
+    names = ("records", "skipped", "mended", "cut")
+    capture = {name: getattr(result, name) for name in names}
     if measured is not None:
         return {"capture": capture, "bench": asdict(measured)}
     return {"capture": capture, "seconds": result.seconds, **result.stats.as_dict()}
@@ -24,6 +25,8 @@ def print_result(name: str, result: Result) -> None:
     print_stats(name, result.stats.as_dict())
     if result.skipped:
         print_counts(f"{name}: not replayed", result.skipped, SKIPPED)
+    if result.mended:
+        print_counts(f"{name}: mended", result.mended, MENDED)
     if result.cut:
         print(f"{name} ends within a record, as a capture does that was killed")
     rate = result.records / result.seconds if result.seconds > 0 else 0

@@ -10,6 +10,10 @@ cdef extern from "packet/wire.h" nogil:
         FP_MAC_SIZE
         FP_ETHERNET_SIZE
         FP_VXLAN_SIZE
+        FP_PROTOCOL_TCP
+        FP_PROTOCOL_UDP
+        FP_TCP_CHECKSUM
+        FP_UDP_CHECKSUM
     uint16_t fp_load_be16(const uint8_t *at)
     uint32_t fp_load_be32(const uint8_t *at)
     uint64_t fp_load_mac(const uint8_t *at)
@@ -31,3 +35,4 @@ cdef extern from "packet/flow.h" nogil:
         c_bool fragment
         uint32_t hash
     void fp_flow_parse(const uint8_t *frame, uint32_t length, fp_flow *flow)
+    void fp_flow_parse_captured(const uint8_t *frame, uint32_t length, fp_flow *flow)

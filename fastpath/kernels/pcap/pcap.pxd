@@ -12,6 +12,7 @@ cdef extern from "pcap/pcap_reader.h" nogil:
         FP_PCAP_MEMORY
         FP_PCAP_INTERFACES
         FP_PCAP_ETHERNET
+        FP_PCAP_FRONT
         FP_PCAP_RECORD
         FP_PCAP_DESCRIPTION
         FP_PCAP_MORE
@@ -33,6 +34,7 @@ cdef extern from "pcap/pcap_reader.h" nogil:
         uint64_t offset
         int format
         c_bool cut
+        uint64_t odd
         const char *problem
         uint32_t interfaces
         fp_pcap_interface *interface

@@ -37,6 +37,10 @@ cdef extern from "packet/frame.h" nogil:
     uint8_t *fp_frame_at(const fp_frame *frame, uint32_t offset, uint32_t size)
 
 
+cdef extern from "packet/offload.h" nogil:
+    c_bool fp_offload_complete(fp_frame *frame)
+
+
 cdef extern from "packet/encap.h" nogil:
     struct fp_packet:
         const uint8_t *data

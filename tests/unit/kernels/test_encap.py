@@ -123,13 +123,6 @@ def test_no_ecn_where_there_is_no_ip() -> None:
     assert oneshot.encap(bytes(ethernet(ARP())), 1).tos == 0
 
 
-@pytest.mark.parametrize(("size", "drop"), [(65499, None), (65500, "too_big"), (65600, "too_big")])
-def test_the_largest_udp_payload(size: int, drop: str | None) -> None:
-    ours = oneshot.encap(bytes(size), 1)
-    assert ours.drop == drop
-    assert drop is not None or len(carried(bytes(size))) == size
-
-
 def test_super_frames_are_not_split_here() -> None:
     """That was done before (uplink.c): encap only sees frames of wire size."""
     finished = bytes(ethernet(IP(src="10.0.0.1", dst="10.0.0.2") / TCP() / Raw(bytes(3000))))

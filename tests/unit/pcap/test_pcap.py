@@ -178,24 +178,53 @@ IDB = captures.section() + captures.interface()
         (captures.section()[:8] + b"none" + captures.section()[12:], "a section has no byte order"),
         (captures.section().replace(b"\x1c", b"\x18"), "a section's header has an impossible length"),
         (captures.section()[:12] + b"\2" + captures.section()[13:], "a section is of an unknown version"),
-        (IDB + captures.packet(1, 0, b"x"), "a packet is of an interface that was not described"),
-        (captures.section() + captures.simple(b"x", 1), "a packet is of an interface that was not described"),
         (IDB + captures.packet(0, 0, b"x")[:-4] + bytes(4), "a block's two lengths differ"),
         (IDB + struct.pack("<II", 6, 13) + bytes(90), "a block has an impossible length"),
         (IDB + struct.pack("<II", 6, 1 << 30) + bytes(90), "a block claims to be longer than any packet is"),
-        (IDB + captures.block(6, struct.pack("<IIIII", 0, 0, 0, 5, 5) + b"1234"), "a packet is longer than its block"),
-        (IDB + captures.block(3, b""), "a packet's block is too short"),
-        (captures.section() + captures.block(1, b"1234"), "the description of an interface is too short"),
-        (
-            captures.section() + captures.interface((9, b"\x7f")),
-            "an interface has time stamps of an unknown resolution",
-        ),
-        (captures.section() + captures.interface() * 257, "a section has more than 256 interfaces"),
     ],
 )
 def test_damage_is_one_line(content: bytes, why: str) -> None:
     with pytest.raises(UsageError, match=rf"^a capture: {why} \(byte \d+\)$"):
         read(content)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        captures.packet(1, 0, b"x"),  # of an interface that was not described
+        captures.block(6, struct.pack("<IIIII", 0, 0, 0, 5, 5) + b"1234"),  # longer than its block
+        captures.block(6, b""),
+        captures.block(3, b""),
+        captures.block(2, b"1234"),
+    ],
+)
+def test_one_odd_block_is_one_odd_block(odd: bytes) -> None:
+    assert [record.data for record in read(IDB + captures.packet(0, 0, b"a") + odd + captures.packet(0, 0, b"b"))] == [
+        b"a",
+        b"b",
+    ]
+
+
+def test_a_simple_packet_without_an_interface_is_odd() -> None:
+    assert read(captures.section() + captures.simple(b"x", 1) + captures.interface() + captures.simple(b"y", 1)) == (
+        read(IDB + captures.simple(b"y", 1))
+    )
+
+
+@pytest.mark.parametrize("odd", [captures.block(1, b"1234"), captures.interface((9, b"\x7f"))])
+def test_an_interface_that_cannot_be_read_has_its_number(odd: bytes) -> None:
+    first, second = read(
+        captures.section() + odd + captures.interface() + captures.packet(0, 0, b"a") + captures.packet(1, 0, b"b")
+    )
+    assert (first.linktype, first.data) == (0xFFFF, b"a")
+    assert (second.linktype, second.data) == (1, b"b")
+
+
+def test_any_number_of_interfaces() -> None:
+    count = 65_536
+    content = captures.section() + captures.interface() * (count + 1)
+    packets = [captures.packet(number, 0, b"x") for number in (0, 256, 257, count - 1, count)]
+    assert len(read(content + b"".join(packets))) == 4
 
 
 @given(st.binary(max_size=200), st.sampled_from(["pcap", "pcapng"]))

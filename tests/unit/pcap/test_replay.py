@@ -10,13 +10,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import IP, TCP, UDP, in4_chksum
+from scapy.layers.inet6 import IPv6, in6_chksum
+from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
+from scapy.packet import Packet, Raw
 
 from fastpath import Forwarder, Hub
 from fastpath.addresses import parse_ip
@@ -183,16 +187,70 @@ def test_names_of_interfaces_do_nothing_to_a_terminal(directory: Path) -> None:
 def test_what_is_not_replayed_is_counted(directory: Path) -> None:
     whole = frame(BROADCAST, HOSTS[0])
     capture = captures.section() + captures.interface() + captures.interface(linktype=101)
-    capture += captures.packet(0, 0, whole) + captures.packet(0, 0, whole, original=100)
+    capture += captures.packet(0, 0, whole) + captures.packet(0, 0, whole, original=70_000)
     capture += captures.packet(0, 0, whole, outbound=True) + captures.packet(1, 0, whole)
     capture += captures.packet(0, 0, whole + bytes(66_000)) + captures.packet(0, 0, frame(BROADCAST, HOSTS[1]))
-    capture += captures.packet(0, 0, whole[:13])
+    capture += captures.packet(0, 0, whole[:13]) + captures.packet(7, 0, whole)
     found = replay(capture + b"\6\0\0\0", directory, ports=f"a={HOSTS[0]} b=")
-    skipped = {"cut_off": 1, "outbound": 1, "other_link": 1, "too_long": 1, "no_port": 2}
+    skipped = {"odd": 1, "cut_off": 1, "outbound": 1, "other_link": 1, "too_long": 1, "no_port": 2}
     assert found.result.skipped == skipped
     assert found.result.records == 7
     assert found.result.cut
     assert [data for _, _, data in found.left()] == [whole]
+
+
+def test_what_was_cut_off_has_its_length_again(directory: Path) -> None:
+    """With zeros for what is not known; as many of them as one burst takes, and more, of different lengths."""
+    frames = [frame(BROADCAST, HOSTS[0], bytes([n % 250 + 1]) * (50 + n)) for n in range(200)]
+    capture = captures.section() + captures.interface()
+    capture += b"".join(captures.packet(0, 0, data[:40], original=len(data)) for data in frames)
+    found = replay(capture, directory, ports=f"a={HOSTS[0]} b=")
+    assert found.result.skipped == {}
+    assert found.result.mended == {"filled": len(frames)}
+    assert [data for _, _, data in found.left()] == [data[:40].ljust(len(data), b"\0") for data in frames]
+
+
+@pytest.mark.parametrize("kind", [TCP, UDP])
+@pytest.mark.parametrize("ip", [IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")])
+def test_open_checksums_are_computed(directory: Path, kind: type[Packet], ip: Packet) -> None:
+    whole = Ether(bytes(Ether(src=HOSTS[0], dst=BROADCAST) / ip / kind(dport=80) / Raw(b"x" * 333)))
+    opened = whole.copy()
+    protocol, zeros = 6 if kind is TCP else 17, bytes(len(whole[kind]))
+    pseudo: Any = in4_chksum if isinstance(ip, IP) else in6_chksum
+    opened[kind].chksum = ~pseudo(protocol, whole[type(ip)], zeros) & 0xFFFF
+    frames = [bytes(whole), bytes(opened)]
+    found = replay(captures.pcap([(0, data) for data in frames]), directory, ports=f"a={HOSTS[0]} b=")
+    assert found.result.mended == {"open_checksums": 1}
+    assert [data for _, _, data in found.left()] == [bytes(whole)] * 2
+
+
+@pytest.mark.parametrize("link", [0, 12, 14, 101, 108, 113, 228, 276])
+def test_the_outer_packet_may_be_of_many_links(directory: Path, link: int) -> None:
+    packet = outer(vxlan(42, frame(BROADCAST, HOSTS[0])), "192.0.2.2")[14:]  # without its Ethernet header
+    front = {
+        0: struct.pack("<I", 2),
+        108: struct.pack(">I", 2),
+        113: bytes(14) + b"\x08\x00",
+        276: b"\x08\x00" + bytes(18),
+    }.get(link, b"")
+    found = replay(captures.pcap([(0, front + packet)] * 3, linktype=link), directory, vxlan=True)
+    assert found.result.skipped == {}
+    assert found.result.stats.tallies[0].traffic.rx_frames == 3
+
+
+@pytest.mark.parametrize("length", [0, 65535])
+def test_an_access_list_sees_what_lies_about_its_length(directory: Path, length: int) -> None:
+    class Seen(Forwarder):
+        ports: list[int] = []  # noqa: RUF012  # of the class, since the replay makes its own
+
+        def forward(self, burst: Burst) -> None:
+            self.ports.extend(burst.dst_port.tolist())
+
+    tagged = Ether(src=HOSTS[0], dst=BROADCAST) / Dot1Q(vlan=1) / Dot1Q(vlan=2) / Dot1Q(vlan=3)
+    ip = IP(src="10.0.0.1", dst="10.0.0.2", len=length) / TCP(dport=22)
+    frames = [bytes(Ether(src=HOSTS[0], dst=BROADCAST) / ip), bytes(tagged / ip)]
+    replay(captures.pcap([(0, data) for data in frames]), directory, make_forwarder=Seen)
+    assert Seen.ports == [22, 22]
 
 
 def test_packets_are_written_as_the_writer_in_python_does(directory: Path) -> None:
