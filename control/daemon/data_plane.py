@@ -55,13 +55,14 @@ LEARNED = ENTRIES // 4  # of these: the store knows all endpoints, so only what 
 
 class DataPlane:
     """Make it before the event loop runs, then enter it. Frames flow while it is entered; at the end the interfaces
-    stay."""
+    stay. `moved`: the VTEP has another address, so another one has to take its place."""
 
     def __init__(self, config: DaemonConfig, state: StateDir) -> None:
         self._host = config.host
         self._config = config
         self._lives = state.lives
         self.leftovers: list[Problem] = []  # of earlier lives
+        self.moved = False
         vtep, underlay = resolve_vtep(config.vtep)
         self.keeper = Keeper()
         self.guard = _guard(config, vtep, self.keeper)

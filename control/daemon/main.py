@@ -12,7 +12,9 @@ interfaces that a predecessor left, by what that kept on disk; the store may be 
 
 import asyncio
 import gc
+import logging
 import socket
+import time
 
 from fastpath.control.api.unix_socket import listening_socket
 from fastpath.control.daemon.data_plane import DataPlane
@@ -20,6 +22,11 @@ from fastpath.control.runtime.config import DaemonConfig
 from fastpath.control.runtime.logs import set_up_logs
 from fastpath.control.runtime.signals import StopSignals
 from fastpath.control.runtime.state_dir import StateDir
+from fastpath.errors import RefusedError
+
+log = logging.getLogger("fastpath")
+
+RETRY_S = 1.0
 
 # Of what is known of many endpoints nearly all stays: with Python's own thresholds every look at it made the collector
 # go through all of it several times, which took longer than the look.
@@ -32,13 +39,26 @@ def run(config: DaemonConfig) -> None:
     set_up_logs(config.log_format, config.log_level)
     gc.set_threshold(*GC_THRESHOLDS)
     with StopSignals() as signals, StateDir(config.state_dir) as state, listening_socket(config.socket) as sock:
-        plane = DataPlane(config, state)
+        plane: DataPlane | None = DataPlane(config, state)
+        while plane is not None:
+            try:
+                asyncio.run(_run(config, plane, signals, sock.dup()))  # who serves closes it
+            except BaseExceptionGroup as group:  # of the tasks that run beside each other
+                if len(group.exceptions) == 1:
+                    raise group.exceptions[0] from None
+                raise
+            plane = _next(config, state, signals) if plane.moved else None
+
+
+def _next(config: DaemonConfig, state: StateDir, signals: StopSignals) -> DataPlane | None:
+    """Return the data plane for another address of the VTEP, as soon as there is one; None if it is to stop first."""
+    while not signals.received:
         try:
-            asyncio.run(_run(config, plane, signals, sock))
-        except BaseExceptionGroup as group:  # of the tasks that run beside each other
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+            return DataPlane(config, state)
+        except RefusedError as error:  # it has gone again
+            log.warning("%s", error)
+            time.sleep(RETRY_S)
+    return None
 
 
 async def _run(config: DaemonConfig, plane: DataPlane, signals: StopSignals, sock: socket.socket) -> None:

@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 
 async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, stop: asyncio.Event) -> None:
-    """Join the other hosts, and answer on `sock` and to Docker, until `stop` is set."""
+    """Join the other hosts, and answer on `sock` and to Docker, until `stop` is set, or the VTEP has another address
+    (`plane.moved`)."""
     host, underlay, mirror, reconciler = config.host, plane.underlay, plane.mirror, plane.reconciler
     questions, notifier = Counts(), Notifier()
     async with contextlib.AsyncExitStack() as stack:
@@ -50,6 +51,11 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         records = OwnRecords(host, mirror, registry, membership, plane.kernel)
         mirror.subscribe(records.changed)
         reconciler.write_to(registry, lambda: membership.owns_name)
+
+        def moved() -> None:
+            plane.moved = True
+            stop.set()
+
         follower = UnderlayFollower(
             config.vtep,
             underlay,
@@ -57,6 +63,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             reconciler=reconciler,
             kernel=plane.kernel,
             mtu_changed=membership.changed,
+            moved=moved,
         )
         mirror.subscribe(follower.changed)
         reaper = Reaper(host, mirror, registry, config.grace)
@@ -139,5 +146,8 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
         notifier.ready(f"{host} at {underlay.vtep}, {len(mirror.networks)} networks")
         log.info("ready: host %s, VTEP %s, store %s", host, underlay.vtep, config.store_url)
         await stop.wait()
+        if plane.moved:
+            notifier.status("the VTEP has another address: starting again")
+            return
         notifier.stopping("interfaces stay for the next daemon")
         log.info("ending; interfaces stay for the next daemon")

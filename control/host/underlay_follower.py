@@ -18,9 +18,12 @@ from fastpath.errors import FastpathError
 
 log = logging.getLogger(__name__)
 
+SETTLED_S = 1.0
+
 
 class UnderlayFollower:
-    """`vtep` is the setting. `mtu_changed` is called when this host's own MTU changes."""
+    """`vtep` is the setting. `mtu_changed` is called when this host's own MTU changes, and `moved` when its VTEP has
+    had another address for SETTLED_S."""
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class UnderlayFollower:
         reconciler: Reconciler,
         kernel: KernelThread,
         mtu_changed: Callable[[], object],
+        moved: Callable[[], object],
     ) -> None:
         self.problems: list[Problem] = []
         self._vtep = vtep
@@ -39,6 +43,8 @@ class UnderlayFollower:
         self._reconciler = reconciler
         self._kernel = kernel
         self._mtu_changed = mtu_changed
+        self._moved = moved
+        self._new: tuple[IPAddress, float] | None = None  # the VTEP's new address, and since when
         self._due = asyncio.Event()
         self._measured: frozenset[IPAddress] = frozenset()  # the VTEPs that the underlay's MTU is known for
 
@@ -70,8 +76,8 @@ class UnderlayFollower:
         self._reconciler.links_changed()
         try:
             vtep, _ = await self._kernel.run(resolve_vtep, self._vtep)
-            moved = f"this host's VTEP address is {vtep} now, {self._underlay.vtep} is in use: restart the daemon"
-            self.problems = [Problem("host", "vtep", "moved", moved)] if vtep != self._underlay.vtep else []
+            self.problems = []
+            self._compare(vtep)
         except FastpathError as error:
             self.problems = [problem_of("host", "vtep", error)]
         remotes = self._remotes()
@@ -80,6 +86,26 @@ class UnderlayFollower:
             self._mtu_changed()
         self._measured = frozenset(remotes)
         self._underlay.measured(mtu, self._peering.peers.values())  # peers may have written another MTU meanwhile
+
+    def _compare(self, vtep: IPAddress) -> None:
+        """See whether the VTEP's address is another one, and stays that."""
+        if vtep == self._underlay.vtep:
+            self._new = None
+            return
+        if vtep.version != self._underlay.vtep.version:  # its peers have no VTEP of that family
+            why = f"this host's interface has no address of the family of its VTEP, {self._underlay.vtep}, any more"
+            self.problems = [Problem("host", "vtep", "moved", why)]
+            return
+        now = asyncio.get_running_loop().time()
+        if self._new is None or self._new[0] != vtep:
+            self._new = vtep, now
+        if now >= self._new[1] + SETTLED_S:
+            log.warning("this host's VTEP address is %s now, and was %s: starting again", vtep, self._underlay.vtep)
+            self._moved()
+            return
+        why = f"this host's VTEP address is {vtep} now, {self._underlay.vtep} is in use: the daemon starts again"
+        self.problems = [Problem("host", "vtep", "moved", why)]
+        asyncio.get_running_loop().call_later(SETTLED_S, self._due.set)
 
     def _remotes(self) -> tuple[IPAddress, ...]:
         return tuple(peer.vtep for peer in self._peering.peers.values())

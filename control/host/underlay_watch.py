@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from fastpath.addresses import IPAddress, parse_ip
 from fastpath.control.kernel.netlink import Link, Links, path_mtu
-from fastpath.control.model.objects import IPInterface, IPNetwork
+from fastpath.control.model.objects import IPNetwork
 from fastpath.errors import FastpathError, RefusedError, UsageError
 
 log = logging.getLogger("fastpath")
@@ -104,7 +104,7 @@ def _default_link(links: Links) -> Link:
 
 
 def _address(links: Links, link: Link) -> IPAddress:
-    addresses: list[IPInterface] = [a for index, a in links.addresses(link) if index == link.index]
+    addresses = links.lasting_addresses(link)
     for address in sorted(addresses, key=lambda each: each.version):  # sorted is stable: the primary one first
         with contextlib.suppress(FastpathError):
             return parse_ip(address.ip)

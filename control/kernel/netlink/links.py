@@ -38,6 +38,8 @@ from fastpath.text import to_kernel
 
 SKIP_STATS = ("IFLA_EXT_MASK", 8)  # RTEXT_FILTER_SKIP_STATS: IPv6 statistics would take a third of the time
 TCP_HEADERS = 72  # IPv6 and TCP with timestamps
+# IFA_F_TEMPORARY, …_DADFAILED, …_DEPRECATED and …_TENTATIVE of <linux/if_addr.h>
+PASSING = 0x01 | 0x08 | 0x20 | 0x40
 MAX_TCP_HEADER = 321  # less by so much than gso_max_size are super-frames (net/core/sock.c, sk_setup_caps)
 MAIN_TABLE = 254
 RTM_F_FIB_MATCH = 0x2000  # <linux/rtnetlink.h>
@@ -222,14 +224,24 @@ class Links:
         """Yield the addresses of one interface, or of all, each with the interface's index."""
         return self._addresses(link, lambda _: True)
 
+    def lasting_addresses(self, link: Link) -> list[IPInterface]:
+        """Return the addresses of an interface; those that will not last, such as IPv6 privacy addresses, or that
+        cannot be used now, last."""
+        found = [(a["flags"] & PASSING != 0, _interface(a)) for a in self._dump_addresses(link) if _has_address(a)]
+        return [address for _, address in sorted(found, key=lambda each: each[0])]  # sorted is stable
+
     def _addresses(self, link: Link | None, keep: Callable[[bytes], bool]) -> Iterator[tuple[int, IPInterface]]:
+        for answer in self._dump_addresses(link, keep):
+            if _has_address(answer):
+                yield answer["index"], _interface(answer)
+
+    def _dump_addresses(self, link: Link | None, keep: Callable[[bytes], bool] = lambda _: True) -> Iterator[Message]:
         with explained("list the addresses"):
             asked = build(ifaddrmsg, index=link.index if link is not None else 0)
             answers = self._netlink.dump(RTM_GETADDR, asked, keep)
         for answer in answers:
-            text = answer.get("local") or answer.get("address")
-            if text and (link is None or link.index == answer["index"]):
-                yield answer["index"], ipaddress.ip_interface(f"{text}/{answer['prefixlen']}")
+            if link is None or link.index == answer["index"]:
+                yield answer
 
     def ensure_addresses(self, link: Link, addresses: Iterable[IPInterface]) -> None:
         """Add missing addresses; others may stay. IPv6 addresses skip duplicate detection, which would delay their use
@@ -347,3 +359,11 @@ def move_link(name: str, netns: str, new_name: str) -> None:
             links.move(links.get(name), target, netns, new_name)
     finally:
         os.close(target)
+
+
+def _has_address(answer: Message) -> bool:
+    return bool(answer.get("local") or answer.get("address"))
+
+
+def _interface(answer: Message) -> IPInterface:
+    return ipaddress.ip_interface(f"{answer.get('local') or answer.get('address')}/{answer['prefixlen']}")

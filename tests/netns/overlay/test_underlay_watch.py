@@ -29,6 +29,14 @@ def test_the_vtep_by_address_by_interface_and_by_default_route(two: Lab) -> None
     host.ip("route add default via 192.0.2.2")
     assert resolve(None) == ("192.0.2.1", "u0")
     host.ip("address del 192.0.2.1/24 dev u0")
+    # Those that will not last, or cannot be used yet, are not chosen while there is another one.
+    host.ip("-6 address add 2001:db8::7/64 dev u0 nodad preferred_lft 0")
+    host.ip("-6 address add 2001:db8::8/64 dev u0")  # duplicate detection takes a second
+    host.ip("-6 address del 2001:db8::1/64 dev u0")
+    host.ip("-6 address add 2001:db8::1/64 dev u0 nodad")  # the last one, which the kernel lists first
+    assert resolve("u0") == ("2001:db8::1", "u0")
+    host.ip("-6 address del 2001:db8::8/64 dev u0")
+    host.ip("-6 address del 2001:db8::7/64 dev u0")
     assert resolve("u0") == ("2001:db8::1", "u0")
     host.ip("-6 route add default via 2001:db8::2")
     assert resolve(None) == ("2001:db8::1", "u0")
