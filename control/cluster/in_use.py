@@ -8,6 +8,7 @@ from typing import TypeVar
 from fastpath.addresses import IPAddress
 from fastpath.control.cluster import places
 from fastpath.control.cluster.transact import ReadView
+from fastpath.control.cluster.whose import describe
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import ConflictError
 
@@ -39,4 +40,4 @@ class InUse:
             if holder is None:
                 continue
             if (await places.find(view, holder.host, holder.network, holder.id)).item is not None:
-                raise ConflictError(f"the address {address} is taken by endpoint {holder.id}: choose another one")
+                raise ConflictError(f"the address {address} is taken by {describe(holder)}: choose another one")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import allowed, ipam, keys, places
+from fastpath.control.cluster import allowed, ipam, keys, places, whose
 from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.reservations import Reservations
@@ -211,7 +211,12 @@ class Registry:
             _, network = await self._network(view, request.network)
             guess = in_use.complete and view.attempt == 0 and not request.addresses
             claimed = await view.list(keys.addresses(network.name)) if not guess else ()
-            taken = {ip for found in claimed if (ip := keys.address_of(found.key)) is not None} | {*avoid}
+            claims_of = {ip: found for found in claimed if (ip := keys.address_of(found.key)) is not None}
+            for ip in request.addresses:
+                if ip in claims_of:
+                    who = await whose.holder(view, network.name, claims_of[ip])
+                    raise ConflictError(f"the address {ip} is taken by {who}: choose another one")
+            taken = {*claims_of, *avoid}
             late = view.attempt >= SPREAD_AFTER
 
             addresses = in_use.choose(
@@ -234,8 +239,9 @@ class Registry:
                 kernel_path=kernel_path,
                 names=tuple(dict.fromkeys(request.hostnames)) or of_sandbox(request.sandbox),
             )
-            if request.mac and await view.get(keys.mac(network.name, mac)) is not None:
-                raise ConflictError(f"the MAC address {mac} is taken in the network {network.name}: choose another one")
+            if request.mac and (held := await view.get(keys.mac(network.name, mac))) is not None:
+                who = await whose.holder(view, network.name, held)
+                raise ConflictError(f"the MAC address {mac} is taken by {who}: choose another one")
             claims = _claims(endpoint)
             return Planned(
                 endpoint,

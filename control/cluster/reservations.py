@@ -10,6 +10,7 @@ import time
 
 from fastpath.control.store.interface import Store
 
+DOCKER = b"docker@"  # then the host; neither an endpoint's id nor another host's
 RESERVATION_S = 180  # Docker goes on within a second
 FRESH_S = 60.0  # for so long a lease serves for further reservations
 
@@ -18,7 +19,7 @@ class Reservations:
     """The reservations of one host."""
 
     def __init__(self, store: Store, host: str) -> None:
-        self.owner = f"docker@{host}".encode()  # neither an endpoint's id nor another host's
+        self.owner = DOCKER + host.encode()
         self._store = store
         self._lease, self._until = 0, 0.0
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import ipam, keys, places
+from fastpath.control.cluster import ipam, keys, places, whose
 from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.registry import SPREAD_AFTER, Registry
@@ -160,6 +160,10 @@ class Claims:
             if wish is not None:
                 # Docker may ask again when it got no answer. That two containers don't get it, create_endpoint sees to.
                 own = {keys.address_of(claim.key) for claim in claims if claim.value == self._reservations.owner}
+                held = next((claim for claim in claims if keys.address_of(claim.key) == wish), None)
+                if held is not None and wish not in own:
+                    who = await whose.holder(view, network, held)
+                    raise ConflictError(f"the address {wish} is taken by {who}: choose another one")
                 address = ipam.ask_for_address(subnet, wish, taken - own)
             else:
                 part = within if within != pool else range_of(found)
@@ -207,14 +211,16 @@ class Claims:
                 manager=MANAGER,
             )
             mac_key = keys.mac(network, endpoint.mac)
-            if mac and await view.get(mac_key) is not None:
-                raise ConflictError(f"the MAC address {mac} is taken in the network {network}: choose another one")
+            if mac and (held := await view.get(mac_key)) is not None:
+                who = await whose.holder(view, network, held)
+                raise ConflictError(f"the MAC address {mac} is taken by {who}: choose another one")
             puts = [Put(mac_key, identity.encode()), *place.put(endpoint)]
             for address in addresses:
                 key = keys.address(network, address.ip)
                 claim = await view.get(key)
                 if claim is not None and claim.value != self._reservations.owner:
-                    raise ConflictError(f"the address {address.ip} is taken in the network {network}: try again")
+                    who = await whose.holder(view, network, claim)
+                    raise ConflictError(f"the address {address.ip} is taken by {who}: try again")
                 puts.append(Put(key, identity.encode()))
             return Planned(endpoint, puts, [Compare(mac_key)])
 

@@ -159,6 +159,42 @@ def test_endpoints_that_cannot_be_claim_nothing(file: Path) -> None:
     with_hosts(file, 1, play)
 
 
+def test_an_error_says_who_has_an_address_and_where(file: Path) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web", subnets=["10.7.0.0/24"])
+        mac = "02:00:00:00:00:01"
+        await hosts[0].endpoint("web", "0" * 16, addresses=["10.7.0.9"], mac=mac, hostnames=["shop", "www"])
+        before = await hosts[1].store.list("/")
+        who = rf"is taken by endpoint {'0' * 16} \(shop\) of h1: choose another one"
+        for more in ({"addresses": ["10.7.0.9"]}, {"mac": mac}):
+            with pytest.raises(ConflictError, match=who):
+                await hosts[1].endpoint("web", "1" * 16, **more)
+        assert await hosts[1].store.list("/") == before
+
+    with_hosts(file, 2, play)
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        (b"docker@h9", "is taken by Docker of h9, for a container"),
+        (b"2222222222222222", "is taken by endpoint 2222222222222222: choose"),
+        (b"allowed a b c d e f", "endpoint d and 2 more: choose"),
+        (b"allowed ", "is taken by nobody that is known: choose"),
+        (b"\xff\x1b[2J" + b"x" * 5000, r"is taken by endpoint [^\x1b\n]{1,80}: choose"),
+        (b"docker@\n\x00" + b"x" * 5000, r"is taken by Docker of [^\x00\n]{1,80}, for a container"),
+    ],
+)
+def test_a_claim_that_anybody_wrote_is_one_clear_line(file: Path, claim: bytes, message: str) -> None:
+    async def play(hosts: list[Host]) -> None:
+        await hosts[0].network("web", subnets=["10.7.0.0/24"])
+        await hosts[0].store.commit([], [Put(f"{keys.addresses('web')}10.7.0.9", claim)])
+        with pytest.raises(ConflictError, match=message):
+            await hosts[0].endpoint("web", "1" * 16, addresses=["10.7.0.9"])
+
+    with_hosts(file, 1, play)
+
+
 def test_somebody_chose_the_mac_address_that_would_be_ours(file: Path) -> None:
     async def play(hosts: list[Host]) -> Endpoint:
         await hosts[0].network("web", subnets=["10.7.0.0/24"])

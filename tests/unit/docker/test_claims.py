@@ -109,12 +109,16 @@ def test_two_hosts_that_ask_for_one_address(tmp_path: Path) -> None:
             await joined([h1, h2])
             await address(h1, Address="10.1.0.9")
             said = await h2.refused("IpamDriver.RequestAddress", {**POOL, "Address": "10.1.0.9"})
-            assert "10.1.0.9 is taken" in said
+            assert "10.1.0.9 is taken by Docker of h1" in said
             assert await address(h1, Address="10.1.0.9") == "10.1.0.9/24"  # asked once more: no answer came
             said = await h2.refused("NetworkDriver.CreateEndpoint", endpoint(2, 8, "10.1.0.9/24"))
             assert "10.1.0.9 is taken" in said
             await h2.ask("IpamDriver.ReleaseAddress", {**POOL, "Address": "10.1.0.9"})
             await h1.ask("NetworkDriver.CreateEndpoint", endpoint(1, 7, "10.1.0.9/24"))
+            said = await h2.refused("IpamDriver.RequestAddress", {**POOL, "Address": "10.1.0.9"})
+            assert f"10.1.0.9 is taken by endpoint {7:016x} of h1" in said
+            said = await h2.refused("NetworkDriver.CreateEndpoint", endpoint(2, 8, "10.1.0.9/24"))
+            assert f"10.1.0.9 is taken by endpoint {7:016x} of h1" in said
 
     with_hosts(tmp_path / "db", 2, play)
 
