@@ -66,9 +66,13 @@ class Guard:
             return self._update(dataclasses.replace(self._plan, peers=frozenset(vteps)))
 
     def assume_members(self, members: frozenset[tuple[IPAddress, int]]) -> None:
-        """Admit these as soon as the rules are put in place."""
+        """Admit these as soon as the rules are put in place; at once if they are, as where none were there before."""
         with self._lock:
-            self._plan = dataclasses.replace(self._plan, members=members)
+            plan = dataclasses.replace(self._plan, members=members)
+            if self._kept:
+                self._update(plan)
+            else:
+                self._plan = plan
 
     def set_members(self, members: frozenset[tuple[IPAddress, int]]) -> None:
         """Admit packets to the kernel path's port from these (VTEP, VNI)."""

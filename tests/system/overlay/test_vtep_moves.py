@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hosts.hosts import ip, wait_for
-from tests.support.servers.site import Site, links, pinged, site
+from tests.support.servers.site import HostDaemon, Site, links, pinged, site
 from tests.support.servers.stream import Stream
 
 
@@ -26,6 +26,11 @@ def move(made: Site, host: int, old: str, new: str) -> None:
     ip("-n", where, "address", "del", old, "dev", "u0")
     if new.partition("/")[0] not in str(links(made.lab.hosts[host])["u0"]):
         ip("-n", where, "address", "add", new, "dev", "u0")  # it went with the first one
+
+
+def kernel_paths(*daemons: HostDaemon) -> set[str]:
+    """What the hosts say of the way to each other."""
+    return {peer.kernel_path for daemon in daemons for peer in daemon.client.peers()}
 
 
 def test_the_daemon_follows_its_address(two: Site) -> None:
@@ -46,6 +51,8 @@ def test_the_daemon_follows_its_address(two: Site) -> None:
         two.settle()
         assert {str(peer.peer.vtep) for peer in h1.client.peers() if peer.peer is not None} == {address}
         wait_for(lambda: pinged(c1, "10.9.0.3") == 3, "pings are answered")
+        # The guard that was put up for the new address admits the kernel path, too.
+        wait_for(lambda: kernel_paths(h1, h2) == {"up"}, "the kernel path carries packets both ways")
         stream.flows()
     stream.end()
     assert links(c2)["eth0"]["ifindex"] == before

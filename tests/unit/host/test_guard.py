@@ -199,3 +199,24 @@ def test_a_device_removes_each_table_though_nft_refuses_another(monkeypatch: pyt
         guard.close()
     assert keeper.released == [table_of(V4, 4789), copy_of(table_of(V4, 4789))]
     assert keeper.closed
+
+
+def test_members_that_are_assumed_after_the_rules_were_put_up_are_admitted() -> None:
+    """As at a start without tables: the rules come before the members are known."""
+    changes: list[str | None] = []
+
+    class Kept(Keeper):
+        def __init__(self) -> None:
+            """It keeps nothing."""
+
+        def keep_soon(self, table: str, body: str, change: str | None = None, *, owned: bool = False) -> Future[None]:
+            changes.append(change)
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
+
+    guard, members = Guard(Kept(), "inet t", Plan(V4, 4789, kernel_port=14789)), frozenset({(V4, 256)})
+    guard.put_up(PEERS)
+    guard.assume_members(members)
+    guard.set_members(members)
+    assert changes == [None, None, *(f"add element {table} members {{ 192.0.2.1 . 256 }}" for table in guard.tables)]
