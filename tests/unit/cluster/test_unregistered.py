@@ -208,7 +208,7 @@ def test_it_goes_where_somebody_has_its_address_or_its_network_is_gone(file: Pat
             with pytest.raises(ConflictError, match=f"is that of endpoint {other.id} of h2 now"):
                 await h1.registry.restore_endpoint(mine)
             h1.mirror.give_up(mine)
-            await until(lambda: h1.mirror.endpoints["web"] == {other.id: other})
+            await until(lambda: h1.mirror.endpoints.get("web") == {other.id: other})
             await h2.registry.delete_endpoint(other)
             await h2.registry.remove_network("web")
             with pytest.raises(NotFoundError, match="no network web"):
