@@ -4,7 +4,8 @@
 A question goes as data does: by a vxlan device of the pen, to the peer's port for the kernel path. It is as long as the
 longest packet there. The peer's daemon answers by its engine, so each direction is judged alone. A peer that does not
 answer is asked by the engine, too: the kernel path is left only if the engine is better. While neither answers, as
-when the peer's daemon restarts, nothing changes.
+when the peer's daemon restarts, one that is used is used on; one that was left is used again after a while, since it
+needs no daemon there, and the engine does.
 
 A question is a frame as in probe.py, filled up with zeros.
 """
@@ -34,6 +35,7 @@ PATIENCE_S = 0.1  # until a question counts as lost, or a few round trips of the
 ROUND_TRIPS = 3
 REMEMBERED = 8  # questions: an answer that comes late is one, too
 EVIDENCE = 2  # questions in a row that only the engine carried
+QUIET = 6  # questions in a row that nobody answered: the engine is no better than a path that was left
 SLOWLY_S = 1.0  # between questions to a peer that does not answer
 QUICKLY_S = 3.0  # after the start they are asked at INTERVAL_S: the peer may be starting, too
 HOLD_S, LONGEST_HOLD_S = 5.0, 60.0  # until a peer that was left is used again; twice as long each time
@@ -54,8 +56,14 @@ class Trial:
     open: bool = False  # the last question waits for its answer
     nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))  # of questions without an answer yet
     evidence: int = 0
+    quiet: int = 0  # questions in a row that neither path answered
     changed: float = 0.0  # when it was used or left
     hold: float = 0.0
+
+    @property
+    def was_left(self) -> bool:
+        """Return whether it was used before, and is not now."""
+        return not self.usable and self.changed > 0
 
     def interval(self, now: float) -> float:
         """Return the time between two questions, if they are answered or the peer is not used, in seconds."""
@@ -157,25 +165,36 @@ class KernelProber:
         different = set()
         for trial in self._trials.values():
             if trial.open and now - trial.asked >= self._patience(trial):
-                trial.open = False
-                trial.evidence = trial.evidence + 1 if self._engine_answered(trial) else 0
-                if trial.usable and trial.evidence >= EVIDENCE:
-                    self._leave(trial, now)
+                if self._judge(trial, now):
                     different.add(trial.host)
                 lost = trial.usable or trial.evidence < EVIDENCE
             else:
                 lost = False
             if not trial.open and (lost or now - trial.asked >= trial.interval(now)):
-                self._ask(trial, now, by_engine=trial.evidence > 0 or lost)
+                self._ask(trial, now, by_engine=trial.evidence > 0 or lost or trial.was_left)
         if different:
             self._changed(different)
+
+    def _judge(self, trial: Trial, now: float) -> bool:
+        """Take note of a question that the kernel path did not answer; return whether it is used, or left, by that."""
+        trial.open = False
+        by_engine = self._engine_answered(trial)
+        trial.evidence, trial.quiet = (trial.evidence + 1, 0) if by_engine else (0, trial.quiet + 1)
+        if trial.usable and trial.evidence >= EVIDENCE:
+            self._leave(trial, now)
+            return True
+        if trial.was_left and trial.quiet >= QUIET:
+            trial.usable, trial.changed = True, now
+            log.warning("neither path to %s answers: the kernel path is used, which needs no daemon there", trial.host)
+            return True
+        return False
 
     def answered(self, nonce: bytes) -> None:
         """Take an answer to one of our questions."""
         for trial in self._trials.values():
             if any(secrets.compare_digest(known, nonce) for known in trial.nonces):
                 trial.nonces.clear()
-                trial.open, trial.evidence = False, 0
+                trial.open, trial.evidence, trial.quiet = False, 0, 0
                 now = time.monotonic()
                 if not trial.usable and now - trial.changed >= trial.hold:
                     self._take(trial, now)

@@ -62,11 +62,14 @@ class DockerSite:
 
     def left(self) -> set[str]:
         """What a site without containers and networks should not have."""
-        found = {key for key in self.keys() if not key.startswith(keys.PEERS) and key != keys.NETWORKS_GUARD}
+        found = {key for key in self.keys() if not key.startswith(keys.PEERS) and key not in KEPT}
         for host in self.hosts:
             found |= {f"{host.name}: {name}" for name in host.daemon.host.links() if name.startswith(("fp", "veth"))}
             found |= {name for name in namespaces() if name.startswith(f"fastpath-{host.name}")}
         return found
+
+
+KEPT = {keys.NETWORKS_GUARD, keys.REAPER}
 
 
 @contextlib.contextmanager

@@ -220,7 +220,8 @@ def test_a_store_that_is_full(small: Cluster) -> None:
     h2.start()
     time.sleep(15)  # longer than the lease and the grace time
     assert pinged(c1, "10.9.0.3") == 3
-    assert {peer.state for peer in h1.client.peers()} == {"up"}
+    # Without its lease, if the start took longer than that: then there is none until the store has room.
+    assert {peer.state for peer in h1.client.peers()} <= {"up", "unregistered"}
     h2.client.remove_endpoint(next(end.id for end in h2.client.endpoints() if end.host == h2.name))
     assert "eth0" not in c2.links()
     wait_for(lambda: len(h1.client.endpoints("web")) == 1, "the other host hears of it")

@@ -100,6 +100,9 @@ def test_a_confined_host_cannot_change_what_others_wrote(guarded: Etcd) -> None:
 
         await one.store.commit([], [Delete(keys.peer("h2"))])  # it dies
         await until(lambda: "h2" not in other.mirror.peers and len(other.mirror.endpoints.get("web", {})) == 3)
+        await until(lambda: "h2" in manager.mirror.contents.lost)
+        for each in (other, manager):  # neither hears it any more
+            each.mirror.forget_peer("h2")
         confined = Reaper("h3", other.mirror, other.registry, grace=0.0)
         await confined.look()  # leaves them to the manager
         assert await other.registry.delete_endpoint(theirs) is not None

@@ -128,6 +128,33 @@ def test_who_is_silent_altogether_is_not_left(scene: Scene, silence: float) -> N
     asyncio.run(story())
 
 
+def test_a_path_that_was_left_is_used_when_the_engine_is_silent_too(scene: Scene) -> None:
+    """A peer whose daemon ends after the path to it was left, maybe wrongly, is reached by the kernel path only."""
+
+    async def story() -> None:
+        await scene.passes(1)
+        scene.kernel = False
+        await scene.passes(1)
+        assert not scene.usable
+        scene.engine = False
+        await scene.passes(10)
+        assert scene.usable
+        scene.engine = True
+        await scene.passes(1)
+        assert not scene.usable, "the engine carries, and the kernel path does not"
+
+    asyncio.run(story())
+
+
+def test_a_path_that_was_never_proven_is_not_used_in_silence(scene: Scene) -> None:
+    async def story() -> None:
+        scene.engine = False
+        await scene.passes(60)
+        assert not scene.usable
+
+    asyncio.run(story())
+
+
 def test_one_lost_question_changes_nothing(scene: Scene) -> None:
     async def story() -> None:
         await scene.passes(1)
