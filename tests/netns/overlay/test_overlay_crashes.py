@@ -139,7 +139,7 @@ def test_nothing_is_left_whatever_the_step(
                 daemon.start()
                 following(daemon, net, end)
                 if following is then_ensure:
-                    assert ours(daemon, container) == reference, what
+                    wait_for(lambda: ours(daemon, container) == reference, what)
                     then_remove(daemon, net, end)
                 wait_for(lambda: ours(daemon, container) == before, what)
                 daemon.close()

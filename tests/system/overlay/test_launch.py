@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests start by forking is what a real start makes: otherwise all other tests with daemons show little."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -29,7 +30,10 @@ def looks(daemon: HostDaemon) -> dict[str, object]:
     assert daemon.process is not None
     proc = Path(f"/proc/{daemon.process.pid}")
     status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
-    files = [os.readlink(fd) for fd in (proc / "fd").iterdir()]
+    files = []
+    for fd in (proc / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            files.append(os.readlink(fd))
     return {
         "status": {key: status[key] for key in (*ALIKE, *SIGNALS)},
         "namespaces": {name.name: os.readlink(name) for name in (proc / "ns").iterdir()},
