@@ -37,8 +37,13 @@ class Membership:
 
     @property
     def problems(self) -> list[Problem]:
-        """Why this host is not registered."""
-        return [self.problem] if self.problem is not None else []
+        """Why this host is not registered, or not yet."""
+        if self.problem is not None:
+            return [self.problem]
+        if self.registered.is_set():
+            return []
+        host = self._describe().host
+        return [Problem("host", host, "registering", "this host has not registered in the store since its start")]
 
     @property
     def lease(self) -> int:

@@ -39,8 +39,10 @@ def test_a_host_registers_and_a_successor_takes_over(file: Path) -> None:
     async def play(hosts: list[Host]) -> None:
         for _ in range(2):  # the second one has a lease of its own
             membership = Membership(hosts[0].store, TTL, hosts[0].peer)
+            assert [problem.code for problem in membership.problems] == ["registering"]
             await membership.register()
             assert membership.registered.is_set()
+            assert membership.problems == []
             assert await stored(hosts[0]) == hosts[0].peer()
 
     with_hosts(file, 1, play)
