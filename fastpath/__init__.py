@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from fastpath.engine.tables import DROP_SENTENCES, EVENT_SENTENCES
     from fastpath.errors import ConflictError, FastpathError, NotFoundError, RefusedError, UsageError
     from fastpath.forwarder.burst import Burst
-    from fastpath.forwarder.forwarder import DROP, FLOOD, PASS, SENT, Chain, Forwarder, Hub, LearningBridge
+    from fastpath.forwarder.forwarder import (
+        DROP,
+        FLOOD,
+        PASS,
+        SENT,
+        Chain,
+        Forwarder,
+        Hub,
+        LearningBridge,
+        VxlanLearning,
+    )
     from fastpath.forwarder.lookup import Table
     from fastpath.forwarder.match import Match
 
@@ -46,7 +56,17 @@ _NAMES = {
     "engine.tables": ("DROP_SENTENCES", "EVENT_SENTENCES"),
     "errors": ("ConflictError", "FastpathError", "NotFoundError", "RefusedError", "UsageError"),
     "forwarder.burst": ("Burst",),
-    "forwarder.forwarder": ("DROP", "FLOOD", "PASS", "SENT", "Chain", "Forwarder", "Hub", "LearningBridge"),
+    "forwarder.forwarder": (
+        "DROP",
+        "FLOOD",
+        "PASS",
+        "SENT",
+        "Chain",
+        "Forwarder",
+        "Hub",
+        "LearningBridge",
+        "VxlanLearning",
+    ),
     "forwarder.lookup": ("Table",),
     "forwarder.match": ("Match",),
 }
@@ -103,5 +123,6 @@ __all__ = [
     "Table",
     "TapPort",
     "UsageError",
+    "VxlanLearning",
     "get_include",
 ]

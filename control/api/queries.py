@@ -2,10 +2,11 @@
 """What a daemon shows: networks, peers, FDB, and its health."""
 
 import contextlib
+import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from fastpath import Capture, Engine, Port, Remote, Segment
 from fastpath.control.capture.open import endpoint_ports, open_capture
@@ -159,19 +160,18 @@ class Queries:
             raise UsageError(f"network {name} has no endpoint on this host")
         return segment
 
-    def fdb(self, name: str | None) -> list[OverlayFdbLine]:
-        """Return the FDB of one network, or of all that have endpoints here. Raise NotFoundError."""
+    def fdb(self, name: str | None) -> Iterator[OverlayFdbLine]:
+        """Return the FDB of one network, or of all that have endpoints here: an iterator that may be read in another
+        thread. Raise NotFoundError."""
         if name is not None and name not in self._mirror.networks:
             raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
-        lines = []
         segments = self._engine.segments
-        for network in sorted(self._mirror.networks.values(), key=lambda network: network.name):
-            segment = segments.get(network.vni) if network.vni is not None else None
-            if segment is None or name not in (None, network.name):
-                continue
-            with contextlib.suppress(ConflictError):  # it is being removed
-                lines += _lines(network.name, segment)
-        return lines
+        wanted = [each for each in sorted(self._mirror.networks) if name in (None, each)]
+        found = [
+            (each, segments.get(vni) if (vni := self._mirror.networks[each].vni) is not None else None)
+            for each in wanted
+        ]
+        return itertools.chain.from_iterable(_lines(each, segment) for each, segment in found if segment is not None)
 
     def captured(self, name: str) -> contextlib.AbstractAsyncContextManager[str]:
         """Return a context within which the engine sees the frames of a network: it says what may be missing."""
@@ -299,13 +299,15 @@ def _unregistered(peer: PeerInfo) -> str:
     return f"peer {peer.host} is not registered in the store any more; {seen}: see `fastpath status` there"
 
 
-def _lines(network: str, segment: Segment) -> list[OverlayFdbLine]:
-    """Return the flood list and the FDB. Raise ConflictError if the segment was removed."""
-    lines = [_line(network, "00:00:00:00:00:00", remote, "permanent", None) for remote in segment.remotes]
-    for entry in segment.fdb.values():
-        state = "local" if entry.local else "permanent" if entry.static else ""
-        lines += [_line(network, entry.mac, to, state, None if entry.static else entry.age) for to in entry.to]
-    return lines
+def _lines(network: str, segment: Segment) -> Iterator[OverlayFdbLine]:
+    """Yield the flood list and the FDB, as far as the segment is there."""
+    with contextlib.suppress(ConflictError):  # it is being removed
+        for remote in segment.remotes:
+            yield _line(network, "00:00:00:00:00:00", remote, "permanent", None)
+        for entry in segment.fdb.values():
+            state = "local" if entry.local else "permanent" if entry.static else ""
+            for to in entry.to:
+                yield _line(network, entry.mac, to, state, None if entry.static else entry.age)
 
 
 def _line(network: str, mac: str, to: Port | Remote, state: str, updated: int | None) -> OverlayFdbLine:

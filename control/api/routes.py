@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from fastpath import Capture
+from fastpath.control.api.json_array import json_array
 from fastpath.control.api.operations import Operations
 from fastpath.control.api.queries import Queries
 from fastpath.control.capture.request import CaptureRequest
@@ -187,9 +188,9 @@ class Routes:
         """[PeerInfo]"""
         return _list(self._queries.peers())
 
-    async def fdb(self, request: web.Request) -> web.Response:
+    async def fdb(self, request: web.Request) -> web.StreamResponse:
         """[OverlayFdbLine]"""
-        return _list(self._queries.fdb(request.query.get("network")))
+        return await json_array(request, self._queries.fdb(request.query.get("network")))
 
     async def guard(self, _: web.Request) -> web.Response:
         """GuardInfo"""

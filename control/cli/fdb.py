@@ -2,7 +2,7 @@
 """`fastpath fdb`"""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -14,7 +14,8 @@ from fastpath.control.cli.common.render import print_json, say, understood
 from fastpath.control.cli.syntax import fdb as fdb_words
 from fastpath.control.device.client import Client
 from fastpath.control.device.control_socket import device_names
-from fastpath.control.device.requests import FdbLine, FdbVerb
+from fastpath.control.device.requests import FdbVerb
+from fastpath.errors import FastpathError, RefusedError, UsageError
 
 
 @click.group()
@@ -54,6 +55,41 @@ for _verb, (_what, _example) in _CHANGES.items():
     _add_change_command(_verb, _what, _example)
 
 
+@fdb.command("batch", cls=Words, usage="FILE")
+@click.option("-f", "--force", is_flag=True, help="Go on after an error.")
+@click.argument("file", type=click.File())
+@one_line_errors
+def batch(file: TextIO, force: bool) -> None:
+    """Make many changes: the lines of a file, or of standard input (-), as of `bridge -batch`.
+
+    A line is a command without its first words, and # begins a comment.
+
+    \b
+    Examples:
+      fastpath fdb batch stations.txt
+      echo "add 02:42:0a:00:00:05 dev vx0 dst 192.0.2.2" | fastpath fdb batch -
+    """
+    failed = 0
+    for number, line in enumerate(file, 1):
+        words = line.partition("#")[0].split()
+        if words[:1] == ["fdb"]:
+            del words[0]
+        if not words:
+            continue
+        try:
+            if words[0] not in _CHANGES:
+                raise UsageError(f"{words[0]} is not one of {', '.join(_CHANGES)}")
+            device, message = fdb_words.read_change(words[0], words[1:])
+            Client(device).fdb_change(message)
+        except FastpathError as error:
+            if not force:
+                raise type(error)(f"{file.name}:{number}: {error}") from None
+            say(f"{file.name}:{number}: {error}", err=True)
+            failed += 1
+    if failed:
+        raise RefusedError(f"{failed} lines failed")
+
+
 @fdb.command("flush", cls=Words, usage="dev NAME [dst ADDRESS [port UDP-PORT]] [permanent|dynamic]")
 @click.argument("words", nargs=-1)
 @one_line_errors
@@ -86,23 +122,24 @@ def show(words: tuple[str, ...], as_json: bool, statistics: bool, socket: Path) 
       fastpath fdb show network blue
     """
     device, network = fdb_words.read_show(words)
-    devices: list[FdbLine] = []
+    devices: list[dict[str, Any]] = []
     overlay: list[dict[str, Any]] = []
     if network is None:
         names = [device] if device is not None else device_names()
         devices = [line for name in names for line in Client(name).fdb_show()]
     if device is None:
         overlay = unless_absent(lambda: JsonClient(socket).fdb(network), [], needed=network is not None)
-    if as_json:
-        rows: list[dict[str, Any]] = fdb_words.as_rows(devices, name_device=device is None)
-        rows += [{name: value for name, value in entry.items() if value is not None} for entry in overlay]
-        print_json(rows)
-        return
-    for line in devices:
-        say(fdb_words.format_line(line, name_device=device is None, statistics=statistics))
     with understood():
-        for entry in overlay:
-            say(_format(entry, name_network=network is None, statistics=statistics))
+        if as_json:
+            rows = fdb_words.as_rows(devices, name_device=device is None)
+            print_json(
+                rows + [{name: value for name, value in entry.items() if value is not None} for entry in overlay]
+            )
+            return
+        lines = [fdb_words.format_line(line, name_device=device is None, statistics=statistics) for line in devices]
+        lines += [_format(entry, name_network=network is None, statistics=statistics) for entry in overlay]
+    if lines:
+        say("\n".join(lines))
 
 
 def _format(entry: dict[str, Any], *, name_network: bool, statistics: bool) -> str:

@@ -3,11 +3,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from fastpath.control.api.json_array import json_array
 from fastpath.control.capture.open import open_capture
 from fastpath.control.capture.stream import answer
 from fastpath.control.device.requests import FdbChange, FdbFlush
@@ -15,6 +15,7 @@ from fastpath.control.device.vxlan import VxlanDevice
 from fastpath.control.model.requests import ForwarderSet
 from fastpath.control.runtime.forwarders import info, set_forwarder
 from fastpath.errors import FastpathError, NotFoundError
+from fastpath.forwarder.forwarder import VxlanLearning
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,10 +32,6 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         return web.json_response({"error": f"{where}: {first['msg']}"}, status=400)
 
 
-def _json(*messages: BaseModel) -> list[Any]:
-    return [message.model_dump(mode="json") for message in messages]
-
-
 def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Application:
     """Return the HTTP application of a device. `stop` asks the process to end."""
 
@@ -44,8 +41,8 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
     async def stats(_: web.Request) -> web.Response:
         return web.json_response(device.engine.stats().as_dict())
 
-    async def fdb_show(_: web.Request) -> web.Response:
-        return web.json_response(_json(*device.fdb_show()))
+    async def fdb_show(request: web.Request) -> web.StreamResponse:
+        return await json_array(request, device.fdb_show())
 
     async def fdb_change(request: web.Request) -> web.Response:
         device.fdb_change(FdbChange.model_validate_json(await request.read()))
@@ -60,11 +57,11 @@ def application(device: VxlanDevice, stop: Callable[[], None]) -> web.Applicatio
 
     async def forwarder_set(request: web.Request) -> web.Response:
         wanted = ForwarderSet.model_validate_json(await request.read())
-        found = await asyncio.to_thread(set_forwarder, device.segment, wanted)
+        found = await asyncio.to_thread(set_forwarder, device.segment, wanted, VxlanLearning)
         return web.json_response(found.model_dump(mode="json"))
 
     async def forwarder_reset(_: web.Request) -> web.Response:
-        found = await asyncio.to_thread(set_forwarder, device.segment, None)
+        found = await asyncio.to_thread(set_forwarder, device.segment, None, VxlanLearning)
         return web.json_response(found.model_dump(mode="json"))
 
     async def capture(request: web.Request) -> web.StreamResponse:

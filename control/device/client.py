@@ -7,9 +7,10 @@ from typing import Any
 from fastpath.control.api.unix_http import Stream, UnixClient
 from fastpath.control.capture.request import CaptureRequest
 from fastpath.control.device.control_socket import socket_path
-from fastpath.control.device.requests import DeviceInfo, FdbChange, FdbFlush, FdbLine, Flushed
+from fastpath.control.device.requests import DeviceInfo, FdbChange, FdbFlush, Flushed
 from fastpath.control.model.requests import ForwarderInfo, ForwarderSet
 
+FDB_TIMEOUT_S = 60.0  # without any data
 FORWARDER_TIMEOUT_S = 60.0  # it may load a lot when it starts
 
 
@@ -37,9 +38,9 @@ class Client(UnixClient):
         """Return a GuardInfo. Raise FastpathError if the device has no guard."""
         return self.call("GET", "/v1/guard")
 
-    def fdb_show(self) -> list[FdbLine]:
-        """Return the FDB."""
-        return self.read_all(FdbLine, self.call("GET", "/v1/fdb"))
+    def fdb_show(self) -> Any:
+        """Return the FDB, a list of FdbLine as JSON: there may be a million, which are not checked one by one."""
+        return self.call("GET", "/v1/fdb", timeout=FDB_TIMEOUT_S)
 
     def fdb_change(self, change: FdbChange) -> None:
         """Add, append to, replace or delete an entry."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from fastpath.addresses import parse_ip
+from fastpath.control.model.objects import LARGEST_V4, LARGEST_V6, OVERHEAD_V4, OVERHEAD_V6
 from fastpath.control.runtime.engine_options import (
     DEFAULT_SOURCE_PORTS,
     SourcePorts,
@@ -37,7 +38,7 @@ class VxlanConfig(BaseModel):
     learning: bool = True
     ageing: Annotated[int, Field(ge=0, lt=1 << 23)] = 300
     maxaddress: Annotated[int, Field(ge=0, lt=1 << 26)] = 0
-    mtu: Annotated[int, Field(ge=68, le=65521)] | None = None
+    mtu: Annotated[int, Field(ge=68, le=LARGEST_V6)] | None = None
     txqueuelen: Annotated[int, Field(ge=1, le=MAX_TXQUEUELEN)] = DEFAULT_TXQUEUELEN
     netns: str | None = None
     workers: Workers = Field(default_factory=default_workers)
@@ -46,6 +47,16 @@ class VxlanConfig(BaseModel):
     source_ports: SourcePorts = DEFAULT_SOURCE_PORTS
     offloads: Offloads = DEFAULT_OFFLOADS
     guard: bool = False
+
+    @property
+    def overhead(self) -> int:
+        """Return the number of bytes that the tunnel adds to a packet."""
+        return OVERHEAD_V6 if self.ipv6 else OVERHEAD_V4
+
+    @property
+    def largest_mtu(self) -> int:
+        """Return the largest MTU that packets of the underlay can carry."""
+        return LARGEST_V6 if self.ipv6 else LARGEST_V4
 
     @property
     def ipv6(self) -> bool:

@@ -13,6 +13,7 @@ from fastpath.control.device.api import application
 from fastpath.control.device.config import VxlanConfig
 from fastpath.control.device.control_socket import control_socket, socket_directory
 from fastpath.control.device.vxlan import VxlanDevice
+from fastpath.control.device.watch import DeviceWatch
 from fastpath.control.runtime.http_server import serving
 from fastpath.control.runtime.signals import StopSignals
 from fastpath.errors import FastpathError, RefusedError
@@ -52,7 +53,11 @@ async def _serve(
             device.engine.start()
             if not signals.received:
                 ready(device)
-            return await ended
+            watch = asyncio.create_task(DeviceWatch(device, end).run())
+            try:
+                return await ended
+            finally:
+                watch.cancel()
     finally:
         signals.then(lambda: None)
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VXLAN device: an engine with one segment and one TAP."""
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 
-from fastpath import Engine, Port, Remote, UsageError
+from fastpath import Engine, Port, Remote, TapPort, UsageError, VxlanLearning
 from fastpath.addresses import format_mac, is_group, parse_mac
 from fastpath.control.device.config import VxlanConfig
 from fastpath.control.device.guard import DeviceGuard
@@ -14,7 +16,6 @@ from fastpath.control.kernel.netlink import Links, move_link, path_mtu
 from fastpath.errors import ConflictError
 
 FLOOD = "00:00:00:00:00:00"
-OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header
 
 
 class VxlanDevice:
@@ -47,19 +48,25 @@ class VxlanDevice:
             pin=config.pin,
             offloads=config.offloads,
             mark=MARK if config.guard else 0,
+            freebind=True,  # as the kernel's device, which works as soon as the address is there
         )
         try:
             self.segment = self.engine.add_segment(
-                config.id, learning=config.learning, ageing=config.ageing, max_entries=config.maxaddress or entries
+                config.id,
+                learning=config.learning,
+                ageing=config.ageing,
+                max_entries=config.maxaddress or entries,
+                forwarder=VxlanLearning(),
             )
             for remote in config.remote:
                 self.segment.add_remote(remote)
             self.port = self._add_tap()
+            self.up = False
         except BaseException:
             self.engine.close()
             raise
 
-    def _add_tap(self) -> Port:
+    def _add_tap(self) -> TapPort:
         """Create the interface. For another namespace, create it here with a unique name and move it: a TAP that is
         opened inside a namespace keeps that namespace alive."""
         config = self.config
@@ -72,8 +79,8 @@ class VxlanDevice:
         return port
 
     def _default_mtu(self) -> int:
-        overhead = OVERHEAD_V6 if self.config.ipv6 else OVERHEAD_V4
-        return max(68, path_mtu(self.config.local, self.config.remote) - overhead)
+        config = self.config
+        return max(68, min(path_mtu(config.local, config.remote) - config.overhead, config.largest_mtu))
 
     def close(self) -> None:
         """Stop, and remove the interface."""
@@ -117,19 +124,31 @@ class VxlanDevice:
             updated=age,
         )
 
-    def fdb_show(self) -> list[FdbLine]:
-        """Return all entries, the flood list first, as the kernel does."""
-        lines = [self._line(FLOOD, remote, True, None) for remote in self.segment.remotes]
+    def look(self) -> None:
+        """Forget what was learned, and learn nothing, while the interface is down, as the kernel's device does."""
+        with contextlib.suppress(ConflictError):  # it was deleted
+            self.up, before = self.port.up, self.up
+            self.segment.learning = self.config.learning and self.up
+            if before and not self.up:
+                self.segment.fdb.flush()
+
+    def fdb_show(self) -> Iterator[FdbLine]:
+        """Yield all entries, the flood list first, as the kernel does."""
+        self.look()
+        for remote in self.segment.remotes:
+            yield self._line(FLOOD, remote, True, None)
         for entry in self.segment.fdb.values():
             age = None if entry.static else entry.age
-            lines.extend(self._line(entry.mac, to, entry.static, age) for to in entry.to)
-        return lines
+            for to in entry.to:
+                yield self._line(entry.mac, to, entry.static, age)
 
     def fdb_change(self, change: FdbChange) -> None:
         """Add, append to, replace or delete an entry. Raise FastpathError."""
         mac = parse_mac(change.mac)
         if change.port is not None and change.dst is None:
             raise UsageError("port is the UDP port of dst: give dst as well")
+        if change.dst is None and change.verb != "del":
+            raise UsageError("an entry is for a remote: name it, e.g. dst 192.0.2.2")
         if mac == 0:
             self._change_flood_list(change)
         elif change.verb == "del":

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from fastpath.addresses import IPAddress
-from fastpath.control.model.objects import MIN_MTU_V6, OVERHEAD_V4, OVERHEAD_V6, Peer
+from fastpath.control.model.objects import LARGEST_V4, LARGEST_V6, MIN_MTU_V6, OVERHEAD_V4, OVERHEAD_V6, Peer
 from fastpath.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class HostUnderlay:
 
     def container_mtu(self) -> int:
         """Return the MTU that the underlay leaves for containers."""
-        return max(MIN_MTU, self._smallest - self.overhead)
+        largest = LARGEST_V4 if self.vtep.version == 4 else LARGEST_V6
+        return max(MIN_MTU, min(self._smallest - self.overhead, largest))
 
     def subscribe(self, listener: Callable[[], object]) -> None:
         """Call `listener` whenever the containers' MTU changes."""

@@ -19,6 +19,9 @@ MIN_MTU_V6 = 1280  # RFC 8200; with less, the kernel switches IPv6 off on an int
 MAX_PATH, MAX_LINE = 4095, 255  # characters
 MAX_SUBNETS, MAX_OPTIONS = 16, 32  # of a network
 OVERHEAD_V4, OVERHEAD_V6 = 50, 70  # outer IP, UDP and VXLAN headers and the inner Ethernet header, in bytes
+# The largest MTUs of containers: the largest IPv4 packet has 65,535 bytes; the length of an IPv6 packet is without its
+# header.
+LARGEST_V4, LARGEST_V6 = 65535 - OVERHEAD_V4, 65535 - OVERHEAD_V6 + 40
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface

@@ -19,16 +19,18 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from fastpath.control.model.requests import ForwarderElement, ForwarderInfo, ForwarderSet
 from fastpath.engine.segment import Segment
 from fastpath.errors import FastpathError, UsageError
-from fastpath.forwarder.forwarder import Chain, Forwarder, Hub, LearningBridge
+from fastpath.forwarder.forwarder import Chain, Forwarder, Hub, LearningBridge, VxlanLearning
 
 HEXADECIMAL = re.compile(r"\b0x[0-9a-fA-F]+\b")
-BUILT_IN: dict[str, type[Forwarder]] = {"bridge": LearningBridge, "hub": Hub}
+BUILT_IN: dict[str, type[Forwarder]] = {"bridge": LearningBridge, "hub": Hub, "vxlan": VxlanLearning}
 
 
-def set_forwarder(segment: Segment, wanted: ForwarderSet | None) -> ForwarderInfo:
+def set_forwarder(
+    segment: Segment, wanted: ForwarderSet | None, default: type[Forwarder] = LearningBridge
+) -> ForwarderInfo:
     """Set a segment's forwarder, or the default one, and return its state. This may take a while: do not call it in an
     event loop's thread. Raise FastpathError and change nothing if that fails."""
-    segment.forwarder = load_all(wanted.elements) if wanted is not None else LearningBridge()
+    segment.forwarder = load_all(wanted.elements) if wanted is not None else default()
     return info(segment)
 
 
@@ -44,8 +46,9 @@ def load_all(elements: Sequence[ForwarderElement]) -> Forwarder:
 
 
 def load(spec: str, parameters: Mapping[str, str] | None = None, directory: Path = Path()) -> Forwarder:
-    """Load one forwarder: `bridge`, `hub`, `FILE.py[:NAME]` or `package.module:NAME`. The text of each parameter is
-    converted as the constructor's annotation says; paths are relative to `directory`. Raise FastpathError."""
+    """Load one forwarder: `bridge`, `vxlan`, `hub`, `FILE.py[:NAME]` or `package.module:NAME`. The text of each
+    parameter is converted as the constructor's annotation says; paths are relative to `directory`. Raise
+    FastpathError."""
     found = _find(spec, directory)
     if parameters and (isinstance(found, Forwarder) or spec in BUILT_IN):
         raise UsageError(f"{spec} takes no parameters")

@@ -47,6 +47,7 @@ class Engine:
         known_only: bool = False,
         kernel_peers: bool = True,
         probed_paths: bool = False,
+        freebind: bool = False,
         spin: int = DEFAULT_SPIN_US,
         pin: bool = False,
         offloads: Offloads = DEFAULT_OFFLOADS,

@@ -70,7 +70,7 @@ cdef class Engine:
     `known_only` drops packets from all VTEPs but those that `admit` was called for. `kernel_peers` takes a packet with
     a super-frame for one, as the kernel's vxlan sends it over a veth. Without it a frame that lies about its length
     costs no other one. `probed_paths`: what ICMP says of the MTU of a path, which anybody can forge, does not count; the
-    caller probes paths and calls `set_path_mtu`.
+    caller probes paths and calls `set_path_mtu`. `freebind`: this host need not have the address `local` yet.
     `spin` is the time in microseconds that a worker polls for work before it sleeps (0: not at all). `pin` keeps
     each worker on its own core. `offloads` selects the work that is left to the kernel (offloads.Offloads).
 
@@ -80,8 +80,8 @@ cdef class Engine:
     def __init__(self, local=None, *, udp_port=DEFAULT_UDP_PORT, int workers=1, bint ipv6=False,
                  source_ports=DEFAULT_SOURCE_PORTS, int source_port_count=8, ttl=0, mark=0,
                  fdb_entries=DEFAULT_FDB_ENTRIES, fdb_reserve=None, neighbour_entries=DEFAULT_NEIGHBOUR_ENTRIES,
-                 bint strict=False, bint known_only=False, bint kernel_peers=True, bint probed_paths=False, spin=DEFAULT_SPIN_US, bint pin=False,
-                 offloads=DEFAULT_OFFLOADS):
+                 bint strict=False, bint known_only=False, bint kernel_peers=True, bint probed_paths=False, bint freebind=False,
+                 spin=DEFAULT_SPIN_US, bint pin=False, offloads=DEFAULT_OFFLOADS):
         udp_port, ttl, mark = index(udp_port), index(ttl), index(mark)
         fdb_entries, neighbour_entries = index(fdb_entries), index(neighbour_entries)
         fdb_reserve = index(fdb_reserve) if fdb_reserve is not None else fdb_entries // RESERVE_PART
@@ -110,7 +110,7 @@ cdef class Engine:
         self.sockets = open_sockets(
             self.local, family, udp_port, workers=workers, source_ports=source_ports,
             pool_size=max(1, source_port_count), ttl=ttl, mark=mark, gro=offloads.gro,
-            probed_paths=probed_paths,
+            probed_paths=probed_paths, freebind=freebind,
         )
         self.tables.uplink = Uplink(
             [s.fileno() for s in self.sockets.send[0]], family=family, gso=offloads.gso,

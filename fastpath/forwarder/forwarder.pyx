@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from fastpath.kernels.packet.dest cimport FP_DEST_DEFERRED, FP_DEST_DROP, FP_DEST_FLOOD, FP_DEST_NONE, fp_dest_make
-from fastpath.kernels.forward.forward cimport FP_CHAIN, fp_bridge_forward, fp_chain_forward
+from fastpath.kernels.forward.forward cimport FP_CHAIN, fp_bridge_forward, fp_chain_forward, fp_vxlan_forward
 from fastpath.kernels.tables.tables cimport FP_COUNTERS, FP_DROP_OWN, FP_OWN, fp_context, fp_forwarder, fp_frame
 from fastpath.kernels.counters.tally cimport FP_DROP_forwarder, fp_count, fp_counter, fp_counter_read
 
@@ -166,6 +166,18 @@ cdef class LearningBridge(Forwarder):
 
     def __cinit__(self):
         self.c.forward = fp_bridge_forward
+
+
+cdef class VxlanLearning(Forwarder):
+    """For segments with one port, as the kernel's vxlan device: learns the addresses of remotes only, and looks up what
+    the port sends only.
+
+    What comes from a remote goes to the port, whatever its destination; what the port sends floods where no remote has
+    its destination (src/forward/vxlan.h).
+    """
+
+    def __cinit__(self):
+        self.c.forward = fp_vxlan_forward
 
 
 cdef class Hub(Forwarder):

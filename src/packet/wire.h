@@ -67,6 +67,8 @@ enum {
 };
 
 #define FP_VXLAN_FLAG_I UINT32_C(0x08000000) // "the VNI is valid"
+// Of VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3.1): the version, P and O say that no Ethernet frame follows.
+#define FP_VXLAN_FLAGS_GPE UINT32_C(0x35000000)
 
 static inline uint16_t fp_load_be16(const uint8_t *at) {
     return (uint16_t)((at[0] << 8) | at[1]);

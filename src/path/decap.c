@@ -53,12 +53,14 @@ uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint
     struct fp_flow flow;
     if (size == 0 || size >= length)
         return length;
-    if (size <= FP_VXLAN_SIZE || !kernel_peers)
+    if (!kernel_peers)
         return size;
     fp_flow_parse(data + FP_VXLAN_SIZE, length - FP_VXLAN_SIZE, &flow);
     if (fp_offload_checksum_field(&flow) == 0 || FP_VXLAN_SIZE + flow.end != length)
         return size;
-    return looks_like_train(tables, data, length, size) ? 0 : length;
+    // Segments of a super-frame may be smaller than any packet of a train.
+    const bool fits = size >= FP_VXLAN_SIZE + FP_ETHERNET_SIZE;
+    return fits && looks_like_train(tables, data, length, size) ? 0 : length;
 }
 
 // A packet with a super-frame: its headers say of which kind, its sender (by way of the kernel) the size.
@@ -86,7 +88,7 @@ enum fp_drop fp_decap(const struct fp_context *context, struct fp_frame *frame, 
     if (frame->segment == NULL)
         return FP_DROP_unknown_vni;
     if (flags != FP_VXLAN_FLAG_I || header[7] != 0) {
-        if (strict)
+        if (strict || (flags & FP_VXLAN_FLAGS_GPE) != 0)
             return FP_DROP_reserved_bits;
         fp_note(context, frame, FP_EVENT_reserved_bits_ignored);
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastpath.addresses import format_mac, parse_mac
 from fastpath.control.cli.common.words import Word, read_words
-from fastpath.control.device.requests import FdbChange, FdbFlush, FdbLine, FdbState, FdbVerb
+from fastpath.control.device.requests import FdbChange, FdbFlush, FdbState, FdbVerb
 from fastpath.errors import UsageError
 
 _DEV = {"dev": Word(1, hint="dev NAME")}
@@ -73,19 +73,19 @@ def read_show(words: Sequence[str]) -> tuple[str | None, str | None]:
     return next(iter(found.get("dev", [])), None), next(iter(found.get("network", [])), None)
 
 
-def format_line(line: FdbLine, *, name_device: bool, statistics: bool = False) -> str:
+def format_line(line: dict[str, Any], *, name_device: bool, statistics: bool = False) -> str:
     """Return an entry as `bridge fdb show` prints it: without the device, if only one is shown."""
-    parts = [line.mac, *(["dev", line.ifname] if name_device else [])]
-    if line.dst is not None:
-        parts += ["dst", line.dst]
-    if line.port is not None:
-        parts += ["port", str(line.port)]
-    if statistics and line.updated is not None:
-        parts += ["updated", str(line.updated)]
-    return " ".join([*parts, *line.flags, *([line.state] if line.state else [])])
+    parts = [line["mac"], *(["dev", line["ifname"]] if name_device else [])]
+    if line["dst"] is not None:
+        parts += ["dst", line["dst"]]
+    if line["port"] is not None:
+        parts += ["port", str(line["port"])]
+    if statistics and line["updated"] is not None:
+        parts += ["updated", str(line["updated"])]
+    return " ".join([*parts, *line["flags"], *([line["state"]] if line["state"] else [])])
 
 
-def as_rows(lines: Sequence[FdbLine], *, name_device: bool) -> list[dict[str, Any]]:
+def as_rows(lines: Sequence[dict[str, Any]], *, name_device: bool) -> list[dict[str, Any]]:
     """Return entries as `bridge -json fdb show` prints them."""
     omit = set() if name_device else {"ifname"}
-    return [line.model_dump(mode="json", exclude_none=True, exclude=omit) for line in lines]
+    return [{name: value for name, value in line.items() if value is not None and name not in omit} for line in lines]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from fastpath.control.cli.common.words import Word, read_words
 from fastpath.control.device.config import VxlanConfig
+from fastpath.control.model.objects import LARGEST_V4, LARGEST_V6
 from fastpath.engine.limits import check_name
 from fastpath.engine.ports.tx_queue import MAX_TXQUEUELEN
 from fastpath.errors import UsageError
@@ -25,7 +26,7 @@ VXLAN_WORDS = {
     "nolearning": Word(0),
     "ageing": Word(1, number=True, hint="ageing SECONDS, 0 for never"),
     "maxaddress": Word(1, number=True, hint="maxaddress NUMBER, 0 for no limit"),
-    "mtu": Word(1, number=True, hint="mtu BYTES, 68 to 65521"),
+    "mtu": Word(1, number=True, hint=f"mtu BYTES, 68 to {LARGEST_V4}, or {LARGEST_V6} over IPv6"),
     "txqueuelen": Word(1, number=True, hint=f"txqueuelen FRAMES, 1 to {MAX_TXQUEUELEN}"),
     "netns": Word(1, hint="netns NAME or PATH"),
 }
@@ -56,19 +57,30 @@ def vxlan_config(name: str, words: Sequence[str], **more: Any) -> VxlanConfig:
         config = VxlanConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_one_line(error)) from None
+    _check(config)
+    return config
+
+
+def _check(config: VxlanConfig) -> None:
+    """Raise UsageError for words that do not fit each other."""
     if config.srcport[0] > config.srcport[1]:
         raise UsageError(f"srcport {config.srcport[0]} {config.srcport[1]}: MIN must not be greater than MAX")
     if len({address.version for address in (config.local, *config.remote) if address is not None}) > 1:
         raise UsageError("local and remote addresses are of different families: use IPv4 for all, or IPv6 for all")
     if len(set(config.remote)) < len(config.remote):
         raise UsageError("a remote is given twice")
-    return config
+    if config.mtu is not None and config.mtu > config.largest_mtu:
+        raise UsageError(_invalid("mtu", config.mtu))
+
+
+def _invalid(word: str, given: object) -> str:
+    return f'invalid {word} "{given}": expected {VXLAN_WORDS[word].hint}'
 
 
 def _number(word: str, text: str) -> int:
     """Return a number, decimal or 0x and hexadecimal as in iproute2. Raise UsageError."""
     if re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]+", text, re.ASCII) is None:
-        raise UsageError(f'invalid {word} "{text}": expected {VXLAN_WORDS[word].hint}')
+        raise UsageError(_invalid(word, text))
     return int(text, 16) if text[:2] in ("0x", "0X") else int(text)
 
 
@@ -78,5 +90,6 @@ def _one_line(error: ValidationError) -> str:
     if isinstance(cause, UsageError):
         return str(cause)
     word = str(first["loc"][0])
-    hint = f"expected {VXLAN_WORDS[word].hint}" if word in VXLAN_WORDS else first["msg"].lower()
-    return f'invalid {word} "{first["input"]}": {hint}'
+    if word in VXLAN_WORDS:
+        return _invalid(word, first["input"])
+    return f'invalid {word} "{first["input"]}": {first["msg"].lower()}'

@@ -286,14 +286,17 @@ class Links:
             if (answer.get("table"), answer["family"]) == (MAIN_TABLE, family):
                 yield _route(answer)
 
-    def route_to(self, address: IPAddress, *, configured: bool = False) -> Route:
-        """Return the route of a packet to this address. `configured`: as it is in the table, without the MTU that an
-        ICMP message told the kernel; without interface if it has several. Raise RefusedError if there is none."""
+    def route_to(self, address: IPAddress, source: IPAddress | None = None, *, configured: bool = False) -> Route:
+        """Return the route of a packet to this address, from `source` if rules look at it. `configured`: as it is in
+        the table, without the MTU that an ICMP message told the kernel; without interface if it has several. Raise
+        RefusedError if there is none, or if this host does not have the address `source`."""
         asked = build(
             rtmsg,
             ("RTA_DST", str(address)),
+            *([("RTA_SRC", str(source))] if source is not None else []),
             family=family_of(address),
             dst_len=address.max_prefixlen,
+            src_len=source.max_prefixlen if source is not None else 0,
             flags=RTM_F_FIB_MATCH if configured else 0,
         )
         with explained(f"find a route to {address}"):

@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 from fastpath.addresses import IPAddress
-from fastpath.control.kernel.netlink.links import Links
+from fastpath.control.kernel.netlink.links import Links, Route
 from fastpath.errors import FastpathError
 
 ETHERNET_MTU = 1500
@@ -14,22 +14,31 @@ def path_mtu(local: IPAddress | None, remotes: tuple[IPAddress, ...]) -> int:
     """Return the smallest MTU, in bytes, of the paths to the remotes, as the routing table has it; if it has none, the
     MTU of the interface that has `local`, or else 1500. What ICMP messages say is left out: anybody can forge them."""
     with Links() as links:
-        found = [mtu for remote in remotes if (mtu := _route_mtu(links, remote)) is not None]
+        found = [mtu for remote in remotes if (mtu := _route_mtu(links, local, remote)) is not None]
         if not found and local is not None and (mtu := _address_mtu(links, local)) is not None:
             found.append(mtu)
     return min(found, default=ETHERNET_MTU)
 
 
-def _route_mtu(links: Links, remote: IPAddress) -> int | None:
-    try:
-        route = links.route_to(remote, configured=True)
-        if route.oif is None and not route.mtu:
-            route = replace(links.route_to(remote), mtu=0)
-    except FastpathError:
+def _route_mtu(links: Links, local: IPAddress | None, remote: IPAddress) -> int | None:
+    route = _route(links, remote, local)
+    if route is None and local is not None:
+        route = _route(links, remote, None)  # this host does not have `local` yet
+    if route is None:
         return None  # unreachable at present
     if route.mtu:
         return route.mtu
     return _link_mtu(links, route.oif) if route.oif is not None else None
+
+
+def _route(links: Links, remote: IPAddress, source: IPAddress | None) -> Route | None:
+    try:
+        route = links.route_to(remote, source, configured=True)
+        if route.oif is None and not route.mtu:
+            route = replace(links.route_to(remote, source), mtu=0)
+    except FastpathError:
+        return None
+    return route
 
 
 def _address_mtu(links: Links, local: IPAddress) -> int | None:

@@ -7,6 +7,7 @@ closed after the segment withdrew it. `watched` lists (worker, file descriptor) 
 
 import errno
 import os
+import select
 import socket
 from operator import index
 
@@ -269,6 +270,18 @@ cdef class TapPort(Port):
             raise ConflictError(f"the interface {name} was deleted meanwhile")
         if info.queues != len(self.queues):
             raise in_use(name)
+
+    @property
+    def up(self):
+        """Whether the interface is up, in whichever namespace it is by now: nothing can be written to one that is not."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLOUT)
+        return any(event & select.POLLOUT for _, event in poll.poll(0))
+
+    def fileno(self):
+        """Return the descriptor of the first queue: it can be written to while the interface is up."""
+        self.check()
+        return self.queues[0].fileno()
 
     @property
     def persist(self):

@@ -10,7 +10,9 @@ import errno
 import random
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastpath.addresses import IPAddress
 from fastpath.errors import ConflictError, RefusedError, UsageError
@@ -20,6 +22,8 @@ _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
 _PMTUDISC_DONT, _PMTUDISC_DO, _PMTUDISC_PROBE, _PMTUDISC_INTERFACE = 0, 2, 3, 4
 _IP_RECVTOS, _IPV6_RECVTCLASS = 13, 66
 _UDP_GRO = 104
+_UDP_NO_CHECK6_RX = 102
+_IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_MARK, _SO_MEMINFO = 33, 32, 36, 55
 _MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is drops
 
@@ -60,20 +64,22 @@ def open_sockets(
     mark: int,
     gro: bool,
     probed_paths: bool = False,
+    freebind: bool = False,
 ) -> EngineSockets:
     """Open and bind all sockets, or raise and leave none open.
 
     `local` None listens on all addresses of `family`. `source_ports` is an inclusive range, `pool_size`
     the number of sockets that each worker sends from, `ttl` 0 means the route's hop limit, `mark` is the
     SO_MARK of what they send (0: none), `gro` means that packets may arrive in trains. `probed_paths`: what ICMP says
-    of a path's MTU does not count.
+    of a path's MTU does not count. `freebind`: this host need not have the address `local` yet.
     """
     sockets = EngineSockets(family)
     everything = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  # `local` None asks for it
     address = str(local) if local is not None else everything
     try:
         for _ in range(workers):
-            sockets.receive.append(_receiver(family, address, udp_port, sockets.receive, gro))
+            sock = _receiver(family, (address, udp_port), sockets.receive, gro=gro, freebind=freebind)
+            sockets.receive.append(sock)
             if probed_paths:
                 _discover(sockets.receive[-1], _PMTUDISC_INTERFACE)
         ports = _candidates(source_ports, exclude=udp_port)
@@ -81,9 +87,10 @@ def open_sockets(
         for left in range(workers, 0, -1):
             fair = max(1, len(ports) // left)  # leave some for the other workers
             size = min(pool_size, fair)
-            sockets.send.append(_pool(family, address, ports, size, ttl=ttl, mark=mark, discover=discover))
+            make = partial(_sender, family, ttl, mark, discover, freebind)
+            sockets.send.append(_pool(make, address, ports, size))
         for _ in range(workers):
-            fragments = _sender(family, ttl, mark, _PMTUDISC_DONT)
+            fragments = _sender(family, ttl, mark, _PMTUDISC_DONT, freebind)
             sockets.fragments.append(fragments)
             fragments.bind((address, 0))
     except BaseException:
@@ -102,8 +109,13 @@ def may_mark() -> bool:
         return True
 
 
-def _socket(family: socket.AddressFamily) -> socket.socket:
+def _socket(family: socket.AddressFamily, freebind: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    if freebind:
+        level, option = (
+            (socket.IPPROTO_IP, _IP_FREEBIND) if family == socket.AF_INET else (socket.IPPROTO_IPV6, _IPV6_FREEBIND)
+        )
+        sock.setsockopt(level, option, 1)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     return sock
@@ -117,30 +129,33 @@ def _set_buffer(sock: socket.socket, forced: int, plain: int, size: int) -> None
 
 
 def _receiver(
-    family: socket.AddressFamily, address: str, port: int, before: list[socket.socket], gro: bool
+    family: socket.AddressFamily, place: tuple[str, int], before: list[socket.socket], *, gro: bool, freebind: bool
 ) -> socket.socket:
     """Return a socket that receives.
 
     The first one is bound without SO_REUSEPORT, so that binding fails if another process uses the port; the others then
     join it.
     """
-    sock = _socket(family)
+    sock = _socket(family, freebind)
     try:
         _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTOS, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
+            # A checksum of 0 means that there is none: "it MUST be accepted" (RFC 7348 section 5), and may be since
+            # RFC 6935.
+            sock.setsockopt(socket.IPPROTO_UDP, _UDP_NO_CHECK6_RX, 1)
         if gro:
             with contextlib.suppress(OSError):  # before Linux 5.0 there is no such thing
                 sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         if before:
             before[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((address, port))
+        sock.bind(place)
     except OSError as error:
         sock.close()
-        raise _explain(error, address, port) from None
+        raise _explain(error, *place) from None
     return sock
 
 
@@ -171,14 +186,12 @@ def _take(ports: list[int]) -> int:
     return ports.pop()
 
 
-def _pool(
-    family: socket.AddressFamily, address: str, ports: list[int], size: int, *, ttl: int, mark: int, discover: int
-) -> list[socket.socket]:
-    """Return at least one and up to `size` sending sockets, on ports taken from `ports`."""
+def _pool(make: Callable[[], socket.socket], address: str, ports: list[int], size: int) -> list[socket.socket]:
+    """Return at least one and up to `size` sending sockets that `make` made, on ports taken from `ports`."""
     pool: list[socket.socket] = []
     try:
         while ports and len(pool) < size:
-            sock = _sender(family, ttl, mark, discover)
+            sock = make()
             try:
                 sock.bind((address, _take(ports)))
             except OSError as error:
@@ -196,8 +209,8 @@ def _pool(
     return pool
 
 
-def _sender(family: socket.AddressFamily, ttl: int, mark: int, discover: int) -> socket.socket:
-    sock = _socket(family)
+def _sender(family: socket.AddressFamily, ttl: int, mark: int, discover: int, freebind: bool) -> socket.socket:
+    sock = _socket(family, freebind)
     if mark:
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)

@@ -31,6 +31,10 @@ cdef extern from "forward/bridge.h" nogil:
     void fp_bridge_learn_and_lookup(const fp_context *context, fp_frame *frames, uint32_t count, fp_dest *found)
 
 
+cdef extern from "forward/vxlan.h" nogil:
+    void fp_vxlan_forward(const fp_forwarder *self, const fp_context *context, fp_frame *frames, uint32_t count)
+
+
 cdef extern from "forward/compiled.h" nogil:
     ctypedef int (*fp_compiled_function)(fp_record *records, uint32_t count, uint64_t *counts, uint32_t now,
                                          uint32_t worker, void *const *arrays) noexcept nogil

@@ -170,15 +170,14 @@ def missed_in(path: Path) -> bool:
 def test_drops_have_their_reason(pair: Lab, tmp_path: Path) -> None:
     path = tmp_path / "drops.pcapng"
     process = start(pair.hosts[0], "drop", "any", "-c", "1", "-w", str(path))
-    mac = pair.containers[0].run("cat", "/sys/class/net/vx0/address").stdout.strip()
-    frame = bytes(Ether(src=mac, dst=mac, type=0x88B5) / b"to itself")
+    frame = bytes(Ether(src="01:00:5e:00:00:01", dst="02:00:00:00:00:01", type=0x88B5) / b"from a group")
     with pair.containers[0].raw() as sock:
         sock.send(frame)
     _, error = process.communicate(timeout=30)
     assert error == "1 frames captured, 0 frames missed\n"
     [packet] = rdpcap(str(path))
     assert bytes(packet) == frame
-    assert b"".join(packet.comments or []).startswith(b"drop same_port: the destination is on the port")
+    assert b"".join(packet.comments or []).startswith(b"drop bad_source_mac: ")
 
 
 WRONG = {

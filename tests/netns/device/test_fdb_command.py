@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +123,33 @@ def test_an_entry_is_used_at_once_and_ageing_shows(both: Lab) -> None:
     assert c1.run("ping", "-c", "1", "-W", "1", "10.9.0.2", check=False).returncode == 1
     drops = h1.stats()["segments"][0]["tally"]["drops"]
     assert set(drops) <= {"static_source", "no_destination"}
+
+
+def test_a_batch(both: Lab, tmp_path: Path) -> None:
+    fastpath, bridge = ours(both), kernels(both)
+    batch = tmp_path / "batch"
+    batch.write_text("# stations\n" + "".join(f"fdb {step}\n" for step in STEPS) + "\n")
+    assert fastpath(f"batch {batch}").returncode == 0
+    for step in STEPS:
+        assert bridge(step).returncode == 0
+    assert listing(fastpath) == listing(bridge)
+
+
+def test_a_batch_with_a_mistake(both: Lab, tmp_path: Path) -> None:
+    fastpath = ours(both)
+    before = listing(fastpath)
+    batch = tmp_path / "batch"
+    batch.write_text(f"shew dev vx0\nadd {MAC} dev vx0 dst 192.0.2.2\n")
+    done = fastpath(f"batch {batch}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{batch}:1: shew is not one of add, append, replace, del" in done.stderr
+    assert listing(fastpath) == before
+    assert fastpath(f"batch --force {batch}").returncode == 2
+    assert len(listing(fastpath)) == len(before) + 1
+
+
+def test_an_entry_needs_a_remote(both: Lab) -> None:
+    """As the kernel says: its device has no entries for its own side."""
+    assert kernels(both)(f"add {MAC} dev vx0").returncode != 0
+    done = ours(both)(f"add {MAC} dev vx0")
+    assert (done.returncode, done.stderr) == (2, "fastpath: an entry is for a remote: name it, e.g. dst 192.0.2.2\n")

@@ -36,7 +36,7 @@ def test_a_forwarder_is_set_and_reset_while_frames_flow(pair: Lab, tmp_path: Pat
     host, container = pair.hosts[0], pair.containers[0]
     (tmp_path / "bridge.py").write_text(BRIDGE)
     (tmp_path / "raises.py").write_text(RAISES)
-    assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
+    assert host.fastpath("forwarder", "show", "vx0").stdout == "VxlanLearning\n"
     before = container.counts()["IcmpInEchoReps"]
     flood = container.spawn("ping", "-q", "-i", "0.001", "-w", "280", "10.9.0.2")
     for _ in range(3):
@@ -50,7 +50,7 @@ def test_a_forwarder_is_set_and_reset_while_frames_flow(pair: Lab, tmp_path: Pat
     sent = int(re.findall(r"(\d+) packets transmitted", report)[0])
     # The kernel also counts those that were still on their way when ping ended.
     wait_for(lambda: container.counts()["IcmpInEchoReps"] - before >= sent, f"every ping is answered: {report}")
-    assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
+    assert host.fastpath("forwarder", "show", "vx0").stdout == "VxlanLearning\n"
 
 
 def test_what_a_forwarder_raises_is_shown(pair: Lab, tmp_path: Path) -> None:
@@ -84,4 +84,4 @@ def test_what_cannot_be_set_changes_nothing(pair: Lab, tmp_path: Path) -> None:
         assert done.returncode == 2
         assert why in done.stderr
         assert done.stderr.count("\n") == 1
-    assert host.fastpath("forwarder", "show", "vx0").stdout == "LearningBridge\n"
+    assert host.fastpath("forwarder", "show", "vx0").stdout == "VxlanLearning\n"

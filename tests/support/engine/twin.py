@@ -170,7 +170,7 @@ def decap(payload: bytes, vnis: set[int], outer_tos: int = 0, *, strict: bool = 
         return Decapsulated("unknown_vni")
     events: list[str] = []
     if flags != 1 << 27 or reserved:
-        if strict:
+        if strict or flags & 0x35000000:  # the version, P and O of VXLAN-GPE
             return Decapsulated("reserved_bits")
         events.append("reserved_bits_ignored")
     frame = payload[VXLAN_SIZE:]

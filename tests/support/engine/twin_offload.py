@@ -245,9 +245,9 @@ def train_unit(payload: bytes, size: int, vnis: set[int]) -> int:
     if size == 0 or size >= len(payload):
         return len(payload)
     flow = parse(payload[8:])
-    whole = size > 8 and header_bytes(payload[8:]) and 8 + flow.end == len(payload)
+    whole = header_bytes(payload[8:]) and 8 + flow.end == len(payload)
     if not whole:
         return size
     pieces = [payload[at : at + 8] for at in range(size, len(payload), size)]
-    train = all(len(p) == 8 and p[0] & 8 and int.from_bytes(p[4:7], "big") in vnis for p in pieces)
+    train = size >= 22 and all(len(p) == 8 and p[0] & 8 and int.from_bytes(p[4:7], "big") in vnis for p in pieces)
     return 0 if train else len(payload)
