@@ -53,7 +53,7 @@ uint32_t fp_train_unit(const struct fp_tables *tables, const uint8_t *data, uint
     struct fp_flow flow;
     if (size == 0 || size >= length)
         return length;
-    if (!kernel_peers)
+    if (!kernel_peers || length < FP_VXLAN_SIZE)
         return size;
     fp_flow_parse(data + FP_VXLAN_SIZE, length - FP_VXLAN_SIZE, &flow);
     if (fp_offload_checksum_field(&flow) == 0 || FP_VXLAN_SIZE + flow.end != length)

@@ -245,7 +245,7 @@ def train_unit(payload: bytes, size: int, vnis: set[int]) -> int:
     if size == 0 or size >= len(payload):
         return len(payload)
     flow = parse(payload[8:])
-    whole = header_bytes(payload[8:]) and 8 + flow.end == len(payload)
+    whole = len(payload) >= 8 and header_bytes(payload[8:]) and 8 + flow.end == len(payload)
     if not whole:
         return size
     pieces = [payload[at : at + 8] for at in range(size, len(payload), size)]
