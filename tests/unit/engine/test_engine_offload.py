@@ -432,6 +432,13 @@ def test_tiny_units(here: Place, size: int) -> None:
     check_sums(lab.engine)
 
 
+@pytest.mark.parametrize("length", range(8))
+def test_a_payload_shorter_than_a_header_is_no_super_frame(length: int) -> None:
+    for size in (0, 1, 3, 7, 8):
+        expected = size if 0 < size < length else length
+        assert UNIT(bytes(length), size) == twin_offload.train_unit(bytes(length), size, {42}) == expected
+
+
 def lying(frame: bytes, length: int) -> bytes:
     """The frame with another length in its IP header."""
     flow = twin.parse(frame)
