@@ -100,10 +100,16 @@ def choose_vni(taken: Collection[int]) -> int:
 
 
 def choose_address(
-    subnet: Subnet, taken: Collection[IPAddress], *, spread: bool = False, within: IPNetwork | None = None
+    subnet: Subnet,
+    taken: Collection[IPAddress],
+    *,
+    after: IPAddress | None = None,
+    spread: bool = False,
+    within: IPNetwork | None = None,
 ) -> IPInterface:
-    """Return the lowest free address of the subnet, or of its part `within`; with `spread` a random one of the lower
-    free ones, for a caller that lost several races. Raise ConflictError if the subnet, or that part, is full."""
+    """Return the first free address of the subnet, or of its part `within`, behind the address `after`, or else from
+    the beginning; with `spread` a random one not far from there, for a caller that lost several races. Raise
+    ConflictError if the subnet, or that part, is full."""
     pool = subnet.pool
     low, high = int(pool.network_address) + 1, int(pool.broadcast_address) - (1 if pool.version == 4 else 0)
     if within is not None and within.version == pool.version:
@@ -113,8 +119,10 @@ def choose_address(
         pool_or_part = f"the subnet {pool}"
     used = {int(address) for address in taken if address in pool} | {int(subnet.gateway)}
     start = low
+    if after is not None and after.version == pool.version and low <= int(after) < high:
+        start = int(after) + 1
     if spread:
-        start = random.randint(low, min(high, low + 4 * (len(used) + 16)))  # noqa: S311  # only to part rivals
+        start = random.randint(start, min(high, start + 4 * (len(used) + 16)))  # noqa: S311  # only to part rivals
     for number in itertools.chain(range(start, high + 1), range(low, start)):
         if number not in used:
             return _interface(pool, number)

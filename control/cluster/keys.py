@@ -129,6 +129,11 @@ def address_of(key: str) -> IPAddress | None:
         return None
 
 
+def last_given(network_name: str) -> str:
+    """Return the prefix of the addresses that were given last in a network: one for each IP version."""
+    return f"{CLAIMS}last/{network_name}/"
+
+
 def users(network_name: str) -> str:
     """Return the prefix of the hosts whose Docker has the network."""
     return f"{CLAIMS}users/{network_name}/"

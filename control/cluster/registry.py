@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import allowed, ipam, keys, places, whose
+from fastpath.control.cluster import allowed, ipam, keys, last_given, places, whose
 from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.reservations import Reservations
@@ -142,7 +142,7 @@ class Registry:
                 await self._check_unused(view, name)
             users = await view.list(keys.users(name))
             unused = [Compare(keys.macs(name), prefix=True), Compare(keys.addresses(name), prefix=True)]
-            return Planned(users, [Delete(item.key)], unused)
+            return Planned(users, [Delete(item.key), *last_given.forgotten(name)], unused)
 
         users, revision = await transact(self._store, f"network {name}", plan)
         for user in users:  # one by one: a commit has a limit, hosts have none
@@ -218,10 +218,12 @@ class Registry:
                     raise ConflictError(f"the address {ip} is taken by {who}: choose another one")
             taken = {*claims_of, *avoid}
             late = view.attempt >= SPREAD_AFTER
+            last = await last_given.read(view, network.name)
 
             addresses = in_use.choose(
-                taken, lambda but: _choose_addresses(network, request.addresses, but, spread=late)
+                taken, lambda but: _choose_addresses(network, request.addresses, but, last=last, spread=late)
             )
+            chosen = [address.ip for address in addresses if address.ip not in request.addresses]
             if guess and any(address.ip in in_use.holders for address in addresses):
                 return None  # full, as far as this host knows: the store knows better
             await in_use.check(view, (address.ip for address in addresses))
@@ -245,7 +247,11 @@ class Registry:
             claims = _claims(endpoint)
             return Planned(
                 endpoint,
-                [*(Put(key, identity.encode()) for key in claims), *place.put(endpoint)],
+                [
+                    *(Put(key, identity.encode()) for key in claims),
+                    *place.put(endpoint),
+                    *(last_given.put(network.name, ip) for ip in chosen),
+                ],
                 [Compare(key) for key in claims],
             )
 
@@ -387,7 +393,7 @@ def _claims(endpoint: Endpoint) -> list[str]:
 
 
 def _choose_addresses(
-    network: Network, wanted: Sequence[IPAddress], taken: set[IPAddress], *, spread: bool
+    network: Network, wanted: Sequence[IPAddress], taken: set[IPAddress], *, last: last_given.Last, spread: bool
 ) -> tuple[IPInterface, ...]:
     left = list(wanted)
     chosen = []
@@ -403,7 +409,8 @@ def _choose_addresses(
             chosen.append(ipam.ask_for_address(subnet, own[0], taken))
         else:
             free_of = taken | set(network.kept)  # not given unless asked for
-            chosen.append(ipam.choose_address(subnet, free_of, spread=spread, within=within))
+            after = last.get(subnet.pool.version)
+            chosen.append(ipam.choose_address(subnet, free_of, after=after, spread=spread, within=within))
     if left:
         pools = ", ".join(str(subnet.pool) for subnet in network.subnets)
         raise UsageError(f"{left[0]} is not in the network {network.name}, which has {pools}")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from fastpath.addresses import IPAddress
-from fastpath.control.cluster import ipam, keys, places, whose
+from fastpath.control.cluster import ipam, keys, last_given, places, whose
 from fastpath.control.cluster.in_use import InUse
 from fastpath.control.cluster.ipam import Pool
 from fastpath.control.cluster.registry import SPREAD_AFTER, Registry
@@ -92,7 +92,12 @@ class Claims:
             claimed = await view.list(keys.addresses(name))
             return Planned(
                 None,
-                [Delete(item.key), Delete(own), *(Delete(address.key) for address in claimed)],
+                [
+                    Delete(item.key),
+                    Delete(own),
+                    *last_given.forgotten(name),
+                    *(Delete(address.key) for address in claimed),
+                ],
                 [
                     Compare(item.key, item.revision),
                     Compare(keys.macs(name), prefix=True),
@@ -168,14 +173,17 @@ class Claims:
             else:
                 part = within if within != pool else range_of(found)
                 late = view.attempt >= SPREAD_AFTER
+                after = (await last_given.read(view, network)).get(pool.version)
                 address = in_use.choose(
-                    taken | {*found.kept}, lambda but: ipam.choose_address(subnet, but, spread=late, within=part)
+                    taken | {*found.kept},
+                    lambda but: ipam.choose_address(subnet, but, after=after, spread=late, within=part),
                 )
             await in_use.check(view, [address.ip])
             key = keys.address(network, address.ip)
             revision_before = next((claim.revision for claim in claims if claim.key == key), 0)
             reservation = Put(key, self._reservations.owner, await self._reservations.lease())
-            return Planned(address, [reservation], [Compare(key, revision_before)])
+            given = [last_given.put(network, address.ip)] if wish is None else []
+            return Planned(address, [reservation, *given], [Compare(key, revision_before)])
 
         what = f"an address in {network}"
         address, _ = await transact(self._store, what, plan, lease_gone=self._reservations.lease_gone)

@@ -98,14 +98,24 @@ def test_the_lowest_free_address_but_not_the_gateway() -> None:
     assert ipam.choose_address(SUBNET, [ip_address("10.1.0.2")]) == ip_interface("10.1.0.3/29")
 
 
-@given(st.sets(st.integers(2, 6)), st.booleans())
-def test_an_address_is_never_given_twice(used: set[int], spread: bool) -> None:
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [("10.1.0.3", "10.1.0.5/29"), ("10.1.0.6", "10.1.0.2/29"), ("10.9.9.9", "10.1.0.2/29"), ("fd00::3", "10.1.0.2/29")],
+)
+def test_the_next_address_comes_after_the_last(after: str, expected: str) -> None:
+    taken = [ip_address("10.1.0.4")]
+    assert ipam.choose_address(SUBNET, taken, after=ip_address(after)) == ip_interface(expected)
+
+
+@given(st.sets(st.integers(2, 6)), st.booleans(), st.integers(0, 8))
+def test_an_address_is_never_given_twice(used: set[int], spread: bool, after: int) -> None:
+    last = IPv4Address("10.1.0.0") + after
     taken = {IPv4Address("10.1.0.0") + n for n in used}
     if len(used) == 5:
         with pytest.raises(ConflictError, match="is full"):
-            ipam.choose_address(SUBNET, taken, spread=spread)
+            ipam.choose_address(SUBNET, taken, after=last, spread=spread)
         return
-    chosen = ipam.choose_address(SUBNET, taken, spread=spread)
+    chosen = ipam.choose_address(SUBNET, taken, after=last, spread=spread)
     assert chosen.ip not in taken
     assert ipam.is_usable(SUBNET.pool, chosen.ip)
     assert chosen.ip != SUBNET.gateway
