@@ -235,16 +235,22 @@ def _networks(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
     yield from _traffic("network_", "of the network", ["network"], traffic)
 
 
+PORT_LABELS = ["network", "port", "endpoint"]
+
+
 def _ports(now: Snapshot, omitted: dict[str, int]) -> Iterator[Metric]:
     names = {info.network.vni: info.network.name for info in now.networks}
-    ports = [((names.get(port.segment, f"VNI {port.segment}"), port.name), port) for port in now.stats.ports]
+    ports = [
+        ((names.get(port.segment, f"VNI {port.segment}"), port.name, port.label or ""), port)
+        for port in now.stats.ports
+    ]
     traffic = _merged((key, port.traffic) for key, port in ports)
     few = _few(traffic, "port", omitted)
-    yield from _traffic("port_", "of an interface", ["network", "port"], {key: traffic[key] for key in few})
+    yield from _traffic("port_", "of an interface", PORT_LABELS, {key: traffic[key] for key in few})
     unlearned = CounterMetricFamily(
         "fastpath_port_unlearned",
         "frames of an interface from addresses for which the FDB had no room",
-        labels=["network", "port"],
+        labels=PORT_LABELS,
     )
     counts: Counter[tuple[str, ...]] = Counter()
     for labels, port in ports:

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from fastpath import Capture, Engine, Port, Remote, Segment
 from fastpath.control.capture.open import endpoint_ports, open_capture
@@ -167,11 +167,13 @@ class Queries:
             raise NotFoundError(f"there is no network {name}: see `fastpath network ls`")
         segments = self._engine.segments
         wanted = [each for each in sorted(self._mirror.networks) if name in (None, each)]
-        found = [
-            (each, segments.get(vni) if (vni := self._mirror.networks[each].vni) is not None else None)
-            for each in wanted
-        ]
-        return itertools.chain.from_iterable(_lines(each, segment) for each, segment in found if segment is not None)
+        found = []
+        for each in wanted:
+            vni = self._mirror.networks[each].vni
+            if vni is not None and (segment := segments.get(vni)) is not None:
+                labels = {end.mac: end.label for end in self._mirror.endpoints.get(each, {}).values()}
+                found.append(_lines(each, segment, labels))
+        return itertools.chain.from_iterable(found)
 
     def captured(self, name: str) -> contextlib.AbstractAsyncContextManager[str]:
         """Return a context within which the engine sees the frames of a network: it says what may be missing."""
@@ -299,18 +301,19 @@ def _unregistered(peer: PeerInfo) -> str:
     return f"peer {peer.host} is not registered in the store any more; {seen}: see `fastpath status` there"
 
 
-def _lines(network: str, segment: Segment) -> Iterator[OverlayFdbLine]:
-    """Yield the flood list and the FDB, as far as the segment is there."""
+def _lines(network: str, segment: Segment, labels: Mapping[str, str]) -> Iterator[OverlayFdbLine]:
+    """Yield the flood list and the FDB, as far as the segment is there. `labels` name the endpoints by MAC address."""
     with contextlib.suppress(ConflictError):  # it is being removed
         for remote in segment.remotes:
-            yield _line(network, "00:00:00:00:00:00", remote, "permanent", None)
+            yield _line(network, "00:00:00:00:00:00", remote, "permanent")
         for entry in segment.fdb.values():
             state = "local" if entry.local else "permanent" if entry.static else ""
             for to in entry.to:
-                yield _line(network, entry.mac, to, state, None if entry.static else entry.age)
+                age = None if entry.static else entry.age
+                yield _line(network, entry.mac, to, state, updated=age, endpoint=labels.get(entry.mac))
 
 
-def _line(network: str, mac: str, to: Port | Remote, state: str, updated: int | None) -> OverlayFdbLine:
+def _line(network: str, mac: str, to: Port | Remote, state: str, **more: int | str | None) -> OverlayFdbLine:
     remote = to if isinstance(to, Remote) else None
     return OverlayFdbLine.model_validate(
         {
@@ -319,6 +322,6 @@ def _line(network: str, mac: str, to: Port | Remote, state: str, updated: int | 
             "dst": str(remote.address) if remote is not None else None,
             "ifname": printable(to.name) if isinstance(to, Port) else None,
             "state": state,
-            "updated": updated,
+            **more,
         }
     )

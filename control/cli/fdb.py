@@ -145,7 +145,13 @@ def show(words: tuple[str, ...], as_json: bool, statistics: bool, socket: Path) 
 def _format(entry: dict[str, Any], *, name_network: bool, statistics: bool) -> str:
     """Return an entry of a network as one line."""
     parts = [entry["mac"], *(["network", entry["network"]] if name_network else [])]
-    shown = [("dev", "ifname"), ("dst", "dst"), ("port", "port"), *([("updated", "updated")] if statistics else [])]
+    shown = [
+        ("dev", "ifname"),
+        ("dst", "dst"),
+        ("port", "port"),
+        ("endpoint", "endpoint"),
+        *([("updated", "updated")] if statistics else []),
+    ]
     for word, member in shown:
         if entry[member] is not None:
             parts += [word, str(entry[member])]

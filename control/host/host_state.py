@@ -335,7 +335,12 @@ class HostState:
         alone = endpoint is not None and here.network.layout == "direct"
         ids = [endpoint.id] if endpoint is not None and alone else list(here.ports)
         ports = [(here.endpoints[i], here.ports[i]) for i in ids if i in here.ports and i in here.endpoints]
-        secure(here.network, ports, self._driver(here.network).gateway_port(here.network))
+        gateway = self._driver(here.network).gateway_port(here.network)
+        secure(here.network, ports, gateway)
+        if gateway is not None:
+            gateway.label = here.network.name
+        for each, port in ports:  # in the layout bridge all share one
+            port.label = each.label if here.network.layout == "direct" else here.network.name
 
     def _close(self, here: _Here, plan: NetworkPlan) -> None:
         """Say whether the engine knows all addresses of the network. It does where only endpoints may send, from

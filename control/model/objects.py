@@ -192,6 +192,11 @@ class Endpoint(Stored):
     kernel_path: bool = False
     """Whether its host takes frames to it by the kernel path."""
 
+    @property
+    def label(self) -> str:
+        """Return what people call it: its first name, or its id."""
+        return self.names[0] if self.names else self.id
+
 
 class Peer(Stored):
     """A host that runs a daemon. Its key is deleted when its lease ends. `id` distinguishes two hosts of one name;

@@ -166,13 +166,15 @@ class PeerInfo(Model):
 
 
 class OverlayFdbLine(Model):
-    """One FDB entry. Without `dst`, the address is behind this host's own interface `ifname`."""
+    """One FDB entry. Without `dst`, the address is behind this host's own interface `ifname`. `endpoint` is the name of
+    the endpoint that has it, or its id if it has none."""
 
     network: Name
     mac: str
     dst: str | None = None
     port: int | None = None
     ifname: str | None = None
+    endpoint: str | None = None
     state: Literal["permanent", "local", ""] = ""
     updated: int | None = None
 

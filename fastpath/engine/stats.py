@@ -42,7 +42,7 @@ class PortStats:
     """A port: `name` as it was created, `segment` its VNI.
 
     `learned` is how many addresses the FDB has learned there, `unlearned` how many frames from there had one more, for
-    which it had no room.
+    which it had no room. `label` is what people call what is behind it; None: it was given none.
     """
 
     name: str
@@ -52,6 +52,7 @@ class PortStats:
     traffic: Traffic
     learned: int = 0
     unlearned: int = 0
+    label: str | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ def _traffic(traffic: dict[str, int]) -> list[str]:
     return [f"{traffic[name]:,}" for name in _NUMBERS]
 
 
+def _port_name(port: dict[str, Any]) -> str:
+    name: str = port["name"]
+    return f"{port['label']} ({name})" if port["label"] is not None else name
+
+
 def _sum(tallies: list[dict[str, Any]], what: str) -> dict[str, int]:
     total: dict[str, int] = {}
     for tally in tallies:
@@ -47,7 +52,7 @@ def print_stats(device: str, stats: dict[str, Any]) -> None:
     traffic = _table(f"{device}: traffic, seen from the engine", "what", "where")
     for port in stats["ports"]:
         traffic.add_row(
-            "port", printable(port["name"]) + (" (gone)" if port["gone"] else ""), *_traffic(port["traffic"])
+            "port", printable(_port_name(port)) + (" (gone)" if port["gone"] else ""), *_traffic(port["traffic"])
         )
     for remote in stats["remotes"]:
         traffic.add_row("remote", f"{remote['address']} port {remote['udp_port']}", *_traffic(remote["traffic"]))

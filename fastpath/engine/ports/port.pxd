@@ -9,6 +9,7 @@ cdef class Port:
     cdef readonly int mtu
     cdef readonly int vni
     cdef readonly list watched
+    cdef public object label  # what people call what is behind it; None: nothing
     cdef tuple senders  # as `allowed` gives them
     cdef int check(self) except -1
     cdef int shut(self) except -1

@@ -128,7 +128,7 @@ cdef class Port:
         return PortStats(
             printable(self.name), self.vni, self.mtu, self.gone, traffic,
             fp_fdb_learned_from(self.tables.c.fdb, fp_dest_make(FP_DEST_PORT, self.c.index)),
-            sum_unlearned(self.c.traffic, self.tables.counters),
+            sum_unlearned(self.c.traffic, self.tables.counters), self.label,
         )
 
     @property

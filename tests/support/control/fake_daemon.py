@@ -81,7 +81,7 @@ PEERS = (
 )
 FDB = (
     OverlayFdbLine(network="blue", mac="02:42:0a:01:00:02", ifname="eth0", state="local"),
-    OverlayFdbLine(network="blue", mac="02:42:0a:01:00:03", dst="192.0.2.2", state="permanent"),
+    OverlayFdbLine(network="blue", mac="02:42:0a:01:00:03", dst="192.0.2.2", endpoint="two", state="permanent"),
     OverlayFdbLine(network="lan", mac="02:42:0a:01:00:09", dst="192.0.2.3", port=8472, updated=7),
 )
 STATUS = Status(
@@ -126,7 +126,7 @@ STATS = EngineStats(
     workers=[Tally(TRAFFIC, {"unknown_vni": 3}, {"learned": 2})],
     deferred=Tally(Traffic()),
     segments=[SegmentStats(256, 5, Tally(TRAFFIC, {"no_destination": 1}, {"flooded": 4}), fdb_learned=2)],
-    ports=[PortStats("fp-1f0c5a3b", 256, 1450, gone=False, traffic=TRAFFIC, unlearned=9)],
+    ports=[PortStats("fp-1f0c5a3b", 256, 1450, gone=False, traffic=TRAFFIC, unlearned=9, label="one")],
     remotes=[RemoteStats("192.0.2.2", 4789, TRAFFIC)],
     fdb_entries=5,
     fdb_limit=65536,

@@ -29,6 +29,25 @@ def two(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
+@pytest.mark.parametrize("kernel_path", ["off", "tcp"])
+def test_every_port_is_named_by_its_container(two: Site, kernel_path: str) -> None:
+    """With and without the kernel path: interfaces are all called eth0, or have names that nobody gave."""
+    h1, h2 = two.daemons
+    for name in ("web", "db"):
+        h1.network(name, kernel_path=kernel_path)
+        h2.wait(lambda status: True)
+    more = two.lab.add("more")
+    ends = [h1.join(two.containers[0], "web"), h1.join(more, "web")]
+    ends += [h1.join(two.containers[0], "db", name="db0"), h1.join(more, "db", name="db0")]
+    stats = h1.client.stats()
+    vnis = {info.network.name: info.network.vni for info in h1.client.networks()}
+    labels = [(port["segment"], port["label"]) for port in stats["ports"] if port["label"] is not None]
+    assert {(vnis[end.network], end.label) for end in ends} <= set(labels)
+    assert {end.label for end in ends} == {two.containers[0].name, more.name}
+    assert len(labels) == len(set(labels))
+    wait_for(lambda: {line.endpoint for line in h1.client.fdb("web")} >= {end.label for end in ends}, "the FDB, too")
+
+
 def quiet(container: Namespace) -> None:
     """No router solicitations, multicast reports and the like."""
     container.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")

@@ -94,11 +94,11 @@ def value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
         ("network_fdb_entries", {"network": "blue"}, 5),
         ("network_fdb_entries", {"network": "lan"}, None),
         ("network_fdb_learned", {"network": "blue"}, 2),
-        ("port_unlearned_total", {"network": "blue", "port": "fp-1f0c5a3b"}, 9),
+        ("port_unlearned_total", {"network": "blue", "port": "fp-1f0c5a3b", "endpoint": "one"}, 9),
         ("housekeeping_failures_total", {}, 1),
         ("network_frames_total", {"network": "blue", "direction": "rx"}, 10),
         ("network_drops_total", {"network": "blue"}, 3),
-        ("port_bytes_total", {"network": "blue", "port": "fp-1f0c5a3b", "direction": "rx"}, 1000),
+        ("port_bytes_total", {"network": "blue", "port": "fp-1f0c5a3b", "endpoint": "one", "direction": "rx"}, 1000),
         ("remote_drops_total", {"address": "192.0.2.2", "udp_port": "4789"}, 3),
         ("peers", {"state": "up"}, 1),
         ("peers", {"state": "silent"}, 0),
@@ -163,13 +163,13 @@ def test_series_are_bounded_on_a_host_with_10000_endpoints() -> None:
 def test_ports_of_one_name_are_one_series() -> None:
     gone = dataclasses.replace(fake.STATS.ports[0], gone=True)
     snapshot = dataclasses.replace(SNAPSHOT, stats=dataclasses.replace(fake.STATS, ports=[gone, fake.STATS.ports[0]]))
-    labels = {"network": "blue", "port": "fp-1f0c5a3b", "direction": "rx"}
+    labels = {"network": "blue", "port": "fp-1f0c5a3b", "endpoint": "one", "direction": "rx"}
     assert value(snapshot, "port_frames_total", **labels) == 20
 
 
 def test_a_port_of_no_known_network_is_shown_by_its_vni() -> None:
     snapshot = dataclasses.replace(SNAPSHOT, networks=())
-    assert value(snapshot, "port_drops_total", network="VNI 256", port="fp-1f0c5a3b") == 3
+    assert value(snapshot, "port_drops_total", network="VNI 256", port="fp-1f0c5a3b", endpoint="one") == 3
 
 
 def test_every_metric_is_documented() -> None:

@@ -366,7 +366,7 @@ class TestFdbAndStats:
     def test_fdb_shows_the_networks_of_a_daemon(self, run: Type, daemon: FakeDaemon) -> None:
         assert typed(run, "fdb show").stdout.splitlines() == [
             "02:42:0a:01:00:02 network blue dev eth0 local",
-            "02:42:0a:01:00:03 network blue dst 192.0.2.2 permanent",
+            "02:42:0a:01:00:03 network blue dst 192.0.2.2 endpoint two permanent",
             "02:42:0a:01:00:09 network lan dst 192.0.2.3 port 8472",
         ]
         assert (
