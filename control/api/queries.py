@@ -19,7 +19,7 @@ from fastpath.control.host.guard.rules import table_of
 from fastpath.control.host.kernel_probe import KernelProber
 from fastpath.control.host.kernel_thread import KernelThread
 from fastpath.control.host.path_mtu import PathProber
-from fastpath.control.host.probe import Prober
+from fastpath.control.host.probe import PATIENCE, Prober
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.host.underlay import HostUnderlay
 from fastpath.control.model.kinds import kind_of
@@ -41,7 +41,6 @@ from fastpath.text import printable
 from fastpath.version import VERSION
 
 NEWER = "the other hosts' endpoints since `fastpath store upgrade`: upgrade it"
-PATIENCE = 3.0  # probe intervals without an answer after which a peer is called silent
 
 
 class Queries:

@@ -19,7 +19,9 @@ from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.dns.counts import Counts
 from fastpath.control.docker.plugin_server import serving_docker
 from fastpath.control.host.guard.guard import follow_store
+from fastpath.control.host.outages import Outages
 from fastpath.control.host.own_records import OwnRecords
+from fastpath.control.host.probe import PATIENCE
 from fastpath.control.host.registration import Registration
 from fastpath.control.host.underlay_follower import UnderlayFollower
 from fastpath.control.host.underlay_watch import routed_subnets
@@ -104,6 +106,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             "voucher": plane.voucher.run,
             "unregistered": plane.unregistered.run,
             "witness": witness.run,
+            "outages": Outages(mirror, plane.prober, PATIENCE * config.probe_interval).run,
             "reaper": reaper.run,
             "own records": records.run,
             "underlay": follower.run,

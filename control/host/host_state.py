@@ -15,6 +15,7 @@ from fastpath.control.drivers.kernel_network import KernelNetwork, Reach
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync, entry_for
 from fastpath.control.host.port_security import secure
 from fastpath.control.kernel import netns
+from fastpath.control.kernel.netlink import changes
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
@@ -49,13 +50,14 @@ class Outcome:
 @dataclass
 class _Here:
     """A network that this host takes part in. `sync` is None if the engine has no part in it; `ensured`: everything
-    that containers need was there once."""
+    that containers need was there once. `mtus`: with which MTU each endpoint's interface was made or looked at."""
 
     network: Network
     sync: NetworkSync | None
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     ports: dict[str, Port] = field(default_factory=dict)
     ensured: bool = False
+    mtus: dict[str, int] = field(default_factory=dict)
 
 
 class HostState:
@@ -167,7 +169,10 @@ class HostState:
         gone = {e.id for e in outcome.removed}
         if here.sync is not None:
             entries = {i: entry for i, entry in self._entries(here, plan).items() if i not in gone}
-            outcome.repairs = here.sync.sync(entries)
+            repairs = here.sync.sync(entries)
+            if repairs and not new:
+                log.info("the engine's tables of %s were put right, in %d places", plan.network.name, repairs)
+            outcome.repairs += repairs
             self._close(here, plan)
             failed = here.sync.failed | failed
         self._secure(here)
@@ -298,7 +303,14 @@ class HostState:
             self._drop(here, endpoint)
             outcome.removed.append(endpoint)
             return
-        self._ensure(here, plan, endpoint)
+        known = here.endpoints.get(endpoint.id)
+        complete = known is not None and known.place() == endpoint.place() and here.mtus.get(endpoint.id) == plan.mtu
+        with changes.recorded() as made:
+            self._ensure(here, plan, endpoint)
+        if complete and made:
+            told = "somebody changed %s of endpoint %s (%s) in %s; it was put back: %s"
+            log.info(told, endpoint.ifname, endpoint.id, endpoint.label, endpoint.network, "; ".join(made))
+            outcome.repairs += len(made)
         carried = self._is_carried(here, endpoint)
         if endpoint.state == "joining" or carried != endpoint.kernel_path:
             outcome.made.append(endpoint.model_copy(update={"kernel_path": carried}))
@@ -323,7 +335,7 @@ class HostState:
         port = self._driver(plan.network).ensure_endpoint(plan.network, endpoint, plan.mtu)
         if port is not None:
             here.ports[endpoint.id] = port
-        here.endpoints[endpoint.id] = endpoint
+        here.endpoints[endpoint.id], here.mtus[endpoint.id] = endpoint, plan.mtu
         self._secure(here, endpoint)
 
     def _secure(self, here: _Here, endpoint: Endpoint | None = None) -> None:
@@ -359,6 +371,7 @@ class HostState:
             here.sync.set(endpoint.id, None)
         self._driver(here.network).remove_endpoint(here.network, endpoint)
         here.endpoints.pop(endpoint.id, None)
+        here.mtus.pop(endpoint.id, None)
         here.ports.pop(endpoint.id, None)
 
     def _program(self, here: _Here, plan: NetworkPlan) -> dict[str, Problem]:

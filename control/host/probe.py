@@ -30,6 +30,7 @@ NONCE_SIZE = 8
 LENGTH = 14 + len(MAGIC) + 1 + NONCE_SIZE
 AT_ONCE = 64  # frames read from the port before the event loop continues
 PAUSE_S = 0.01  # before the next AT_ONCE frames
+PATIENCE = 3.0  # intervals without an answer after which a peer is called silent
 EAGER_S = 1.0  # between questions to a peer that never answered: it may be starting
 
 

@@ -192,6 +192,10 @@ class Endpoint(Stored):
     kernel_path: bool = False
     """Whether its host takes frames to it by the kernel path."""
 
+    def place(self) -> tuple[object, ...]:
+        """Return what its interface depends on."""
+        return self.sandbox, self.ifname, self.mac, self.addresses
+
     @property
     def label(self) -> str:
         """Return what people call it: its first name, or its id."""

@@ -29,6 +29,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from fastpath.addresses import IPAddress, family_of
+from fastpath.control.kernel.netlink import changes
 from fastpath.control.kernel.netlink.explain import explained
 from fastpath.control.kernel.netlink.link import Link, parse_link
 from fastpath.control.kernel.netlink.rtnetlink import HEADER, Message, Rtnetlink, build
@@ -71,6 +72,8 @@ KINDS: dict[Literal["name", "alias", "mac", "mtu", "master"], str] = {
     "mtu": "MTU",
     "master": "MASTER",
 }
+
+WORDS = {"name": "name", "alias": "alias", "mac": "MAC address", "mtu": "MTU", "master": "bridge", "up": "state (up)"}
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,16 @@ class Links:
         if name is not None and name != link.name:  # older kernels rename an interface only while it is down
             self.change(link, up=False)
             self.change(link, name=name)
+            changes.note(f"the name {name}, which was {link.name}")
             link = self.get(name)
         given: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
-        changes = {key: value for key, value in given.items() if value != getattr(link, key)}
-        if not changes:
+        wrong = {key: value for key, value in given.items() if value != getattr(link, key)}
+        if not wrong:
             return link
-        self.change(link, **changes)
-        return replace(link, **changes)
+        self.change(link, **wrong)
+        for key, value in wrong.items():
+            changes.note(f"the {WORDS[key]} {value}, which was {getattr(link, key)}")
+        return replace(link, **wrong)
 
     def change(self, link: Link, **wanted: Unpack[Attributes]) -> None:
         """Set attributes of an interface, all at once, whatever they are now."""
@@ -270,6 +276,7 @@ class Links:
             )
             with explained(f"give {link.name} the address {address}", errno.EEXIST):
                 self._netlink.change(RTM_NEWADDR, wanted, NEW)
+            changes.note(f"the address {address}, which was gone")
 
     def routes(self, family: socket.AddressFamily = socket.AF_INET, link: Link | None = None) -> Iterator[Route]:
         """Yield the main table's routes, those by one interface or all."""

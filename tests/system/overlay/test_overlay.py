@@ -2,6 +2,7 @@
 """The overlay as its users see it: hosts with daemons, containers, one store."""
 
 import asyncio
+import json
 import os
 import socket
 import time
@@ -46,6 +47,41 @@ def test_every_port_is_named_by_its_container(two: Site, kernel_path: str) -> No
     assert {end.label for end in ends} == {two.containers[0].name, more.name}
     assert len(labels) == len(set(labels))
     wait_for(lambda: {line.endpoint for line in h1.client.fdb("web")} >= {end.label for end in ends}, "the FDB, too")
+
+
+@pytest.mark.parametrize(
+    ("layout", "kernel_path"),
+    [("direct", "off"), ("direct", "tcp"), ("bridge", "off")],
+    ids=["direct", "pen", "bridge"],
+)
+def test_what_somebody_changed_is_put_back_and_told_once(two: Site, layout: str, kernel_path: str) -> None:
+    h1, c1 = two.daemons[0], two.containers[0]
+    h1.network("web", layout=layout, kernel_path=kernel_path)
+    end = h1.join(c1, "web")
+    h1.wait(lambda _: [e.state for e in h1.client.endpoints()] == ["ready"], "it is ready")
+
+    def shown() -> tuple[str, int, bool]:
+        [link] = json.loads(c1.ip("-json address show dev eth0"))
+        addresses = {f"{each['local']}/{each['prefixlen']}" for each in link["addr_info"]}
+        return link["address"], link["mtu"], str(end.addresses[0]) in addresses
+
+    def told() -> list[str]:
+        return [line for line in h1.log.read_text().splitlines() if "it was put back" in line]
+
+    before = shown()
+    assert told() == []
+    for words in (
+        "link set eth0 address 02:de:ad:00:00:01",
+        "link set eth0 mtu 1280",
+        "address flush dev eth0 scope global",
+    ):
+        c1.ip(words)
+        wait_for(lambda: shown() == before, f"{words}: it is put back")
+    wait_for(lambda: len(told()) == 3, "each is told")
+    assert "the MAC address" in told()[0]
+    assert "the MTU 1450, which was 1280" in told()[1]
+    assert f"the address {end.addresses[0]}, which was gone" in told()[2]
+    assert all(f"endpoint {end.id} ({end.label}) in web" in line for line in told())
 
 
 def quiet(container: Namespace) -> None:

@@ -123,7 +123,8 @@ class Crowd:
                 items = (await store.list(keys.CLAIMS)).items
             finally:
                 await store.close()
-            return {item.key for item in items} - {keys.NETWORKS_GUARD}
+            last = {item.key for item in items if item.key.startswith(f"{keys.CLAIMS}last/")}
+            return {item.key for item in items} - {keys.NETWORKS_GUARD} - last
 
         return asyncio.run(read())
 
