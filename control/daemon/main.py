@@ -19,6 +19,7 @@ import time
 from fastpath.control.api.unix_socket import listening_socket
 from fastpath.control.daemon.data_plane import DataPlane
 from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.runtime.descriptors import raise_limit
 from fastpath.control.runtime.logs import set_up_logs
 from fastpath.control.runtime.signals import StopSignals
 from fastpath.control.runtime.state_dir import StateDir
@@ -38,6 +39,7 @@ def run(config: DaemonConfig) -> None:
     Raise FastpathError if it cannot start."""
     set_up_logs(config.log_format, config.log_level)
     gc.set_threshold(*GC_THRESHOLDS)
+    raise_limit()
     with StopSignals() as signals, StateDir(config.state_dir) as state, listening_socket(config.socket) as sock:
         plane: DataPlane | None = DataPlane(config, state)
         while plane is not None:

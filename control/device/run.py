@@ -14,6 +14,7 @@ from fastpath.control.device.config import VxlanConfig
 from fastpath.control.device.control_socket import control_socket, socket_directory
 from fastpath.control.device.vxlan import VxlanDevice
 from fastpath.control.device.watch import DeviceWatch
+from fastpath.control.runtime.descriptors import raise_limit
 from fastpath.control.runtime.http_server import serving
 from fastpath.control.runtime.signals import StopSignals
 from fastpath.errors import FastpathError, RefusedError
@@ -23,6 +24,7 @@ def run(config: VxlanConfig, ready: Callable[[VxlanDevice], None]) -> str | None
     """Create the device, call `ready`, and serve until SIGINT, SIGTERM, SIGHUP or a stop request; return None then.
     Return the reason if the interface is deleted. Raise FastpathError, and leave nothing, if the device cannot be
     created."""
+    raise_limit()
     with StopSignals() as signals, control_socket(config.name) as sock:
         if signals.received:
             return None

@@ -19,6 +19,7 @@ from fastpath.control.kernel.netlink import changes
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Network, Peer
 from fastpath.control.model.problem import Problem, problem_of
+from fastpath.control.runtime.descriptors import check_room
 from fastpath.errors import ConflictError, FastpathError
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ class HostState:
         for endpoint in local:
             with self._visits.part(), contextlib.suppress(FastpathError, OSError):
                 alive = endpoint.manager or self._visits.is_alive(endpoint.sandbox)
+                check_room()
                 port = driver.take_over(plan.network, endpoint) if alive else None
                 if port is not None:
                     if plan.network.layout == "direct":
@@ -332,6 +334,8 @@ class HostState:
 
     def _ensure(self, here: _Here, plan: NetworkPlan, endpoint: Endpoint) -> None:
         """Let the driver ensure one interface, and remember it with its port."""
+        if endpoint.id not in here.endpoints:
+            check_room()
         port = self._driver(plan.network).ensure_endpoint(plan.network, endpoint, plan.mtu)
         if port is not None:
             here.ports[endpoint.id] = port
