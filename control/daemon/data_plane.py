@@ -20,6 +20,7 @@ from fastpath.control.drivers.gateway.config import BRIDGE, GatewaySettings
 from fastpath.control.drivers.macvlan.driver import Macvlan
 from fastpath.control.drivers.overlay.carrier import Carrier
 from fastpath.control.drivers.overlay.driver import Overlay
+from fastpath.control.host.announcer import Announcer
 from fastpath.control.host.captured import CapturedNetworks
 from fastpath.control.host.carried import Carried, with_kernel_path
 from fastpath.control.host.guard.guard import Guard, fixed_endpoints
@@ -115,6 +116,7 @@ class DataPlane:
             mtu=self.underlay.container_mtu,
             removals=state.removals,
         )
+        self.announcer = Announcer(config.host, self.mirror, self.kernel, state_of_host.announce)
         self.voucher = Voucher(self.engine, self.mirror, lambda: self.reconciler.settled)
         self.underlay.subscribe(self.reconciler.look_at_everything)
         self.kernel_prober.subscribe(self.reconciler.kernel_paths_changed)
@@ -123,6 +125,7 @@ class DataPlane:
         self.mirror.subscribe(self.reconciler.changed)
         self.mirror.subscribe(self.peering.changed)
         self.mirror.subscribe(self.unregistered.changed)
+        self.mirror.subscribe(self.announcer.changed)
 
     async def __aenter__(self) -> Self:
         """Make this host what it was when the last daemon ended."""

@@ -105,6 +105,7 @@ async def serve(config: DaemonConfig, plane: DataPlane, sock: socket.socket, sto
             "path prober": lambda: plane.paths.run(config.probe_interval),
             "voucher": plane.voucher.run,
             "unregistered": plane.unregistered.run,
+            "announcer": plane.announcer.run,
             "witness": witness.run,
             "outages": Outages(mirror, plane.prober, PATIENCE * config.probe_interval).run,
             "reaper": reaper.run,

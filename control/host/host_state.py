@@ -4,7 +4,7 @@ one thread, compare the state with the plan, and change what differs. Nothing he
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from fastpath import Port
@@ -14,7 +14,7 @@ from fastpath.control.drivers.base import HostDriver
 from fastpath.control.drivers.kernel_network import KernelNetwork, Reach
 from fastpath.control.host.network_sync import EngineEntry, NetworkSync, entry_for
 from fastpath.control.host.port_security import secure
-from fastpath.control.kernel import netns
+from fastpath.control.kernel import announce, netns
 from fastpath.control.kernel.netlink import changes
 from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.objects import NOWHERE, Endpoint, Network, Peer
@@ -208,6 +208,26 @@ class HostState:
         failed = self._program(here, plan if here is not known else replace(plan, endpoints=(endpoint,)))
         if endpoint.id in failed:
             raise ConflictError(failed[endpoint.id].text)
+
+    def announce(self, endpoints: Collection[Endpoint]) -> None:
+        """Tell the neighbours of these endpoints of this host where their addresses are now, from their interfaces."""
+        with self._visits:
+            for endpoint in endpoints:
+                with self._visits.part():
+                    try:
+                        self._announce(endpoint)
+                    except (FastpathError, OSError) as error:  # it is being removed, or was renamed by its container
+                        log.debug("endpoint %s is not announced: %s", endpoint.id, error)
+
+    def _announce(self, endpoint: Endpoint) -> None:
+        name = endpoint.ifname
+        if endpoint.manager:
+            place = managed.find(self._visits, self._host, endpoint)
+            if place is None or place.within is None:
+                return
+            name = place.link.name
+        addresses = [address.ip for address in endpoint.addresses]
+        self._visits.to(endpoint.sandbox).run(lambda: announce.send(name, endpoint.mac, addresses))
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
         """Remove one local endpoint's interface. No error if there is none."""

@@ -84,6 +84,31 @@ def test_what_somebody_changed_is_put_back_and_told_once(two: Site, layout: str,
     assert all(f"endpoint {end.id} ({end.label}) in web" in line for line in told())
 
 
+@pytest.mark.parametrize(
+    ("layout", "kernel_path"),
+    [("direct", "off"), ("direct", "tcp"), ("bridge", "off")],
+    ids=["direct", "pen", "bridge"],
+)
+def test_an_address_that_moved_is_announced(two: Site, layout: str, kernel_path: str) -> None:
+    """To another MAC address, on another host and on the same one: a neighbour needs no half minute to find out."""
+    h1, h2 = two.daemons
+    asker = two.containers[0]
+    h1.network("web", subnets=["10.9.0.0/24", "fd00:9::/64"], layout=layout, kernel_path=kernel_path, internal=True)
+    h2.wait(lambda _: [info.network.name for info in h2.client.networks()] == ["web"], "h2 knows the network")
+    h1.join(asker, "web")
+    before = None
+    for number, daemon in enumerate((h2, h1, h2, h2)):
+        mac = f"02:aa:00:00:00:{number:02x}"
+        if before is not None:
+            before[0].client.remove_endpoint(before[1].id)
+        end = daemon.join(two.lab.add(f"m{number}"), "web", mac=mac, addresses=["10.9.0.50", "fd00:9::50"])
+        for address in ("10.9.0.50", "fd00:9::50"):
+            if before is not None:  # it asks nobody: what it has was said to it
+                wait_for(lambda a=address, m=mac: m in asker.ip(f"neigh show {a}"), f"it has heard of {mac}")  # type: ignore[misc]
+            wait_for(lambda a=address: asker.run("ping", "-c1", "-W1", a, check=False).returncode == 0, "they talk")  # type: ignore[misc]
+        before = (daemon, end)
+
+
 def quiet(container: Namespace) -> None:
     """No router solicitations, multicast reports and the like."""
     container.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
