@@ -5,6 +5,7 @@
 #include "packet/wire.h"
 #include "path/downlink.h"
 #include "path/uplink.h"
+#include "security/allowed.h"
 
 // Head-end replication; how many copies were made.
 static uint32_t to_remotes(const struct fp_context *context, struct fp_frame *frame,
@@ -31,15 +32,23 @@ static bool may_flood(const struct fp_context *context, const struct fp_frame *f
     return port == NULL || fp_storm_take(&port->storm, context->now, copies * frame->segments);
 }
 
+// Whether somebody behind the port may have this address. A container takes whatever the kernel path hands it for its
+// own: bpf_redirect_peer sets the packet's type (skb_scrub_packet), and one that forwards would send it on.
+static bool may_have(const struct fp_port *port, uint64_t mac) {
+    const struct fp_allowed *allowed = atomic_load_explicit(&port->allowed, memory_order_acquire);
+    return fp_mac_is_multicast(mac) || allowed == NULL || fp_allowed_has(allowed, mac);
+}
+
 // To every port but the frame's own, and to the flood list unless the frame came from a remote.
 static uint32_t flood(const struct fp_context *context, struct fp_frame *frame) {
     const struct fp_list *ports = frame->segment->ports;
+    const uint64_t mac = fp_load_mac(frame->data);
     uint32_t copies = 0;
     for (uint32_t i = 0; i < ports->count; i++) {
         if (frame->source == fp_dest_make(FP_DEST_PORT, ports->item[i]))
             continue;
         struct fp_port *port = fp_port_get(context->tables, ports->item[i]);
-        if (port == NULL)
+        if (port == NULL || !may_have(port, mac))
             continue;
         fp_downlink_send(context, frame, port);
         copies++;
@@ -47,7 +56,7 @@ static uint32_t flood(const struct fp_context *context, struct fp_frame *frame) 
     if (fp_dest_kind(frame->source) == FP_DEST_PORT)
         copies += to_remotes(context, frame, frame->segment->remotes);
     fp_note(context, frame, FP_EVENT_flooded);
-    if (!fp_mac_is_multicast(fp_load_mac(frame->data)))
+    if (!fp_mac_is_multicast(mac))
         fp_note(context, frame, FP_EVENT_unknown_unicast);
     return copies;
 }

@@ -59,6 +59,10 @@ static const struct fp_sender *find_sender(const struct fp_allowed *allowed, uin
     return low < allowed->senders && allowed->sender[low].mac == mac ? &allowed->sender[low] : NULL;
 }
 
+bool fp_allowed_has(const struct fp_allowed *allowed, uint64_t mac) {
+    return find_sender(allowed, mac) != NULL;
+}
+
 static bool owns4(const struct check *check, const uint8_t *ip) {
     const uint8_t (*own)[16] = check->allowed->address + check->sender->first;
     for (uint32_t i = 0; i < check->sender->v4; i++)

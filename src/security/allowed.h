@@ -84,6 +84,9 @@ static inline bool fp_allowed_is_plain(const struct fp_allowed *allowed,
     return ports >> 16 != FP_DHCP_SERVER && (uint16_t)ports != FP_DHCP_CLIENT;
 }
 
+// Whether the list has this MAC address.
+bool fp_allowed_has(const struct fp_allowed *allowed, uint64_t mac);
+
 // What a frame that is refused claimed: an IP address that is not its sender's; all 0 if it claimed none.
 struct fp_claim {
     uint8_t ip[16]; // IPv4 as ::ffff:a.b.c.d

@@ -213,3 +213,24 @@ def test_what_is_refused_at_the_door_costs_little(lab: Lab) -> None:
     assert lab.drops() == {"tiny_segments": 4 * 60000}
     assert len(drain(two)) == 1
     assert after - before < 100  # a turn counts twice
+
+
+def test_an_unknown_address_is_not_looked_for_where_it_cannot_be(lab: Lab) -> None:
+    """A container takes all that the kernel path hands it for its own, and might send it on."""
+    segment, far = lab.engine.add_segment(42), lab.far(2)
+    one, two, three = ports(segment, 3)
+    two.allowed = [(mac(2), ["10.0.0.2"]), (mac(22), [])]
+    three.allowed = []
+    stranger, known = frame(mac(77), mac(9)), frame(mac(22), mac(9))
+    far.send(42, stranger)
+    far.send(42, known)
+    far.send(42, FLOOD)
+    lab.poll()
+    assert drain(one) == [stranger, known, FLOOD]
+    assert drain(two) == [known, FLOOD]
+    assert drain(three) == [FLOOD]
+    one.allowed = [(mac(1), [])]
+    far.send(42, stranger)
+    lab.poll()
+    assert [drain(port) for port in (one, two, three)] == [[], [], []]
+    assert lab.drops() == {"no_destination": 1}
