@@ -376,6 +376,11 @@ cdef class Segment:
         alone = own is not None and (own.thread is None or not own.thread.is_alive())
         return alone and own.poll()
 
+    def next_tick(self):
+        """Return when an element of the forwarder wants its next tick, in seconds on the engine's clock; None: never."""
+        cdef ForwarderThread own = self.forwarder_thread
+        return min(own.due.values(), default=None) if own is not None else None
+
     def _forwarder_stats(self):
         failures, last_error = 0, None
         if self.forwarder_thread is not None:

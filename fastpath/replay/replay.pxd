@@ -53,6 +53,8 @@ cdef class Replayer:
     cdef Counts counts
     cdef fp_pcap_record record
     cdef bint pending
+    cdef bint paused  # a second or more passed, and no frame has come in since
+    cdef uint64_t clock_ns  # the time of the last frame that came in
     cdef uint8_t *room  # for frames of which the capture has the front only, one for each of a burst
     cdef fp_frame *store
     cdef readonly uint32_t stored

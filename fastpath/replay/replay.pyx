@@ -98,6 +98,7 @@ from fastpath.engine.stats import EngineStats
 
 cdef enum:
     AGE_EVERY_S = 10  # as the engine's housekeeper does
+    TICKS = 1000  # in one pause
     PLACES = 1 << 16
     ANYBODY = 0xffffffffffff
     SECOND_NS = 1000000000
@@ -175,8 +176,8 @@ cdef class Replayer:
         free(self.store)
 
     def _now(self):
-        """Return the engine's clock, in seconds."""
-        return self.record.time_ns / SECOND_NS
+        """Return the engine's clock, in seconds: the time of the last frame that came in, or of the ticks in a pause."""
+        return self.clock_ns / SECOND_NS
 
     def add_segment(self, vni, Forwarder forwarder not None):
         """Add a segment, as Engine.add_segment does."""
@@ -330,6 +331,7 @@ cdef class Replayer:
 
     cdef int keep(self) noexcept nogil:
         """Add the frame that was set up behind the last one of the burst to the burst."""
+        self.clock_ns = self.record.time_ns
         self.worker.burst.count += 1
         if self.worker.burst.count < self.burst_size:
             return FP_PCAP_RECORD
@@ -450,6 +452,7 @@ cdef class Replayer:
         cdef uint64_t second = self.record.time_ns // SECOND_NS
         if not self.begun:
             self.begun = True
+            self.clock_ns = self.record.time_ns
             return WANT_BEGIN
         if self.store != NULL and self.stored + 3 * FP_BURST > self.store_size:
             return WANT_ROOM
@@ -463,9 +466,13 @@ cdef class Replayer:
             self.end_burst()
             return WANT_WAIT
         if second > self.second:
-            if self.polled and self.store == NULL and self.worker.burst.count != 0:
-                self.end_burst()
+            if self.polled and self.store == NULL:
                 self.pending = True
+                if self.worker.burst.count != 0:
+                    self.end_burst()
+                else:  # before the frame comes in, those have their ticks that were due meanwhile
+                    self.pass_time(second)
+                    self.paused = True
                 return WANT_POLL
             self.pass_time(second)
         return self.admit_packet() if self.vxlan else self.admit_frame()
@@ -496,6 +503,9 @@ cdef class Replayer:
         with nogil:
             status = self.run()
         if self.polled:
+            if self.paused:
+                self.paused = False
+                self._tick_until(self.record.time_ns)
             self._poll()
         if status == FP_PCAP_MORE:
             if self.store == NULL:
@@ -512,6 +522,18 @@ cdef class Replayer:
         busy = True
         while busy:
             busy = any([segment.poll_forwarder() for segment in self.segments.values()])
+
+    def _tick_until(self, uint64_t time_ns):
+        """Let the forwarders that are written in Python have the ticks that are due until then, each at its time; of a
+        long pause the first TICKS, and the last."""
+        for _ in range(TICKS):
+            due = [each for segment in self.segments.values() if (each := segment.next_tick()) is not None]
+            next_ns = int(min(due) * SECOND_NS) + 1 if due else time_ns
+            if next_ns >= time_ns:
+                break
+            self.clock_ns = max(self.clock_ns, next_ns)
+            self._poll()
+        self.clock_ns = time_ns
 
     def begin_store(self, uint32_t frames):
         """Store bursts of up to so many frames instead of forwarding them.

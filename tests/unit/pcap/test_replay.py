@@ -22,7 +22,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
-from fastpath import Forwarder, Hub
+from fastpath import FLOOD, Forwarder, Hub
 from fastpath.addresses import parse_ip
 from fastpath.errors import UsageError
 from fastpath.forwarder.burst import Burst
@@ -381,6 +381,50 @@ def test_a_forwarder_in_python(directory: Path) -> None:
     assert odd[0].ticks == odd[1].ticks == 39  # 400 seconds; the first at 10 s after the first frame
     assert odd[0].sizes == odd[1].sizes
     assert max(odd[0].sizes) <= 64
+
+
+class Watch(Forwarder):
+    """In Python: notes when it was asked, in seconds since its start."""
+
+    tick_interval = 1.0
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, float]] = []
+
+    def start(self) -> None:
+        self.began = self.now
+
+    def forward(self, burst: Burst) -> None:
+        self.said.append(("frames", round(burst.now - self.began, 3)))
+        burst.out[:] = FLOOD
+
+    def tick(self) -> None:
+        self.said.append(("tick", round(self.now - self.began, 3)))
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([0.0, 0.5, 3.2], [("frames", 0.5), ("tick", 1.0), ("tick", 2.0), ("tick", 3.0), ("frames", 3.2)]),
+        ([0.0, 0.25, 0.75], [("frames", 0.75)]),
+        ([0.0, 1.0], [("frames", 0.0), ("tick", 1.0), ("frames", 1.0)]),
+    ],
+)
+def test_time_is_that_of_the_frames(directory: Path, times: list[float], expected: list[tuple[str, float]]) -> None:
+    """A burst is as late as its last frame, and what is due in a pause comes before the frames behind it."""
+    watch = Watch()
+    frames = [(10**18 + int(seconds * 10**9), frame(BROADCAST, HOSTS[0])) for seconds in times]
+    replay(captures.pcap(frames), directory, ports=MAP, make_forwarder=lambda: watch)
+    assert [(what, round(at, 2)) for what, at in watch.said] == expected
+
+
+def test_a_long_pause_has_a_thousand_ticks_at_most(directory: Path) -> None:
+    watch = Watch()
+    frames = [(10**18 + int(seconds * 10**9), frame(BROADCAST, HOSTS[0])) for seconds in (0, 10**6)]
+    replay(captures.pcap(frames), directory, ports=MAP, make_forwarder=lambda: watch)
+    ticks = [at for what, at in watch.said if what == "tick"]
+    assert len(ticks) == 1001
+    assert ticks[-1] == pytest.approx(10**6, abs=0.01)
 
 
 def test_no_socket_is_opened(directory: Path) -> None:
