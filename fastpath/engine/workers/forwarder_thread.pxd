@@ -3,7 +3,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from fastpath.forwarder.burst cimport Burst
 from fastpath.forwarder.forwarder cimport Forwarder
-from fastpath.kernels.forward.forward cimport fp_deferral
+from fastpath.kernels.forward.forward cimport fp_chain, fp_deferral
 from fastpath.kernels.packet.rewrite cimport fp_room
 from fastpath.kernels.tables.tables cimport fp_context, fp_forwarder, fp_frame, fp_segment
 from fastpath.engine.tables cimport Tables
@@ -22,6 +22,9 @@ cdef class ForwarderThread:
     cdef tuple elements
     cdef Rings rings
     cdef fp_forwarder c
+    cdef fp_chain front  # those in front of the first one in Python, and `c`
+    cdef fp_forwarder fronted  # calls them
+    cdef int first  # the first element in Python
     cdef fp_context context
     cdef fp_frame *frames
     cdef uint64_t *standing  # of the frames' sources, when the frames came

@@ -28,6 +28,7 @@ from fastpath.kernels.packet.dest cimport (
 from fastpath.kernels.forward.forward cimport (
     FP_DEFERRED_BURST,
     FP_DEFERRED_SPARE,
+    fp_chain_forward,
     fp_defer_forward,
     fp_deferral_awake,
     fp_deferral_doze,
@@ -153,12 +154,27 @@ cdef class ForwarderThread:
         self.burst.deliver, self.burst.deliverer = deliver_now, <void *>self
         self.c.forward = fp_defer_forward
         self.c.state = self.rings.c
+        self._put_in_front()
         self.context.tables = tables.c
         self.context.uplink = &(<Uplink>tables.uplink).c
         self.context.worker = tables.workers
         self.gate = threading.Lock()
         now = tables.clock()
         self.due = {e: now + e.tick_interval for e in self.elements if e.tick_interval is not None}
+
+    def _put_in_front(self):
+        """Let the workers call the elements in front of the first one in Python themselves: only what these leave
+        undecided comes to the thread."""
+        cdef Forwarder element
+        self.first = 0
+        while self.forwarder.deferred and not self.elements[self.first].deferred:
+            element = self.elements[self.first]
+            self.front.item[self.first] = element.usable()
+            self.first += 1
+        self.front.item[self.first] = &self.c
+        self.front.count = self.first + 1
+        self.fronted.forward = fp_chain_forward
+        self.fronted.state = &self.front
 
     def __dealloc__(self):
         free(self.frames)
@@ -168,7 +184,9 @@ cdef class ForwarderThread:
 
     cdef const fp_forwarder *usable(self):
         """Return what the workers call: the forwarder itself if it is not in Python, and only ticks."""
-        return &self.c if self.forwarder.deferred else self.forwarder.usable()
+        if not self.forwarder.deferred:
+            return self.forwarder.usable()
+        return &self.fronted if self.first else &self.c
 
     cdef void lock(self) noexcept nogil:
         """Begin a turn: until `unlock` this thread may hold what the tables point to, and may count."""
@@ -294,7 +312,7 @@ cdef class ForwarderThread:
         with nogil:
             count = self.take()
         if count:
-            for element in self.elements:
+            for element in self.elements[self.first:]:
                 if element.deferred:
                     self.ask(element, count)
                 else:

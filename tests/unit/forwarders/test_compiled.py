@@ -309,3 +309,47 @@ def test_the_example_in_the_document_does_what_it_says(lab: Lab, tmp_path: Path)
     frames = [frame(BROADCAST, source, ETHERTYPE + bytes([n])) for n in range(3) for source in (A, B)]
     assert send(lab, limiter | LearningBridge(), *frames) == frames[:4]
     assert limiter.counters == {"too_many": 2, "frames": 6}
+
+
+class Asked(Forwarder):
+    """In Python: floods, and counts what it was asked for."""
+
+    def forward(self, burst: Burst) -> None:
+        self.count("asked", len(burst))
+        burst.out[:] = FLOOD
+
+
+@compiled(reasons=("odd",), counters=("seen",))
+def first(burst: Any, odd: Any, seen: Any) -> None:
+    """Floods frames of 60 bytes, drops those of 61, and leaves others."""
+    seen[0] += len(burst)
+    for i in range(len(burst)):
+        if burst.length[i] == 60:
+            burst.out[i] = FLOOD
+        elif burst.length[i] == 61:
+            burst.out[i] = odd
+
+
+def test_what_is_compiled_in_front_runs_in_the_worker(lab: Lab) -> None:
+    """Only what it leaves undecided goes to the thread of what is written in Python, here behind yet another."""
+    frames = [frame(BROADCAST, A).ljust(size, b"\0") for size in (60, 61, 62, 60, 63)]
+    segment = lab.engine.add_segment(7, forwarder=first() | Asked() | LearningBridge())
+    one, two = segment.add_memory_port("one"), segment.add_memory_port("two")
+    for data in frames:
+        lab.send(one, data)
+    lab.poll()
+    assert sorted(map(len, drain(two))) == [60, 60, 62, 63]
+    counters = segment.stats().forwarder.counters
+    assert counters == {"first.odd": 1, "first.seen": 5, "Asked.asked": 2}
+    stats = lab.engine.stats()
+    assert stats.workers[0].traffic.tx_frames == 2
+    assert stats.deferred.traffic.tx_frames == 2
+
+
+def test_what_is_compiled_behind_runs_on_the_thread(lab: Lab) -> None:
+    segment = lab.engine.add_segment(7, forwarder=Asked() | first())
+    one, two = segment.add_memory_port("one"), segment.add_memory_port("two")
+    lab.send(one, frame(BROADCAST, A).ljust(61, b"\0"))
+    lab.poll()
+    assert list(map(len, drain(two))) == [61]
+    assert segment.stats().forwarder.counters == {"Asked.asked": 1, "first.odd": 0, "first.seen": 0}
