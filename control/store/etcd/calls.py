@@ -60,6 +60,15 @@ class Calls:
         self.problem = None
         return answer
 
+    async def ask(self, method: Callable[[Member], Any], request: Any) -> Any:
+        """Return the answer of a member that we are connected to, or None: nothing depends on it."""
+        try:
+            member = await self.cluster.connected(time.monotonic() + CONNECT_SECONDS)
+            metadata = await self.metadata(member, time.monotonic() + ATTEMPT_SECONDS)
+            return await method(member)(request, timeout=ATTEMPT_SECONDS, metadata=metadata)
+        except (FastpathError, grpc.aio.AioRpcError):
+            return None
+
     def ended(self) -> bool:
         """Return whether a CancelledError means that the connection was closed, not that this task was cancelled."""
         task = asyncio.current_task()

@@ -58,6 +58,7 @@ class Member:
         self.lease = rpc.LeaseStub(self.channel)
         self.watch = rpc.WatchStub(self.channel)
         self.auth = rpc.AuthStub(self.channel)
+        self.maintenance = rpc.MaintenanceStub(self.channel)
 
     def connected(self) -> bool:
         """Return whether the member is connected; if not, begin to connect."""

@@ -27,7 +27,11 @@ BY_WORDS: list[tuple[str, type[FastpathError], str]] = [
         "etcd at {address} closes the connection: does it want TLS?",
     ),
     (r"Domain name not found", UnavailableError, "the host name in {address} is unknown: see /etc/hosts and DNS"),
-    (r"database space exceeded", UnavailableError, "etcd has no space left: compact it, defragment it, end its alarm"),
+    (
+        r"database space exceeded",
+        UnavailableError,
+        "etcd has no space left: compact it, defragment it, end its alarm (etcdctl compact, defrag, alarm disarm)",
+    ),
     (r"authentication failed", UsageError, "etcd refuses the password of {user}"),
     (r"user name is empty", UsageError, "etcd wants a user and a password, or a client certificate that names a user"),
 ]

@@ -15,6 +15,7 @@ import grpc.aio
 from aetcd import rpc
 
 from fastpath.control.store.checks import check_commit, check_key, prefix_end
+from fastpath.control.store.etcd.alarms import sentence_of
 from fastpath.control.store.etcd.calls import Calls
 from fastpath.control.store.etcd.channel import Member
 from fastpath.control.store.etcd.watch import Follower, text
@@ -41,6 +42,7 @@ class EtcdStore:
     def __init__(self, addresses: Sequence[str], options: StoreOptions):
         self._calls = Calls(addresses, options)
         self._followers: set[Follower] = set()
+        self._alarm: str | None = None
 
     @property
     def problem(self) -> str | None:
@@ -51,7 +53,7 @@ class EtcdStore:
     def warning(self) -> str | None:
         """See Store."""
         self._calls.credentials.look()
-        return self._calls.credentials.problem
+        return self._calls.credentials.problem or self._alarm
 
     @property
     def following(self) -> bool:
@@ -112,7 +114,13 @@ class EtcdStore:
         """See Store."""
         request = rpc.LeaseKeepAliveRequest(ID=lease)
         answer = await self._calls.call(_keep_alive, request)
+        await self._look_for_alarms()  # every few seconds: leases are renewed, whatever alarm there is
         return bool(answer.TTL > 0)
+
+    async def _look_for_alarms(self) -> None:
+        status = await self._calls.ask(lambda member: member.maintenance.Status, rpc.StatusRequest())
+        if status is not None:
+            self._alarm = sentence_of(status)
 
     async def revoke(self, lease: int) -> None:
         """See Store."""

@@ -216,6 +216,7 @@ def test_a_store_that_is_full(small: Cluster) -> None:
     with contextlib.suppress(urllib.error.HTTPError):
         for number in range(100):
             small.etcd.put(f"/junk/{number}", bytes(100_000))
+    h1.wait(lambda status: any("`etcdctl alarm disarm`" in why for why in status.problems), "it says what to type")
     h2.kill()
     h2.start()
     time.sleep(15)  # longer than the lease and the grace time

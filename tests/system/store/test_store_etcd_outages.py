@@ -4,12 +4,15 @@ is waited for."""
 
 import asyncio
 import contextlib
+import os
+import re
+import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from fastpath.control.store.interface import CompactedError, Compare, Events, Put, Store, UnavailableError
+from fastpath.control.store.interface import CompactedError, Compare, Delete, Events, Put, Store, UnavailableError
 from fastpath.control.store.open import open_store
 from tests.support.control.store_checks import LONG, ROOT, eventually, put, take, watching
 from tests.support.ports import free_tcp_port
@@ -346,10 +349,26 @@ def test_an_etcd_that_is_full_says_so(tmp_path: Path) -> None:
             for number in range(100):
                 await put(store, f"{ROOT}{number}", bytes(100_000))
 
+        lease = await store.grant(60)
+        assert await store.keep_alive(lease)
+        assert store.warning is None
         with pytest.raises(UnavailableError, match="no space left"):
             await fill()
         assert await store.get(ROOT + "0") is not None
         assert store.problem is None
+        await store.commit([], [Delete(f"{ROOT}{number}") for number in range(20)])
+        # Who writes nothing is told, too, and what to type.
+        assert await store.keep_alive(lease)
+        assert store.warning is not None
+        assert "(NOSPACE)" in store.warning
+        commands = re.findall(r"`etcdctl ([^`]*)`", store.warning)
+        assert len(commands) == 3
+        for command in commands:
+            words = ["etcdctl", "--endpoints", etcd.url.removeprefix("etcd://"), *command.split()]
+            await asyncio.to_thread(subprocess.run, words, check=True, env=os.environ | {"ETCDCTL_API": "3"})
+        assert await store.keep_alive(lease)
+        assert store.warning is None
+        await put(store, f"{ROOT}more", b"")
 
     with patient(), Etcd(tmp_path, arguments=["--quota-backend-bytes=1000000"]) as etcd:
         run(scenario, etcd.url)
