@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 RETRY_S = 0.5
 
 
+class CopyError(ConflictError):
+    """Another machine has this one's name and id: one of them was made from the other."""
+
+
 class Membership:
     """Keep what `describe` returns in the store."""
 
@@ -117,6 +121,13 @@ class Membership:
                 f"another host is registered as {peer.host} (VTEP {other.vtep}): give this one another name "
                 f"(host in fastpath.toml); if it was this one, it is forgotten within {self._ttl} s"
             )
+        if other is not None and _is_copy(other, peer):
+            raise CopyError(
+                f"{peer.host} runs on another machine already, at VTEP {other.vtep}, of which this one, at "
+                f"{peer.vtep}, is a copy: give it another name (host in fastpath.toml) and an empty state directory "
+                f"(state_dir); if it was this one, before it booted with another address, it is forgotten within "
+                f"{self._ttl} s"
+            )
 
     async def _check_vtep(self, peer: Peer) -> None:
         for item in (await self._store.list(keys.PEERS)).items:
@@ -152,3 +163,10 @@ class Membership:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+
+def _is_copy(one: Peer, other: Peer) -> bool:
+    """Return whether two registrations of one id are of two machines: the state directory was copied, as with a virtual
+    machine. A machine that boots again has the address that it had, or waits for the end of its former lease."""
+    known = bool(one.incarnation and other.incarnation)
+    return known and one.incarnation != other.incarnation and one.vtep != other.vtep

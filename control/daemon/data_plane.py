@@ -42,6 +42,7 @@ from fastpath.control.kernel.visit import Visits
 from fastpath.control.model.problem import Problem, problem_of
 from fastpath.control.model.store_url import member_parts, parse_store_url
 from fastpath.control.runtime.config import DaemonConfig
+from fastpath.control.runtime.incarnation import incarnation
 from fastpath.control.runtime.state_dir import StateDir
 from fastpath.engine.stats import EngineStats
 from fastpath.engine.workers.sockets import may_mark
@@ -67,7 +68,7 @@ class DataPlane:
         vtep, underlay = resolve_vtep(config.vtep)
         self.keeper = Keeper()
         self.guard = _guard(config, vtep, self.keeper)
-        self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()))
+        self.underlay = HostUnderlay(config.host, state.host_id, vtep, underlay_mtu(vtep, ()), incarnation())
         self._cache = Cache(state.cache, config.store_url)
         self.mirror = Mirror(self._cache, config.host, state.host_id)
         self._loaded = False

@@ -6,7 +6,7 @@ import contextlib
 import logging
 
 from fastpath.control.cluster.contents import Changes
-from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.membership import CopyError, Membership
 from fastpath.control.cluster.mirror import Mirror
 from fastpath.control.host.reconciler import Reconciler
 from fastpath.control.store.interface import UnavailableError
@@ -32,7 +32,8 @@ class Registration:
 
     async def register(self, stop: asyncio.Event) -> None:
         """Register, unless `stop` is set first or the store is unavailable; `Membership.run` keeps trying. Raise
-        ConflictError if another host has the name, unless containers here depend on this daemon already."""
+        ConflictError if another host has the name, unless containers here depend on this daemon already, or this is a
+        copy of it."""
         with contextlib.suppress(UnavailableError):
             await self._register(stop)
             self._reconciler.look_at_everything()  # its results may be written to the store now
@@ -45,8 +46,8 @@ class Registration:
             if registering.done():
                 await registering
         except ConflictError as error:
-            if not self._mirror.local_endpoints(self._host):
-                raise
+            if isinstance(error, CopyError) or not self._mirror.local_endpoints(self._host):
+                raise  # a copy has no containers, whatever the store says of its name
             log.error("%s", error)  # `fastpath status` shows it, too
         finally:
             registering.cancel()

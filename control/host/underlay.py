@@ -19,9 +19,10 @@ class HostUnderlay:
     """`mtu` is this host's underlay MTU, in bytes. The containers' MTU is the smallest MTU of all peers less the
     overhead, so that it is the same on every host."""
 
-    def __init__(self, host: str, host_id: str, vtep: IPAddress, mtu: int) -> None:
+    def __init__(self, host: str, host_id: str, vtep: IPAddress, mtu: int, incarnation: str = "") -> None:
         self.host = host
         self.host_id = host_id
+        self.incarnation = incarnation
         self.vtep = vtep
         self.mtu = mtu
         self.kernel_port = 0  # of the kernel path, while this host has one
@@ -52,6 +53,7 @@ class HostUnderlay:
             mtu=self.mtu,
             version=VERSION,
             kernel_port=self.kernel_port,
+            incarnation=self.incarnation,
         )
 
     def measured(self, mtu: int, peers: Iterable[Peer]) -> None:

@@ -214,3 +214,6 @@ class Peer(Stored):
     version: Line
     kernel_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """The UDP port of its kernel path; 0: it has none."""
+    incarnation: Line = ""
+    """The boot and the network namespace in which its daemon runs: a copy of the machine has the same id, and another
+    one of these. Empty: not known."""

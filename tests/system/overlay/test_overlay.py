@@ -4,6 +4,7 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -108,6 +109,27 @@ def test_an_address_that_moved_is_announced(two: Site, layout: str, kernel_path:
                 wait_for(lambda a=address, m=mac: m in asker.ip(f"neigh show {a}"), f"it has heard of {mac}")  # type: ignore[misc]
             wait_for(lambda a=address: asker.run("ping", "-c1", "-W1", a, check=False).returncode == 0, "they talk")  # type: ignore[misc]
         before = (daemon, end)
+
+
+def test_a_copy_of_a_machine_does_not_start(two: Site) -> None:
+    """The original and its containers notice nothing of it."""
+    h1, h2 = two.daemons
+    h1.network("web")
+    end = h1.join(two.containers[0], "web")
+    assert h2.stop() == 0
+    shutil.copytree(h1.folder / "state", h2.folder / "copy", ignore=shutil.ignore_patterns("lock"))
+    own = h2.config.read_text()
+    h2.config.write_text(own.replace(h2.name, h1.name).replace(f"{h2.folder}/state", f"{h2.folder}/copy"))
+    h2.launch()
+    assert h2.process is not None
+    assert h2.process.wait(120) != 0
+    h2.process = None
+    assert f"{h1.name} runs on another machine already, at VTEP 192.0.2.1" in h2.log.read_text()
+    h2.config.write_text(own)
+    h2.start()
+    h1.wait(lambda status: status.healthy and status.peers_up == 1, "all is as it was")
+    assert [each.id for each in h2.client.endpoints()] == [end.id]
+    assert links(two.containers[0])["eth0"]["address"] == end.mac
 
 
 def quiet(container: Namespace) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fastpath.control.cluster import keys
 from fastpath.control.cluster import membership as membership_module
-from fastpath.control.cluster.membership import Membership
+from fastpath.control.cluster.membership import CopyError, Membership
 from fastpath.control.cluster.reaper import Reaper
 from fastpath.control.model.objects import Peer
 from fastpath.control.store.interface import Delete, Put
@@ -164,6 +164,30 @@ def test_it_ends_though_something_changes_at_the_same_time(file: Path, turns: in
         task.cancel()
         done, _ = await asyncio.wait({task}, timeout=20)
         assert done == {task}
+
+    with_hosts(file, 1, play)
+
+
+@pytest.mark.parametrize(
+    ("vtep", "mark", "copy"),
+    [
+        ("192.0.2.9", "b" * 16, True),
+        ("192.0.2.9", "a" * 16, False),  # its address has changed
+        ("192.0.2.9", "", False),  # nothing is known
+        ("192.0.2.1", "b" * 16, False),  # it has booted
+    ],
+)
+def test_a_copy_of_a_machine_is_refused(file: Path, vtep: str, mark: str, copy: bool) -> None:
+    async def play(hosts: list[Host]) -> None:
+        first = hosts[0].peer().model_copy(update={"incarnation": "a" * 16})
+        second = hosts[0].peer(vtep).model_copy(update={"incarnation": mark})
+        await Membership(hosts[0].store, TTL, lambda: first).register()
+        if copy:
+            with pytest.raises(CopyError, match=r"h1 runs on another machine already, at VTEP 192\.0\.2\.1"):
+                await Membership(hosts[0].store, TTL, lambda: second).register()
+        else:
+            await Membership(hosts[0].store, TTL, lambda: second).register()
+        assert await stored(hosts[0]) == (first if copy else second)
 
     with_hosts(file, 1, play)
 
