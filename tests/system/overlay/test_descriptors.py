@@ -11,14 +11,14 @@ import pytest
 from fastpath.control.model.objects import Endpoint
 from fastpath.errors import FastpathError
 from tests.support.hosts.hosts import wait_for
-from tests.support.servers.site import Site, site
+from tests.support.servers.site import SETTINGS, Site, site
 
 FASTPATH = (sys.executable, "-m", "fastpath")
 
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Site]:
-    with site(1, tmp_path) as made:
+    with site(1, tmp_path, settings=SETTINGS + "workers = 1\n") as made:
         yield made
 
 
