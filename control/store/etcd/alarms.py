@@ -5,7 +5,7 @@ from typing import Any
 
 SENTENCES = {
     "NOSPACE": "etcd has no space left (NOSPACE), and takes nothing but deletions: type "
-    "`etcdctl compact {revision}`, `etcdctl defrag --cluster` and `etcdctl alarm disarm`",
+    "`etcdctl compact --physical {revision}`, `etcdctl defrag --cluster` and `etcdctl alarm disarm`",
     "CORRUPT": "a member of etcd has other data than the others (CORRUPT): see `etcdctl alarm list`, and replace it",
 }
 
