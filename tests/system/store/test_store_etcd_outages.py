@@ -368,7 +368,6 @@ def test_an_etcd_that_is_full_says_so(tmp_path: Path) -> None:
             await asyncio.to_thread(subprocess.run, words, check=True, env=os.environ | {"ETCDCTL_API": "3"})
         assert await store.keep_alive(lease)
         assert store.warning is None
-        await put(store, f"{ROOT}more", b"")
 
     with patient(), Etcd(tmp_path, arguments=["--quota-backend-bytes=1000000"]) as etcd:
         run(scenario, etcd.url)
